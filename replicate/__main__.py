@@ -1,0 +1,104 @@
+"""The command line: `replicate corpus check`, `replicate corpus build`, `replicate run`."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from replicate import schedule
+from replicate.corpora import open_corpus
+from replicate.corpora.check import check, render
+from replicate.errors import InputError
+from replicate.experiments import GRIDS, PROFILES, grid
+from replicate.protocol import cohort
+from replicate.runs import RESULTS, is_finished
+
+
+class _Commands(click.Group):
+    """Shows bad input as one clear error, and an interruption as what it leaves behind."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted. Nothing is broken: the same command goes on.", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=_Commands)
+@click.version_option(package_name="lima-bak-replication")
+def main() -> None:
+    """Replicate Lima & Bak (2018), speech emotion from raw audio and transcriptions."""
+
+
+@main.group()
+def corpus() -> None:
+    """Build the stand-in corpus, or check any corpus."""
+
+
+@corpus.command("check")
+@click.argument("name")
+@click.argument("path", type=click.Path(path_type=Path), required=False)
+@click.option("--skip-damaged", is_flag=True, help="Leave damaged utterances out.")
+def corpus_check(name: str, path: Path | None, skip_damaged: bool) -> None:
+    """Read corpus NAME at PATH, report counts and every problem; exit code 1 if unusable."""
+    report = check(name, path, skip_damaged)
+    click.echo(render(report))
+    sys.exit(0 if report.usable else 1)
+
+
+@corpus.command("build")
+@click.argument("name", default="standin-quick")
+def corpus_build(name: str) -> None:
+    """Generate the stand-in NAME (standin-quick, standin-full, ...) where it is missing."""
+    built = open_corpus(name)
+    click.echo(f"{built.title}: {len(built.utterances)} utterances in {built.root}")
+
+
+@main.command()
+@click.option("--corpus", "name", default="standin-quick", show_default=True)
+@click.option("--data", type=click.Path(path_type=Path), help="The corpus's folder.")
+@click.option("--profile", type=click.Choice(list(PROFILES)), default="quick", show_default=True)
+@click.option("--grid", "which", type=click.Choice(list(GRIDS)), default="tables",
+              show_default=True)  # fmt: skip
+@click.option("--word2vec", type=click.Path(path_type=Path), help="File of pretrained vectors.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--jobs", type=click.IntRange(1), default=os.cpu_count(), show_default="cores")
+@click.option("--skip-damaged", is_flag=True, help="Leave damaged utterances out.")
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
+              help="Where runs are stored.  [default: results/]")  # fmt: skip
+def run(
+    name: str,
+    data: Path | None,
+    profile: str,
+    which: str,
+    word2vec: Path | None,
+    device: str,
+    jobs: int,
+    skip_damaged: bool,
+    results: Path,
+) -> None:
+    """Train a grid of experiments; finished ones are kept, interrupted ones go on."""
+    table = cohort(open_corpus(name, data))
+    experiments = grid(which, name, PROFILES[profile], table)
+    source = schedule.Source(name, data, word2vec, skip_damaged)
+    todo = sum(not is_finished(experiment, results) for experiment in experiments)
+    click.echo(f"{len(experiments)} experiments, {len(experiments) - todo} already done")
+    started, failed = time.perf_counter(), 0
+    outcomes = schedule.run_grid(experiments, source, jobs, device, results)
+    for done, outcome in enumerate(outcomes, start=1):
+        failed += outcome.error is not None
+        left = (time.perf_counter() - started) / done * (todo - done)
+        state = "done" if outcome.error is None else f"FAILED\n{outcome.error}"
+        click.echo(f"[{done}/{todo}, {schedule.duration(left)} left] {outcome.experiment.name}: "
+                   f"{state}")  # fmt: skip
+    if failed:
+        raise click.ClickException(f"{failed} of {todo} experiments failed, see above")
+
+
+if __name__ == "__main__":
+    main()

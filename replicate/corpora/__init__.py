@@ -1,0 +1,95 @@
+"""Corpora: files on disk -> one utterance table (see `replicate.corpora.table`)."""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from replicate.corpora import emodb, iemocap, iemocap_text, meld
+from replicate.corpora.table import Corpus, without_damaged
+from replicate.errors import InputError
+from replicate.files import build_once, cache_folder
+
+READERS: dict[str, Callable[[Path], Corpus]] = {
+    "iemocap": iemocap.read,
+    "iemocap-text": iemocap_text.read,
+    "emodb": emodb.read,
+    "meld": meld.read,
+}
+
+#: In the stand-in's folder: which generator made it.
+_GENERATOR = "generator.sha256"
+
+
+def open_corpus(name: str, data: Path | None = None, skip_damaged: bool = False) -> Corpus:
+    """Read a corpus for use, or generate and read the stand-in.
+
+    Args:
+        name: `iemocap`, `iemocap-text`, `emodb`, `meld`, or the stand-in as `standin-<size>` or
+            `standin-<size>-<preset>`, for example `standin-quick`.
+        data: where the corpus lies; else the environment variable `REPLICATE_DATA`. The stand-in
+            needs neither: it lies in the cache folder, and is generated there if absent.
+        skip_damaged: leave damaged utterances out.
+
+    Raises:
+        InputError: an unknown name, no path given, a folder that does not hold the corpus, or
+            damaged utterances. (Recordings are looked at by `waveforms.open_waveforms`.)
+    """
+    return without_damaged(read_corpus(name, data), skip_damaged)
+
+
+def read_corpus(name: str, data: Path | None = None) -> Corpus:
+    """As `open_corpus`, with damaged utterances in the table and in `problems`."""
+    if name.startswith("standin-"):
+        return _read_standin(name)
+    if name not in READERS:
+        known = ", ".join([*READERS, "standin-quick", "standin-full"])
+        raise InputError(name, "no such corpus", f"choose one of {known}")
+    path = data or os.environ.get("REPLICATE_DATA")
+    if not path:
+        raise InputError(
+            name,
+            "no path given",
+            f"pass --data PATH (or set REPLICATE_DATA) to the folder that holds {name}",
+        )
+    return READERS[name](Path(path).expanduser())
+
+
+def _read_standin(name: str) -> Corpus:
+    from replicate.corpora import standin
+
+    size, _, preset = name.removeprefix("standin-").partition("-")
+    preset = preset or standin.DEFAULT_PRESET
+    if size not in standin.SIZES or preset not in standin.PRESETS:
+        raise InputError(
+            name,
+            "no such stand-in",
+            f"choose standin-SIZE or standin-SIZE-PRESET; sizes {', '.join(standin.SIZES)}; "
+            f"presets {', '.join(standin.PRESETS)}",
+        )
+    source = _digest(Path(standin.__file__).parent)
+
+    def build(folder: Path) -> None:
+        standin.generate(folder, size, preset)
+        (folder / _GENERATOR).write_text(source)
+
+    def whole(folder: Path) -> bool:
+        mark = folder / _GENERATOR
+        return mark.is_file() and mark.read_text() == source
+
+    corpus = iemocap.read(build_once(cache_folder() / name, build, whole))
+    about = f"{size}: {len(corpus.utterances):,} utterances"
+    if preset != standin.DEFAULT_PRESET:
+        about += f", preset {preset}"
+    return dataclasses.replace(
+        corpus, name=name, title=f"stand-in (synthetic, {about})", synthetic=True
+    )
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 of a package's source: what made a generated corpus."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,178 @@
+"""IEMOCAP (Busso et al. 2008) as distributed: the tree `IEMOCAP_full_release`.
+
+    Session1/dialog/EmoEvaluation/Ses01F_impro01.txt    labels and times
+    Session1/dialog/transcriptions/Ses01F_impro01.txt   what was said
+    Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav
+
+The labels decide which utterances there are: transcription lines without a label (such as the
+overlaps `..._FXX0`) are noted and left out. Only files that begin with `Ses` are read, so stray
+`._*` files and the folders `Attribute`, `Categorical` and `Self-evaluation` do no harm.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from replicate.corpora.iemocap_ids import EMOTIONS, parse
+from replicate.corpora.lines import read_lines
+from replicate.corpora.table import Corpus, Problem, utterance_table
+from replicate.errors import InputError
+
+#: The labels that IEMOCAP gives: four of the paper's five, the rest outside its cohort.
+LABELS = ("neu", "hap", "exc", "ang", "sad", "fru", "sur", "fea", "dis", "oth", "xxx")
+
+_LABEL_LINE = re.compile(
+    r"\[(?P<start>\d+\.?\d*) - (?P<end>\d+\.?\d*)\]\s+(?P<utterance>\S+)\s+(?P<label>[A-Za-z]+)\b.*"
+)
+_TRANSCRIPT_LINE = re.compile(r"(?P<utterance>[^\s:]+)\s*(?:\[[^]]*\])?\s*:\s*(?P<text>.*)")
+_RESTORE = "restore it from the corpus as distributed"
+_TWICE = ("occurs a second time; the first is kept", "delete the wrong one of the two")
+
+
+def read(root: Path) -> Corpus:
+    """Read an IEMOCAP tree.
+
+    Args:
+        root: the folder `IEMOCAP_full_release`, or the folder that holds it.
+
+    Returns:
+        The corpus. All labels are read; utterances without a transcript or a recording have NA
+        there, and problems say so.
+
+    Raises:
+        InputError: the folder is no IEMOCAP tree, or holds no label.
+    """
+    tree = _tree(root)
+    problems: list[Problem] = []
+    rows: dict[str, dict[str, object]] = {}
+    for session in sorted(tree.glob("Session[0-9]")):
+        labelled = _labels(session, problems)
+        transcripts = _transcripts(session, labelled, problems)
+        wavs = _wavs(session)
+        for utterance, row in labelled.items():
+            if utterance in rows:
+                problems.append(_about(row, str(session), *_TWICE))
+                continue
+            row["transcript"] = transcripts.get(utterance)
+            row["wav"] = wavs.get(utterance)
+            rows[utterance] = row
+    if not rows:
+        raise InputError(
+            tree,
+            "no labelled utterance in Session*/dialog/EmoEvaluation/Ses*.txt",
+            "point at IEMOCAP_full_release as distributed (dialog/ and sentences/ unpacked)",
+        )
+    problems += _missing(tree, rows)
+    return Corpus(
+        name="iemocap",
+        title="IEMOCAP",
+        root=root,
+        utterances=utterance_table([rows[utterance] for utterance in sorted(rows)]),
+        emotions=EMOTIONS,
+        problems=tuple(problems),
+    )
+
+
+def _tree(root: Path) -> Path:
+    """The folder that holds Session1 to Session5."""
+    if not root.is_dir():
+        raise InputError(root, "no such folder", "give the folder IEMOCAP_full_release")
+    for folder in (root, root / "IEMOCAP_full_release", root / "IEMOCAP"):
+        if any(folder.glob("Session[0-9]/dialog/EmoEvaluation")):
+            return folder
+    raise InputError(
+        root,
+        "no IEMOCAP here: no Session1/dialog/EmoEvaluation below it",
+        "give the folder IEMOCAP_full_release or the folder that holds it",
+    )
+
+
+def _labels(session: Path, problems: list[Problem]) -> dict[str, dict[str, object]]:
+    """Utterance -> row, from the label lines of a session; the lines below them are annotators'."""
+    rows: dict[str, dict[str, object]] = {}
+    for path, number, line in _lines(session / "dialog" / "EmoEvaluation", problems):
+        if not line.startswith("["):
+            continue
+        match = _LABEL_LINE.fullmatch(line)
+        utterance = match and parse(match["utterance"])
+        place = f"{path}:{number}"
+        if match is None or utterance is None:
+            what = "is no label line `[start - end]<tab>utterance<tab>label<tab>[v, a, d]`"
+            problems.append(Problem(place, what, _RESTORE, "damaged"))
+        elif utterance.utterance in rows:
+            problems.append(_about(rows[utterance.utterance], place, *_TWICE))
+        else:
+            if match["label"] not in LABELS:
+                what = f"unknown label {match['label']!r}"
+                problems.append(Problem(place, what, "none: it is outside the cohort", "note"))
+            times = {"start": float(match["start"]), "end": float(match["end"])}
+            rows[utterance.utterance] = {**vars(utterance), **times, "label": match["label"]}
+    return rows
+
+
+def _transcripts(
+    session: Path, labelled: dict[str, dict[str, object]], problems: list[Problem]
+) -> dict[str, str]:
+    """Utterance -> what was said, for the labelled utterances of a session."""
+    found: dict[str, str] = {}
+    for path, number, line in _lines(session / "dialog" / "transcriptions", problems):
+        if not line.strip():
+            continue
+        place = f"{path}:{number}"
+        match = _TRANSCRIPT_LINE.fullmatch(line.strip())
+        if match is None or parse(match["utterance"]) is None:
+            problems.append(Problem(place, "no utterance id; left out", "none needed", "note"))
+            continue
+        utterance, text = match["utterance"], " ".join(match["text"].split())
+        if utterance not in labelled:
+            what = f"{utterance} has no label; left out"
+            problems.append(Problem(place, what, "none needed", "note"))
+        elif found.get(utterance, text) != text:
+            problems.append(_about(labelled[utterance], place, *_TWICE))
+        elif text:
+            found[utterance] = text
+    return found
+
+
+def _wavs(session: Path) -> dict[str, str]:
+    """Utterance -> its recording, wherever one lies in `sentences/wav/<dialogue>/`."""
+    paths = sorted(session.glob("sentences/wav/*/Ses*.wav"))
+    return {path.stem: str(path) for path in paths if path.stem.startswith(path.parent.name + "_")}
+
+
+def _lines(folder: Path, problems: list[Problem]) -> Iterator[tuple[Path, int, str]]:
+    """File, line number and line of a folder's `Ses*.txt`, in the order of their names."""
+    for path in sorted(folder.glob("Ses*.txt")):
+        lines, odd = read_lines(path)
+        problems += odd
+        for number, line in enumerate(lines, start=1):
+            yield path, number, line
+
+
+def _missing(tree: Path, rows: dict[str, dict[str, object]]) -> Iterator[Problem]:
+    """What the tree lacks: sessions, or transcripts."""
+    for number in range(1, 6):
+        if not (tree / f"Session{number}").is_dir():
+            what = f"Session{number} is missing; folds and counts differ from the paper's"
+            yield Problem(str(tree), what, "unpack all five sessions", "note")
+    lacking = [row for _, row in sorted(rows.items()) if row["transcript"] is None]
+    if len(lacking) == len(rows):
+        what = "no transcript at all: Session*/dialog/transcriptions is missing or empty"
+        yield Problem(str(tree), what, "unpack it, or run audio-only experiments", "note")
+        return
+    for row in lacking:
+        dialog = tree / f"Session{row['session']}" / "dialog" / "transcriptions"
+        yield _about(row, str(dialog / f"{row['dialogue']}.txt"), "has no transcript", _RESTORE)
+
+
+def _about(row: dict[str, object], place: str, what: str, remedy: str) -> Problem:
+    """A problem of one utterance: damage if it belongs to the cohort, else a note."""
+    if row["label"] not in EMOTIONS:
+        remedy = f"none needed: its label, {row['label']}, is outside the cohort"
+    return Problem(
+        place,
+        f"{row['utterance']} {what}",
+        remedy,
+        "damaged" if row["label"] in EMOTIONS else "note",
+        str(row["utterance"]),
+    )

@@ -1,0 +1,59 @@
+"""What an IEMOCAP id says: session, talker, scripted or improvised, scenario."""
+
+import re
+from dataclasses import dataclass
+
+_DIALOGUE = r"Ses(?P<session>\d\d)[FM]_(?P<kind>impro|script)(?P<number>\d\d)[a-z]?(?:_\d+[a-z]?)?"
+_UTTERANCE = re.compile(rf"(?P<dialogue>{_DIALOGUE})_(?P<letter>[FM])(?:XX)?\d+")
+
+#: Label -> class; excitement joins happiness (paper, Section 4.1). Others are outside the cohort.
+EMOTIONS = {
+    "ang": "anger",
+    "hap": "happiness",
+    "exc": "happiness",
+    "neu": "neutrality",
+    "sad": "sadness",
+}
+
+
+@dataclass(frozen=True)
+class UtteranceId:
+    """An id taken apart, for example `Ses05M_script01_1b_F012`.
+
+    The first letter (`Ses05M`) says who wore the motion-capture markers in that dialogue; the
+    talker is the letter after the last underscore.
+
+    Attributes:
+        utterance: the id itself.
+        dialogue: `Ses05M_script01_1b`.
+        session: `5`.
+        speaker: `Ses05_F`.
+        gender: `F` or `M`.
+        scripted: whether a play was read (otherwise improvised).
+        scenario: the play or the situation, shared by all sessions: `script01`, `impro05`
+            (part numbers and letters dropped).
+    """
+
+    utterance: str
+    dialogue: str
+    session: str
+    speaker: str
+    gender: str
+    scripted: bool
+    scenario: str
+
+
+def parse(utterance: str) -> UtteranceId | None:
+    """An utterance id taken apart, or None if it is not IEMOCAP's."""
+    match = _UTTERANCE.fullmatch(utterance)
+    if match is None:
+        return None
+    return UtteranceId(
+        utterance=utterance,
+        dialogue=match["dialogue"],
+        session=match["session"].lstrip("0"),
+        speaker=f"Ses{match['session']}_{match['letter']}",
+        gender=match["letter"],
+        scripted=match["kind"] == "script",
+        scenario=match["kind"] + match["number"],
+    )

@@ -1,0 +1,85 @@
+"""IEMOCAP's transcripts and labels as published for text models: no recordings, no times.
+
+The file is `iemocap.pkl` of the repository declare-lab/conv-emotion (folder
+`COSMIC/feature-extraction/iemocap`): a pickle of six plain objects, of which the first three are
+read: speakers, labels and sentences, each a dict from dialogue to a list in time order.
+
+Utterance numbers are not in it. The ids made here number the utterances of each speaker of a
+dialogue from 000 in order (`Ses01F_impro01_F000`), so they look like IEMOCAP's own, but need not
+be the same utterance's: IEMOCAP's numbers also count utterances without a clear label.
+"""
+
+import pickle
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from replicate.corpora.iemocap_ids import EMOTIONS, parse
+from replicate.corpora.table import Corpus, utterance_table
+from replicate.errors import InputError
+
+_FILE = "iemocap.pkl"
+_LABELS = ("hap", "sad", "neu", "ang", "exc", "fru")
+_REMEDY = (
+    "take iemocap.pkl anew from the repository declare-lab/conv-emotion, "
+    "folder COSMIC/feature-extraction/iemocap"
+)
+
+
+class PlainUnpickler(pickle.Unpickler):
+    """Reads dicts, lists, strings and numbers; refuses every class and function."""
+
+    def find_class(self, module: str, name: str) -> object:
+        """Refuse: a pickle that names code could run anything."""
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}; plain containers only")
+
+
+def read(root: Path) -> Corpus:
+    """Read `iemocap.pkl`, or the folder that holds it.
+
+    Raises:
+        InputError: no such file, a pickle that asks for code, or other contents than expected.
+    """
+    path = root / _FILE if root.is_dir() else root
+    if not path.is_file():
+        raise InputError(path, "no such file", f"give the folder that holds {_FILE}, or the file")
+    return Corpus(
+        name="iemocap-text",
+        title="IEMOCAP transcripts (text only)",
+        root=root,
+        utterances=utterance_table(list(_rows(path))),
+        emotions=EMOTIONS,
+    )
+
+
+def _rows(path: Path) -> Iterator[dict[str, object]]:
+    speakers, labels, sentences = _parts(path)
+    for dialogue in sorted(sentences, key=str):
+        counts: Counter[str] = Counter()
+        turns = zip(speakers[dialogue], labels[dialogue], sentences[dialogue], strict=True)
+        for letter, label, sentence in turns:
+            utterance = parse(f"{dialogue}_{letter}{counts[letter]:03d}")
+            if utterance is None or label not in range(len(_LABELS)) or type(sentence) is not str:
+                raise InputError(path, f"{dialogue}: an odd speaker, label or sentence", _REMEDY)
+            counts[letter] += 1
+            text = " ".join(sentence.split()) or None
+            yield {**vars(utterance), "label": _LABELS[label], "transcript": text}
+
+
+def _parts(path: Path) -> list[dict[str, list[Any]]]:
+    """Speakers, labels and sentences: dialogue -> list, of the same lengths."""
+    try:
+        with path.open("rb") as file:
+            content = PlainUnpickler(file).load()
+    # A damaged pickle raises almost anything: EOFError, IndexError, KeyError, MemoryError ...
+    except Exception as error:
+        raise InputError(path, f"cannot be read as a plain pickle: {error}", _REMEDY) from error
+    try:
+        parts = list(content[:3])
+        lengths = [{dialogue: len(row) for dialogue, row in part.items()} for part in parts]
+    except (AttributeError, TypeError, KeyError) as error:
+        raise InputError(path, "does not hold dicts of lists", _REMEDY) from error
+    if len(parts) != 3 or lengths != [lengths[0]] * 3:
+        raise InputError(path, "speakers, labels and sentences do not match", _REMEDY)
+    return parts

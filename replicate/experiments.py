@@ -1,0 +1,182 @@
+"""An experiment is data: all of what determines a run, and the named grids of the paper."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import pandas as pd
+
+from replicate.errors import InputError
+from replicate.model import FUSIONS, ModelConfig
+from replicate.protocol import Fold, groups
+
+Embedding = Literal["trainable", "word2vec", "glove", "none"]
+
+#: Width of each kind of embedding (Table 3; GloVe's substitute vectors have 50).
+EMB_SIZE: dict[Embedding, int] = {"trainable": 150, "word2vec": 300, "glove": 50, "none": 150}
+
+
+@dataclass(frozen=True)
+class Training:
+    """Table 1, and our reading of what the paper does not say about training."""
+
+    learning_rate: float = 3e-3
+    """Table 1."""
+    decay: float = 0.988
+    """Table 1: the learning rate's factor per epoch."""
+    epochs: int = 150
+    """Table 1."""
+    batch_size: int = 30
+    """Table 1."""
+    weight_decay: float = 6e-3
+    """Table 1, "L2 Regularization": Adam's coupled weight decay in PyTorch, on all parameters."""
+    development: float = 0.0
+    """Share of the training part held out to choose an epoch. The paper names none, and its 4,976
+    and 555 utterances leave none."""
+    loss: Literal["cross entropy, unweighted"] = "cross entropy, unweighted"
+    """Nowhere stated."""
+    subsampling_t: float = 8000.0
+    """t of Equation 1, Section 3.2."""
+    subsampling: Literal["drawn anew each epoch, training part only"] = (
+        "drawn anew each epoch, training part only"
+    )
+    """Section 3.2 does not say when words are discarded; word2vec draws at each pass."""
+    vocabulary: Literal["words of the training part"] = "words of the training part"
+    """Section 3.2 does not say; words first met in the test are unknown."""
+    test_batches: Literal["batches of 30 in the cohort's order"] = (
+        "batches of 30 in the cohort's order"
+    )
+    """Nowhere stated; it matters, since padding is seen by every layer."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All of what determines a run; two runs of one experiment have the same bits on CPU.
+
+    Attributes:
+        corpus: name as on the command line.
+        profile: name of the protocol, see `PROFILES`.
+        model: a row of Table 4 (`att_s1` ... `addition`), or `audio` or `text`.
+        embedding: `trainable`, `word2vec`, `glove`, or `none` for the audio model.
+        fold: what is held out.
+        seed: seeds weights, batch order, dropout and Equation 1.
+    """
+
+    corpus: str
+    profile: str
+    model: Literal[
+        "att_s1", "att_d1", "att_sn", "att_d1n", "att_d2n", "concat", "addition", "audio", "text"
+    ]
+    embedding: Embedding
+    fold: Fold
+    seed: int
+    training: Training = field(default_factory=Training)
+    architecture: ModelConfig = field(default_factory=ModelConfig)
+
+    @property
+    def name(self) -> str:
+        """Readable and unique within a corpus and profile, as in folder names."""
+        return f"{self.model}-{self.embedding}-{self.fold.name}-seed-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A protocol at a price.
+
+    Attributes:
+        name: as on the command line.
+        training: Table 1, or a cheaper version of it.
+        seeds: one run for each.
+        note: what separates it from the paper's protocol, for captions.
+    """
+
+    name: str
+    training: Training
+    seeds: tuple[int, ...]
+    note: str
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("smoke", Training(epochs=2, development=0.1), (0,), "2 epochs: shows that it runs"),
+        Profile(
+            "quick",
+            Training(epochs=20, development=0.1),
+            (0, 1, 2),
+            "20 epochs, a tenth of the training part held out for development",
+        ),
+        Profile("paper", Training(), tuple(range(10)), "Table 1 as printed, no development part"),
+        Profile(
+            "paper-dev",
+            Training(development=0.1),
+            tuple(range(10)),
+            "Table 1, a tenth of the training part held out for development",
+        ),
+    )
+}
+
+
+def _experiments(
+    corpus: str,
+    profile: Profile,
+    rows: list[tuple[str, Embedding]],
+    folds: Callable[[int], list[Fold]],
+) -> list[Experiment]:
+    """Every row on every fold with every seed of the profile."""
+    return [
+        Experiment(
+            corpus=corpus,
+            profile=profile.name,
+            model=model,  # type: ignore[arg-type]
+            embedding=embedding,
+            fold=fold,
+            seed=seed,
+            training=profile.training,
+            architecture=replace(ModelConfig(), emb_size=EMB_SIZE[embedding]),
+        )
+        for seed in profile.seeds
+        for fold in folds(seed)
+        for model, embedding in rows
+    ]
+
+
+def _one_split(_: int) -> list[Fold]:
+    return [Fold()]
+
+
+def _own_split(seed: int) -> list[Fold]:
+    """A new draw of the test set for each seed."""
+    return [Fold("stratified", str(seed))]
+
+
+TABLE_4: list[tuple[str, Embedding]] = [(fusion, "trainable") for fusion in FUSIONS]
+TABLE_5: list[tuple[str, Embedding]] = [("att_d1", "word2vec"), ("att_sn", "word2vec")]
+UNIMODAL: list[tuple[str, Embedding]] = [("audio", "none"), ("text", "trainable")]
+TEXT: list[tuple[str, Embedding]] = [("text", "trainable"), ("text", "glove")]
+SPEAKERS: list[tuple[str, Embedding]] = [
+    ("audio", "none"), ("text", "trainable"), ("concat", "trainable"), ("att_d1", "trainable"),
+]  # fmt: skip
+
+#: Name of a grid -> what it is for.
+GRIDS = {
+    "tables": "Tables 4 and 5 and the models of one modality, on one stratified split",
+    "text": "the text model alone, a new stratified split for each seed",
+    "speakers": "four models, each speaker held out once",
+}
+
+
+def grid(name: str, corpus: str, profile: Profile, cohort: pd.DataFrame) -> list[Experiment]:
+    """The experiments of a named grid (a key of `GRIDS`).
+
+    Raises:
+        InputError: if there is no grid of that name.
+    """
+    if name == "tables":
+        return _experiments(corpus, profile, TABLE_4 + TABLE_5 + UNIMODAL, _one_split)
+    if name == "text":
+        return _experiments(corpus, profile, TEXT, _own_split)
+    if name == "speakers":
+        folds = [Fold("speaker", speaker) for speaker in groups(cohort, "speaker")]
+        return _experiments(corpus, profile, SPEAKERS, lambda _: folds)
+    raise InputError(name, "no such grid", f"choose from {', '.join(GRIDS)}")

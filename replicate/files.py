@@ -1,0 +1,69 @@
+"""Files that are whole or absent: write under a temporary name, then replace."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock
+
+from replicate.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it replaces `path`, on failure it goes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """Where decoded audio and the stand-in live: `$REPLICATE_CACHE`, or the user's cache folder."""
+    chosen = os.environ.get("REPLICATE_CACHE")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("lima-bak-replication")
+
+
+def build_once(folder: Path, build: Callable[[Path], None], whole: Callable[[Path], bool]) -> Path:
+    """`folder`, built if it is absent or no longer whole.
+
+    Callers in other processes wait for the one that builds. The folder appears complete or not at
+    all: it is built beside its place and moved there.
+
+    Args:
+        folder: where to build.
+        build: fills the (new, empty) folder that it is given.
+        whole: tells whether a folder holds what `build` makes.
+
+    Raises:
+        InputError: the disk is full, or the place cannot be written.
+    """
+    if whole(folder):
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f".{folder.name}.lock")):
+            if not whole(folder):
+                with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as beside:
+                    new = Path(beside) / folder.name
+                    new.mkdir()
+                    build(new)
+                    shutil.rmtree(folder, ignore_errors=True)
+                    new.rename(folder)
+    except OSError as error:
+        raise InputError(
+            folder,
+            f"cannot be built: {error}",
+            "free disk space, or set REPLICATE_CACHE to a folder that can be written",
+        ) from error
+    return folder

@@ -1,0 +1,345 @@
+"""Section 3: the paper's model, one small class an idea, in plain PyTorch.
+
+Every choice that the paper leaves open is a named field of `ModelConfig`, with the place in the
+paper that is silent and the reason for our reading. Where a tensor changes shape a comment says so:
+B utterances, T samples of the longest, n words of the longest sentence.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from replicate.transcriptions import PADDING
+
+#: Audio in whatever form the front end takes: a padded tensor [B, T], or a batch for the kernels.
+Waves = object
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes (Tables 2 and 3, Section 4.1), and our reading of what the paper does not say."""
+
+    kernels: tuple[int, int] = (25, 5)
+    """k_1, k_2 of Table 2, in samples at 16 kHz."""
+    channels: tuple[int, int] = (4, 8)
+    """c_1, c_2 of Table 2."""
+    n_pool: int = 200
+    """Outputs of the adaptive max pooling, Table 2."""
+    n_gru: int = 32
+    """Units of the GRU, Table 2."""
+    emb_size: int = 150
+    """Width of the word embedding, Table 3: 150 trainable, 300 with Word2Vec."""
+    filters: tuple[int, int] = (3, 5)
+    """f_1, f_2 of Table 3, in words."""
+    n_fms: int = 200
+    """Channels of each text convolution, Table 3."""
+    hidden: int = 96
+    """Neurons of the hidden layer, Section 4.1."""
+    dropout: float = 0.55
+    """Table 1."""
+
+    convolution: Literal["stride 1, same padding, bias"] = "stride 1, same padding, bias"
+    """Section 3.1 gives only filter sizes; the least that keeps the length, so that the residual
+    connection can be added."""
+    residual: Literal["1x1 projection around both convolutions"] = (
+        "1x1 projection around both convolutions"
+    )
+    """Section 3.1 names "a residual connection"; channel counts differ, hence a projection (He et
+    al. 2016, option B)."""
+    normalisation: Literal["conv, norm, ReLU; conv, norm, add, ReLU"] = (
+        "conv, norm, ReLU; conv, norm, add, ReLU"
+    )
+    """Section 3.1 lists Batch Normalization and ReLU without an order; this is ResNet's [17]."""
+    padding: Literal["zeros, seen by every layer"] = "zeros, seen by every layer"
+    """Sections 3.1 and 3.2 pad with zeros inside a batch and mention no mask: none is used, so a
+    prediction depends on the utterances that share its batch."""
+    gru_output: Literal["last state"] = "last state"
+    """Section 3.1 does not say which output of the GRU is used; its last state is the usual one."""
+    audio_projection: Literal["linear, to the width of the text features"] = (
+        "linear, to the width of the text features"
+    )
+    """Section 3.1 scales to 2 emb_size (300), Section 3.2 yields 2 n_fms (400), and Equations 3 and
+    10 add the two: impossible as printed. 400 keeps Table 3."""
+    attention_weights: Literal["shared by both modalities"] = "shared by both modalities"
+    """Equations 4-8 index no modality: read literally, one W serves audio and text."""
+    equation_7: Literal["tied, as printed"] = "tied, as printed"
+    """Equation 7 uses W_1 twice; untied it would be Equation 8."""
+    score_relu: Literal["as printed"] = "as printed"
+    """Equations 4 and 6 end in ReLU, 5, 7 and 8 do not."""
+    hidden_activation: Literal["ReLU"] = "ReLU"
+    """Section 4.1 names none."""
+    dropout_place: Literal["after the hidden layer"] = "after the hidden layer"
+    """Section 4.1: "a hidden layer with 96 neurons with dropout"."""
+    initialisation: Literal["PyTorch's defaults"] = "PyTorch's defaults"
+    """Section 4.1 points to Hazarika et al. "with modifications" that it does not give."""
+
+    @property
+    def n_features(self) -> int:
+        """Width of x_text and x_audio: 400."""
+        return len(self.filters) * self.n_fms
+
+
+class AudioFrontEnd(nn.Module):
+    """Section 3.1, Table 2: two convolutions and a residual connection on the raw waveform."""
+
+    def __init__(
+        self,
+        channels: tuple[int, int] = (4, 8),
+        kernels: tuple[int, int] = (25, 5),
+        bins: int = 200,
+    ) -> None:
+        super().__init__()
+        (c1, c2), (k1, k2) = channels, kernels
+        self.bins = bins
+        self.conv1, self.norm1 = nn.Conv1d(1, c1, k1, padding="same"), nn.BatchNorm1d(c1)
+        self.conv2, self.norm2 = nn.Conv1d(c1, c2, k2, padding="same"), nn.BatchNorm1d(c2)
+        self.shortcut, self.norm_shortcut = nn.Conv1d(1, c2, 1), nn.BatchNorm1d(c2)
+
+    def forward(self, waves: Tensor) -> Tensor:
+        """Zero-padded waveforms [B, T] in [-1, 1) -> pooled features [B, 200, 8]."""
+        x = waves[:, None]  # [B, 1, T]
+        h = F.relu(self.norm1(self.conv1(x)))  # [B, 4, T]
+        y = self.norm2(self.conv2(h)) + self.norm_shortcut(self.shortcut(x))  # [B, 8, T]
+        return F.adaptive_max_pool1d(F.relu(y), self.bins).transpose(1, 2)  # [B, 200, 8]
+
+
+class RawAudioEncoder(nn.Module):
+    """Section 3.1: front end, GRU, and a linear map to x_audio.
+
+    A subclass may name other classes that compute the same from the same parameters, faster.
+    """
+
+    front_end_class: type[AudioFrontEnd] = AudioFrontEnd
+    gru_class: type[nn.GRU] = nn.GRU
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.front_end = self.front_end_class(config.channels, config.kernels, config.n_pool)
+        self.gru = self.gru_class(config.channels[1], config.n_gru, batch_first=True)
+        self.projection = nn.Linear(config.n_gru, config.n_features)
+
+    def forward(self, waves: Waves) -> Tensor:
+        """What the front end takes -> x_audio [B, 400]."""
+        pooled = self.front_end(waves)  # [B, 200, 8]
+        _, state = self.gru(pooled)  # [1, B, 32]
+        x_audio: Tensor = self.projection(state[0])  # [B, 400]
+        return x_audio
+
+
+class TranscriptionEncoder(nn.Module):
+    """Section 3.2, Table 3: word embedding and two convolutions over words (Kim 2014)."""
+
+    def __init__(self, config: ModelConfig, n_words: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(n_words, config.emb_size, padding_idx=PADDING)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(config.emb_size, config.n_fms, width) for width in config.filters
+        )
+
+    def forward(self, words: Tensor) -> Tensor:
+        """Word numbers [B, n], n >= 5, zero-padded -> x_text [B, 400]."""
+        x = self.embedding(words).transpose(1, 2)  # [B, 150, n]
+        maxima = [F.relu(conv(x)).amax(2) for conv in self.convolutions]  # 2 of [B, 200]
+        return torch.cat(maxima, dim=1)  # [B, 400]
+
+
+class Fused(NamedTuple):
+    """Combined features, and the audio's share of the attention."""
+
+    features: Tensor
+    """[B, 800] for Concat, else [B, 400]."""
+    audio_score: Tensor | None
+    """[B], the mean over dimensions of p_audio; the text's is 1 minus this. None without
+    attention."""
+
+
+class Concat(nn.Module):
+    """Equation 2: y = x_text (+) x_audio."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n_out = 2 * n
+
+    def forward(self, text: Tensor, audio: Tensor) -> Fused:
+        """x_text [B, n], x_audio [B, n] -> y [B, 2n]."""
+        return Fused(torch.cat([text, audio], dim=1), None)
+
+
+class Addition(nn.Module):
+    """Equation 3: y = x_text + x_audio."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n_out = n
+
+    def forward(self, text: Tensor, audio: Tensor) -> Fused:
+        """x_text [B, n], x_audio [B, n] -> y [B, n]."""
+        return Fused(text + audio, None)
+
+
+class Attention(nn.Module):
+    """Equations 9 and 10: softmax over the two modalities' scores, then their weighted sum.
+
+    Subclasses give the score a_i of one modality (Equations 4-8); the same weights score both.
+    """
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n_out = n
+
+    def score(self, x: Tensor) -> Tensor:
+        """Features of one modality [B, n] -> a_i, [B, 1] or [B, n]."""
+        raise NotImplementedError
+
+    def forward(self, text: Tensor, audio: Tensor) -> Fused:
+        """x_text [B, n], x_audio [B, n] -> y [B, n]."""
+        scores = torch.stack([self.score(text), self.score(audio)])  # [2, B, 1 or n]
+        p_text, p_audio = scores.softmax(dim=0)  # Equation 9
+        return Fused(p_text * text + p_audio * audio, p_audio.mean(dim=1))  # Equation 10
+
+
+class AttS1(Attention):
+    """Equation 4: a_i = f(W_1^{1 x n} x_i)."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+        self.w1 = nn.Linear(n, 1, bias=False)
+
+    def score(self, x: Tensor) -> Tensor:
+        """[B, n] -> [B, 1]."""
+        return F.relu(self.w1(x))
+
+
+class AttD1(Attention):
+    """Equation 5: a_i = W_2^{1 x n} f(W_1^{n x n} x_i)."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+        self.w1 = nn.Linear(n, n, bias=False)
+        self.w2 = nn.Linear(n, 1, bias=False)
+
+    def score(self, x: Tensor) -> Tensor:
+        """[B, n] -> [B, 1]."""
+        a: Tensor = self.w2(F.relu(self.w1(x)))
+        return a
+
+
+class AttSn(Attention):
+    """Equation 6: a_i = f(W_1^{n x n} x_i)."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+        self.w1 = nn.Linear(n, n, bias=False)
+
+    def score(self, x: Tensor) -> Tensor:
+        """[B, n] -> [B, n]."""
+        return F.relu(self.w1(x))
+
+
+class AttD1n(Attention):
+    """Equation 7: a_i = W_1^{n x n} f(W_1^{n x n} x_i), the same W_1 twice, as printed."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+        self.w1 = nn.Linear(n, n, bias=False)
+
+    def score(self, x: Tensor) -> Tensor:
+        """[B, n] -> [B, n]."""
+        a: Tensor = self.w1(F.relu(self.w1(x)))
+        return a
+
+
+class AttD2n(Attention):
+    """Equation 8: a_i = W_2^{n x n} f(W_1^{n x n} x_i)."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+        self.w1 = nn.Linear(n, n, bias=False)
+        self.w2 = nn.Linear(n, n, bias=False)
+
+    def score(self, x: Tensor) -> Tensor:
+        """[B, n] -> [B, n]."""
+        a: Tensor = self.w2(F.relu(self.w1(x)))
+        return a
+
+
+#: The rows of Table 4, in its order.
+FUSIONS: dict[str, type[Concat] | type[Addition] | type[Attention]] = {
+    "att_s1": AttS1,
+    "att_d1": AttD1,
+    "att_sn": AttSn,
+    "att_d1n": AttD1n,
+    "att_d2n": AttD2n,
+    "concat": Concat,
+    "addition": Addition,
+}
+
+
+class Classifier(nn.Sequential):
+    """Section 4.1: a hidden layer of 96 neurons with dropout, then one output a class."""
+
+    def __init__(self, config: ModelConfig, n_in: int, n_classes: int) -> None:
+        super().__init__(
+            nn.Linear(n_in, config.hidden),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden, n_classes),
+        )
+
+
+class Output(NamedTuple):
+    """What the model says of a batch."""
+
+    logits: Tensor
+    """[B, 4]."""
+    audio_score: Tensor | None
+    """[B], or None without attention."""
+
+
+class EmotionModel(nn.Module):
+    """Figure 1: the two encoders, a fusion and the classifier; or one encoder alone.
+
+    Args:
+        config: sizes and choices.
+        model: a row of Table 4 (a key of `FUSIONS`), or `audio` or `text` for one modality alone.
+        n_words: size of the vocabulary with padding and unknown.
+        n_classes: 4.
+        audio_encoder: the eager reference, or a subclass that computes the same faster.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        model: str,
+        n_words: int,
+        n_classes: int,
+        audio_encoder: type[RawAudioEncoder] = RawAudioEncoder,
+    ) -> None:
+        super().__init__()
+        n = config.n_features
+        self.audio = None if model == "text" else audio_encoder(config)
+        self.text = None if model == "audio" else TranscriptionEncoder(config, n_words)
+        self.fusion = FUSIONS[model](n) if model in FUSIONS else None
+        n_in = self.fusion.n_out if self.fusion is not None else n
+        self.classifier = Classifier(config, n_in, n_classes)
+
+    def forward(self, waves: Waves | None, words: Tensor | None) -> Output:
+        """One batch; `waves` is None for the text model, `words` [B, n] for the audio model."""
+        x_text = self.text(words) if self.text is not None else None  # [B, 400]
+        x_audio = self.audio(waves) if self.audio is not None else None  # [B, 400]
+        if self.fusion is None:
+            return Output(self.classifier(x_text if x_audio is None else x_audio), None)
+        fused = self.fusion(x_text, x_audio)
+        return Output(self.classifier(fused.features), fused.audio_score)
+
+
+def parameter_counts(module: nn.Module) -> dict[str, int]:
+    """Trainable parameters of each layer, by its dotted name."""
+    counts: dict[str, int] = {}
+    for name, parameter in module.named_parameters():
+        layer = name.rpartition(".")[0]
+        counts[layer] = counts.get(layer, 0) + parameter.numel()
+    return counts

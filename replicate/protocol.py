@@ -1,0 +1,113 @@
+"""Section 4.1: which utterances enter the experiments, and which of them are held out."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from replicate.corpora.table import Corpus
+from replicate.errors import InputError
+
+#: The paper's classes, in the order of its tables.
+EMOTIONS = ("anger", "happiness", "neutrality", "sadness")
+
+#: Section 4.1: "We separated 10% of the dataset for testing".
+TEST_SHARE = 0.1
+
+#: Kinds of held-out groups -> the column of the utterance table that makes the group.
+GROUPS = {"session": "session", "speaker": "speaker", "scenario": "scenario"}
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Which utterances are the test set.
+
+    Attributes:
+        kind: `stratified` draws 10 % of each class at random (the paper's split, as the row sums
+            of Table 7 show); the others hold out one group of utterances.
+        held_out: the group's value; for `stratified` the number of the draw, as text.
+    """
+
+    kind: Literal["stratified", "session", "speaker", "scenario"] = "stratified"
+    held_out: str = "0"
+
+    @property
+    def name(self) -> str:
+        """As in file names, for example `stratified-0` or `session-1`."""
+        return f"{self.kind}-{self.held_out}"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions in the cohort: disjoint, sorted, together the whole cohort."""
+
+    train: np.ndarray
+    development: np.ndarray
+    test: np.ndarray
+
+
+def cohort(corpus: Corpus) -> pd.DataFrame:
+    """The utterances of the paper's four classes, with column `emotion` (Section 4.1).
+
+    Raises:
+        InputError: if one of the four classes has no utterance.
+    """
+    emotion = corpus.utterances["label"].map(corpus.emotions)
+    chosen = corpus.utterances.assign(emotion=emotion)[emotion.notna()].reset_index(drop=True)
+    empty = set(EMOTIONS) - set(chosen["emotion"])
+    if empty:
+        raise InputError(
+            corpus.root,
+            f"no utterance of class {', '.join(sorted(empty))}",
+            f"run `replicate corpus check {corpus.name} {corpus.root}` to see what was read",
+        )
+    return chosen
+
+
+def classes(table: pd.DataFrame) -> np.ndarray:
+    """Class of each utterance as its position in `EMOTIONS`: int64 [n]."""
+    return table["emotion"].map(EMOTIONS.index).to_numpy(dtype=np.int64)
+
+
+def groups(table: pd.DataFrame, kind: str) -> list[str]:
+    """The values that can be held out for a kind of fold, sorted."""
+    return sorted(table[GROUPS[kind]].dropna().unique())
+
+
+def split(table: pd.DataFrame, fold: Fold, development: float = 0.0) -> Split:
+    """Training, development and test positions of a cohort.
+
+    Args:
+        table: the cohort.
+        fold: what is held out for the test.
+        development: share of each class of the training part that is held out again to choose an
+            epoch. The paper has none.
+
+    Raises:
+        InputError: if the fold names a group that the cohort does not have.
+    """
+    labels = classes(table)
+    if fold.kind == "stratified":
+        test = _draw(labels, np.arange(len(labels)), TEST_SHARE, int(fold.held_out))
+    else:
+        known = groups(table, fold.kind)
+        if fold.held_out not in known:
+            raise InputError(fold.name, "no such group in the corpus", f"choose from {known}")
+        test = np.flatnonzero(table[GROUPS[fold.kind]] == fold.held_out)
+    rest = np.setdiff1d(np.arange(len(labels)), test)
+    number = int.from_bytes(fold.name.encode()[-8:])
+    held = _draw(labels, rest, development, number) if development else rest[:0]
+    return Split(np.setdiff1d(rest, held), held, test)
+
+
+def _draw(labels: np.ndarray, among: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """`ceil(share * n_c)` positions of each class c, sorted: 111/164/171/109 on IEMOCAP."""
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for label in range(len(EMOTIONS)):
+        members = among[labels[among] == label]
+        count = math.ceil(round(share * len(members), 9))
+        drawn.append(rng.permutation(members)[:count])
+    return np.sort(np.concatenate(drawn))

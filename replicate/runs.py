@@ -1,0 +1,274 @@
+"""The run store: `results/<corpus>/<profile>/<experiment>/` with its provenance.
+
+`run.json` holds the experiment and where it comes from, `epochs.parquet` the learning curves and
+`predictions.parquet` one row an utterance and selection of epoch. `run.json` is written last: a
+folder without it is a run in progress. Ids and numbers only, never audio or transcripts.
+"""
+
+import ast
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+from replicate.errors import InputError
+from replicate.experiments import Experiment
+from replicate.files import replacing
+from replicate.protocol import EMOTIONS
+
+PACKAGE = Path(__file__).parent
+RESULTS = PACKAGE.parent / "results"
+
+#: Which epoch a row of `predictions` comes from. Never compare runs across selections.
+SELECTIONS = ("last-epoch", "development-best", "test-best")
+
+#: The modules whose code determines the numbers of a run, and those of a run that hears audio.
+NUMERICAL_MODULES = ("protocol", "transcriptions", "model", "training")
+AUDIO_MODULES = ("waveforms", "audio_kernels", "compiled")
+
+PACKAGES = ("torch", "numpy", "numba", "pandas", "gensim")
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The word vectors of a run, and the shares of words and of occurrences they lack."""
+
+    source: str
+    dimension: int
+    out_of_vocabulary_words: float
+    out_of_vocabulary_tokens: float
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a run comes from.
+
+    Attributes:
+        corpus_title: for captions.
+        synthetic: whether the corpus is the stand-in.
+        text_fingerprint: SHA-256 of ids, labels and transcripts.
+        audio_fingerprint: SHA-256 of ids and samples, None without audio.
+        n_train, n_development, n_test: utterances in each part.
+        vectors: the word vectors, None where embeddings start at random.
+        commit: git commit of the code, or `unknown` outside a checkout.
+        dirty: whether the package differed from that commit.
+        code: digest of each numerical module, comments and docstrings left out.
+        packages: versions.
+        hardware: processor or GPU, in words.
+        device: `cpu` or `cuda`.
+        threads: threads of one training.
+        started: UTC, ISO 8601.
+        wall_seconds: time in epochs, over all resumptions.
+    """
+
+    corpus_title: str
+    synthetic: bool
+    text_fingerprint: str
+    audio_fingerprint: str | None
+    n_train: int
+    n_development: int
+    n_test: int
+    vectors: Vectors | None
+    commit: str
+    dirty: bool
+    code: dict[str, str]
+    packages: dict[str, str]
+    hardware: str
+    device: str
+    threads: int
+    started: str
+    wall_seconds: float
+
+
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(frozen=True)
+class _Record:
+    """The contents of `run.json`."""
+
+    experiment: Experiment
+    provenance: Provenance
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        experiment: what was run.
+        provenance: where it comes from.
+        epochs: epoch (from 1), learning_rate, loss, train_accuracy, development_accuracy (NaN
+            without a development part), test_accuracy, seconds.
+        predictions: selection (see `SELECTIONS`), epoch, utterance, emotion, the probability of
+            each class, audio_score (mean attention on audio, NaN without attention; the text's is
+            1 minus this).
+        folder: where it is stored.
+    """
+
+    experiment: Experiment
+    provenance: Provenance
+    epochs: pd.DataFrame
+    predictions: pd.DataFrame
+    folder: Path
+
+    def selected(self, selection: str) -> pd.DataFrame:
+        """The rows of one selection; empty for `development-best` without a development part."""
+        if selection not in SELECTIONS:
+            raise ValueError(f"{selection} is none of {SELECTIONS}")
+        return self.predictions[self.predictions["selection"] == selection].reset_index(drop=True)
+
+    @property
+    def changed_code(self) -> tuple[str, ...]:
+        """The numerical modules that have changed since this run was made."""
+        now = code_digests(heard=self.provenance.audio_fingerprint is not None)
+        return tuple(name for name in now if now[name] != self.provenance.code.get(name))
+
+
+def folder_of(experiment: Experiment, root: Path = RESULTS) -> Path:
+    """Where an experiment's run is stored."""
+    return root / experiment.corpus / experiment.profile / experiment.name
+
+
+def save_run(run: Run) -> None:
+    """Write a run; `run.json` comes last, so an interrupted write leaves no finished run."""
+    digests = {}
+    for name, table in (("epochs", run.epochs), ("predictions", run.predictions)):
+        with replacing(run.folder / f"{name}.parquet") as temporary:
+            table.to_parquet(temporary, index=False)
+            digests[f"{name}.parquet"] = hashlib.sha256(temporary.read_bytes()).hexdigest()
+    record = _Record(run.experiment, run.provenance, digests)
+    with replacing(run.folder / "run.json") as temporary:
+        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n")
+
+
+def load_run(folder: Path) -> Run:
+    """Read a run and verify that its files are whole and what its name says.
+
+    Raises:
+        InputError: if a file is missing or damaged, or the configuration is not the one that the
+            folder's name and place promise.
+    """
+    again = f"remove {folder} and train it again"
+    try:
+        record = TypeAdapter(_Record).validate_json((folder / "run.json").read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(folder, "no finished run here", "run the same command again") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(folder / "run.json", f"{where}: {first['msg']}", again) from error
+    for name, digest in record.files.items():
+        path = folder / name
+        if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            raise InputError(path, "missing, or not the file that the run wrote", again)
+    if folder.parts[-3:] != folder_of(record.experiment).parts[-3:]:
+        raise InputError(folder, f"holds the run {record.experiment.name}", "move it back")
+    tables = [pd.read_parquet(folder / f"{name}.parquet") for name in ("epochs", "predictions")]
+    _verify_predictions(tables[1], record, folder)
+    return Run(record.experiment, record.provenance, tables[0], tables[1], folder)
+
+
+def _verify_predictions(predictions: pd.DataFrame, record: _Record, folder: Path) -> None:
+    """Every selection must cover the test part once, with probabilities that sum to one."""
+    sizes = predictions.groupby("selection")["utterance"].agg(["size", "nunique"])
+    whole = bool((sizes == record.provenance.n_test).all(axis=None))
+    sums = predictions[list(EMOTIONS)].sum(axis=1).to_numpy()
+    if not whole or not np.allclose(sums, 1, atol=1e-5):
+        raise InputError(
+            folder / "predictions.parquet",
+            "does not hold one distribution for each test utterance",
+            f"remove {folder} and train it again",
+        )
+
+
+def is_finished(experiment: Experiment, root: Path = RESULTS) -> bool:
+    """Whether an experiment's run is stored."""
+    return (folder_of(experiment, root) / "run.json").exists()
+
+
+def load_runs(
+    corpus: str,
+    profile: str,
+    root: Path = RESULTS,
+    text_fingerprint: str | None = None,
+) -> list[Run]:
+    """All finished runs of a corpus and profile, verified, in the order of their names.
+
+    Args:
+        corpus: name as on the command line.
+        profile: name of the protocol.
+        root: the store.
+        text_fingerprint: where the corpus is at hand, what the runs must have seen.
+
+    Raises:
+        InputError: if a run is damaged, or saw another version of the corpus.
+    """
+    runs = [load_run(path.parent) for path in sorted((root / corpus / profile).glob("*/run.json"))]
+    for run in runs:
+        if text_fingerprint not in (None, run.provenance.text_fingerprint):
+            raise InputError(
+                run.folder,
+                f"was made from another version of {corpus} than the one at hand",
+                "train it again, or use the corpus it was made from",
+            )
+    return runs
+
+
+def code_digests(heard: bool) -> dict[str, str]:
+    """Digest of each numerical module's code; comments, docstrings and layout do not count.
+
+    Args:
+        heard: whether the run hears audio.
+    """
+    digests = {}
+    for name in NUMERICAL_MODULES + (AUDIO_MODULES if heard else ()):
+        tree = ast.parse((PACKAGE / f"{name}.py").read_text())
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
+                node.body = [part for part in body if not _is_text(part)]  # type: ignore[attr-defined]
+        digests[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+    return digests
+
+
+def _is_text(node: Any) -> bool:
+    """Whether a statement is a bare string: a docstring."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def code_version() -> tuple[str, bool]:
+    """Git commit, and whether the package differs from it; `unknown` outside a checkout."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(PACKAGE), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD"), bool(git("status", "--porcelain", "--", "."))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", True
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that determine the numbers."""
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **versions}
+
+
+def processor() -> str:
+    """The processor's name, as the system gives it, and the number of cores."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    return f"{name}, {os.cpu_count()} cores"

@@ -1,0 +1,115 @@
+"""Many experiments at once: one single-threaded training a core, each in a process of its own."""
+
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import joblib
+import pandas as pd
+
+from replicate.corpora import open_corpus
+from replicate.corpora.table import Corpus
+from replicate.errors import InputError
+from replicate.experiments import Experiment
+from replicate.runs import RESULTS, folder_of, is_finished
+from replicate.training import train
+from replicate.transcriptions import WordVectors, open_vectors
+from replicate.waveforms import Waveforms, open_waveforms
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a grid's data lie.
+
+    Attributes:
+        corpus: name as on the command line.
+        data: the corpus's folder, None for the stand-in or `$REPLICATE_DATA`.
+        word2vec: file of pretrained vectors, None for the stand-in's own.
+        skip_damaged: leave damaged utterances out.
+    """
+
+    corpus: str
+    data: Path | None = None
+    word2vec: Path | None = None
+    skip_damaged: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an experiment: `error` is None where its run is stored."""
+
+    experiment: Experiment
+    error: str | None
+
+
+@lru_cache(maxsize=1)
+def _corpus(source: Source) -> Corpus:
+    return open_corpus(source.corpus, source.data)
+
+
+@lru_cache(maxsize=1)
+def _waveforms(source: Source) -> Waveforms:
+    return open_waveforms(_corpus(source), source.skip_damaged)
+
+
+@lru_cache(maxsize=1)
+def _vectors(embedding: str, source: Source) -> WordVectors | None:
+    return open_vectors(embedding, _corpus(source).synthetic, source.word2vec)
+
+
+def run_one(experiment: Experiment, source: Source, device: str, root: Path) -> Outcome:
+    """Train one experiment; an error is returned, so that it stops no other experiment."""
+    try:
+        needs_audio = experiment.model != "text" and _corpus(source).has_audio
+        train(
+            experiment,
+            _corpus(source),
+            folder_of(experiment, root),
+            waveforms=_waveforms(source) if needs_audio else None,
+            vectors=_vectors(experiment.embedding, source),
+            device=device,
+            report=print_progress,
+        )
+    except InputError as error:
+        return Outcome(experiment, str(error))
+    except Exception:
+        return Outcome(experiment, traceback.format_exc())
+    return Outcome(experiment, None)
+
+
+def run_grid(
+    experiments: Sequence[Experiment],
+    source: Source,
+    jobs: int,
+    device: str = "cpu",
+    root: Path = RESULTS,
+) -> Iterator[Outcome]:
+    """Train the experiments that have no run yet, `jobs` at a time, and yield as they finish."""
+    todo = [experiment for experiment in experiments if not is_finished(experiment, root)]
+    if jobs == 1:
+        yield from (run_one(experiment, source, device, root) for experiment in todo)
+        return
+    pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+    yield from pool(joblib.delayed(run_one)(item, source, device, root) for item in todo)
+
+
+def print_progress(experiment: Experiment, epochs: pd.DataFrame, speed: float) -> None:
+    """One line an epoch on standard error."""
+    last, total = epochs.iloc[-1], experiment.training.epochs
+    left = epochs["seconds"].mean() * (total - len(epochs))
+    print(
+        f"{experiment.name}  epoch {len(epochs)}/{total}  loss {last['loss']:.3f}  "
+        f"train {last['train_accuracy']:.3f}  test {last['test_accuracy']:.3f}  "
+        f"{speed:.0f} utterances/s  {duration(left)} left",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `h:mm:ss`, or `m:ss` under an hour."""
+    return time.strftime("%-H:%M:%S" if seconds >= 3600 else "%-M:%S", time.gmtime(seconds))

@@ -1,0 +1,382 @@
+"""Section 4.1: one loop from an experiment to a run.
+
+Each epoch draws its order, its discarded words and its dropout from a seed of its own, made of the
+experiment's seed and the epoch's number. So an interrupted run resumes from its last checkpoint to
+the same bits without any stored generator. On CPU one training uses one thread, which fixes the
+order of every sum; on CUDA some of PyTorch's kernels add in no fixed order, and repeats differ in
+the last digits.
+"""
+
+import datetime
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+
+from replicate.audio_kernels import FusedAudio, FusedAudioEncoder
+from replicate.corpora.table import Corpus, text_fingerprint
+from replicate.errors import InputError
+from replicate.experiments import Experiment, Training
+from replicate.files import replacing
+from replicate.model import EmotionModel, Output, RawAudioEncoder
+from replicate.protocol import EMOTIONS, Split, classes, cohort, split
+from replicate.runs import (
+    SELECTIONS,
+    Provenance,
+    Run,
+    Vectors,
+    code_digests,
+    code_version,
+    package_versions,
+    processor,
+    save_run,
+)
+from replicate.transcriptions import (
+    Vocabulary,
+    WordVectors,
+    discard_probability,
+    pad,
+    subsample,
+    tokens,
+    vocabulary,
+)
+from replicate.waveforms import Waveforms
+
+#: Called after every epoch with the experiment, the epochs so far, and utterances per second.
+Report = Callable[[Experiment, pd.DataFrame, float], None]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What an experiment sees of a corpus; every sequence in the cohort's order.
+
+    Attributes:
+        utterances: ids.
+        labels: positions in `EMOTIONS`, int64 [n].
+        parts: training, development and test positions.
+        sentences: word numbers of each utterance.
+        vocab: the words of the training part.
+        waveforms: the decoded audio, None for the text model.
+        rows: position of each utterance in `waveforms`, int64 [n].
+    """
+
+    utterances: tuple[str, ...]
+    labels: np.ndarray
+    parts: Split
+    sentences: list[np.ndarray]
+    vocab: Vocabulary
+    waveforms: Waveforms | None
+    rows: np.ndarray
+
+
+def examples(experiment: Experiment, table: pd.DataFrame, waveforms: Waveforms | None) -> Examples:
+    """Split a cohort and number its words.
+
+    Raises:
+        InputError: if the experiment needs audio or transcripts that the corpus lacks.
+    """
+    parts = split(table, experiment.fold, experiment.training.development)
+    _require(experiment, table, waveforms)
+    sentences = [tokens(text) for text in table["transcript"].fillna("")]
+    vocab = vocabulary([sentences[i] for i in parts.train])
+    ids = tuple(table["utterance"])
+    heard = waveforms if experiment.model != "text" else None
+    return Examples(
+        utterances=ids,
+        labels=classes(table),
+        parts=parts,
+        sentences=[vocab.encode(sentence) for sentence in sentences],
+        vocab=vocab,
+        waveforms=heard,
+        rows=heard.rows(ids) if heard is not None else np.zeros(0, dtype=np.int64),
+    )
+
+
+def _require(experiment: Experiment, table: pd.DataFrame, waveforms: Waveforms | None) -> None:
+    """Refuse an experiment whose modality the corpus lacks."""
+    if experiment.model != "text" and waveforms is None:
+        raise InputError(
+            experiment.corpus,
+            f"model {experiment.model} needs audio and this corpus has none",
+            "use `--grid text`, or point --data at a copy with its recordings",
+        )
+    if experiment.model != "audio" and not table["transcript"].notna().all():
+        lacking = table.loc[table["transcript"].isna(), "utterance"].iloc[0]
+        raise InputError(
+            lacking, "has no transcript", "leave such utterances out with --skip-damaged"
+        )
+
+
+class Trainer:
+    """One experiment's model, optimiser and epochs so far."""
+
+    def __init__(
+        self, experiment: Experiment, data: Examples, vectors: WordVectors | None, device: str
+    ) -> None:
+        self.experiment, self.data, self.device = experiment, data, torch.device(device)
+        self.fused = (
+            FusedAudio(data.waveforms) if data.waveforms is not None and device == "cpu" else None
+        )
+        torch.manual_seed(experiment.seed)
+        self.model = EmotionModel(
+            experiment.architecture,
+            experiment.model,
+            len(data.vocab.words),
+            len(EMOTIONS),
+            FusedAudioEncoder if device == "cpu" else RawAudioEncoder,
+        )
+        if vectors is not None and self.model.text is not None:
+            matrix = vectors.matrix(data.vocab, experiment.seed)
+            with torch.no_grad():
+                self.model.text.embedding.weight.copy_(torch.from_numpy(matrix))
+        self.model.to(self.device)
+        self.optimiser = torch.optim.Adam(
+            self.model.parameters(), weight_decay=experiment.training.weight_decay
+        )
+        self.discard = discard_probability(data.vocab.counts, experiment.training.subsampling_t)
+        self.epochs: list[dict[str, float]] = []
+        self.selected: dict[str, dict[str, Any]] = {}
+
+    def run_epoch(self) -> None:
+        """Train one epoch, measure it, and keep its predictions where they are the best so far."""
+        started = time.perf_counter()
+        epoch = len(self.epochs) + 1
+        rate = learning_rate(self.experiment.training, epoch)
+        loss, accuracy = self._train(epoch, rate)
+        development = self._accuracy(self.predict(self.data.parts.development)[0], "development")
+        probabilities, scores = self.predict(self.data.parts.test)
+        test = self._accuracy(probabilities, "test")
+        now = {"epoch": epoch, "probabilities": probabilities, "scores": scores}
+        for selection, measure in zip(SELECTIONS, (np.inf, development, test), strict=True):
+            best = self.selected.get(selection, {"measure": -np.inf})
+            if measure > best["measure"] or selection == "last-epoch":
+                self.selected[selection] = {**now, "measure": float(measure)}
+        self.epochs.append(
+            {
+                "epoch": epoch,
+                "learning_rate": rate,
+                "loss": loss,
+                "train_accuracy": accuracy,
+                "development_accuracy": development,
+                "test_accuracy": test,
+                "seconds": time.perf_counter() - started,
+            }
+        )
+
+    def _train(self, epoch: int, rate: float) -> tuple[float, float]:
+        """One pass over the training part: mean loss, and accuracy under dropout."""
+        rng = np.random.default_rng((self.experiment.seed, epoch))
+        torch.manual_seed(int(rng.integers(2**63)))
+        order = rng.permutation(self.data.parts.train)
+        chosen = subsample([self.data.sentences[i] for i in order], self.discard, rng)
+        size = self.experiment.training.batch_size
+        self.model.train()
+        self.optimiser.param_groups[0]["lr"] = rate
+        total = correct = 0.0
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            output = self._forward(rows, chosen[start : start + size])
+            labels = torch.from_numpy(self.data.labels[rows]).to(self.device)
+            loss = F.cross_entropy(output.logits, labels)
+            self.optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimiser.step()
+            total += loss.item() * len(rows)
+            correct += (output.logits.argmax(1) == labels).sum().item()
+        if not np.isfinite(total):
+            raise InputError(self.experiment.name, f"loss is {total} in epoch {epoch}", "report it")
+        return total / len(order), correct / len(order)
+
+    def _forward(self, rows: np.ndarray, sentences: list[np.ndarray]) -> Output:
+        """The model on one batch, given as positions in the cohort and their words."""
+        waves: object = None
+        if self.fused is not None:
+            waves = self.fused.batch(self.data.rows[rows])
+        elif self.data.waveforms is not None:
+            waves = self.data.waveforms.padded(self.data.rows[rows]).to(self.device)
+        words = pad(sentences, max(self.experiment.architecture.filters)).to(self.device)
+        output: Output = self.model(waves, words)
+        return output
+
+    @torch.no_grad()
+    def predict(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Probabilities [m, 4] and audio scores [m] (NaN without attention), on the CPU."""
+        self.model.eval()
+        size = self.experiment.training.batch_size
+        probabilities, scores = [torch.zeros(0, len(EMOTIONS))], [torch.zeros(0)]
+        for start in range(0, len(rows), size):
+            batch = rows[start : start + size]
+            output = self._forward(batch, [self.data.sentences[i] for i in batch])
+            probabilities.append(output.logits.softmax(dim=1).cpu())
+            score = output.audio_score
+            scores.append(torch.full((len(batch),), torch.nan) if score is None else score.cpu())
+        return torch.cat(probabilities), torch.cat(scores)
+
+    def _accuracy(self, probabilities: torch.Tensor, part: str) -> float:
+        rows = getattr(self.data.parts, part)
+        if not len(rows):
+            return float("nan")
+        return float((probabilities.argmax(1).numpy() == self.data.labels[rows]).mean())
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next epoch needs, for a checkpoint."""
+        return {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "epochs": self.epochs,
+            "selected": self.selected,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.epochs, self.selected = state["epochs"], state["selected"]
+
+    def predictions(self) -> pd.DataFrame:
+        """The kept predictions of every selection, see `replicate.runs.Run`."""
+        test = self.data.parts.test
+        parts = []
+        for selection, kept in self.selected.items():
+            part = pd.DataFrame(
+                {
+                    "selection": selection,
+                    "epoch": kept["epoch"],
+                    "utterance": [self.data.utterances[i] for i in test],
+                    "emotion": [EMOTIONS[i] for i in self.data.labels[test]],
+                }
+            )
+            part[list(EMOTIONS)] = kept["probabilities"].numpy()
+            parts.append(part.assign(audio_score=kept["scores"].numpy()))
+        return pd.concat(parts, ignore_index=True)
+
+
+def learning_rate(training: Training, epoch: int) -> float:
+    """Table 1: .003, times .988 for each epoch after the first."""
+    return training.learning_rate * training.decay ** (epoch - 1)
+
+
+def train(
+    experiment: Experiment,
+    corpus: Corpus,
+    folder: Path,
+    *,
+    waveforms: Waveforms | None = None,
+    vectors: WordVectors | None = None,
+    device: str = "cpu",
+    report: Report | None = None,
+) -> Run:
+    """Train an experiment, or go on where it was interrupted, and store its run.
+
+    Args:
+        experiment: what to train.
+        corpus: the corpus it names.
+        folder: where its run is stored; holds the checkpoint meanwhile.
+        waveforms: the corpus's decoded audio; not needed by the text model.
+        vectors: pretrained word vectors; needed by every embedding but `trainable`.
+        device: `cpu` or `cuda`.
+        report: called after every epoch.
+
+    Raises:
+        InputError: if the corpus lacks what the experiment needs.
+    """
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(device == "cpu")
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    data = examples(experiment, cohort(corpus), waveforms)
+    trainer = Trainer(experiment, data, vectors, device)
+    provenance = _provenance(corpus, data, vectors, device, started)
+    checkpoint = Checkpoint(folder / "checkpoint.pt", experiment, provenance)
+    checkpoint.resume(trainer)
+    for _ in range(len(trainer.epochs), experiment.training.epochs):
+        trainer.run_epoch()
+        checkpoint.write(trainer)
+        if report is not None:
+            seen = len(data.labels)
+            report(experiment, pd.DataFrame(trainer.epochs), seen / trainer.epochs[-1]["seconds"])
+    epochs = pd.DataFrame(trainer.epochs).astype({"epoch": int})
+    provenance = replace(provenance, wall_seconds=float(epochs["seconds"].sum()))
+    run = Run(experiment, provenance, epochs, trainer.predictions(), folder)
+    save_run(run)
+    checkpoint.remove()
+    return run
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state after the last finished epoch, good only for the same experiment, data and code."""
+
+    path: Path
+    experiment: Experiment
+    provenance: Provenance
+
+    @property
+    def _key(self) -> str:
+        same = (
+            asdict(self.experiment),
+            self.provenance.code,
+            self.provenance.text_fingerprint,
+            self.provenance.audio_fingerprint,
+            self.provenance.device,
+        )
+        return hashlib.sha256(json.dumps(same).encode()).hexdigest()
+
+    def write(self, trainer: Trainer) -> None:
+        """Replace the checkpoint; a kill at any moment leaves the old one or the new one."""
+        with replacing(self.path) as temporary:
+            torch.save({"key": self._key, "state": trainer.state()}, temporary)
+
+    def resume(self, trainer: Trainer) -> None:
+        """Restore the trainer where there is a checkpoint of the same experiment."""
+        if not self.path.exists():
+            return
+        stored = torch.load(self.path, map_location=trainer.device, weights_only=True)
+        if stored["key"] == self._key:
+            trainer.restore(stored["state"])
+        else:
+            print(
+                f"{self.path}: from other code, data or settings; training starts anew",
+                file=sys.stderr,
+            )
+
+    def remove(self) -> None:
+        """The run is stored: its checkpoint is no longer needed."""
+        self.path.unlink(missing_ok=True)
+
+
+def _provenance(
+    corpus: Corpus, data: Examples, vectors: WordVectors | None, device: str, started: str
+) -> Provenance:
+    commit, dirty = code_version()
+    described = None
+    if vectors is not None:
+        words, occurrences = vectors.out_of_vocabulary(data.vocab)
+        described = Vectors(vectors.source, vectors.vectors.vector_size, words, occurrences)
+    return Provenance(
+        corpus_title=corpus.title,
+        synthetic=corpus.synthetic,
+        text_fingerprint=text_fingerprint(corpus.utterances),
+        audio_fingerprint=data.waveforms.fingerprint if data.waveforms is not None else None,
+        n_train=len(data.parts.train),
+        n_development=len(data.parts.development),
+        n_test=len(data.parts.test),
+        vectors=described,
+        commit=commit,
+        dirty=dirty,
+        code=code_digests(heard=data.waveforms is not None),
+        packages=package_versions(),
+        hardware=processor() if device == "cpu" else torch.cuda.get_device_name(),
+        device=device,
+        threads=1,
+        started=started,
+        wall_seconds=0.0,
+    )
