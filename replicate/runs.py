@@ -60,7 +60,7 @@ class Provenance:
         n_train, n_development, n_test: utterances in each part.
         vectors: the word vectors, None where embeddings start at random.
         commit: git commit of the code, or `unknown` outside a checkout.
-        dirty: whether the package differed from that commit.
+        dirty: whether a numerical module differed from that commit.
         code: digest of each numerical module, comments and docstrings left out.
         packages: versions.
         hardware: processor or GPU, in words.
@@ -230,14 +230,19 @@ def code_digests(heard: bool) -> dict[str, str]:
         heard: whether the run hears audio.
     """
     digests = {}
-    for name in NUMERICAL_MODULES + (AUDIO_MODULES if heard else ()):
-        tree = ast.parse((PACKAGE / f"{name}.py").read_text())
+    for path in _numerical_files(heard):
+        tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
             body = getattr(node, "body", None)
             if isinstance(body, list):
                 node.body = [part for part in body if not _is_text(part)]  # type: ignore[attr-defined]
-        digests[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+        digests[path.stem] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
     return digests
+
+
+def _numerical_files(heard: bool) -> list[Path]:
+    names = NUMERICAL_MODULES + (AUDIO_MODULES if heard else ())
+    return [PACKAGE / f"{name}.py" for name in names]
 
 
 def _is_text(node: Any) -> bool:
@@ -245,15 +250,16 @@ def _is_text(node: Any) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def code_version() -> tuple[str, bool]:
-    """Git commit, and whether the package differs from it; `unknown` outside a checkout."""
+def code_version(heard: bool) -> tuple[str, bool]:
+    """Git commit, and whether a numerical module differs from it; `unknown` outside a checkout."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(PACKAGE), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return git("rev-parse", "--short=12", "HEAD"), bool(git("status", "--porcelain", "--", "."))
+        changed = git("status", "--porcelain", "--", *map(str, _numerical_files(heard)))
+        return git("rev-parse", "--short=12", "HEAD"), bool(changed)
     except (OSError, subprocess.CalledProcessError):
         return "unknown", True
 

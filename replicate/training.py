@@ -356,7 +356,8 @@ class Checkpoint:
 def _provenance(
     corpus: Corpus, data: Examples, vectors: WordVectors | None, device: str, started: str
 ) -> Provenance:
-    commit, dirty = code_version()
+    heard = data.waveforms is not None
+    commit, dirty = code_version(heard)
     described = None
     if vectors is not None:
         words, occurrences = vectors.out_of_vocabulary(data.vocab)
@@ -372,7 +373,7 @@ def _provenance(
         vectors=described,
         commit=commit,
         dirty=dirty,
-        code=code_digests(heard=data.waveforms is not None),
+        code=code_digests(heard),
         packages=package_versions(),
         hardware=processor() if device == "cpu" else torch.cuda.get_device_name(),
         device=device,
