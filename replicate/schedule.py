@@ -1,5 +1,6 @@
 """Many experiments at once: one single-threaded training a core, each in a process of its own."""
 
+import os
 import sys
 import time
 import traceback
@@ -61,8 +62,25 @@ def _vectors(embedding: str, source: Source) -> WordVectors | None:
     return open_vectors(embedding, _corpus(source).synthetic, source.word2vec)
 
 
-def run_one(experiment: Experiment, source: Source, device: str, root: Path) -> Outcome:
-    """Train one experiment; an error is returned, so that it stops no other experiment."""
+def run_one(
+    experiment: Experiment, source: Source, device: str, root: Path, scheduler: int
+) -> Outcome:
+    """Train one experiment; an error is returned, so that it stops no other experiment.
+
+    Args:
+        experiment: what to train.
+        source: its data.
+        device: `cpu` or `cuda`.
+        root: the run store.
+        scheduler: process id of the scheduler; a worker that outlives it stops after its epoch, so
+            that no two trainings ever write the same checkpoint.
+    """
+
+    def report(trained: Experiment, epochs: pd.DataFrame, speed: float) -> None:
+        print_progress(trained, epochs, speed)
+        if scheduler not in (os.getpid(), os.getppid()):
+            os._exit(1)
+
     try:
         needs_audio = experiment.model != "text" and _corpus(source).has_audio
         train(
@@ -72,7 +90,7 @@ def run_one(experiment: Experiment, source: Source, device: str, root: Path) -> 
             waveforms=_waveforms(source) if needs_audio else None,
             vectors=_vectors(experiment.embedding, source),
             device=device,
-            report=print_progress,
+            report=report,
         )
     except InputError as error:
         return Outcome(experiment, str(error))
@@ -91,10 +109,11 @@ def run_grid(
     """Train the experiments that have no run yet, `jobs` at a time, and yield as they finish."""
     todo = [experiment for experiment in experiments if not is_finished(experiment, root)]
     if jobs == 1:
-        yield from (run_one(experiment, source, device, root) for experiment in todo)
+        yield from (run_one(experiment, source, device, root, os.getpid()) for experiment in todo)
         return
     pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-    yield from pool(joblib.delayed(run_one)(item, source, device, root) for item in todo)
+    task = joblib.delayed(run_one)
+    yield from pool(task(item, source, device, root, os.getpid()) for item in todo)
 
 
 def print_progress(experiment: Experiment, epochs: pd.DataFrame, speed: float) -> None:
