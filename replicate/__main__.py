@@ -83,9 +83,9 @@ def run(
     results: Path,
 ) -> None:
     """Train a grid of experiments; finished ones are kept, interrupted ones go on."""
-    table = cohort(open_corpus(name, data))
-    experiments = grid(which, name, PROFILES[profile], table)
     source = schedule.Source(name, data, word2vec, skip_damaged)
+    table = cohort(schedule.open_source(source)[0])
+    experiments = grid(which, name, PROFILES[profile], table)
     todo = sum(not is_finished(experiment, results) for experiment in experiments)
     click.echo(f"{len(experiments)} experiments, {len(experiments) - todo} already done")
     started, failed = time.perf_counter(), 0

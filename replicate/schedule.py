@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -48,18 +48,24 @@ class Outcome:
 
 
 @lru_cache(maxsize=1)
-def _corpus(source: Source) -> Corpus:
-    return open_corpus(source.corpus, source.data)
+def open_source(source: Source) -> tuple[Corpus, Waveforms | None]:
+    """The corpus and its recordings; damaged utterances are out of both, where asked for.
 
-
-@lru_cache(maxsize=1)
-def _waveforms(source: Source) -> Waveforms:
-    return open_waveforms(_corpus(source), source.skip_damaged)
+    Raises:
+        InputError: as `open_corpus` and `open_waveforms`.
+    """
+    corpus = open_corpus(source.corpus, source.data, source.skip_damaged)
+    if not corpus.has_audio:
+        return corpus, None
+    waveforms = open_waveforms(corpus, source.skip_damaged)
+    out = [problem.utterance for problem in waveforms.problems]
+    kept = corpus.utterances[~corpus.utterances["utterance"].isin(out)]
+    return replace(corpus, utterances=kept.reset_index(drop=True)), waveforms
 
 
 @lru_cache(maxsize=1)
 def _vectors(embedding: str, source: Source) -> WordVectors | None:
-    return open_vectors(embedding, _corpus(source).synthetic, source.word2vec)
+    return open_vectors(embedding, open_source(source)[0].synthetic, source.word2vec)
 
 
 def run_one(
@@ -82,12 +88,12 @@ def run_one(
             os._exit(1)
 
     try:
-        needs_audio = experiment.model != "text" and _corpus(source).has_audio
+        corpus, waveforms = open_source(source)
         train(
             experiment,
-            _corpus(source),
+            corpus,
             folder_of(experiment, root),
-            waveforms=_waveforms(source) if needs_audio else None,
+            waveforms=waveforms,
             vectors=_vectors(experiment.embedding, source),
             device=device,
             report=report,

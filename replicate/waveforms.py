@@ -149,7 +149,7 @@ def open_waveforms(corpus: Corpus, skip_damaged: bool = False) -> Waveforms:
     )
 
 
-def check(paths: dict[str, Path | None]) -> Iterator[tuple[str, np.ndarray | Problem]]:
+def examine(paths: dict[str, Path | None]) -> Iterator[tuple[str, np.ndarray | Problem]]:
     """Each utterance with its samples or with what is wrong with its recording."""
     for utterance, path in paths.items():
         if path is None:
@@ -218,7 +218,7 @@ def _build(folder: Path, paths: dict[str, Path | None]) -> None:
     lengths: dict[str, int] = {}
     problems = []
     with (folder / _SAMPLES).open("wb") as file:
-        for utterance, found in check(paths):
+        for utterance, found in examine(paths):
             if isinstance(found, Problem):
                 problems.append(asdict(found))
                 continue
@@ -249,7 +249,8 @@ def _not_plain(path: Path) -> InputError:
     try:
         found = soundfile.info(path)
     except soundfile.SoundFileError:
-        return InputError(path, "is no wav file that can be read", _RESTORE)
+        size = f"{path.stat().st_size:,} bytes"
+        return InputError(path, f"is no wav file that can be read ({size})", _RESTORE)
     if found.subtype in ("FLOAT", "DOUBLE"):
         samples = soundfile.read(path, always_2d=True)[0]
         odd = int(np.count_nonzero(~np.isfinite(samples)))

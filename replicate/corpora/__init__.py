@@ -60,7 +60,7 @@ def _read_standin(name: str) -> Corpus:
     from replicate.corpora import standin
 
     size, _, preset = name.removeprefix("standin-").partition("-")
-    preset = preset or standin.DEFAULT_PRESET
+    preset = preset or "default"
     if size not in standin.SIZES or preset not in standin.PRESETS:
         raise InputError(
             name,
@@ -79,8 +79,9 @@ def _read_standin(name: str) -> Corpus:
         return mark.is_file() and mark.read_text() == source
 
     corpus = iemocap.read(build_once(cache_folder() / name, build, whole))
-    about = f"{size}: {len(corpus.utterances):,} utterances"
-    if preset != standin.DEFAULT_PRESET:
+    count = corpus.utterances["label"].isin(list(corpus.emotions)).sum()
+    about = f"{size}: {count:,} utterances"
+    if preset != "default":
         about += f", preset {preset}"
     return dataclasses.replace(
         corpus, name=name, title=f"stand-in (synthetic, {about})", synthetic=True
@@ -88,8 +89,10 @@ def _read_standin(name: str) -> Corpus:
 
 
 def _digest(folder: Path) -> str:
-    """SHA-256 of a package's source: what made a generated corpus."""
+    """SHA-256 of a package's source and data: what made a generated corpus."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(folder.rglob("*.*")):
+        if path.suffix not in (".py", ".yml"):
+            continue
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -48,7 +48,7 @@ def read(root: Path) -> Corpus:
     for session in sorted(tree.glob("Session[0-9]")):
         labelled = _labels(session, problems)
         transcripts = _transcripts(session, labelled, problems)
-        wavs = _wavs(session)
+        wavs = _wavs(session, labelled, problems)
         for utterance, row in labelled.items():
             if utterance in rows:
                 problems.append(_about(row, str(session), *_TWICE))
@@ -134,10 +134,19 @@ def _transcripts(
     return found
 
 
-def _wavs(session: Path) -> dict[str, str]:
-    """Utterance -> its recording, wherever one lies in `sentences/wav/<dialogue>/`."""
-    paths = sorted(session.glob("sentences/wav/*/Ses*.wav"))
-    return {path.stem: str(path) for path in paths if path.stem.startswith(path.parent.name + "_")}
+def _wavs(
+    session: Path, labelled: dict[str, dict[str, object]], problems: list[Problem]
+) -> dict[str, str]:
+    """Utterance -> its recording, for the labelled utterances of a session."""
+    found: dict[str, str] = {}
+    for path in sorted(session.glob("sentences/wav/*/Ses*.wav")):
+        if path.stem not in labelled:
+            problems.append(Problem(str(path), "has no label; left out", "none needed", "note"))
+        elif path.stem in found:
+            problems.append(_about(labelled[path.stem], str(path), *_TWICE))
+        else:
+            found[path.stem] = str(path)
+    return found
 
 
 def _lines(folder: Path, problems: list[Problem]) -> Iterator[tuple[Path, int, str]]:

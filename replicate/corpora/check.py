@@ -1,0 +1,158 @@
+"""`replicate corpus check`: what a corpus holds, what is wrong with it, what it is good for."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from replicate.corpora import read_corpus
+from replicate.corpora.table import Corpus, Problem, without_damaged
+from replicate.errors import InputError
+from replicate.protocol import EMOTIONS, cohort
+from replicate.waveforms import SAMPLE_RATE, examine
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        title: the corpus.
+        root: where it lies.
+        tables: heading -> counts or durations, for printing.
+        problems: everything odd, fatal first, notes last.
+        usable: whether any experiment can use the corpus as it is.
+        verdict: for which experiments, and what would make it better, in a sentence.
+    """
+
+    title: str
+    root: str
+    tables: dict[str, pd.DataFrame]
+    problems: tuple[Problem, ...]
+    usable: bool
+    verdict: str
+
+
+def check(name: str, path: Path | None, skip_damaged: bool = False) -> Report:
+    """Read a corpus, look at every recording, and judge.
+
+    Args:
+        name: as for `open_corpus`.
+        path: as for `open_corpus`.
+        skip_damaged: judge what is left without the damaged utterances.
+    """
+    try:
+        corpus = read_corpus(name, path)
+    except InputError as error:
+        fatal = Problem(error.place, error.what, error.remedy, "fatal")
+        return Report(name, str(path or name), {}, (fatal,), False, f"unusable: {error.what}")
+    seconds, recordings = _recordings(corpus)
+    problems = sorted((*corpus.problems, *recordings), key=lambda problem: _RANK[problem.severity])
+    usable, verdict = _verdict(corpus, recordings, skip_damaged)
+    return Report(
+        title=corpus.title,
+        root=str(corpus.root),
+        tables=_tables(corpus, seconds),
+        problems=tuple(problems),
+        usable=usable,
+        verdict=verdict,
+    )
+
+
+def render(report: Report) -> str:
+    """The report as text."""
+    parts = [f"{report.title}\n{report.root}"]
+    parts += [f"{heading}\n{table.to_string()}" for heading, table in report.tables.items()]
+    counts = pd.Series([problem.severity for problem in report.problems]).value_counts()
+    summary = ", ".join(
+        f"{counts[severity]} {severity}" for severity in _RANK if severity in counts
+    )
+    parts.append(f"Problems: {summary or 'none'}")
+    parts += [f"{p.severity}  {p.place}: {p.what}\n  -> {p.remedy}" for p in report.problems]
+    parts.append(f"Verdict: {report.verdict}.")
+    return "\n\n".join(parts) + "\n"
+
+
+_RANK = {"fatal": 0, "damaged": 1, "note": 2}
+_PURPOSE = {  # (text, audio)
+    (True, True): "with audio and text",
+    (True, False): "for text-only experiments",
+    (False, True): "for audio-only experiments",
+}
+
+
+def _recordings(corpus: Corpus) -> tuple[pd.Series, list[Problem]]:
+    """Seconds of each utterance (NaN without a usable recording), and what is wrong."""
+    table = corpus.utterances
+    seconds = pd.Series(np.nan, index=table["utterance"], name="seconds")
+    if not corpus.has_audio:
+        return seconds, []
+    inside = dict(zip(table["utterance"], table["label"].isin(list(corpus.emotions)), strict=True))
+    wavs = zip(table["utterance"], table["wav"].fillna(""), strict=True)
+    problems = []
+    for utterance, found in examine({u: Path(wav) if wav else None for u, wav in wavs}):
+        if not isinstance(found, Problem):
+            seconds[utterance] = len(found) / SAMPLE_RATE
+        elif inside[utterance]:
+            problems.append(found)
+        else:
+            remedy = "none needed: its label is outside the cohort"
+            problems.append(replace(found, remedy=remedy, severity="note"))
+    return seconds, problems
+
+
+def _verdict(corpus: Corpus, recordings: list[Problem], skip_damaged: bool) -> tuple[bool, str]:
+    """Whether the corpus is usable, and for what."""
+    try:
+        chosen = cohort(without_damaged(corpus, skip_damaged))
+    except InputError as error:
+        return False, f"unusable as it is: {error.what.splitlines()[0]}; {error.remedy}"
+    audible, remark = _audible(chosen, recordings, skip_damaged)
+    text, audio = bool(chosen["transcript"].notna().any()), len(audible) > 0
+    if not text and not audio:
+        return False, f"unusable as it is: no transcripts, and {remark}"
+    count = len(audible) if audio else len(chosen)
+    parts = [f"usable {_PURPOSE[text, audio]}: {count:,} utterances of the four classes"]
+    if remark:
+        parts.append(remark)
+    outside = corpus.utterances["label"][~corpus.utterances["label"].isin(list(corpus.emotions))]
+    if len(outside):
+        parts.append(f"{len(outside):,} of {', '.join(sorted(outside.unique()))} are outside")
+    return True, "; ".join(parts)
+
+
+def _audible(
+    chosen: pd.DataFrame, recordings: list[Problem], skip_damaged: bool
+) -> tuple[pd.DataFrame, str]:
+    """The part of the cohort that can be heard, and a remark on the rest."""
+    broken = {problem.utterance for problem in recordings if problem.severity == "damaged"}
+    left = chosen[chosen["wav"].notna() & ~chosen["utterance"].isin(broken)]
+    if not chosen["wav"].notna().any():
+        return left, "it has no recordings"
+    if broken and not skip_damaged:
+        remark = f"{len(broken)} damaged recordings: repair them, or pass --skip-damaged"
+        return left[:0], remark
+    if set(left["emotion"]) != set(EMOTIONS):
+        return left[:0], "not every class has a recording that can be used"
+    return left, f"{len(broken)} damaged recordings left out" if broken else ""
+
+
+def _tables(corpus: Corpus, seconds: pd.Series) -> dict[str, pd.DataFrame]:
+    """Counts by label, session and speaker, and durations by class."""
+    table = corpus.utterances.join(seconds, on="utterance")
+    table["class"] = table["label"].map(corpus.emotions).fillna("(outside)")
+    labels = table.groupby(["class", "label"]).agg(
+        utterances=("utterance", "size"), transcripts=("transcript", "count"), wavs=("wav", "count")
+    )
+    inside = table[table["class"] != "(outside)"]
+    tables = {"By label": labels}
+    for column in ("session", "speaker"):
+        tables[f"By {column} and class"] = pd.crosstab(
+            inside[column], inside["class"], margins=True, margins_name="(all)"
+        )
+    if seconds.notna().any():
+        by_class = inside.groupby("class")["seconds"]
+        lengths = by_class.agg(["count", "mean", "std", "min", "median", "max"]).round(2)
+        tables["Durations in seconds"] = lengths.assign(hours=(by_class.sum() / 3600).round(2))
+    return tables
