@@ -65,7 +65,9 @@ def corpus_build(name: str) -> None:
 @click.option("--profile", type=click.Choice(list(PROFILES)), default="quick", show_default=True)
 @click.option("--grid", "which", type=click.Choice(list(GRIDS)), default="tables",
               show_default=True)  # fmt: skip
-@click.option("--word2vec", type=click.Path(path_type=Path), help="File of pretrained vectors.")
+@click.option(
+    "--word2vec", type=click.Path(exists=True, path_type=Path), help="File of pretrained vectors."
+)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--jobs", type=click.IntRange(1), default=os.cpu_count(), show_default="cores")
 @click.option("--skip-damaged", is_flag=True, help="Leave damaged utterances out.")

@@ -86,7 +86,8 @@ def split(table: pd.DataFrame, fold: Fold, development: float = 0.0) -> Split:
             epoch. The paper has none.
 
     Raises:
-        InputError: if the fold names a group that the cohort does not have.
+        InputError: if the fold names a group that the cohort does not have, or leaves nothing of
+            a class to train on.
     """
     labels = classes(table)
     if fold.kind == "stratified":
@@ -99,7 +100,10 @@ def split(table: pd.DataFrame, fold: Fold, development: float = 0.0) -> Split:
     rest = np.setdiff1d(np.arange(len(labels)), test)
     number = int.from_bytes(fold.name.encode()[-8:])
     held = _draw(labels, rest, development, number) if development else rest[:0]
-    return Split(np.setdiff1d(rest, held), held, test)
+    train = np.setdiff1d(rest, held)
+    if len(set(labels[train])) < len(EMOTIONS):
+        raise InputError(fold.name, "leaves a class without training utterances", "use more data")
+    return Split(train, held, test)
 
 
 def _draw(labels: np.ndarray, among: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -278,3 +278,7 @@ def processor() -> str:
         models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         name = models[0].partition(":")[2].strip() if models else name
     return f"{name}, {os.cpu_count()} cores"
+
+
+#: The code that this process runs, by whether it hears audio: files may change under a long grid.
+LOADED_CODE = {heard: code_digests(heard) for heard in (False, True)}

@@ -30,11 +30,11 @@ from replicate.files import replacing
 from replicate.model import EmotionModel, Output, RawAudioEncoder
 from replicate.protocol import EMOTIONS, Split, classes, cohort, split
 from replicate.runs import (
+    LOADED_CODE,
     SELECTIONS,
     Provenance,
     Run,
     Vectors,
-    code_digests,
     code_version,
     package_versions,
     processor,
@@ -373,7 +373,7 @@ def _provenance(
         vectors=described,
         commit=commit,
         dirty=dirty,
-        code=code_digests(heard),
+        code=LOADED_CODE[heard],
         packages=package_versions(),
         hardware=processor() if device == "cpu" else torch.cuda.get_device_name(),
         device=device,

@@ -137,7 +137,7 @@ def open_waveforms(corpus: Corpus, skip_damaged: bool = False) -> Waveforms:
     index = json.loads((folder / _INDEX).read_text())
     problems = tuple(Problem(**problem) for problem in index["problems"])
     if problems and (not skip_damaged or not index["utterances"]):
-        raise damage(corpus.root, problems)
+        raise damage(corpus.root, "recordings", problems)
     lengths = np.array(index["lengths"], dtype=np.int64)
     return Waveforms(
         samples=np.memmap(folder / _SAMPLES, dtype="<i2", mode="r"),
@@ -186,7 +186,12 @@ def statistics(waveforms: Waveforms, cohort: pd.DataFrame) -> pd.DataFrame:
         utterances of the standard deviation of x) and `n` utterances.
     """
     level = levels(waveforms, cohort["utterance"].tolist())
-    grouped = level.groupby(cohort["emotion"].to_numpy())
+    return class_averages(level.assign(emotion=cohort["emotion"].to_numpy()))
+
+
+def class_averages(level: pd.DataFrame) -> pd.DataFrame:
+    """`statistics` from the columns `emotion`, `average` and `spread` of utterances."""
+    grouped = level.groupby("emotion")
     return pd.DataFrame(
         {
             "WaveAvg": grouped["average"].mean(),
@@ -194,7 +199,7 @@ def statistics(waveforms: Waveforms, cohort: pd.DataFrame) -> pd.DataFrame:
             "WaveStdAvg": grouped["spread"].mean(),
             "n": grouped.size(),
         }
-    ).rename_axis("emotion")
+    )
 
 
 def _key(paths: dict[str, Path | None]) -> str:

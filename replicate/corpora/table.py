@@ -93,14 +93,14 @@ def utterance_table(rows: list[dict[str, object]]) -> pd.DataFrame:
     return table.sort_values(["dialogue", "start"], kind="stable", ignore_index=True)
 
 
-def damage(place: object, problems: Sequence[Problem]) -> InputError:
-    """One error for all damaged utterances: the first ten in full, and how many there are."""
+def damage(place: object, damaged: str, problems: Sequence[Problem]) -> InputError:
+    """One error for everything that is damaged: the first ten in full, and how many there are."""
     lines = [f"{problem.place}: {problem.what}\n     {problem.remedy}" for problem in problems[:10]]
     if len(problems) > 10:
         lines.append(f"and {len(problems) - 10} more")
     return InputError(
         place,
-        "\n   - ".join([f"{len(problems)} damaged", *lines]),
+        "\n   - ".join([f"{len(problems)} damaged {damaged}", *lines]),
         "repair them (`replicate corpus check` lists all), or leave them out with --skip-damaged",
     )
 
@@ -113,7 +113,7 @@ def without_damaged(corpus: Corpus, skip_damaged: bool) -> Corpus:
     """
     damaged = [problem for problem in corpus.problems if problem.severity == "damaged"]
     if damaged and not skip_damaged:
-        raise damage(corpus.root, damaged)
+        raise damage(corpus.root, "label or transcription lines", damaged)
     out = {problem.utterance for problem in damaged}
     kept = corpus.utterances[~corpus.utterances["utterance"].isin(out)].reset_index(drop=True)
     return dataclasses.replace(corpus, utterances=kept)
