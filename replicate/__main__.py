@@ -85,7 +85,7 @@ def run(
     results: Path,
 ) -> None:
     """Train a grid of experiments; finished ones are kept, interrupted ones go on."""
-    source = schedule.Source(name, data, word2vec, skip_damaged)
+    source = schedule.Source(name, data, word2vec, skip_damaged, heard=which != "text")
     table = cohort(schedule.open_source(source)[0])
     experiments = grid(which, name, PROFILES[profile], table)
     todo = sum(not is_finished(experiment, results) for experiment in experiments)

@@ -31,12 +31,14 @@ class Source:
         data: the corpus's folder, None for the stand-in or `$REPLICATE_DATA`.
         word2vec: file of pretrained vectors, None for the stand-in's own.
         skip_damaged: leave damaged utterances out.
+        heard: whether the grid needs recordings; all its experiments then share one cohort.
     """
 
     corpus: str
     data: Path | None = None
     word2vec: Path | None = None
     skip_damaged: bool = False
+    heard: bool = True
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def open_source(source: Source) -> tuple[Corpus, Waveforms | None]:
         InputError: as `open_corpus` and `open_waveforms`.
     """
     corpus = open_corpus(source.corpus, source.data, source.skip_damaged)
-    if not corpus.has_audio:
+    if not (source.heard and corpus.has_audio):
         return corpus, None
     waveforms = open_waveforms(corpus, source.skip_damaged)
     out = [problem.utterance for problem in waveforms.problems]

@@ -18,7 +18,7 @@ from replicate.corpora.lines import read_lines
 from replicate.corpora.table import Corpus, Problem, utterance_table
 from replicate.errors import InputError
 
-#: The labels that IEMOCAP gives: four of the paper's five, the rest outside its cohort.
+#: The labels that IEMOCAP gives; the first five make the paper's four classes.
 LABELS = ("neu", "hap", "exc", "ang", "sad", "fru", "sur", "fea", "dis", "oth", "xxx")
 
 _LABEL_LINE = re.compile(

@@ -1,0 +1,28 @@
+"""A corpus that anyone can have: generated, in IEMOCAP's layout, of known informativeness.
+
+`channels` says what each modality knows, `grammar` writes, `planning` casts, `voice` speaks,
+`write` puts it on disk and `manifest` tells whether it is the published one.
+`describe(preset).summary` says what the corpus is not.
+"""
+
+from replicate.corpora.standin.channels import CLASSES, PRESETS, Ceiling, Informativeness, describe
+from replicate.corpora.standin.grammar import sentences
+from replicate.corpora.standin.manifest import Fingerprint, fingerprint, published
+from replicate.corpora.standin.planning import SIZES, Planned, plan
+from replicate.corpora.standin.write import generate
+
+__all__ = [
+    "CLASSES",
+    "PRESETS",
+    "SIZES",
+    "Ceiling",
+    "Fingerprint",
+    "Informativeness",
+    "Planned",
+    "describe",
+    "fingerprint",
+    "generate",
+    "plan",
+    "published",
+    "sentences",
+]

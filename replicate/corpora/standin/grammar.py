@@ -1,0 +1,215 @@
+"""The stand-in's language: a text symbol, a topic and a length become an utterance.
+
+The words are in `grammar.yml`. An utterance is a run of clauses; at least one carries the symbol,
+most others could come from any.
+"""
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import yaml
+
+from replicate.corpora.standin.channels import CLASSES, channels
+
+#: The share of clauses, beyond the one that must, which carry the symbol.
+CUE_DENSITY = 0.3
+#: How often a slot takes a word of the topic rather than any word.
+TOPIC_SHARE = 0.7
+WORDS_PER_CLAUSE = 6.3
+MOST_CLAUSES = 14
+_SLOT = r"\{(\w+)\}"
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """The clauses that carry one text symbol."""
+
+    clauses: tuple[str, ...]
+    short: tuple[str, ...]
+    filler_rate: float
+    exclaims: bool
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """`grammar.yml`, typed. `words` holds the fillers of each slot."""
+
+    words: Mapping[str, Sequence[str]]
+    actions: Sequence[Sequence[str]]
+    shared: Sequence[str]
+    openers: Sequence[str]
+    closers: Sequence[str]
+    fillers: Sequence[str]
+    symbols: tuple[Symbol, ...]
+    topics: Mapping[str, Mapping[str, Sequence[str]]]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """The words that one dialogue prefers, by slot."""
+
+    words: Mapping[str, Sequence[str]]
+
+
+@cache
+def load() -> Grammar:
+    """The grammar of this package."""
+    text = (resources.files(__package__) / "grammar.yml").read_text(encoding="utf-8")
+    data = yaml.safe_load(text)
+    return Grammar(
+        words={
+            "name": data["names"].split(),
+            "person": data["persons"],
+            "kin": data["kin"].split(),
+            "place": data["places"].split(),
+            "object": data["objects"].split(),
+            "quality": data["qualities"].split(),
+            "number": data["numbers"].split(),
+            "past": data["past"],
+            "soon": data["soon"],
+        },
+        actions=data["actions"],
+        shared=data["shared"],
+        openers=data["openers"],
+        closers=data["closers"],
+        fillers=data["fillers"],
+        symbols=tuple(
+            Symbol(
+                clauses=tuple(entry["clauses"]),
+                short=tuple(entry["short"]),
+                filler_rate=entry["filler_rate"],
+                exclaims=entry["exclaims"],
+            )
+            for entry in (data["symbols"][name] for name in CLASSES)
+        ),
+        topics=data["topics"],
+    )
+
+
+def topic(name: str, rng: random.Random) -> Topic:
+    """The topic of scenario or script `name`, with four people who are talked about."""
+    listed = load().topics[name]
+    return Topic(
+        {
+            "object": listed["objects"],
+            "place": listed["places"],
+            "person": listed["persons"],
+            "name": rng.sample(load().words["name"], 4),
+        }
+    )
+
+
+def _fill(template: str, about: Topic, rng: random.Random) -> str:
+    """Put words into a template's slots, no word twice."""
+    used: set[str] = set()
+
+    def word(slot: re.Match[str]) -> str:
+        kind = slot.group(1)
+        if kind in ("do", "did"):
+            action = rng.choice(load().actions)[kind == "did"]
+            return re.sub(_SLOT, word, action)
+        topical = kind in about.words and rng.random() < TOPIC_SHARE
+        choices = (about if topical else load()).words[kind]
+        used.add(chosen := rng.choice([choice for choice in choices if choice not in used]))
+        return chosen
+
+    filled = re.sub(_SLOT, word, template)
+    return re.sub(r"\b([Aa]) (?=[aeio]|u(?!ni|ku))", r"\1n ", filled)
+
+
+def _clauses(symbol: Symbol, about: Topic, words: int, rng: random.Random) -> list[str]:
+    """Clauses of about `words` words in all, one of them, anywhere, surely the symbol's."""
+    if words <= 4:
+        return [_fill(rng.choice(symbol.short), about, rng)]
+    sure = rng.randrange(max(1, round(words / WORDS_PER_CLAUSE)))
+    clauses: list[str] = []
+    while len(clauses) <= sure or (_words(clauses) < words - 2 and len(clauses) < MOST_CLAUSES):
+        cue = len(clauses) == sure or rng.random() < CUE_DENSITY
+        template = rng.choice(symbol.clauses if cue else load().shared)
+        clauses.append(_fill(template, about, rng))
+    return clauses
+
+
+def _words(clauses: list[str]) -> int:
+    return sum(len(clause.split()) for clause in clauses)
+
+
+def _punctuate(clauses: list[str], symbol: Symbol, rng: random.Random) -> str:
+    """Fillers, full stops and capitals."""
+    text, starts_sentence = "", True
+    for place, clause in enumerate(clauses):
+        if rng.random() < symbol.filler_rate * (0.6 if place else 1.0):
+            clause = f"{rng.choice(load().fillers)}, {clause}"
+        if starts_sentence:
+            clause = clause[0].upper() + clause[1:]
+        end = ""
+        if not clause.endswith("?"):
+            exclaims = symbol.exclaims and rng.random() < 0.25
+            stops = place == len(clauses) - 1 or rng.random() < 0.5
+            end = "!" if exclaims else "." if stops else ","
+        text += f" {clause}{end}"
+        starts_sentence = end != ","
+    return text.strip()
+
+
+def utterance(symbol: int, about: Topic, words: int, rng: random.Random) -> str:
+    """An utterance of about `words` words that carries text symbol `symbol` (of `CLASSES`)."""
+    carrier = load().symbols[symbol]
+    return _punctuate(_clauses(carrier, about, words, rng), carrier, rng)
+
+
+def perform(line: str, rng: random.Random) -> str:
+    """A script's line as it comes out in one performance: as written, or with a word more."""
+    chance = rng.random()
+    if chance < 0.25:
+        opener = rng.choice(load().openers)
+        first = line.split()[0]
+        keeps_capital = first.rstrip(".,?!").split("'")[0] == "I" or first.strip(",") in _names()
+        rest = line if keeps_capital else line[0].lower() + line[1:]
+        return f"{opener[0].upper()}{opener[1:]}, {rest}"
+    if chance < 0.4:
+        return f"{line[:-1]}, {rng.choice(load().closers)}{line[-1]}"
+    return line
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(load().words["name"])
+
+
+def tagged(words: str, laughter: bool, breath: bool, rng: random.Random) -> str:
+    """Add the tags of what is heard beside the words: a breath before, a laugh before or after."""
+    if laughter:
+        words = f"[LAUGHTER] {words}" if rng.random() < 0.5 else f"{words} [LAUGHTER]"
+    return f"[BREATHING] {words}" if breath else words
+
+
+def sentences(n: int, seed: int) -> list[str]:
+    """`n` further utterances of the grammar, to train word vectors on.
+
+    Every text symbol and topic is equally likely; tags are as frequent as in the default preset.
+    The random state shares nothing with that of the corpora; a short utterance may still occur in
+    both.
+
+    Args:
+        n: how many.
+        seed: which ones.
+    """
+    return [_sentence(random.Random(f"stand-in sentences|{seed}|{i}")) for i in range(n)]
+
+
+def _sentence(rng: random.Random) -> str:
+    symbol, model = rng.randrange(len(CLASSES)), channels("default")
+    about = topic(rng.choice(sorted(load().topics)), rng)
+    words = utterance(symbol, about, length(rng), rng)
+    laughter = rng.random() < model.laughter[symbol]
+    return tagged(words, laughter, rng.random() < model.breath[symbol], rng)
+
+
+def length(rng: random.Random) -> int:
+    """A number of words, log-normal, 1 to 45."""
+    return max(1, min(45, round(rng.lognormvariate(2.13, 0.72))))

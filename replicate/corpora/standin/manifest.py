@@ -1,0 +1,74 @@
+"""Hashes of a generated corpus, and those that were published: the same everywhere, or not."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from replicate.corpora.standin.channels import CLASSES
+from replicate.corpora.standin.planning import Planned
+
+RELEASE = "IEMOCAP_full_release"
+TRUTH = "truth.csv"
+_HEADER = (
+    *("utterance", "label", "acted", "text_symbol", "prosody_symbol"),
+    *("laughter", "breath", "level"),
+)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """SHA-256 of a corpus.
+
+    Attributes:
+        text: of the truth (ids, labels, symbols, levels) and the transcripts.
+        audio: of ids and recordings.
+    """
+
+    text: str
+    audio: str
+
+
+@cache
+def published() -> dict[str, Fingerprint]:
+    """The fingerprints that this package was published with, by `<size>-<preset>`."""
+    text = (resources.files(__package__) / "manifest.json").read_text(encoding="utf-8")
+    return {name: Fingerprint(**hashes) for name, hashes in json.loads(text).items()}
+
+
+def fingerprint(root: Path) -> Fingerprint:
+    """The fingerprint of the corpus in `root`, from its files."""
+    with (root / TRUTH).open(encoding="ascii", newline="") as file:
+        rows = list(csv.reader(file))
+    transcripts = {}
+    for path in (root / RELEASE).glob("Session*/dialog/transcriptions/*.txt"):
+        for line in path.read_text(encoding="ascii").splitlines():
+            utterance, rest = line.split(" ", 1)
+            transcripts[utterance] = rest.split("]: ", 1)[1]
+    audio = hashlib.sha256()
+    for path in sorted((root / RELEASE).glob("Session*/sentences/wav/*/*.wav")):
+        audio.update(path.stem.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return Fingerprint(text_hash(rows, transcripts), audio.hexdigest())
+
+
+def text_hash(rows: Iterable[Sequence[str]], transcripts: Mapping[str, str]) -> str:
+    """SHA-256 of the rows of the truth and each row's transcript: no sound enters."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update("\x1f".join([*row, transcripts.get(row[0], "")]).encode() + b"\x1e")
+    return digest.hexdigest()
+
+
+def truth(utterances: Iterable[Planned]) -> list[Sequence[str]]:
+    """The rows of `truth.csv`, header first: what each utterance was made from."""
+    return [_HEADER, *map(_row, utterances)]
+
+
+def _row(u: Planned) -> list[str]:
+    symbols = (CLASSES[c] for c in (u.acted, u.text_symbol, u.prosody_symbol))
+    tags = (str(int(tag)) for tag in (u.laughter, u.breath))
+    return [u.utterance, u.label, *symbols, *tags, f"{u.level:.6f}"]

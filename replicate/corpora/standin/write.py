@@ -1,0 +1,211 @@
+"""A planned corpus becomes a folder in IEMOCAP's layout, truth and hashes beside it."""
+
+import csv
+import json
+import multiprocessing
+import random
+import shutil
+import tempfile
+import wave
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+
+from replicate.corpora.standin.channels import SUMMARY
+from replicate.corpora.standin.manifest import (
+    RELEASE,
+    TRUTH,
+    Fingerprint,
+    fingerprint,
+    published,
+    truth,
+)
+from replicate.corpora.standin.planning import Planned, plan
+from replicate.corpora.standin.voice import SAMPLE_RATE, render, synthesiser
+from replicate.errors import InputError
+
+#: What the annotators of IEMOCAP's files call each label.
+_CATEGORIES = {
+    "ang": "Anger",
+    "hap": "Happiness",
+    "exc": "Excited",
+    "neu": "Neutral",
+    "sad": "Sadness",
+    "fru": "Frustration",
+    "sur": "Surprise",
+    "fea": "Fear",
+    "oth": "Other",
+    "dis": "Disgust",
+}
+#: Mean valence, activation and dominance (1 to 5) by acted class.
+_AFFECT = ((1.9, 3.6, 3.9), (4.0, 3.4, 3.2), (2.9, 2.5, 2.8), (2.2, 2.2, 2.6))
+
+
+def generate(
+    root: Path,
+    size: str,
+    preset: str,
+    processes: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Generate a corpus: whole or not at all, and the same to the bit however many processes work.
+
+    Beside `IEMOCAP_full_release`, `root` gets `README.txt`, `truth.csv` (each utterance's class
+    and symbols) and `fingerprint.json`.
+
+    Args:
+        root: the folder to make; it must not exist, or be empty.
+        size: one of `SIZES`.
+        preset: one of `PRESETS`.
+        processes: how many speak at once.
+        progress: called with the utterances written so far and in all.
+
+    Raises:
+        InputError: unknown size or preset, `root` in use, or no synthesiser.
+    """
+    synthesiser()
+    utterances = plan(size, preset)
+    with _whole(root) as folder:
+        dialogues = [list(turns) for _, turns in groupby(utterances, lambda u: u.dialogue)]
+        lengths = _speak(dialogues, folder, processes, progress)
+        for dialogue, samples in zip(dialogues, lengths, strict=True):
+            _write_dialogue(dialogue, samples, folder)
+        with (folder / TRUTH).open("w", encoding="ascii", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(truth(utterances))
+        _write_notes(folder, size, preset, fingerprint(folder))
+
+
+@contextmanager
+def _whole(root: Path) -> Iterator[Path]:
+    """Yield a folder beside `root` that takes its place at the end, or goes."""
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise InputError(root, "exists already", "remove it or choose another folder")
+    root.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
+    try:
+        yield folder
+        folder.chmod(0o755)
+        folder.replace(root)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _session(dialogue: str, folder: Path) -> Path:
+    return folder / RELEASE / f"Session{int(dialogue[3:5])}"
+
+
+# Sound --------------------------------------------------------------------------------------------
+
+
+def _speak(
+    dialogues: list[list[Planned]],
+    folder: Path,
+    processes: int,
+    progress: Callable[[int, int], None] | None,
+) -> list[list[int]]:
+    """Record every dialogue; the samples of each of its utterances."""
+    folders = [folder] * len(dialogues)
+    total = sum(map(len, dialogues))
+    if processes == 1:
+        return _counted(map(_record, dialogues, folders), total, progress)
+    spawn = multiprocessing.get_context("spawn")  # eSpeak must not be inherited half loaded
+    with ProcessPoolExecutor(processes, mp_context=spawn) as pool:
+        return _counted(pool.map(_record, dialogues, folders), total, progress)
+
+
+def _counted(
+    recorded: Iterator[list[int]], total: int, progress: Callable[[int, int], None] | None
+) -> list[list[int]]:
+    done: list[list[int]] = []
+    for dialogue in recorded:
+        done.append(dialogue)
+        if progress:
+            progress(sum(map(len, done)), total)
+    return done
+
+
+def _record(dialogue: list[Planned], folder: Path) -> list[int]:
+    """Render and write one dialogue's utterances; the samples of each."""
+    name = dialogue[0].dialogue
+    target = _session(name, folder) / "sentences" / "wav" / name
+    target.mkdir(parents=True)
+    lengths = []
+    for planned in dialogue:
+        samples = render(planned)
+        with wave.open(str(target / f"{planned.utterance}.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(SAMPLE_RATE)
+            file.writeframes(samples.astype("<i2").tobytes())
+        lengths.append(len(samples))
+    return lengths
+
+
+# Text ---------------------------------------------------------------------------------------------
+
+
+def _write_dialogue(dialogue: list[Planned], samples: list[int], folder: Path) -> None:
+    """Transcription and annotation of one dialogue."""
+    name = dialogue[0].dialogue
+    spoken, judged = [], ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]", ""]
+    start = 1.5
+    for planned, length in zip(dialogue, samples, strict=True):
+        rng = random.Random(f"{planned.seed}|annotation")
+        start += 0.1 + rng.expovariate(2.5)
+        end = start + length / SAMPLE_RATE
+        spoken.append(f"{planned.utterance} [{start:08.4f}-{end:08.4f}]: {planned.transcript}")
+        judged += _judged(planned, f"[{start:.4f} - {end:.4f}]", rng)
+        start = end
+    place = _session(name, folder) / "dialog"
+    _write_lines(place / "transcriptions" / f"{name}.txt", spoken)
+    _write_lines(place / "EmoEvaluation" / f"{name}.txt", judged)
+
+
+def _judged(planned: Planned, times: str, rng: random.Random) -> list[str]:
+    """The label line and the lines of three categorical and two dimensional annotators."""
+    votes = _votes(planned.label, rng)
+    affect = [
+        tuple(min(max(round(mean + rng.gauss(0, 0.6)), 1), 5) for mean in _AFFECT[planned.acted])
+        for _ in range(2)
+    ]
+    v, a, d = ((first + second) / 2 for first, second in zip(*affect, strict=True))
+    lines = [f"{times}\t{planned.utterance}\t{planned.label}\t[{v:.4f}, {a:.4f}, {d:.4f}]"]
+    lines += [f"C-E{n}:\t{category};\t()" for n, category in enumerate(votes, start=2)]
+    lines += [
+        f"A-E{n}:\tval {v}; act {a}; dom  {d};\t()" for n, (v, a, d) in enumerate(affect, start=3)
+    ]
+    return [*lines, ""]
+
+
+def _votes(label: str, rng: random.Random) -> list[str]:
+    """Three annotators: two or three of one mind, or (`xxx`) each of another."""
+    categories = sorted(_CATEGORIES.values())
+    if label not in _CATEGORIES:
+        return rng.sample(categories, 3)
+    votes = [_CATEGORIES[label]] * 2
+    votes.append(votes[0] if rng.random() < 0.6 else rng.choice(categories))
+    return rng.sample(votes, 3)
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
+
+
+# Notes --------------------------------------------------------------------------------------------
+
+
+def _write_notes(folder: Path, size: str, preset: str, found: Fingerprint) -> None:
+    expected = published().get(f"{size}-{preset}")
+    as_published = "yes" if found == expected else "no"
+    notes = {"size": size, "preset": preset, **asdict(found)}
+    (folder / "fingerprint.json").write_text(json.dumps(notes, indent=2) + "\n")
+    (folder / "README.txt").write_text(
+        f"SYNTHETIC: this is not IEMOCAP.\n\n{SUMMARY}\n\n"
+        f"Size {size}, preset {preset}. Identical to the published corpus: {as_published}.\n"
+        "truth.csv holds what each utterance was made from; no reader of the corpus looks at it.\n"
+        "The voices are eSpeak NG's (GPLv3); the recordings are its output.\n"
+    )

@@ -1,0 +1,651 @@
+"""Readers: real trees, odd trees, and independent listings of the same files."""
+
+import multiprocessing
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torchaudio
+from trees import (
+    COHORT,
+    UTTERANCES,
+    label_file,
+    tone,
+    transcript_file,
+    wav_file,
+    write_iemocap,
+    write_wav,
+)
+
+from replicate.corpora import emodb, iemocap, iemocap_text, meld, open_corpus, read_corpus
+from replicate.corpora.iemocap_ids import EMOTIONS, parse
+from replicate.corpora.table import COLUMNS, Corpus, text_fingerprint, utterance_table
+from replicate.errors import InputError
+from replicate.files import build_once
+from replicate.protocol import Fold, cohort, split
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def real(name: str) -> Path:
+    """A folder of real data, or skip."""
+    if not (DATA / name).is_dir():
+        pytest.skip(f"no real data at {DATA / name}")
+    return DATA / name
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("REPLICATE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.delenv("REPLICATE_DATA", raising=False)
+
+
+def fingerprint_of(name: str) -> str:
+    return text_fingerprint(read_corpus(name).utterances)
+
+
+@pytest.fixture(scope="module")
+def standin_cache(tmp_path_factory):
+    """A cache folder with the tiny stand-in, and what the two processes that asked for it saw."""
+    folder = tmp_path_factory.mktemp("standin")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPLICATE_CACHE", str(folder))
+        with ThreadPoolExecutor(2) as asking:
+            return folder, list(asking.map(ask, range(2)))
+
+
+def ask(_: int) -> str:
+    """The fingerprint that a new process prints."""
+    code = "from test_corpora import fingerprint_of; print(fingerprint_of('standin-tiny'))"
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=Path(__file__).parent, check=True, capture_output=True)
+    return found.stdout.decode().strip()
+
+
+@pytest.fixture
+def standin(standin_cache, monkeypatch) -> list[str]:
+    folder, prints = standin_cache
+    monkeypatch.setenv("REPLICATE_CACHE", str(folder))
+    return prints
+
+
+@pytest.fixture
+def tree(tmp_path) -> Path:
+    return write_iemocap(tmp_path)
+
+
+def of(corpus: Corpus, severity: str) -> list[tuple[str, str | None]]:
+    """Where the problems of a severity lie, and whom they concern."""
+    return [(p.place, p.utterance) for p in corpus.problems if p.severity == severity]
+
+
+# IEMOCAP: ids
+
+
+@pytest.mark.parametrize(
+    ("utterance", "dialogue", "session", "speaker", "scripted", "scenario"),
+    [
+        ("Ses01F_impro01_M003", "Ses01F_impro01", "1", "Ses01_M", False, "impro01"),
+        ("Ses03M_impro05a_F010", "Ses03M_impro05a", "3", "Ses03_F", False, "impro05"),
+        ("Ses02F_script03_2_F000", "Ses02F_script03_2", "2", "Ses02_F", True, "script03"),
+        ("Ses05M_script01_1b_F012", "Ses05M_script01_1b", "5", "Ses05_F", True, "script01"),
+        ("Ses04F_script01_3_MXX0", "Ses04F_script01_3", "4", "Ses04_M", True, "script01"),
+    ],
+)
+def test_an_id_names_the_talker_by_its_last_letter(
+    utterance, dialogue, session, speaker, scripted, scenario
+):
+    found = parse(utterance)
+    assert found is not None
+    assert (found.utterance, found.dialogue, found.session) == (utterance, dialogue, session)
+    assert (found.speaker, found.gender) == (speaker, speaker[-1])
+    assert (found.scripted, found.scenario) == (scripted, scenario)
+
+
+@pytest.mark.parametrize("odd", ["M", "Ses01F_impro01", "Ses01F_impro01_M", "Ses01F_song01_M000"])
+def test_what_is_no_id_is_not_parsed(odd):
+    assert parse(odd) is None
+
+
+def test_the_real_ids_give_the_cohort_and_the_split_of_the_paper():
+    published = pd.read_csv(real("iemocap-metadata") / "utterances.csv")
+    rows = [{**vars(parse(u)), "label": label} for u, label, _ in published.to_numpy()]
+    table = utterance_table(rows)
+    assert table.groupby("scripted")["dialogue"].nunique().to_dict() == {False: 80, True: 71}
+    assert table["speaker"].nunique() == 10
+    assert set(table["session"]) == set("12345")
+    assert sorted(table["scenario"].unique()) == [
+        *(f"impro{n:02d}" for n in range(1, 9)),
+        *(f"script{n:02d}" for n in range(1, 4)),
+    ]
+    chosen = cohort(Corpus("iemocap", "IEMOCAP", Path(), table, EMOTIONS))
+    assert chosen["emotion"].value_counts().to_dict() == {
+        "anger": 1103,
+        "happiness": 1636,
+        "neutrality": 1708,
+        "sadness": 1084,
+    }
+    parts = split(chosen, Fold("stratified", "0"))
+    assert (len(parts.train), len(parts.test)) == (4976, 555)
+    rows_of_table_7 = chosen["emotion"].iloc[parts.test].value_counts().sort_index()
+    assert rows_of_table_7.tolist() == [111, 164, 171, 109]
+    by_session = {s: len(split(chosen, Fold("session", s)).test) for s in "12345"}
+    digits = published["utterance"].str[4]
+    assert by_session == digits.value_counts().to_dict()
+
+
+# IEMOCAP: the tree
+
+
+def test_an_iemocap_tree_is_read_whole(tree):
+    corpus = iemocap.read(tree)
+    table = corpus.utterances
+    assert list(table.columns) == list(COLUMNS)
+    assert dict(zip(table["utterance"], table["label"], strict=True)) == {
+        u: label for u, (_, label, _) in UTTERANCES.items()
+    }
+    assert dict(zip(table["utterance"], table["transcript"], strict=True)) == {
+        u: text for u, (_, _, text) in UTTERANCES.items()
+    }
+    assert table["wav"].tolist() == [str(wav_file(tree, u)) for u in table["utterance"]]
+    assert table["start"].tolist() == [UTTERANCES[u][0] for u in table["utterance"]]
+    assert np.allclose(table["end"] - table["start"], 1)
+    assert [p.what for p in corpus.problems if "Session" not in p.what] == []
+    assert table["utterance"].tolist() == list(UTTERANCES)  # dialogues, then time
+
+
+def test_the_root_may_be_the_release_or_its_parent(tree):
+    inside, outside = iemocap.read(tree), iemocap.read(tree.parent)
+    pd.testing.assert_frame_equal(inside.utterances, outside.utterances)
+
+
+def test_the_order_of_creation_does_not_matter(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first = iemocap.read(write_iemocap(tmp_path / "a")).utterances
+    second = iemocap.read(write_iemocap(tmp_path / "b", order=-1)).utterances
+    pd.testing.assert_frame_equal(first.drop(columns="wav"), second.drop(columns="wav"))
+    assert text_fingerprint(first) == text_fingerprint(second)
+
+
+def test_stray_files_and_annotators_folders_do_no_harm(tree):
+    clean = iemocap.read(tree)
+    labels = label_file(tree, "Ses01F_impro01")
+    for folder in ("Attribute", "Categorical", "Self-evaluation"):
+        (labels.parent / folder).mkdir()
+        shutil.copy(labels, labels.parent / folder / "Ses01F_impro01_e2_cat.txt")
+    for path in (labels, transcript_file(tree, "Ses01F_impro01"), wav_file(tree, COHORT[0])):
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\26\7 Mac OS X \xff")
+    (labels.parent / ".DS_Store").write_bytes(b"\0\0")
+    assert iemocap.read(tree).problems == clean.problems
+    pd.testing.assert_frame_equal(iemocap.read(tree).utterances, clean.utterances)
+
+
+def test_line_endings_and_a_byte_order_mark_do_not_matter(tree):
+    clean = iemocap.read(tree)
+    for path in tree.glob("Session*/dialog/*/Ses*.txt"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    pd.testing.assert_frame_equal(iemocap.read(tree).utterances, clean.utterances)
+
+
+def test_a_line_that_is_not_utf8_is_read_and_noted(tree):
+    path = transcript_file(tree, "Ses03M_impro05a")
+    path.write_bytes(b"Ses03M_impro05a_M000 [000.5-001.5]: Caf\xe9, \x93please\x94.\n")
+    corpus = iemocap.read(tree)
+    text = corpus.utterances.set_index("utterance")["transcript"]
+    assert text["Ses03M_impro05a_M000"] == "Café, “please”."
+    assert (f"{path}:1", None) in of(corpus, "note")
+    assert of(corpus, "damaged") == []
+
+
+def test_odd_transcription_lines_are_noted_and_left_out(tree):
+    clean = iemocap.read(tree)
+    path = transcript_file(tree, "Ses01F_impro01")
+    before = len(path.read_text().splitlines())
+    with path.open("a") as file:
+        file.write("Ses01F_impro01_FXX0 [030.0-031.0]: Yes.\n\nM: Yes.\nno colon here\n")
+    corpus = iemocap.read(tree)
+    pd.testing.assert_frame_equal(corpus.utterances, clean.utterances)
+    places = {place for place, _ in of(corpus, "note")}
+    assert {f"{path}:{before + line}" for line in (1, 3, 4)} <= places
+    assert f"{path}:{before + 2}" not in places  # an empty line is nothing odd
+
+
+def test_a_transcription_line_without_brackets_is_read(tree):
+    path = transcript_file(tree, "Ses03M_impro05a")
+    path.write_text("Ses03M_impro05a_M000: Next,   please.\n")
+    assert "Next, please." in iemocap.read(tree).utterances["transcript"].tolist()
+
+
+def test_a_missing_transcript_is_damage_inside_the_cohort_only(tree):
+    path = transcript_file(tree, "Ses01F_impro01")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if "_F000" not in line and "_F003" not in line))
+    corpus = iemocap.read(tree)
+    assert of(corpus, "damaged") == [(str(path), "Ses01F_impro01_F000")]
+    assert (str(path), "Ses01F_impro01_F003") in of(corpus, "note")
+    with pytest.raises(InputError, match=r"Ses01F_impro01_F000 has no transcript[^-]*\n *restore"):
+        open_corpus("iemocap", tree)
+    left = open_corpus("iemocap", tree, skip_damaged=True).utterances
+    assert set(UTTERANCES) - set(left["utterance"]) == {"Ses01F_impro01_F000"}
+    assert left.index.tolist() == list(range(len(left)))
+
+
+def test_a_tree_without_recordings_serves_text(tree):
+    for session in tree.glob("Session*"):
+        shutil.rmtree(session / "sentences")
+    corpus = open_corpus("iemocap", tree)
+    assert not corpus.has_audio
+    assert len(cohort(corpus)) == len(COHORT)
+
+
+@pytest.mark.parametrize("label", ["ang", "neu"])
+def test_a_duplicate_id_is_damage(tree, label):
+    path = label_file(tree, "Ses01F_impro01")
+    with path.open("a") as file:
+        file.write(f"[1.5000 - 2.5000]\tSes01F_impro01_F000\t{label}\t[2.5, 3.0, 2.5]\n")
+    corpus = iemocap.read(tree)
+    assert of(corpus, "damaged") == [
+        (f"{path}:{len(path.read_text().splitlines())}", "Ses01F_impro01_F000")
+    ]
+    assert corpus.utterances["utterance"].is_unique
+
+
+def test_a_second_different_transcript_is_damage_and_the_same_one_is_not(tree):
+    path = transcript_file(tree, "Ses03M_impro05a")
+    once = path.read_text()
+    path.write_text(once * 2)
+    assert of(iemocap.read(tree), "damaged") == []
+    path.write_text(once + once.replace("Next", "You"))
+    assert of(iemocap.read(tree), "damaged") == [(f"{path}:2", "Ses03M_impro05a_M000")]
+
+
+def test_a_broken_label_line_is_damage(tree):
+    path = label_file(tree, "Ses03M_impro05a")
+    lines = [*path.read_text().splitlines(), "[1.0 - \tSes03M_impro05a_M001"]
+    path.write_text("\n".join(lines))
+    assert of(iemocap.read(tree), "damaged") == [(f"{path}:{len(lines)}", None)]
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling link", "binary"])
+@pytest.mark.parametrize("which", [label_file, transcript_file])
+def test_a_text_file_that_cannot_be_read_is_damage(tree, kind, which):
+    path = which(tree, "Ses03M_impro05a")
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "dangling link":
+        path.symlink_to(tree / "nowhere")
+    else:
+        path.write_bytes(bytes(range(256)))
+    assert (str(path), None) in of(iemocap.read(tree), "damaged")
+    with pytest.raises(InputError, match=path.name):
+        open_corpus("iemocap", tree)
+
+
+def test_a_recording_without_a_label_is_noted(tree):
+    extra = wav_file(tree, "Ses03M_impro05a_F009")
+    write_wav(extra, tone())
+    corpus = iemocap.read(tree)
+    assert (str(extra), None) in of(corpus, "note")
+    assert "Ses03M_impro05a_F009" not in corpus.utterances["utterance"].tolist()
+
+
+@pytest.mark.parametrize("name", ["iemocap", "iemocap-text", "emodb", "meld"])
+@pytest.mark.parametrize("root", ["empty", "wrong", "absent", "file"])
+def test_a_root_without_the_corpus_is_refused(tmp_path, name, root):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "wrong" / "Session1").mkdir(parents=True)
+    (tmp_path / "wrong" / "song.wav").write_bytes(b"RIFF")
+    (tmp_path / "file").write_text("no corpus")
+    with pytest.raises(InputError) as refusal:
+        open_corpus(name, tmp_path / root)
+    assert str(tmp_path / root) in refusal.value.place
+    assert refusal.value.remedy
+
+
+def test_labels_must_not_be_missing_altogether(tree):
+    for path in tree.glob("Session*/dialog/EmoEvaluation/*.txt"):
+        path.unlink()
+    with pytest.raises(InputError, match="no labelled utterance"):
+        iemocap.read(tree)
+
+
+# IEMOCAP: against torchaudio
+
+TORCHAUDIO = ["neu", "hap", "ang", "sad", "exc", "fru"]  # the labels that it keeps
+
+
+def torchaudio_listing(tree: Path, beside: Path) -> dict[str, tuple[str, str]]:
+    """Utterance -> (label, path) as torchaudio lists a tree."""
+    (beside / "IEMOCAP").symlink_to(tree, target_is_directory=True)
+    listing = torchaudio.datasets.IEMOCAP(beside)
+    found = [listing.get_metadata(n) for n in range(len(listing))]
+    return {name: (label, path) for path, _, name, label, _ in found}
+
+
+def our_listing(corpus: Corpus, tree: Path) -> dict[str, tuple[str, str]]:
+    """The same from our reader, of the six labels that torchaudio keeps."""
+    table = corpus.utterances[corpus.utterances["label"].isin(TORCHAUDIO)]
+    table = table[table["wav"].notna()]
+    return {
+        row.utterance: (row.label, Path(row.wav).relative_to(tree).as_posix())
+        for row in table.itertuples()
+    }
+
+
+def test_torchaudio_lists_the_same(tree, tmp_path_factory):
+    wav_file(tree, "Ses05M_script01_1b_F012").unlink()
+    theirs = torchaudio_listing(tree, tmp_path_factory.mktemp("beside"))
+    assert theirs == our_listing(iemocap.read(tree), tree)
+    assert set(theirs) == {*COHORT, "Ses01F_impro01_M002"} - {"Ses05M_script01_1b_F012"}
+
+
+def test_torchaudio_lists_the_same_of_the_stand_in(standin, tmp_path):
+    corpus = open_corpus("standin-tiny")
+    (tree,) = corpus.root.glob("IEMOCAP*")
+    theirs = torchaudio_listing(tree, tmp_path)
+    assert theirs == our_listing(corpus, tree)
+    assert set(cohort(corpus)["utterance"]) <= set(theirs)
+
+
+# IEMOCAP's transcripts
+
+
+def test_the_published_transcripts_are_counted():
+    corpus = open_corpus("iemocap-text", real("iemocap-text"))
+    table = corpus.utterances
+    assert len(table) == 7433
+    assert table["utterance"].is_unique
+    assert table["dialogue"].nunique() == 151
+    assert cohort(corpus)["emotion"].value_counts().to_dict() == {
+        "anger": 1103,
+        "happiness": 1689,
+        "neutrality": 1708,
+        "sadness": 1084,
+    }
+    assert not corpus.has_audio
+    assert iemocap_text.read(real("iemocap-text") / "iemocap.pkl").utterances.equals(table)
+
+
+CONTENT = [
+    {"Ses01F_impro01": ["F", "M", "F"], "Ses02M_script01_1": ["M"]},
+    {"Ses01F_impro01": [0, 3, 4], "Ses02M_script01_1": [5]},
+    {"Ses01F_impro01": ["One.", "Two.\n", "Three."], "Ses02M_script01_1": ["Four."]},
+]
+
+
+def pickled(folder: Path, content: object) -> Path:
+    (folder / "iemocap.pkl").write_bytes(pickle.dumps(content))
+    return folder
+
+
+def test_utterances_are_numbered_by_speaker_in_time_order(tmp_path):
+    table = iemocap_text.read(pickled(tmp_path, [*CONTENT, [], [], []])).utterances
+    assert table[["utterance", "label", "transcript", "speaker"]].to_numpy().tolist() == [
+        ["Ses01F_impro01_F000", "hap", "One.", "Ses01_F"],
+        ["Ses01F_impro01_M000", "ang", "Two.", "Ses01_M"],
+        ["Ses01F_impro01_F001", "exc", "Three.", "Ses01_F"],
+        ["Ses02M_script01_1_M000", "fru", "Four.", "Ses02_M"],
+    ]
+
+
+class Malicious:
+    def __init__(self, target: Path) -> None:
+        self.target = str(target)
+
+    def __reduce__(self):
+        return os.mkdir, (self.target,)
+
+
+def test_a_pickle_that_asks_for_code_is_refused_and_not_run(tmp_path):
+    target = tmp_path / "created by the pickle"
+    folder = pickled(tmp_path, [*CONTENT, Malicious(target)])
+    with pytest.raises(InputError, match="plain containers only"):
+        iemocap_text.read(folder)
+    assert not target.exists()
+    pickle.loads((folder / "iemocap.pkl").read_bytes())  # an ordinary unpickler would run it
+    assert target.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        [],
+        [1, 2, 3],
+        CONTENT[:2],
+        [CONTENT[0], CONTENT[1], {"Ses01F_impro01": ["One."]}],
+        [CONTENT[0], {**CONTENT[1], "Ses02M_script01_1": [6]}, CONTENT[2]],
+        [CONTENT[0], {**CONTENT[1], "Ses02M_script01_1": ["ang"]}, CONTENT[2]],
+        [{**CONTENT[0], "Ses02M_script01_1": ["X"]}, CONTENT[1], CONTENT[2]],
+        [CONTENT[0], CONTENT[1], {**CONTENT[2], "Ses02M_script01_1": [4]}],
+        [{"talk": ["M"]}, {"talk": [0]}, {"talk": ["One."]}],
+    ],
+)
+def test_a_pickle_of_something_else_is_refused(tmp_path, content):
+    with pytest.raises(InputError, match=r"iemocap\.pkl"):
+        iemocap_text.read(pickled(tmp_path, content))
+
+
+def test_a_pickle_cut_short_is_refused(tmp_path):
+    path = pickled(tmp_path, CONTENT) / "iemocap.pkl"
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"iemocap\.pkl"):
+            iemocap_text.read(tmp_path)
+
+
+# EmoDB
+
+
+def test_the_real_emodb_is_read():
+    corpus = open_corpus("emodb", real("emodb"))
+    assert cohort(corpus)["emotion"].value_counts().to_dict() == {
+        "anger": 127,
+        "happiness": 71,
+        "neutrality": 79,
+        "sadness": 62,
+    }
+    table = corpus.utterances
+    assert table["speaker"].nunique() == 10
+    assert table.groupby("scenario")["transcript"].nunique().eq(1).all()
+    assert corpus.problems == ()
+
+
+def test_all_seven_emotions_of_emodb_are_read_and_four_used(tmp_path):
+    for letter in "WLEAFTN":
+        write_wav(tmp_path / f"03a01{letter}a.wav", tone())
+    write_wav(tmp_path / "notes.wav", tone())
+    corpus = emodb.read(tmp_path)
+    assert sorted(corpus.utterances["label"]) == sorted(emodb.LABELS.values())
+    assert sorted(cohort(corpus)["utterance"]) == ["03a01Fa", "03a01Na", "03a01Ta", "03a01Wa"]
+    assert of(corpus, "note") == [(str(tmp_path / "notes.wav"), None)]
+
+
+# MELD
+
+
+def test_the_real_meld_is_read():
+    corpus = open_corpus("meld", real("meld"))
+    table = corpus.utterances
+    assert len(table) == 13708
+    assert table["utterance"].is_unique
+    assert table["dialogue"].nunique() == 1038 + 114 + 280
+    tables = [pd.read_csv(path) for path in sorted(real("meld").glob("*_sent_emo.csv"))]
+    labels = pd.concat(tables)["Emotion"].value_counts().to_dict()
+    assert table["label"].value_counts().to_dict() == labels
+    assert table["transcript"].str.contains("[‘’“”…—\x80-\x9f]", regex=True).sum() == 0  # noqa: RUF001
+    numbers = table["utterance"].str.extract(r"_utt(\d+)$")[0].astype(int)
+    steps = numbers.groupby(table["dialogue"]).diff().dropna()
+    assert (steps > 0).all()  # rows are in the order of the talk
+
+
+HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode\r\n"
+
+
+def write_meld(folder: Path, encoding: str = "utf-8") -> Path:
+    for part in ("train", "dev", "test"):
+        lines = [
+            '1,"Oh, it’s you…",Ann,joy,positive,0,0,1,2\r\n',  # noqa: RUF001
+            "2,Yes — it is,Bob,anger,negative,0,10,1,2\r\n",
+            "3,None,Ann,sadness,negative,0,2,1,2\r\n",
+            "4,Right,Ann,neutral,neutral,1,0,1,2\r\n",
+        ]
+        content = (HEADER + "".join(lines)).encode(encoding)
+        (folder / f"{part}_sent_emo.csv").write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_meld_reads_the_same_in_every_encoding(tmp_path, encoding):
+    table = meld.read(write_meld(tmp_path, encoding)).utterances
+    first = table[table["dialogue"] == "train_dia0"]
+    assert first["transcript"].tolist() == ["Oh, it's you...", "None", "Yes - it is"]
+    assert first["utterance"].str[11:].tolist() == ["utt0", "utt2", "utt10"]
+    assert set(first["scenario"]) == {"s01e02"}
+
+
+@pytest.mark.parametrize(
+    ("spelling", "plain"),
+    [
+        ("it’s", "it's"),  # noqa: RUF001
+        ("it\x92s", "it's"),
+        ("itâ€™s", "it's"),
+        ("“so”…", '"so"...'),
+        ("CafÃ©", "Café"),
+        ("Café", "Café"),
+        ("naïve — é", "naïve - é"),
+    ],
+)
+def test_meld_has_one_spelling(spelling, plain):
+    assert meld.plain(spelling) == plain
+    assert meld.plain(plain) == plain
+
+
+def test_meld_finds_recordings_by_part(tmp_path):
+    write_meld(tmp_path)
+    write_wav(tmp_path / "dev_splits_complete" / "dia0_utt0.wav", tone())
+    write_wav(tmp_path / "train" / "dia1_utt0.wav", tone())
+    table = meld.read(tmp_path).utterances
+    found = table[table["wav"].notna()]
+    assert sorted(found["utterance"]) == ["dev_dia0_utt0", "train_dia1_utt0"]
+
+
+def test_meld_refuses_a_table_without_its_columns(tmp_path):
+    path = write_meld(tmp_path) / "dev_sent_emo.csv"
+    path.write_text("Utterance,Speaker\nHello,Ann\n")
+    with pytest.raises(InputError, match=r"dev_sent_emo\.csv: lacks the columns"):
+        meld.read(tmp_path)
+
+
+def test_meld_reports_a_duplicate(tmp_path):
+    path = write_meld(tmp_path) / "dev_sent_emo.csv"
+    path.write_text(path.read_text() + "5,Again,Ann,neutral,neutral,1,0,1,2\n")
+    corpus = meld.read(tmp_path)
+    assert of(corpus, "damaged") == [(str(tmp_path), "dev_dia1_utt0")]
+    assert corpus.utterances["utterance"].is_unique
+
+
+# Opening by name
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match="iemocap-text, emodb, meld, standin-quick"):
+        open_corpus("iemocop")
+    with pytest.raises(InputError, match=r"sizes .*quick.*presets .*default"):
+        open_corpus("standin-huge")
+
+
+def test_a_path_comes_from_the_argument_or_the_environment(tree, monkeypatch):
+    with pytest.raises(InputError, match="REPLICATE_DATA"):
+        open_corpus("iemocap")
+    monkeypatch.setenv("REPLICATE_DATA", str(tree))
+    assert len(open_corpus("iemocap").utterances) == len(UTTERANCES)
+
+
+def test_the_stand_in_says_what_it_is(standin):
+    corpus = open_corpus("standin-tiny")
+    assert corpus.synthetic
+    assert corpus.name == "standin-tiny"
+    assert "synthetic" in corpus.title
+    assert f"{len(cohort(corpus))} utterances" in corpus.title
+
+
+def test_processes_that_ask_at_once_get_the_same_stand_in(standin):
+    assert standin == [fingerprint_of("standin-tiny")] * 2
+
+
+# Building once
+
+
+def build_slowly(folder: Path) -> None:
+    with (folder.parents[1] / "builds.log").open("a") as log:
+        log.write("x")
+    for number in range(50):
+        (folder / f"{number}.txt").write_text("x" * number)
+
+
+def is_whole(folder: Path) -> bool:
+    return (folder / "49.txt").is_file() and (folder / "49.txt").stat().st_size == 49
+
+
+def files_seen(folder: Path) -> int:
+    return len(list(build_once(folder, build_slowly, is_whole).iterdir()))
+
+
+def test_one_of_many_processes_builds(tmp_path):
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        assert pool.map(files_seen, [tmp_path / "built"] * 8) == [50] * 8
+    assert (tmp_path / "builds.log").read_text() == "x"
+
+
+def test_an_unguarded_script_fails_rather_than_wait_for_itself(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing as m, sys\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from pathlib import Path\n"
+        "from replicate.files import build_once\n"
+        "def build(folder):\n"
+        "    with ProcessPoolExecutor(1, mp_context=m.get_context('spawn')) as pool:\n"
+        "        pool.submit(abs, -1).result()\n"
+        "build_once(Path(sys.argv[1]), build, Path.exists)\n"
+    )
+    command = [sys.executable, str(script), str(tmp_path / "built")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    assert 'if __name__ == "__main__":' in done.stderr
+    assert not (tmp_path / "built").exists()
+
+
+def test_a_folder_that_is_not_whole_is_built_anew(tmp_path):
+    files_seen(tmp_path / "built")
+    (tmp_path / "built" / "49.txt").write_text("")
+    (tmp_path / "built" / "stale.txt").write_text("")
+    assert files_seen(tmp_path / "built") == 50
+    assert not (tmp_path / "built" / "stale.txt").exists()
+
+
+def test_a_build_that_fails_leaves_nothing(tmp_path):
+    def fail(folder: Path) -> None:
+        (folder / "half.txt").write_text("half")
+        raise InputError("somewhere", "went wrong", "mend it")
+
+    with pytest.raises(InputError, match="went wrong"):
+        build_once(tmp_path / "built", fail, is_whole)
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == []
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="REPLICATE_CACHE"):
+        build_once(tmp_path / "file" / "built", build_slowly, is_whole)
