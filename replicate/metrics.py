@@ -6,27 +6,28 @@ on these test utterances? Over utterances: what would these trainings give on ot
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest, ttest_1samp
-from sklearn.metrics import (
-    accuracy_score,
-    cohen_kappa_score,
-    confusion_matrix,
-    f1_score,
-    recall_score,
-)
+from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import mcnemar as exact_mcnemar
 from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import DescrStatsW
 
 from replicate.protocol import EMOTIONS
 from replicate.runs import Run
 
 #: Samples of the bootstrap: percentiles of 95 % intervals to about a twentieth of their width.
 RESAMPLES = 2000
+
+#: Samples of whole clusters: with ten speakers more draws would tell no more.
+CLUSTER_RESAMPLES = 500
+
+
+#: What runs must share to be averaged: all but the seed and the group held out.
+CONFIGURATION = ["corpus", "profile", "model", "embedding", "folds"]
 
 
 class Interval(NamedTuple):
@@ -41,34 +42,82 @@ def predicted(predictions: pd.DataFrame) -> pd.Series:
     return predictions[list(EMOTIONS)].idxmax(axis="columns").rename("predicted")
 
 
-def accuracy(true: ArrayLike, guessed: ArrayLike) -> float:
-    """Share of utterances classified correctly (WA)."""
-    return float(accuracy_score(true, guessed))
+def tally(true: ArrayLike, guessed: ArrayLike) -> np.ndarray:
+    """Counts by true class (rows) and predicted class (columns), order of `EMOTIONS`: [4, 4]."""
+    shape = (len(EMOTIONS), len(EMOTIONS))
+    return np.bincount(_cells(true, guessed), minlength=len(EMOTIONS) ** 2).reshape(shape)
 
 
-def uar(true: ArrayLike, guessed: ArrayLike) -> float:
-    """Unweighted average recall (UA): the mean of the classes' recalls, over the classes present."""
-    present = np.unique(np.asarray(true))
-    return float(recall_score(true, guessed, labels=present, average="macro", zero_division=0))
-
-
-def macro_f1(true: ArrayLike, guessed: ArrayLike) -> float:
-    """Mean of the classes' F1, over the classes present or predicted."""
-    return float(f1_score(true, guessed, average="macro", zero_division=0))
-
-
-def kappa(true: ArrayLike, guessed: ArrayLike) -> float:
-    """Cohen's kappa: agreement beyond that of chance with the same margins."""
-    return float(cohen_kappa_score(true, guessed))
+def _cells(true: ArrayLike, guessed: ArrayLike) -> np.ndarray:
+    """Cell of the confusion matrix of each utterance, counted along the rows: int64 [n]."""
+    classes = pd.Index(EMOTIONS)
+    rows, columns = (classes.get_indexer(pd.Index(np.asarray(x))) for x in (true, guessed))
+    if min(rows.min(), columns.min()) < 0:
+        raise ValueError(f"a class is none of {EMOTIONS}")
+    cells: np.ndarray = len(EMOTIONS) * rows + columns
+    return cells
 
 
 def confusion(true: ArrayLike, guessed: ArrayLike) -> pd.DataFrame:
     """Counts by true class (rows) and predicted class (columns), as in Table 7: int64 [4, 4]."""
     names = list(EMOTIONS)
-    counts = confusion_matrix(true, guessed, labels=names)
-    return pd.DataFrame(
-        counts, pd.Index(names, name="true"), pd.Index(names, name="predicted"), dtype=np.int64
-    )
+    true_names, guessed_names = pd.Index(names, name="true"), pd.Index(names, name="predicted")
+    return pd.DataFrame(tally(true, guessed), true_names, guessed_names)
+
+
+def accuracies(confusions: np.ndarray) -> np.ndarray:
+    """Share of utterances classified correctly (WA): [..., 4, 4] -> [...]."""
+    right = np.trace(confusions, axis1=-2, axis2=-1)
+    return _ratio(right, confusions.sum(axis=(-2, -1)))
+
+
+def uars(confusions: np.ndarray) -> np.ndarray:
+    """Unweighted average recall (UA): mean recall of the classes present, [..., 4, 4] -> [...]."""
+    recalls = _ratio(np.diagonal(confusions, axis1=-2, axis2=-1), confusions.sum(axis=-1))
+    means: np.ndarray = np.nanmean(recalls, axis=-1)
+    return means
+
+
+def macro_f1s(confusions: np.ndarray) -> np.ndarray:
+    """Mean F1 of the classes present or predicted: [..., 4, 4] -> [...]."""
+    right = np.diagonal(confusions, axis1=-2, axis2=-1)
+    f1 = _ratio(2 * right, confusions.sum(axis=-1) + confusions.sum(axis=-2))
+    means: np.ndarray = np.nanmean(f1, axis=-1)
+    return means
+
+
+def kappas(confusions: np.ndarray) -> np.ndarray:
+    """Cohen's kappa, agreement beyond chance with the same margins: [..., 4, 4] -> [...]."""
+    margins = confusions.sum(axis=-1) * confusions.sum(axis=-2)
+    chance = _ratio(margins.sum(axis=-1), confusions.sum(axis=(-2, -1)) ** 2)
+    return _ratio(accuracies(confusions) - chance, 1 - chance)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """A quotient that is NaN where the denominator is 0."""
+    unknown = np.full(np.shape(whole), np.nan)
+    quotient: np.ndarray = np.divide(part, whole, out=unknown, where=np.asarray(whole) != 0)
+    return quotient
+
+
+def accuracy(true: ArrayLike, guessed: ArrayLike) -> float:
+    """`accuracies` of one set of predictions."""
+    return float(accuracies(tally(true, guessed)))
+
+
+def uar(true: ArrayLike, guessed: ArrayLike) -> float:
+    """`uars` of one set of predictions."""
+    return float(uars(tally(true, guessed)))
+
+
+def macro_f1(true: ArrayLike, guessed: ArrayLike) -> float:
+    """`macro_f1s` of one set of predictions."""
+    return float(macro_f1s(tally(true, guessed)))
+
+
+def kappa(true: ArrayLike, guessed: ArrayLike) -> float:
+    """`kappas` of one set of predictions."""
+    return float(kappas(tally(true, guessed)))
 
 
 def recall(counts: pd.DataFrame) -> pd.Series:
@@ -77,7 +126,7 @@ def recall(counts: pd.DataFrame) -> pd.Series:
 
 
 def precision(counts: pd.DataFrame) -> pd.Series:
-    """Rates of the columns of a confusion matrix, what Table 7 calls recall; NaN if never predicted."""
+    """Rates of the columns of a confusion matrix, what Table 7 calls recall; NaN for empty ones."""
     return pd.Series(np.diag(counts) / counts.sum(axis="index"), name="precision")
 
 
@@ -91,9 +140,9 @@ def labels(counts: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def wilson(count: ArrayLike, n: ArrayLike) -> Interval:
     """Wilson's interval of a proportion; arrays give arrays; NaN where `n` is 0."""
-    low, high = proportion_confint(
-        np.asarray(count, dtype=float), np.asarray(n, dtype=float), method="wilson"
-    )
+    counts, sizes = np.asarray(count, dtype=float), np.asarray(n, dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = proportion_confint(counts, sizes, method="wilson")
     return Interval(low, high)
 
 
@@ -102,7 +151,7 @@ def mean_interval(values: ArrayLike) -> Interval:
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return Interval(np.nan, np.nan)
-    return Interval(*map(float, ttest_1samp(values, 0).confidence_interval(0.95)))
+    return Interval(*map(float, DescrStatsW(values).tconfint_mean(alpha=0.05)))
 
 
 def bootstrap_confusions(
@@ -121,7 +170,7 @@ def bootstrap_confusions(
             prediction stands alone.
         seed: of the draws.
     """
-    cells = len(EMOTIONS) * _codes(true) + _codes(guessed)
+    cells = _cells(true, guessed)
     drawn = np.arange(len(cells)) if clusters is None else pd.factorize(np.asarray(clusters))[0]
     n = int(drawn.max()) + 1
     counts = np.zeros((n, len(EMOTIONS) ** 2))
@@ -132,30 +181,36 @@ def bootstrap_confusions(
     return (times @ counts).reshape(RESAMPLES, len(EMOTIONS), len(EMOTIONS))
 
 
-def _codes(names: ArrayLike) -> np.ndarray:
-    codes = pd.Categorical(np.asarray(names), categories=list(EMOTIONS)).codes.astype(np.int64)
-    if (codes < 0).any():
-        raise ValueError(f"a class is none of {EMOTIONS}")
-    return codes
-
-
-def accuracies(confusions: np.ndarray) -> np.ndarray:
-    """Accuracy of each confusion matrix: [..., 4, 4] -> [...]."""
-    return np.trace(confusions, axis1=-2, axis2=-1) / confusions.sum(axis=(-2, -1))
-
-
-def uars(confusions: np.ndarray) -> np.ndarray:
-    """UAR of each confusion matrix, over the classes present: [..., 4, 4] -> [...]."""
-    of_class = confusions.sum(axis=-1)
-    right = np.diagonal(confusions, axis1=-2, axis2=-1)
-    rates = np.divide(right, of_class, out=np.zeros_like(right), where=of_class > 0)
-    return rates.sum(axis=-1) / (of_class > 0).sum(axis=-1)
-
-
 def percentile_interval(values: np.ndarray) -> Interval:
     """The middle 95 % of bootstrap values."""
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return Interval(float(low), float(high))
+
+
+def interval_over_clusters(
+    table: pd.DataFrame,
+    cluster: str,
+    statistic: Callable[[pd.DataFrame], pd.DataFrame],
+    seed: int = 0,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Percentile bootstrap of any statistics of a table that draws whole groups of its rows.
+
+    Args:
+        table: the rows.
+        cluster: the column whose values are drawn as a whole, such as the speaker.
+        statistic: table -> table of numbers.
+        seed: of the draws.
+
+    Returns:
+        The low and the high ends of the 95 % intervals, in the shape of the statistics.
+    """
+    groups = [group for _, group in table.groupby(cluster)]
+    draws = np.random.default_rng(seed).integers(len(groups), size=(CLUSTER_RESAMPLES, len(groups)))
+    drawn = [statistic(pd.concat([groups[k] for k in draw])) for draw in draws]
+    shape = drawn[0]
+    ends = np.nanpercentile([one.to_numpy() for one in drawn], [2.5, 97.5], axis=0)
+    low, high = (pd.DataFrame(end, shape.index, shape.columns) for end in ends)
+    return low, high
 
 
 @dataclass(frozen=True)
@@ -184,15 +239,14 @@ class Paired:
 
 def mcnemar(true: ArrayLike, first: ArrayLike, second: ArrayLike) -> Paired:
     """Compare two models on the same utterances, given in the same order."""
-    rights = [np.asarray(guessed) == np.asarray(true) for guessed in (first, second)]
-    counts = confusion_matrix(*rights, labels=[False, True])
-    only_first, only_second = int(counts[1, 0]), int(counts[0, 1])
-    n, disagree = int(counts.sum()), only_first + only_second
+    right, other = (np.asarray(guessed) == np.asarray(true) for guessed in (first, second))
+    only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
+    n, disagree = len(right), only_first + only_second
     low = high = np.nan
     if disagree:
         share = binomtest(only_first, disagree).proportion_ci(0.95, method="exact")
         low, high = ((2 * end - 1) * disagree / n for end in share)
-    p_value = float(exact_mcnemar(counts, exact=True).pvalue)
+    p_value = float(exact_mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue)
     return Paired(n, only_first, only_second, (only_first - only_second) / n, low, high, p_value)
 
 
@@ -202,44 +256,46 @@ def per_run(runs: Sequence[Run], selection: str) -> pd.DataFrame:
     `audio_score` is the mean over the test utterances and `audio_score_sd` their standard
     deviation, NaN for models without attention. A run without the selection has no row.
     """
-    rows = []
-    for run in runs:
-        table = run.selected(selection)
-        if table.empty:
-            continue
-        true, guessed = table["emotion"], predicted(table)
-        scores = {f.__name__: f(true, guessed) for f in (accuracy, uar, macro_f1, kappa)}
-        rows.append(
-            {
-                **_identity(run),
-                "fold": run.experiment.fold.name,
-                "seed": run.experiment.seed,
-                "n_utterances": len(table),
-                **scores,
-                "audio_score": table["audio_score"].mean(),
-                "audio_score_sd": table["audio_score"].std(),
-            }
+    table = pooled(runs, selection)
+    if table.empty:
+        return pd.DataFrame()
+    single = [part for _, part in table.groupby("run")]
+    counts = np.stack([tally(part["emotion"], part["predicted"]) for part in single])
+    identity = [*CONFIGURATION, "fold", "seed"]
+    return (
+        table.drop_duplicates("run")[identity]
+        .reset_index(drop=True)
+        .assign(
+            n_utterances=counts.sum(axis=(1, 2)),
+            accuracy=accuracies(counts),
+            uar=uars(counts),
+            macro_f1=macro_f1s(counts),
+            kappa=kappas(counts),
+            audio_score=[part["audio_score"].mean() for part in single],
+            audio_score_sd=[part["audio_score"].std() for part in single],
         )
-    columns = [*_IDENTITY, "fold", "seed", "n_utterances", "accuracy", "uar", "macro_f1", "kappa"]
-    return pd.DataFrame(rows, columns=[*columns, "audio_score", "audio_score_sd"])
+    )
 
 
 def pooled(runs: Sequence[Run], selection: str) -> pd.DataFrame:
-    """The predictions of many runs in one table, with the runs' identity, seed and `predicted`."""
-    parts = [
-        run.selected(selection).assign(**_identity(run), seed=run.experiment.seed) for run in runs
-    ]
-    parts = [part for part in parts if len(part)]
+    """The predictions of many runs in one table: `Run.predictions`, and what each run is.
+
+    Added columns: `run` (its position in `runs`), `corpus`, `profile`, `model`, `embedding`,
+    `folds` (kind), `fold`, `seed`, and `predicted`, the class of highest probability.
+    """
+    parts = {position: run.selected(selection) for position, run in enumerate(runs)}
+    parts = {position: part for position, part in parts.items() if len(part)}
     if not parts:
         return pd.DataFrame()
-    table = pd.concat(parts, ignore_index=True)
+    table = pd.concat(parts, names=["run", None]).reset_index("run")
+    table = table.join(pd.DataFrame(map(_identity, runs)), on="run").reset_index(drop=True)
     return table.assign(predicted=predicted(table))
 
 
 def summarise(
     runs: Sequence[Run], selection: str, clusters: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
-    """One row for each corpus, profile, model, embedding and kind of fold, in the order of the runs.
+    """One row for each corpus, profile, model, embedding and kind of fold, in the runs' order.
 
     Columns: `n_runs`, `n_seeds`, `n_utterances` (different ones tested); `accuracy`, `uar`,
     `macro_f1`, `audio_score` (means over seeds; where groups are held out in turn, a seed's value
@@ -257,54 +313,49 @@ def summarise(
     table = pooled(runs, selection)
     if table.empty:
         return pd.DataFrame()
-    single = per_run(runs, selection).groupby(_IDENTITY, sort=False)
     rows = []
-    for identity, group in table.groupby(_IDENTITY, sort=False):
-        mine = single.get_group(identity)
+    for _, group in table.groupby(CONFIGURATION, sort=False):
+        single = group.groupby("run")
+        over_seeds = _over_seeds(group)
         rows.append(
             {
-                **dict(zip(_IDENTITY, identity, strict=True)),
-                "n_runs": len(mine),
+                **{name: group[name].iloc[0] for name in CONFIGURATION},
+                "n_runs": single.ngroups,
                 "n_seeds": group["seed"].nunique(),
                 "n_utterances": group["utterance"].nunique(),
-                **_over_seeds(group),
+                **over_seeds,
                 **_over_utterances(group, clusters),
-                "text_score": 1 - group["audio_score"].mean(),
-                "audio_score_sd": mine["audio_score_sd"].mean(),
+                "text_score": 1 - over_seeds["audio_score"],
+                "audio_score_sd": single["audio_score"].std().mean(),
             }
         )
     return pd.DataFrame(rows)
 
 
-_IDENTITY = ["corpus", "profile", "model", "embedding", "folds"]
-
-
-def _identity(run: Run) -> dict[str, str]:
-    e = run.experiment
-    return dict(
-        zip(_IDENTITY, (e.corpus, e.profile, e.model, e.embedding, e.fold.kind), strict=True)
-    )
+def _identity(run: Run) -> dict[str, Any]:
+    experiment = run.experiment
+    fold, seed = experiment.fold, experiment.seed
+    values = [getattr(experiment, name) for name in CONFIGURATION[:-1]] + [fold.kind]
+    return {**dict(zip(CONFIGURATION, values, strict=True)), "fold": fold.name, "seed": seed}
 
 
 def _over_seeds(group: pd.DataFrame) -> dict[str, float]:
-    measures: dict[str, Callable[[pd.DataFrame], float]] = {
-        "accuracy": lambda part: accuracy(part["emotion"], part["predicted"]),
-        "uar": lambda part: uar(part["emotion"], part["predicted"]),
-        "macro_f1": lambda part: macro_f1(part["emotion"], part["predicted"]),
-        "audio_score": lambda part: float(part["audio_score"].mean()),
-    }
     seeds = [part for _, part in group.groupby("seed")]
+    counts = np.stack([tally(part["emotion"], part["predicted"]) for part in seeds])
+    values = {
+        "accuracy": accuracies(counts),
+        "uar": uars(counts),
+        "macro_f1": macro_f1s(counts),
+        "audio_score": np.array([part["audio_score"].mean() for part in seeds]),
+    }
     row: dict[str, float] = {}
-    for name, measure in measures.items():
-        values = [measure(part) for part in seeds]
-        row[name] = float(np.mean(values))
-        row[f"{name}_low"], row[f"{name}_high"] = mean_interval(values)
+    for name, of_seeds in values.items():
+        row[name] = float(of_seeds.mean())
+        row[f"{name}_low"], row[f"{name}_high"] = mean_interval(of_seeds)
     return row
 
 
-def _over_utterances(
-    group: pd.DataFrame, clusters: Mapping[str, str] | None
-) -> dict[str, float]:
+def _over_utterances(group: pd.DataFrame, clusters: Mapping[str, str] | None) -> dict[str, float]:
     drawn = group["utterance"] if clusters is None else group["utterance"].map(dict(clusters))
     samples = bootstrap_confusions(group["emotion"], group["predicted"], drawn)
     row: dict[str, float] = {}

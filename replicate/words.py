@@ -81,12 +81,14 @@ def mutual_information(joint: np.ndarray) -> np.ndarray:
     p = joint / joint.sum(axis=(-2, -1), keepdims=True)
     rows, columns = p.sum(axis=-1, keepdims=True), p.sum(axis=-2, keepdims=True)
     terms = xlogy(p, p) - xlogy(p, rows) - xlogy(p, columns)
-    return np.maximum(terms.sum(axis=(-2, -1)), 0.0)
+    nats: np.ndarray = terms.sum(axis=(-2, -1)).clip(min=0.0)
+    return nats
 
 
 def _sign(joint: np.ndarray) -> np.ndarray:
     """Sign of the association, from the determinant of the 2 x 2 counts: int64 [...]."""
-    return np.sign(np.linalg.det(joint).round()).astype(np.int64)
+    signs: np.ndarray = np.sign(np.linalg.det(joint).round()).astype(np.int64)
+    return signs
 
 
 def top_words(table: pd.DataFrame, n: int = TOP, min_count: int = MIN_COUNT) -> pd.DataFrame:

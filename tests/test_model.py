@@ -88,7 +88,7 @@ def test_swapping_the_modalities_swaps_the_scores(name):
 
 
 def convolve(x, weight, bias):
-    """x [c_in, T], weight [c_out, c_in, K]: valid cross-correlation, [c_out, T - K + 1]."""
+    """X [c_in, T], weight [c_out, c_in, K]: valid cross-correlation, [c_out, T - K + 1]."""
     taps = weight.shape[2]
     windows = np.lib.stride_tricks.sliding_window_view(x, taps, axis=1)  # [c_in, T', K]
     return np.einsum("itk,oik->ot", windows, weight) + bias[:, None]
@@ -128,7 +128,7 @@ def test_audio_front_end(length):
 
 
 def gru_last_state(w, sequence):
-    """sequence [T, i] -> state [h]; gates in PyTorch's order: reset, update, new."""
+    """Sequence [T, i] -> state [h]; gates in PyTorch's order: reset, update, new."""
     h = np.zeros(w["weight_hh_l0"].shape[1])
     for x in sequence:
         a = np.split(w["weight_ih_l0"] @ x + w["bias_ih_l0"], 3)

@@ -1,0 +1,34 @@
+"""Finished runs with predictions of our choice."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from replicate.experiments import Experiment
+from replicate.protocol import EMOTIONS, Fold
+from replicate.runs import Provenance, Run
+
+
+def run(
+    true, guessed, utterances=None, model="att_d1", embedding="trainable", seed=0, fold=None,
+    scores=np.nan, corpus="iemocap", profile="paper", synthetic=False, selection="last-epoch",
+):  # fmt: skip
+    """A run whose probabilities put .7 on the guessed class."""
+    n = len(true)
+    if utterances is None:
+        utterances = [f"Ses01F_impro01_F{i:03d}" for i in range(n)]
+    probabilities = {e: np.where(np.asarray(guessed) == e, 0.7, 0.1) for e in EMOTIONS}
+    predictions = pd.DataFrame(
+        {
+            "selection": selection, "epoch": 150, "utterance": utterances, "emotion": list(true),
+            **probabilities, "audio_score": np.broadcast_to(scores, n),
+        }
+    )  # fmt: skip
+    experiment = Experiment(corpus, profile, model, embedding, fold or Fold(), seed)
+    provenance = Provenance(
+        corpus_title=corpus, synthetic=synthetic, text_fingerprint="", audio_fingerprint=None,
+        n_train=5531 - n, n_development=0, n_test=n, vectors=None, commit="", dirty=False, code={},
+        packages={}, hardware="", device="cpu", threads=1, started="", wall_seconds=0.0,
+    )  # fmt: skip
+    return Run(experiment, provenance, pd.DataFrame(), predictions, Path())

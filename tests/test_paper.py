@@ -1,0 +1,239 @@
+"""The paper as data, against the paper itself, against itself, and against our configuration."""
+
+import math
+import re
+from itertools import product
+from pathlib import Path
+from typing import Literal, get_origin, get_type_hints
+
+import pytest
+from pydantic import TypeAdapter
+
+from replicate import paper
+from replicate.errors import InputError
+from replicate.experiments import EMB_SIZE, Experiment, Training
+from replicate.model import FUSIONS, ModelConfig
+from replicate.paper import criteria
+from replicate.protocol import EMOTIONS
+
+PAPER = Path(__file__).parents[2] / "shared" / "paper.md"
+PARTS = {"training": Training(), "architecture": ModelConfig()}
+
+needs_paper = pytest.mark.skipif(not PAPER.exists(), reason="the paper's text is not here")
+
+
+def rows(number):
+    """The cells of a table of paper.md, its header left out."""
+    block = re.search(rf"^Table {number}\. .*\n\n(.*\n)((?:.+\n)+)", PAPER.read_text(), re.M)
+    return [line.split("\t") for line in block.group(2).splitlines()]
+
+
+def numbers(cells):
+    return [float(x) for cell in cells for x in re.findall(r"\d+(?:\.\d+)?", cell)]
+
+
+def label(cell):
+    r"""`$Att_{d1}^{\tilde{n}}$` -> `Att_d1^n`, `<i>Text</i> [5]` -> `Text`."""
+    return re.sub(r"\\tilde|<.*?>|\[5\]|[${}\s]", "", cell)
+
+
+@needs_paper
+def test_tables_1_to_3_are_as_printed():
+    printed = {cells[0]: cells[1].strip("$") for cells in rows(1)}
+    assert {row.name: row.printed for row in paper.TABLE_1} == printed
+    assert [row.printed for row in paper.TABLE_2] == rows(2)[0]
+    ((emb_sizes, filters, n_fms),) = rows(3)
+    sizes = re.findall(r"\d{3}", emb_sizes)
+    assert [row.printed for row in paper.TABLE_3] == [*sizes, filters, n_fms]
+
+
+@needs_paper
+def test_table_4_is_as_printed():
+    printed = rows(4)
+    ours = [
+        (row.label, [x for x in (row.accuracy, row.audio_score, row.text_score) if x is not None])
+        for row in paper.TABLE_4
+    ]
+    quoted = [(row.label, [row.accuracy]) for row in paper.TABLE_4_QUOTED]
+    assert ours + quoted == [(label(cells[0]), numbers(cells[1:])) for cells in printed]
+
+
+@needs_paper
+def test_table_5_is_as_printed():
+    ours = [(row.label, [row.accuracy, row.audio_score, row.text_score]) for row in paper.TABLE_5]
+    assert ours == [(label(cells[0]), numbers(cells[1:])) for cells in rows(5)]
+
+
+@needs_paper
+def test_table_6_is_as_printed():
+    printed = rows(6)
+    assert [(row.word, row.ratio) for row in paper.TABLE_6] == [
+        (word, float(ratio)) for _, word, ratio in printed
+    ]
+    middle = [emotion.lower() for emotion, _, _ in printed[1::3]]  # print names a class once
+    assert [row.emotion for row in paper.TABLE_6] == [e for e in middle for _ in range(3)]
+
+
+@needs_paper
+def test_table_7_is_as_printed():
+    ours = [(row.emotion, [*row.predictions, row.accuracy, row.recall]) for row in paper.TABLE_7]
+    assert ours == [(cells[1].lower(), numbers(cells[2:])) for cells in rows(7)]
+
+
+@needs_paper
+def test_table_8_is_as_printed():
+    ours = [
+        (row.emotion, [row.wave_avg, row.wave_avg_std, row.wave_std_avg]) for row in paper.TABLE_8
+    ]
+    assert ours == [(cells[0].lower(), numbers(cells[1:])) for cells in rows(8)]
+
+
+@needs_paper
+def test_every_reported_number_stands_in_the_paper():
+    printed = set(numbers([PAPER.read_text()]))
+    for claim in paper.CLAIMS:
+        for name, value in claim.reported.items():
+            assert float(value) in printed, (claim.id, name)
+
+
+def test_the_tables_name_our_models_and_classes():
+    assert [row.model for row in paper.TABLE_4] == list(FUSIONS)
+    assert [row.emotion for row in paper.TABLE_7] == list(EMOTIONS)
+    assert [row.emotion for row in paper.TABLE_8] == list(EMOTIONS)
+    assert {row.same_as for row in paper.TABLE_4_QUOTED} < {*FUSIONS, "audio", "text"}
+
+
+def test_the_tables_agree_with_each_other():
+    right = sum(row.predictions[i] for i, row in enumerate(paper.TABLE_7))
+    total = sum(map(sum, (row.predictions for row in paper.TABLE_7)))
+    assert (right, total) == (397, 555)
+    assert round(right / total, 3) == paper.TABLE_5[0].accuracy
+    for row in paper.TABLE_4 + paper.TABLE_5:  # each accuracy is a whole number of utterances
+        assert sum(round(k / total, 3) == row.accuracy for k in range(total + 1)) == 1
+        if row.audio_score is not None:
+            assert row.audio_score + row.text_score == pytest.approx(1)
+
+
+def test_table_7_s_rows_are_a_stratified_tenth_of_the_real_class_sizes():
+    sizes = {"anger": 1103, "happiness": 595 + 1041, "neutrality": 1708, "sadness": 1084}
+    assert sum(sizes.values()) == 4976 + 555
+    for row in paper.TABLE_7:
+        assert sum(row.predictions) == math.ceil(sizes[row.emotion] / 10)
+
+
+def test_claims_repeat_the_tables():
+    claims = {claim.id: claim for claim in paper.CLAIMS}
+    assert list(claims) == list(range(1, 30))
+    printed = {(row.model, row.embedding): row for row in paper.TABLE_4 + paper.TABLE_5}
+    judged = set()
+    for claim in paper.CLAIMS:
+        reported = {name: float(value) for name, value in claim.reported.items()}
+        criterion = claim.criterion
+        if isinstance(criterion, criteria.Accuracy):
+            row = printed[criterion.model, criterion.embedding]
+            judged.add((criterion.model, criterion.embedding))
+            scores = [reported.get("audio score"), reported.get("text score")]
+            assert [reported["accuracy"], *scores] == [
+                row.accuracy, row.audio_score, row.text_score
+            ]  # fmt: skip
+        if isinstance(criterion, criteria.Words):
+            table = {r.word: r.ratio for r in paper.TABLE_6 if r.emotion == criterion.emotion}
+            assert table.items() <= reported.items()
+            assert set(criterion.negative) <= set(table)
+    assert judged == set(printed)
+    assert {row.label: row.accuracy for row in paper.TABLE_4_QUOTED} == {
+        name: float(value) for name, value in claims[9].reported.items()
+    }
+    assert list(map(float, claims[17].reported.values())) == [
+        *(row.accuracy for row in paper.TABLE_7), *(row.recall for row in paper.TABLE_7)
+    ]  # fmt: skip
+    assert list(map(float, claims[25].reported.values())) == [
+        value
+        for row in paper.TABLE_8
+        for value in (row.wave_avg, row.wave_avg_std, row.wave_std_avg)
+    ]
+
+
+def test_a_reported_value_keeps_its_printed_digits():
+    assert str(paper.CLAIMS[3].reported["audio score"]) == "0.500"
+    assert str(paper.CLAIMS[15].reported["att_d1-trainable"]) == "0.09"
+
+
+def test_criterion_a_is_as_wide_and_as_weak_as_it_says():
+    criterion = paper.CLAIMS[1].criterion
+    binomial = math.sqrt(0.715 * (1 - 0.715) / 555)
+    assert math.floor(1960 * math.hypot(binomial, 0.01)) / 1000 == criterion.tolerance
+    printed = [row.accuracy for row in paper.TABLE_4 + paper.TABLE_5]
+    low, high = max(printed) - criterion.tolerance, min(printed) + criterion.tolerance
+    assert low < 0.689 < high  # one true mean that passes every row
+
+
+def test_choices_are_in_step_with_the_configuration():
+    experiment = set(get_type_hints(Experiment))
+    for choice in paper.OPEN_CHOICES:
+        assert choice.alternatives[0] == choice.default, choice.choice
+        if choice.field is None:
+            continue
+        part, _, name = choice.field.partition(".")
+        assert part in experiment, choice.choice
+        if name:
+            value = getattr(PARTS[part], name)
+            assert not isinstance(value, str) or value == choice.default, choice.choice
+
+
+def test_every_choice_of_the_configuration_is_listed():
+    listed = {choice.field for choice in paper.OPEN_CHOICES}
+    for part, defaults in PARTS.items():
+        for name, hint in get_type_hints(type(defaults)).items():
+            if get_origin(hint) is Literal:
+                assert f"{part}.{name}" in listed
+
+
+def test_tables_1_to_3_are_the_configuration_s_defaults():
+    for row in paper.TABLE_1 + paper.TABLE_2 + paper.TABLE_3:
+        part, name = row.field.split(".")
+        if name == "emb_size":
+            embedding = "word2vec" if "Word2Vec" in row.name else "trainable"
+            assert EMB_SIZE[embedding] == row.value
+        else:
+            assert getattr(PARTS[part], name) == row.value, row.name
+
+
+def test_criteria_name_configurations_that_exist():
+    known = {
+        f"{model}-{embedding}"
+        for model, embedding in product([*FUSIONS, "text"], ["trainable", "word2vec"])
+    } | {"audio-none"}
+    for claim in paper.CLAIMS:
+        criterion = claim.criterion
+        names = {name for name in claim.reported if "-" in name}
+        if hasattr(criterion, "model"):
+            names.add(f"{criterion.model}-{criterion.embedding}")
+        for pair in getattr(criterion, "pairs", ()):
+            names |= {pair.better, pair.worse}
+        assert names <= known, claim.id
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("- {model: a, embedding: trainable, label: A, accuracy: 0.7, acuracy: 0.7}", "0.acuracy"),
+        ("- {model: a, embedding: trainable, label: A, accuracy: high}", "0.accuracy"),
+        ("- {model: a, embedding: fasttext, label: A, accuracy: 0.7}", "0.embedding"),
+        ("- {model: a", "not YAML"),
+        ("just words", "the whole file"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_named_with_every_place(tmp_path, text, complaint):
+    path = tmp_path / "table.yml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=re.escape(complaint)) as error:
+        paper.load(path, TypeAdapter(tuple[paper.ModelRow, ...]))
+    assert str(path) in str(error.value)
+
+
+def test_an_unknown_criterion_is_refused(tmp_path):
+    path = tmp_path / "claims.yml"
+    path.write_text((paper.FOLDER / "claims.yml").read_text().replace("kind: order", "kind: odour"))
+    with pytest.raises(InputError, match=r"11\.criterion"):
+        paper.load(path, TypeAdapter(tuple[paper.Claim, ...]))
