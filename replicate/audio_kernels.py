@@ -24,9 +24,10 @@ of 4 or 8 channels of that length: it waits for memory. Three ideas avoid that.
    positions of an utterance, each of which saw 29 samples, and nothing else.
 
 3. **Padding is constant.** All padded positions that are further than 14 samples from the
-   recording and from the end of the padding see the same: zeros. An utterance of L samples padded
-   to T equals one padded to `kept = min(T, L + 64)` in which one padded position counts
-   `1 + T - kept` times. The cost follows the length of the recordings, not of the padding.
+   recording and from the end of the padding see the same: zeros. Of an utterance of L samples
+   padded to T only `kept = min(T, L + 64)` positions are visited; the T - kept positions that are
+   dropped from the middle of the padding have the outputs of their neighbours. The cost follows
+   the length of the recordings, not of the padding.
 
 The audio stays 16-bit, as in the waveform store, and is converted block by block in the cache of
 the processor. The kernels are compiled for the paper's sizes (Table 2) and for the CPU, for
@@ -34,7 +35,7 @@ float32 and float64 parameters. Results are the same to the bit for every number
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +46,8 @@ from torch.autograd.function import once_differentiable
 
 from replicate.compiled import kernel, share_out
 from replicate.errors import InputError
-from replicate.model import AudioFrontEnd, RawAudioEncoder
+from replicate.gru_kernels import last_state
+from replicate.model import AudioFrontEnd, RawAudioEncoder, Waves
 
 if TYPE_CHECKING:
     from replicate.waveforms import Waveforms
@@ -122,32 +124,32 @@ def clear_outside(r: Array, begin: int, end: int, count: int) -> None:
 
 
 @kernel
-def correlate(out: Array, weight: int, y: Array, x: Array, count: int, step: int) -> None:
-    """out[c, k] += weight * sum_t y[c, t] x[t + step k] for t < count and the four rows of y."""
+def add_correlation(out: Array, y: Array, x: Array, count: int, step: int) -> None:
+    """out[c, k] += sum_t y[c, t] x[t + step k] for t < count and the four rows c of y."""
     y0, y1, y2, y3 = y[0], y[1], y[2], y[3]
     for k in range(out.shape[1]):
         shifted = x[step * k : step * k + count]
-        s0 = s1 = s2 = s3 = x.dtype.type(0)
+        sum0 = sum1 = sum2 = sum3 = x.dtype.type(0)
         for t in range(count):
             value = shifted[t]
-            s0 += y0[t] * value
-            s1 += y1[t] * value
-            s2 += y2[t] * value
-            s3 += y3[t] * value
-        out[0, k] += weight * s0
-        out[1, k] += weight * s1
-        out[2, k] += weight * s2
-        out[3, k] += weight * s3
+            sum0 += y0[t] * value
+            sum1 += y1[t] * value
+            sum2 += y2[t] * value
+            sum3 += y3[t] * value
+        out[0, k] += sum0
+        out[1, k] += sum1
+        out[2, k] += sum2
+        out[3, k] += sum3
 
 
 @kernel
-def row_sums(out: Array, weight: int, y: Array, count: int) -> None:
-    """out[c] += weight * sum_t y[c, t] for t < count."""
+def add_sums(out: Array, y: Array, count: int) -> None:
+    """out[c] += sum_t y[c, t] for t < count."""
     for c in range(y.shape[0]):
         row, total = y[c], y.dtype.type(0)
         for t in range(count):
             total += row[t]
-        out[c] += weight * total
+        out[c] += total
 
 
 # --------------------------------------------------------------------------------------------------
@@ -159,21 +161,23 @@ def row_sums(out: Array, weight: int, y: Array, count: int) -> None:
 def waveform_lag_sums(
     first: int, last: int, recordings: Recordings, rows: Array, out: Array
 ) -> None:
-    """out[row, l] = sum_t x[t] x[t + l] for l = 0..24, and out[row, 25] = sum_t x[t]; exact."""
+    """out[row, l] = sum_t x[t] x[t + l], l = 0..24, out[row, 25] = sum_t x[t]: exact integers."""
     x = np.empty(BLOCK + K1 - 1)
     for item in range(first, last):
         row = rows[item]
-        sums = out[row]
-        sums[:] = 0
-        for start in range(0, recordings.lengths[row], BLOCK):
-            count = min(BLOCK, recordings.lengths[row] - start)
-            load(x, recordings, row, start, count + K1 - 1)
+        sums = np.zeros(K1 + 1)
+        samples = recordings.samples[recordings.offsets[row] :][: recordings.lengths[row]]
+        for start in range(0, len(samples), BLOCK):
+            seen = samples[start : start + BLOCK + K1 - 1]
+            x[: len(seen)] = seen
+            x[len(seen) :] = 0
             for lag in range(K1):
-                shifted, total = x[lag : lag + count], 0.0
-                for t in range(count):
+                shifted, total = x[lag : lag + BLOCK], 0.0
+                for t in range(BLOCK):
                     total += x[t] * shifted[t]
                 sums[lag] += total
-            sums[K1] += x[:count].sum()
+            sums[K1] += x[:BLOCK].sum()
+        out[row] = sums
 
 
 @kernel
@@ -184,14 +188,15 @@ def lag_sums(
     x = np.empty(BLOCK + SPAN - 1, w.dtype)
     r = np.empty((C1, BLOCK + K2 - 1), w.dtype)
     for block in range(first, last):
-        i, start, count, weight = blocks[block]
+        i, start = blocks[block]
+        count = min(BLOCK, recordings.kept[i] - start)
         sums = out[block]
         load(x, recordings, i, start - H1, count + SPAN - 1)
         relu_conv1(r, x, w, d, count + K2 - 1, 1)
         clear_outside(r, -start, recordings.kept[i] - start, count + K2 - 1)
         for c in range(C1):
-            correlate(sums[:, c * K2 : (c + 1) * K2], weight, r, r[c], count, 1)
-        row_sums(sums[:, C1 * K2], weight, r, count)
+            add_correlation(sums[:, c * K2 : (c + 1) * K2], r, r[c], count, 1)
+        add_sums(sums[:, C1 * K2], r, count)
 
 
 @kernel
@@ -206,15 +211,20 @@ def lag_sums_gradient(
     bias: Array,
     out: Array,
 ) -> None:
-    """The derivative of the loss by r[c, t], bias[c] + sum taps[c, c', l + 4] r[c', t + l] over
-    c' and l = -4..4, pulled back to w (out[block, :, :25]) and d (out[block, :, 25])."""
+    """The derivative of the loss by r, pulled back to w and d.
+
+    The derivative by r[c, t] is bias[c] plus the sum over c' and l = -4..4 of
+    taps[c, c', l + 4] r[c', t + l]. What becomes of it goes to out[block, :, :25] and
+    out[block, :, 25].
+    """
     reach = K2 - 1
     x = np.empty(BLOCK + 2 * reach + K1 - 1, w.dtype)
     r = np.empty((C1, BLOCK + 2 * reach), w.dtype)
     g = np.empty((C1, BLOCK), w.dtype)
     zero = w.dtype.type(0)
     for block in range(first, last):
-        i, start, count, weight = blocks[block]
+        i, start = blocks[block]
+        count = min(BLOCK, recordings.kept[i] - start)
         load(x, recordings, i, start - reach - H1, count + 2 * reach + K1 - 1)
         relu_conv1(r, x, w, d, count + 2 * reach, 1)
         clear_outside(r, reach - start, recordings.kept[i] - start + reach, count + 2 * reach)
@@ -230,8 +240,8 @@ def lag_sums_gradient(
                     row[t] = total
             for t in range(count):
                 row[t] = row[t] if active[t] > 0 else zero
-        correlate(out[block, :, :K1], weight, g, x[reach:], count, 1)
-        row_sums(out[block, :, K1], weight, g, count)
+        add_correlation(out[block, :, :K1], g, x[reach:], count, 1)
+        add_sums(out[block, :, K1], g, count)
 
 
 @kernel
@@ -250,7 +260,23 @@ def max_pool(
     largest: Array,
     winners: Array,
 ) -> None:
-    """Each bin's largest relu(f[o] + e[o] x + (w2 * r)[o]), and where it is first reached."""
+    """Each bin's largest relu(f[o] + e[o] x + (w2 * r)[o]), and where it is first reached.
+
+    Args:
+        first: the first group.
+        last: one beyond the last group.
+        recordings: the batch.
+        groups: [n, 3], see `group_bins`.
+        begins: [B, bins], the first position of each bin.
+        ends: [B, bins], one beyond its last position.
+        w: [4, 25], conv1 with its BN folded in.
+        d: [4], its bias.
+        w2: [8, 4, 5], conv2 with its BN folded in.
+        e: [8], the shortcut with its BN folded in.
+        f: [8], the biases of both.
+        largest: [B, bins, 8], out.
+        winners: [B, bins, 8], out, integers as wide as the floats.
+    """
     room = BLOCK
     for group in range(first, last):
         i, bin0, bin1 = groups[group]
@@ -305,13 +331,13 @@ def max_pool_gradient(
     out_conv2: Array,
     out_shortcut: Array,
 ) -> None:
-    """The gradient at the winners, pulled back to (w, d), w2 and (e, f), 128 bins an item.
+    """The gradient at the winners, 128 bins an item, pulled back to (w, d), w2 and (e, f).
 
     Args:
         first: the first item.
         last: one beyond the last item.
         recordings: the batch.
-        winners: [B, bins, 8], times.
+        winners: [B, bins, 8], positions.
         gradient: [B, bins, 8], zero where the ReLU is not active.
         w: [4, 25], conv1 with its BN folded in.
         d: [4], its bias.
@@ -356,8 +382,8 @@ def max_pool_gradient(
                         total_k += g[lane] * now[lane]
                         then[lane] = g[lane] * weight if now[lane] > 0 else zero
                     out_conv2[item, o, c, k] = total_k
-            correlate(out_conv1[item, :, :K1], 1, dr, flat, K2 * LANES, LANES)
-            row_sums(out_conv1[item, :, K1], 1, dr, K2 * LANES)
+            add_correlation(out_conv1[item, :, :K1], dr, flat, K2 * LANES, LANES)
+            add_sums(out_conv1[item, :, K1], dr, K2 * LANES)
             centre, by_e, by_f = x[H1 + H2], zero, zero
             for lane in range(LANES):
                 by_e += g[lane] * centre[lane]
@@ -367,44 +393,18 @@ def max_pool_gradient(
 
 
 @kernel
-def edges(recordings: Recordings, count: int) -> Array:
-    """[2, B, count]: the first and the last samples of each padded utterance."""
-    out = np.empty((2, len(recordings.offsets), count))
-    for i in range(len(recordings.offsets)):
-        load(out[0, i], recordings, i, 0, count)
-        load(out[1, i], recordings, i, recordings.kept[i] - count, count)
-    return out
-
-
-@kernel
-def cut(kept: Array, dropped: Array, repeated: Array, begins: Array, ends: Array) -> Any:
-    """Cut a batch in work items.
-
-    Args:
-        kept: [B], kept positions of each utterance.
-        dropped: [B], padded positions that are not kept.
-        repeated: [B], the position that stands for them.
-        begins: [B, bins], first position of each pooling bin.
-        ends: [B, bins], one beyond its last position.
-
-    Returns:
-        blocks, [n, 4]: utterance, first position, number of positions, how often they count; and
-        groups of bins, [m, 3]: utterance, first bin, one beyond the last bin.
-    """
-    blocks, groups = [], []
-    for i in range(len(kept)):
-        for start in range(0, kept[i], BLOCK):
-            blocks.append((i, start, min(BLOCK, kept[i] - start), 1))
-        if dropped[i] > 0:
-            blocks.append((i, repeated[i], 1, dropped[i]))
-        bin0 = 0
-        while bin0 < begins.shape[1]:
-            bin1 = bin0 + 1
-            while bin1 < begins.shape[1] and ends[i, bin1] - begins[i, bin0] <= BLOCK:
-                bin1 += 1
-            groups.append((i, bin0, bin1))
-            bin0 = bin1
-    return np.array(blocks), np.array(groups)
+def group_bins(begins: Array, ends: Array) -> Array:
+    """Neighbouring bins of an utterance that span at most a block: [n, 3], utterance, from, to."""
+    groups = []
+    for i in range(begins.shape[0]):
+        first = 0
+        while first < begins.shape[1]:
+            last = first + 1
+            while last < begins.shape[1] and ends[i, last] - begins[i, first] <= BLOCK:
+                last += 1
+            groups.append((i, first, last))
+            first = last
+    return np.array(groups)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -431,45 +431,65 @@ class FusedAudio:
         unknown = np.unique(rows[np.isnan(self._lag_sums[rows, K1])])
         if len(unknown):
             share_out(waveform_lag_sums, len(unknown), self.recordings, unknown, self._lag_sums)
-        return torch.from_numpy(self._lag_sums[rows].sum(0))
+        units = np.append(np.full(K1, FULL_SCALE**2), FULL_SCALE)
+        return torch.from_numpy(self._lag_sums[rows].sum(0) * units)
 
-    def batch(self, rows: Sequence[int] | Array, bins: int = 200) -> "FusedBatch":
+    def batch(self, rows: Sequence[int] | Array) -> "FusedBatch":
         """The utterances `rows`, zero-padded to the longest of them (Section 3.1)."""
-        return FusedBatch(self, np.asarray(rows, np.int64), bins)
+        return FusedBatch(self, np.asarray(rows, np.int64))
 
 
 class FusedBatch:
-    """Utterances of a `FusedAudio`, zero-padded to the longest, cut in blocks for the kernels.
+    """Utterances of a `FusedAudio`, zero-padded to the longest of them.
 
     Attributes:
         recordings: the utterances.
         padded: T, samples to which every utterance is padded.
-        bins: the number of pooling bins that the batch was cut for.
+        dropped: padded positions that are not kept (idea 3), of all utterances together.
+        blocks: [n, 2], utterance and first position of blocks that cover all that is kept.
+        lag_sums: [26], see `FusedAudio.lag_sums`.
+        edges: [2, B, 14], the first and the last samples of each padded utterance.
     """
 
-    def __init__(self, audio: FusedAudio, rows: Array, bins: int) -> None:
+    def __init__(self, audio: FusedAudio, rows: Array) -> None:
         store = audio.recordings
         lengths = store.lengths[rows]
         self.padded = int(lengths.max())
-        self.bins = bins
         kept = np.minimum(self.padded, lengths + TAIL)
-        dropped, repeated = self.padded - kept, lengths + TAIL // 2
         self.recordings = Recordings(store.samples, store.offsets[rows], lengths, kept)
-
-        def kept_position(time: Array) -> Array:
-            beyond = np.clip(time - repeated[:, None], 0, dropped[:, None])
-            return time - beyond  # type: ignore[no-any-return]
-
-        index = np.arange(bins)
-        begins = index * self.padded // bins
-        ends = -(-(index + 1) * self.padded // bins)  # rounded up, as adaptive pooling does
-        self.begins, self.ends = kept_position(begins), kept_position(ends - 1) + 1
-        self.blocks, self.groups = cut(kept, dropped, repeated, self.begins, self.ends)
+        self.dropped = int((self.padded - kept).sum())
+        self.blocks = np.array(
+            [(i, start) for i, end in enumerate(kept) for start in range(0, end, BLOCK)]
+        )
         self.lag_sums = audio.lag_sums(rows)
-        self.edges = torch.from_numpy(edges(self.recordings, H1 + H2))  # [2, B, 14]
+        self.edges = self._edges(H1 + H2)
 
     def __len__(self) -> int:
         return len(self.recordings.lengths)
+
+    def _edges(self, count: int) -> Tensor:
+        samples, offsets, lengths, kept = self.recordings
+        time = np.arange(count) + np.stack([np.zeros_like(kept), kept - count])[..., None]
+        inside = (time >= 0) & (time < lengths[:, None])  # [2, B, count]
+        found = samples[np.where(inside, offsets[:, None] + time, 0)]
+        return torch.from_numpy(np.where(inside, found * FULL_SCALE, 0))
+
+    def bins(self, count: int) -> tuple[Array, Array]:
+        """The pooling bins of `adaptive_max_pool1d`, as far as they are kept.
+
+        Returns:
+            The first position of each bin, [B, count], and one beyond its last position.
+        """
+        index = np.arange(count)
+        begins = index * self.padded // count
+        ends = -(-(index + 1) * self.padded // count)
+        lengths, kept = self.recordings.lengths[:, None], self.recordings.kept[:, None]
+
+        def kept_position(position: Array) -> Array:
+            beyond: Array = np.clip(position - lengths - TAIL // 2, 0, self.padded - kept)
+            return position - beyond
+
+        return kept_position(begins), kept_position(ends - 1) + 1
 
 
 # --------------------------------------------------------------------------------------------------
@@ -485,14 +505,16 @@ class LagSums(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, w: Tensor, d: Tensor, batch: FusedBatch, dtype: npt.DTypeLike) -> Tensor:
+        """One pass over the audio."""
         ctx.batch, ctx.dtype, ctx.folded = batch, dtype, _arrays(dtype, w, d)
         out = np.zeros((len(batch.blocks), C1, C1 * K2 + 1))
         share_out(lag_sums, len(out), batch.recordings, batch.blocks, *ctx.folded, out)
         return torch.from_numpy(out.sum(0))
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """One pass over the audio."""
         by_lag = gradient[:, :-1].reshape(C1, C1, K2)
         taps = torch.zeros(C1, C1, 2 * K2 - 1, dtype=gradient.dtype)
         taps[..., K2 - 1 :] += by_lag  # r[c, t] as the first factor of r[c, t] r[c', t + l] ...
@@ -518,19 +540,23 @@ class MaxPool(torch.autograd.Function):
         e: Tensor,
         f: Tensor,
         batch: FusedBatch,
+        bins: int,
         dtype: npt.DTypeLike,
     ) -> Tensor:
+        """One pass over the audio."""
         small = _arrays(dtype, w, d, w2, e, f)
-        shape = len(batch), batch.bins, C2
+        begins, ends = batch.bins(bins)
+        groups = group_bins(begins, ends)
+        shape = len(batch), bins, C2
         largest = np.empty(shape, dtype)
         winners = np.empty(shape, f"i{largest.itemsize}")
         share_out(
             max_pool,
-            len(batch.groups),
+            len(groups),
             batch.recordings,
-            batch.groups,
-            batch.begins,
-            batch.ends,
+            groups,
+            begins,
+            ends,
             *small,
             largest,
             winners,
@@ -539,10 +565,11 @@ class MaxPool(torch.autograd.Function):
         return torch.from_numpy(largest)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Visits the winners only."""
         at_winners = np.where(ctx.active, gradient.numpy(), 0).astype(ctx.folded[0].dtype)
-        items = -(-len(ctx.batch) * ctx.batch.bins // LANES)
+        items = -(-ctx.winners[..., 0].size // LANES)
         conv1, conv2 = np.zeros((items, C1, K1 + 1)), np.zeros((items, C2, C1, K2))
         shortcut = np.zeros((items, C2, 2))
         share_out(
@@ -557,7 +584,7 @@ class MaxPool(torch.autograd.Function):
             shortcut,
         )
         by_w, by_w2, by_e = (torch.from_numpy(part.sum(0)) for part in (conv1, conv2, shortcut))
-        return by_w[:, :K1], by_w[:, K1], by_w2, by_e[:, 0], by_e[:, 1], None, None
+        return by_w[:, :K1], by_w[:, K1], by_w2, by_e[:, 0], by_e[:, 1], None, None, None
 
 
 def window_moments(
@@ -600,7 +627,10 @@ class FusedFrontEnd(AudioFrontEnd):
     """
 
     def __init__(
-        self, channels: tuple[int, int] = (C1, C2), kernels: tuple[int, int] = (K1, K2), bins: int = 200
+        self,
+        channels: tuple[int, int] = (C1, C2),
+        kernels: tuple[int, int] = (K1, K2),
+        bins: int = 200,
     ) -> None:
         if (tuple(channels), tuple(kernels)) != ((C1, C2), (K1, K2)):
             raise InputError(
@@ -610,7 +640,6 @@ class FusedFrontEnd(AudioFrontEnd):
                 "use AudioFrontEnd, which takes any sizes",
             )
         super().__init__(channels, kernels, bins)
-        self.bins = bins
 
     def forward(self, batch: FusedBatch) -> Tensor:  # type: ignore[override]
         """Pooled features.
@@ -641,15 +670,21 @@ class FusedFrontEnd(AudioFrontEnd):
 
         r_moments = shortcut_moments = None
         if x_moments is not None:
-            sums = LagSums.apply(w, d, batch, dtype)
+            sums: Tensor = LagSums.apply(w, d, batch, dtype)  # type: ignore[no-untyped-call]
             ends = _r_at_edges(batch, w, d)  # [2, B, 4, 2]
+            constant = torch.relu(d)  # r at the dropped positions
+            pairs = torch.outer(constant, constant.repeat_interleave(K2))
+            sums = sums + batch.dropped * torch.cat([pairs, constant[:, None]], 1)
             lags = sums[:, :-1].reshape(C1, C1, K2)
             r_moments = window_moments(lags, sums[:, -1], ends[0], ends[1])
             centre = slice(H1, H1 + 1)  # the shortcut sees the middle tap
             shortcut_moments = x_moments[0][centre, centre], x_moments[1][centre]
         w2, f = _fold(self.conv2, self.norm2, r_moments, positions)
         e, g = _fold(self.shortcut, self.norm_shortcut, shortcut_moments, positions)
-        return MaxPool.apply(w, d, w2.view(C2, C1, K2), e[:, 0], f + g, batch, dtype)
+        pooled: Tensor = MaxPool.apply(  # type: ignore[no-untyped-call]
+            w, d, w2.view(C2, C1, K2), e[:, 0], f + g, batch, self.bins, dtype
+        )
+        return pooled
 
 
 def _fold(
@@ -666,24 +701,26 @@ def _fold(
     Returns:
         weights, [out, in * K], and biases, [out].
     """
-    weight, bias = conv.weight.double().flatten(1), conv.bias.double()
+    weight, bias = (conv.get_parameter(name).double() for name in ("weight", "bias"))
+    weight = weight.flatten(1)
+    running_mean, running_var = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
     if moments is None:
-        mean, variance = norm.running_mean.double(), norm.running_var.double()
+        mean, variance = running_mean.double(), running_var.double()
     else:
         second, first = moments[0] / positions, moments[1] / positions
         mean = weight @ first + bias
         variance = ((weight @ (second - torch.outer(first, first))) * weight).sum(1)
         with torch.no_grad():
             unbiased = variance * positions / (positions - 1)
-            norm.num_batches_tracked += 1
-            norm.running_mean.lerp_(mean.to(norm.running_mean), norm.momentum)
-            norm.running_var.lerp_(unbiased.to(norm.running_var), norm.momentum)
+            running_mean.lerp_(mean.to(running_mean), cast(float, norm.momentum))
+            running_var.lerp_(unbiased.to(running_var), cast(float, norm.momentum))
+            norm.get_buffer("num_batches_tracked").add_(1)
     scale = norm.weight.double() / (variance + norm.eps).sqrt()
     return weight * scale[:, None], norm.bias.double() + scale * (bias - mean)
 
 
 def _r_at_edges(batch: FusedBatch, w: Tensor, d: Tensor) -> Tensor:
-    """r = relu(w * x + d) at the first two and at the last two positions, [2, B, 4, 2]."""
+    """What r = relu(w * x + d) is at the first two and at the last two positions, [2, B, 4, 2]."""
     x = F.pad(batch.edges, (H1, H1))  # [2, B, 38]
     windows = torch.stack([x[0, :, : K1 + 1], x[1, :, -K1 - 1 :]]).unfold(2, K1, 1)  # [2, B, 2, 25]
     r = torch.relu(windows @ w.T + d).transpose(2, 3)
@@ -696,3 +733,9 @@ class FusedAudioEncoder(RawAudioEncoder):
     """`RawAudioEncoder` on the CPU: the same parameters and function; takes a `FusedBatch`."""
 
     front_end_class = FusedFrontEnd
+
+    def forward(self, waves: Waves) -> Tensor:
+        """A `FusedBatch` of B utterances -> x_audio [B, 400]."""
+        pooled = self.front_end(waves)  # [B, 200, 8]
+        x_audio: Tensor = self.projection(last_state(self.gru, pooled))  # [B, 400]
+        return x_audio

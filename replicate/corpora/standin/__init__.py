@@ -1,14 +1,15 @@
 """A corpus that anyone can have: generated, in IEMOCAP's layout, of known informativeness.
 
-`channels` says what each modality knows, `grammar` writes, `planning` casts, `voice` speaks,
-`write` puts it on disk and `manifest` tells whether it is the published one.
-`describe(preset).summary` says what the corpus is not.
+`channels` says what each modality knows, `casting` who speaks when and feels what, `grammar` finds
+words, `planning` puts them together, `voice` speaks, `write` fills a folder and `manifest` tells
+whether it is the published one. `describe(preset).summary` says what the corpus is not.
 """
 
+from replicate.corpora.standin.casting import SIZES
 from replicate.corpora.standin.channels import CLASSES, PRESETS, Ceiling, Informativeness, describe
 from replicate.corpora.standin.grammar import sentences
 from replicate.corpora.standin.manifest import Fingerprint, fingerprint, published
-from replicate.corpora.standin.planning import SIZES, Planned, plan
+from replicate.corpora.standin.planning import Planned, plan
 from replicate.corpora.standin.write import generate
 
 __all__ = [

@@ -175,7 +175,9 @@ SUMMARY = (
     "replication works and, because its channels are known, it can ask whether attention follows "
     "informativeness. It says nothing about how well any model recognises human emotion, and no "
     "number obtained on it is a result on IEMOCAP. The ceilings are those of an observer of one "
-    "utterance: emotions persist within a dialogue, so who recognises the dialogue knows more."
+    "utterance: emotions persist within a dialogue, so who recognises the dialogue knows more. The "
+    "ceiling of the audio is that of voice, laughs, breaths and loudness: who also recognises the "
+    "spoken words can reach that of both."
 )
 
 

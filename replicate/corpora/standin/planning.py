@@ -1,111 +1,32 @@
-"""Who says what, how, in which dialogue: everything about the corpus but its sound.
+"""What each turn of the cast says, how, and how loud: everything but the sound.
 
-Dialogues get speakers and lengths, speakers get an emotion that tends to persist, and each
-utterance then draws its symbols from the channels (see `channels`). A script is a list of lines
-and a line has four readings, one for each text symbol: a performance draws its classes and symbols
+Each utterance draws its symbols from the channels (see `channels`). A script is a list of lines and
+a line has four readings, one for each text symbol: a performance draws its classes and symbols
 like any other dialogue and speaks the readings that the symbols pick. So scripts repeat from
 session to session, as IEMOCAP's do, while the words still depend on the class through the symbol
 alone: the line does not know the class.
 """
 
-import random
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+import math
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TypeVar
 
 from replicate.corpora.standin import grammar
+from replicate.corpora.standin.casting import Turn, cast, choose, rng_for, scene
 from replicate.corpora.standin.channels import (
     CLASSES,
-    COUNTS,
     LEVEL_RANGE,
     LOG_LEVEL,
     Channels,
     channels,
 )
-from replicate.errors import InputError
-
-Item = TypeVar("Item")
-
-SESSIONS = range(1, 6)
-SCRIPTS = ("01_1", "01_2", "01_3", "02_1", "02_2", "03_1", "03_2")
-
-#: How one speaker's class follows the last, in IEMOCAP: rows and columns as `CLASSES`.
-TRANSITIONS = (
-    (0.867, 0.005, 0.078, 0.050),
-    (0.004, 0.885, 0.084, 0.027),
-    (0.082, 0.082, 0.800, 0.037),
-    (0.040, 0.049, 0.059, 0.852),
-)
-#: Dialogues of IEMOCAP in which one, two, three and four classes occur.
-CLASSES_IN_DIALOGUE = (16, 73, 45, 17)
-
-#: Happiness is two labels of the corpus, in IEMOCAP's numbers.
-HAPPY, EXCITED = 595, 1041
-LABELS = ("ang", "hap", "neu", "sad")
-
-#: Labels outside the cohort: how often, and the class acted (weights as `CLASSES`) when annotators
-#: choose that label.
-OTHER_LABELS = {
-    "fru": (50, (5, 0, 3, 2)),
-    "xxx": (38, (2, 2, 4, 2)),
-    "sur": (6, (1, 4, 1, 0)),
-    "fea": (3, (1, 0, 0, 2)),
-    "oth": (2, (1, 1, 1, 1)),
-    "dis": (1, (3, 0, 1, 0)),
-}
-OTHER_SHARE = 0.15
-SHORTEST = 2  # utterances of a dialogue
 
 
 @dataclass(frozen=True)
-class Size:
-    """A size of the corpus.
-
-    Attributes:
-        counts: cohort utterances of each class.
-        scenes: the dialogues of every session: who wears the markers, and what is played.
-        extra: further dialogues.
-    """
-
-    counts: tuple[int, int, int, int]
-    scenes: tuple[str, ...]
-    extra: tuple[str, ...] = ()
-
-    @property
-    def dialogues(self) -> list[str]:
-        """The dialogues' names, sorted."""
-        named = [f"Ses{session:02d}{scene}" for session in SESSIONS for scene in self.scenes]
-        return sorted([*named, *self.extra])
-
-
-_FEW = ("F_impro01", "F_script01_1", "M_impro02", "M_script02_1")
-SIZES = {
-    "tiny": Size((12, 18, 18, 12), _FEW),
-    "quick": Size((120, 177, 185, 118), _FEW),
-    "full": Size(
-        COUNTS,
-        tuple(
-            f"{marked}_{scene}"
-            for marked in "FM"
-            for scene in (*(f"impro{n:02d}" for n in range(1, 9)), *(f"script{s}" for s in SCRIPTS))
-        ),
-        ("Ses05M_script01_1b",),
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Planned:
+class Planned(Turn):
     """One utterance, before it is spoken.
 
     Attributes:
-        utterance: id, as in IEMOCAP.
-        dialogue: id of its dialogue.
-        speaker: session and sex, for example `01F`.
-        label: IEMOCAP's abbreviation.
-        acted: class index the channels started from; with a label of the cohort, the true class.
         text_symbol: J.
         prosody_symbol: K.
         laughter: whether a laugh is written and heard.
@@ -115,31 +36,21 @@ class Planned:
         seed: of its voice.
     """
 
-    utterance: str
-    dialogue: str
-    speaker: str
-    label: str
-    acted: int
-    text_symbol: int = 0
-    prosody_symbol: int = 0
-    laughter: bool = False
-    breath: bool = False
-    level: float = 0.0
-    transcript: str = ""
-    seed: str = ""
-
-    @property
-    def in_cohort(self) -> bool:
-        """Whether its label is one of the paper's."""
-        return self.label not in OTHER_LABELS
+    text_symbol: int
+    prosody_symbol: int
+    laughter: bool
+    breath: bool
+    level: float
+    transcript: str
+    seed: str
 
 
 def plan(size: str, preset: str) -> list[Planned]:
     """Plan a corpus.
 
     Args:
-        size: one of `SIZES`. Dialogues, speakers, labels and lengths depend on it alone.
-        preset: one of `channels.PRESETS`.
+        size: one of `SIZES`. Dialogues, speakers and labels depend on it alone.
+        preset: one of `PRESETS`.
 
     Returns:
         The utterances, dialogue by dialogue in the order of their names, in order of time.
@@ -147,246 +58,70 @@ def plan(size: str, preset: str) -> list[Planned]:
     Raises:
         InputError: there is no such size or preset.
     """
-    if size not in SIZES:
-        raise InputError(size, "no such size of the stand-in", f"use one of {list(SIZES)}")
-    model = channels(preset)
-    turns = _labelled(_turns(SIZES[size], size), SIZES[size].counts, size)
-    spoken = [_spoken(turn, model, size) for turn in turns]
-    return _levelled(spoken, model.loudness, size)
+    model, turns = channels(preset), cast(size)
+    levels = _levels(turns, model.loudness, size)
+    return [_planned(turn, model, level, size) for turn, level in zip(turns, levels, strict=True)]
 
 
-def _rng(*key: object) -> random.Random:
-    return random.Random("stand-in|" + "|".join(map(str, key)))
-
-
-def _choose(weights: Sequence[float], chance: float) -> int:
-    """The index at which the cumulated weights pass `chance` (0 to 1) of their sum."""
-    left = chance * sum(weights)
-    for index, weight in enumerate(weights):
-        left -= weight
-        if left < 0:
-            return index
-    return max(index for index, weight in enumerate(weights) if weight)
-
-
-def _shares(total: int, weights: Sequence[float]) -> list[int]:
-    """Whole numbers in proportion to the weights, `total` in all (largest remainders)."""
-    exact = [total * weight / sum(weights) for weight in weights]
-    whole = [int(value) for value in exact]
-    order = sorted(range(len(exact)), key=lambda i: whole[i] - exact[i])
-    for index in order[: total - sum(whole)]:
-        whole[index] += 1
-    return whole
-
-
-# Turns: dialogues, lengths, who speaks ------------------------------------------------------------
-
-
-def _scene(dialogue: str) -> str:
-    """`impro03` or `script02_1` (a script continued in a second recording is the same script)."""
-    return dialogue.split("_", 1)[1].rstrip("ab")
-
-
-def _turns(size: Size, name: str) -> list[Planned]:
-    """Every utterance's id, dialogue and speaker; label and class still open."""
-    cohort = sum(size.counts)
-    total = cohort + round(cohort * OTHER_SHARE / (1 - OTHER_SHARE))
-    turns = []
-    for dialogue, length in zip(size.dialogues, _lengths(size, name, total), strict=True):
-        spoken = {"F": 0, "M": 0}
-        for sex in _speakers(dialogue, name)[:length]:
-            utterance = f"{dialogue}_{sex}{spoken[sex]:03d}"
-            turns.append(Planned(utterance, dialogue, dialogue[3:5] + sex, "", 0))
-            spoken[sex] += 1
-    return turns
-
-
-def _lengths(size: Size, name: str, total: int) -> list[int]:
-    """Utterances of each dialogue: a script's performances are about as long as each other."""
-    weights = []
-    for dialogue in size.dialogues:
-        scripted = "script" in dialogue
-        base = _rng(name, _scene(dialogue) if scripted else dialogue, "length").gauss(1, 0.45)
-        weights.append(min(max(base, 0.1), 3) * _rng(name, dialogue, "pace").gauss(1, 0.08))
-    return [SHORTEST + n for n in _shares(total - SHORTEST * len(weights), weights)]
-
-
-def _speakers(dialogue: str, name: str, longest: int = 400) -> str:
-    """Whose turn it is, F or M. A script's roles are the same in every performance."""
-    rng = _rng(_scene(dialogue) if "script" in dialogue else f"{name}|{dialogue}", "turns")
-    turns = rng.choice("FM")
-    while len(turns) < longest:
-        turns += turns[-1] if rng.random() < 0.2 else {"F": "M", "M": "F"}[turns[-1]]
-    return turns
-
-
-# Labels: exact counts, emotions that persist ------------------------------------------------------
-
-
-def _labelled(turns: list[Planned], counts: Sequence[int], name: str) -> list[Planned]:
-    """Give every turn its class and label."""
-    others = _others(len(turns) - sum(counts), name)
-    outside = set(_rng(name, "outside").sample(range(len(turns)), len(others)))
-    inside = [turn for position, turn in enumerate(turns) if position not in outside]
-    cohort = iter(_cohort_labels(_classes(inside, counts, name), name))
-    other = iter(others)
-    labelled = []
-    for position, turn in enumerate(turns):
-        label, acted = next(other) if position in outside else next(cohort)
-        labelled.append(replace(turn, label=label, acted=acted))
-    return labelled
-
-
-def _others(n: int, name: str) -> list[tuple[str, int]]:
-    """Label and class of the utterances outside the cohort, in random order."""
-    rng = _rng(name, "others")
-    numbers = _shares(n, [share for share, _ in OTHER_LABELS.values()])
-    drawn = [
-        (label, _choose(acted, rng.random()))
-        for (label, (_, acted)), number in zip(OTHER_LABELS.items(), numbers, strict=True)
-        for _ in range(number)
-    ]
-    rng.shuffle(drawn)
-    return drawn
-
-
-def _cohort_labels(classes: list[int], name: str) -> list[tuple[str, int]]:
-    """Label and class; which happy utterances are `exc` is left to chance."""
-    happy = [position for position, acted in enumerate(classes) if CLASSES[acted] == "happiness"]
-    excited = _shares(len(happy), (HAPPY, EXCITED))[1]
-    chosen = set(_rng(name, "excited").sample(happy, excited))
-    return [
-        ("exc" if position in chosen else LABELS[acted], acted)
-        for position, acted in enumerate(classes)
-    ]
-
-
-def _classes(turns: list[Planned], counts: Sequence[int], name: str) -> list[int]:
-    """The class of every cohort utterance, `counts` of each in all."""
-    moods = _moods([*dict.fromkeys(turn.dialogue for turn in turns)], name)
-    last: dict[tuple[str, str], int] = {}
-    classes = []
-    for turn in turns:
-        who, mood = (turn.dialogue, turn.speaker), moods[turn.dialogue]
-        weights = _next(mood, last.get(who, mood[0]))
-        last[who] = _choose(weights, _rng(name, turn.utterance, "class").random())
-        classes.append(last[who])
-    return _balanced(classes, turns, counts, _rng(name, "balance"))
-
-
-def _moods(dialogues: list[str], name: str) -> dict[str, list[int]]:
-    """The classes that may occur in each dialogue; the first of them evenly spread in a session."""
-    moods = {}
-    for session in sorted({dialogue[:5] for dialogue in dialogues}):
-        rng = _rng(name, session, "moods")
-        members = [dialogue for dialogue in dialogues if dialogue.startswith(session)]
-        for place, dialogue in enumerate(_shuffled(members, rng)):
-            first = _choose(COUNTS, (place + 0.5) / len(members))
-            moods[dialogue] = _with_others(first, _rng(name, dialogue, "moods"))
-    return moods
-
-
-def _with_others(first: int, rng: random.Random) -> list[int]:
-    """A dialogue's classes: how many as in IEMOCAP, the others those that `first` turns into."""
-    moods = [first]
-    for _ in range(_choose(CLASSES_IN_DIALOGUE, rng.random())):
-        row = [0.0 if c in moods else weight for c, weight in enumerate(TRANSITIONS[first])]
-        moods.append(_choose(row, rng.random()))
-    return moods
-
-
-def _next(moods: Sequence[int], now: int) -> list[float]:
-    """Weights of a speaker's next class: as likely to change as in IEMOCAP, within the moods."""
-    row = TRANSITIONS[now]
-    others = [weight * (c in moods and c != now) for c, weight in enumerate(row)]
-    change = (1 - row[now]) / (sum(others) or 1)
-    return [row[c] if c == now else change * weight for c, weight in enumerate(others)]
-
-
-def _balanced(
-    classes: list[int], turns: list[Planned], counts: Sequence[int], rng: random.Random
-) -> list[int]:
-    """Turn utterances of too frequent classes, where a speaker's mood changes if possible."""
-    classes = list(classes)
-    spoken: dict[tuple[str, str], list[int]] = {}
-    for position, turn in enumerate(turns):
-        spoken.setdefault((turn.dialogue, turn.speaker), []).append(position)
-    pairs = [pair for run in spoken.values() for a, b in pairwise(run) for pair in ((a, b), (b, a))]
-    while True:
-        surplus = [classes.count(c) - wanted for c, wanted in enumerate(counts)]
-        if not any(surplus):
-            return classes
-        source, target = surplus.index(max(surplus)), surplus.index(min(surplus))
-        borders = [a for a, b in pairs if (classes[a], classes[b]) == (source, target)]
-        anywhere = [position for position, acted in enumerate(classes) if acted == source]
-        classes[rng.choice(borders or anywhere)] = target
-
-
-# Symbols, words, levels ---------------------------------------------------------------------------
-
-
-def _spoken(turn: Planned, model: Channels, name: str) -> Planned:
+def _planned(turn: Turn, model: Channels, level: float, size: str) -> Planned:
     """Draw what the class lets through, and find the words."""
-    rng = _rng(name, turn.utterance, "symbols")
-    text_symbol = _choose(model.text[turn.acted], rng.random())
-    prosody_symbol = _choose(model.prosody[turn.acted], rng.random())
+    rng = rng_for(size, turn.utterance, "symbols")
+    text_symbol = choose(model.text[turn.acted], rng.random())
+    prosody_symbol = choose(model.prosody[turn.acted], rng.random())
     laughter = rng.random() < model.laughter[text_symbol]
     breath = rng.random() < model.breath[text_symbol]
-    words = _words(turn, text_symbol, name)
-    return replace(
-        turn,
+    words = _words(turn, text_symbol, size)
+    return Planned(
+        **vars(turn),
         text_symbol=text_symbol,
         prosody_symbol=prosody_symbol,
         laughter=laughter,
         breath=breath,
+        level=level,
         transcript=grammar.tagged(words, laughter, breath, rng),
-        seed=f"stand-in|{name}|{turn.utterance}|voice",
+        seed=f"stand-in|{size}|{turn.utterance}|voice",
     )
 
 
-def _words(turn: Planned, symbol: int, name: str) -> str:
+def _words(turn: Turn, symbol: int, size: str) -> str:
     """Improvised words, or one performance of the line's reading for this symbol."""
-    scene = _scene(turn.dialogue)
-    if not scene.startswith("script"):
-        rng = _rng(name, turn.utterance, "words")
-        about = grammar.topic(scene, _rng(name, turn.dialogue, "topic"))
+    played = scene(turn.dialogue)
+    if not played.startswith("script"):
+        rng = rng_for(size, turn.utterance, "words")
+        about = grammar.topic(played, rng_for(size, turn.dialogue, "topic"))
         return grammar.utterance(symbol, about, grammar.length(rng), rng)
     # The speaker's own count is the line's number: a script's roles are fixed.
-    line = (scene, turn.utterance.rsplit("_", 1)[1])
-    about = grammar.topic(scene.split("_")[0], _rng(scene, "topic"))
-    words = grammar.length(_rng(*line, "length"))
-    written = grammar.utterance(symbol, about, words, _rng(*line, CLASSES[symbol]))
-    return grammar.perform(written, _rng(name, turn.utterance, "performance"))
+    line = (played, turn.utterance.rsplit("_", 1)[1])
+    about = grammar.topic(played.split("_")[0], rng_for(played, "topic"))
+    words = grammar.length(rng_for(*line, "length"))
+    written = grammar.utterance(symbol, about, words, rng_for(*line, CLASSES[symbol]))
+    return grammar.perform(written, rng_for(size, turn.utterance, "performance"))
 
 
-def _levelled(planned: list[Planned], by_class: bool, name: str) -> list[Planned]:
-    """Give every utterance its level: evenly spaced quantiles of its class, in random order.
+def _levels(turns: list[Turn], by_class: bool, size: str) -> list[float]:
+    """Every turn's level: evenly spaced quantiles of its class's levels, in random order.
 
     Even spacing keeps a small corpus near Table 8, too. Where the level must not follow the class,
     the cohort's levels are dealt out over the whole cohort.
     """
-    levels = dict.fromkeys(range(len(planned)), 0.0)
+    levels = [0.0] * len(turns)
     for cohort in (True, False):
-        members = [p for p, u in enumerate(planned) if u.in_cohort == cohort]
-        dealt: list[tuple[int, float]] = []
-        for acted in range(len(CLASSES)):
-            positions = [p for p in members if planned[p].acted == acted]
-            drawn = _shuffled(_quantiles(acted, len(positions)), _rng(name, cohort, acted))
-            dealt += zip(positions, drawn, strict=True)
+        positions, values = [], []
+        for acted, name in enumerate(CLASSES):
+            members = [p for p, t in enumerate(turns) if t.in_cohort == cohort and t.acted == acted]
+            rng = rng_for(size, cohort, name, "levels")
+            positions += members
+            values += rng.sample(_quantiles(acted, len(members)), len(members))
         if not by_class:
-            values = _shuffled([level for _, level in dealt], _rng(name, cohort, "pool"))
-            dealt = list(zip((p for p, _ in dealt), values, strict=True))
-        levels.update(dealt)
-    return [replace(utterance, level=levels[p]) for p, utterance in enumerate(planned)]
+            values = rng_for(size, cohort, "pooled levels").sample(values, len(values))
+        for position, value in zip(positions, values, strict=True):
+            levels[position] = value
+    return levels
 
 
 def _quantiles(acted: int, n: int) -> list[float]:
     """`n` evenly spaced quantiles of the class's mean |x|."""
     low, high = LEVEL_RANGE
     distribution = NormalDist(*LOG_LEVEL[acted])
-    exact = (distribution.inv_cdf((i + 0.5) / n) for i in range(n))
-    return [min(max(2.718281828459045**value, low), high) for value in exact]
-
-
-def _shuffled(items: Sequence[Item], rng: random.Random) -> list[Item]:
-    return rng.sample(items, len(items))
+    exact = (math.exp(distribution.inv_cdf((i + 0.5) / n)) for i in range(n))
+    return [min(max(value, low), high) for value in exact]

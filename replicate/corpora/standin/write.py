@@ -20,7 +20,6 @@ from replicate.corpora.standin.manifest import (
     TRUTH,
     Fingerprint,
     fingerprint,
-    published,
     truth,
 )
 from replicate.corpora.standin.planning import Planned, plan
@@ -199,13 +198,12 @@ def _write_lines(path: Path, lines: list[str]) -> None:
 
 
 def _write_notes(folder: Path, size: str, preset: str, found: Fingerprint) -> None:
-    expected = published().get(f"{size}-{preset}")
-    as_published = "yes" if found == expected else "no"
     notes = {"size": size, "preset": preset, **asdict(found)}
     (folder / "fingerprint.json").write_text(json.dumps(notes, indent=2) + "\n")
     (folder / "README.txt").write_text(
         f"SYNTHETIC: this is not IEMOCAP.\n\n{SUMMARY}\n\n"
-        f"Size {size}, preset {preset}. Identical to the published corpus: {as_published}.\n"
+        f"Size {size}, preset {preset}.\n"
         "truth.csv holds what each utterance was made from; no reader of the corpus looks at it.\n"
+        "fingerprint.json holds hashes to compare with those published with the generator.\n"
         "The voices are eSpeak NG's (GPLv3); the recordings are its output.\n"
     )
