@@ -213,6 +213,8 @@ def test_bad_requests_say_what_to_do(tmp_path, monkeypatch):
     (tmp_path / "mine" / "thesis.txt").write_text("do not touch")
     with pytest.raises(InputError, match="exists already"):
         standin.generate(tmp_path / "mine", "tiny", "default")
+    with pytest.raises(InputError, match="holds no stand-in corpus"):
+        standin.fingerprint(tmp_path / "mine")
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(InputError, match="pip install espeakng-loader"):
         standin.generate(tmp_path / "corpus", "tiny", "default")

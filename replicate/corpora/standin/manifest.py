@@ -11,6 +11,7 @@ from pathlib import Path
 
 from replicate.corpora.standin.channels import CLASSES
 from replicate.corpora.standin.planning import Planned
+from replicate.errors import InputError
 
 RELEASE = "IEMOCAP_full_release"
 TRUTH = "truth.csv"
@@ -41,7 +42,13 @@ def published() -> dict[str, Fingerprint]:
 
 
 def fingerprint(root: Path) -> Fingerprint:
-    """The fingerprint of the corpus in `root`, from its files."""
+    """The fingerprint of the corpus in `root`, from its files.
+
+    Raises:
+        InputError: `root` holds no stand-in corpus.
+    """
+    if not (root / TRUTH).is_file():
+        raise InputError(root, f"holds no stand-in corpus ({TRUTH} is missing)", "generate one")
     with (root / TRUTH).open(encoding="ascii", newline="") as file:
         rows = list(csv.reader(file))
     transcripts = {}

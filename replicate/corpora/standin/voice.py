@@ -3,7 +3,7 @@
 eSpeak NG speaks the words; its licence is GPLv3, so this module alone touches it, and only when it
 is called. eSpeak seeds itself from the clock and keeps counters from call to call: the library is
 therefore loaded afresh, seeded and unloaded for each piece of speech, and the same utterance gives
-the same samples in any order and in any process. Use processes, never threads.
+the same samples in any order and in any process. Use processes, never threads. (Linux and macOS.)
 """
 
 import _ctypes
