@@ -15,3 +15,7 @@ class InputError(Exception):
         self.place = str(place)
         self.what = what
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type["InputError"], tuple[str, str, str]]:
+        """Pickle by the three arguments, so that the error survives a worker process."""
+        return type(self), (self.place, self.what, self.remedy)

@@ -649,3 +649,9 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match="REPLICATE_CACHE"):
         build_once(tmp_path / "file" / "built", build_slowly, is_whole)
+
+
+def test_an_error_survives_a_worker_process():
+    error = pickle.loads(pickle.dumps(InputError("here", "is wrong", "do this")))
+    assert (error.place, error.what, error.remedy) == ("here", "is wrong", "do this")
+    assert str(error) == "here: is wrong\n  -> do this"

@@ -18,7 +18,7 @@ READERS: dict[str, Callable[[Path], Corpus]] = {
     "meld": meld.read,
 }
 
-#: In the stand-in's folder: which generator made it.
+#: In the stand-in's folder: digest of the manifest that its generator was published with.
 _GENERATOR = "generator.sha256"
 
 
@@ -68,7 +68,8 @@ def _read_standin(name: str) -> Corpus:
             f"choose standin-SIZE or standin-SIZE-PRESET; sizes {', '.join(standin.SIZES)}; "
             f"presets {', '.join(standin.PRESETS)}",
         )
-    source = _digest(Path(standin.__file__).parent)
+    manifest = Path(standin.__file__).with_name("manifest.json").read_bytes()
+    source = hashlib.sha256(manifest).hexdigest()
 
     def build(folder: Path) -> None:
         standin.generate(folder, size, preset)
@@ -78,7 +79,8 @@ def _read_standin(name: str) -> Corpus:
         mark = folder / _GENERATOR
         return mark.is_file() and mark.read_text() == source
 
-    corpus = iemocap.read(build_once(cache_folder() / name, build, whole))
+    folder = build_once(cache_folder() / name, build, whole)
+    corpus = iemocap.read(folder)
     count = corpus.utterances["label"].isin(list(corpus.emotions)).sum()
     about = f"{size}: {count:,} utterances"
     if preset != "default":
@@ -86,13 +88,3 @@ def _read_standin(name: str) -> Corpus:
     return dataclasses.replace(
         corpus, name=name, title=f"stand-in (synthetic, {about})", synthetic=True
     )
-
-
-def _digest(folder: Path) -> str:
-    """SHA-256 of a package's source and data: what made a generated corpus."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.*")):
-        if path.suffix not in (".py", ".yml"):
-            continue
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()

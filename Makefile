@@ -1,0 +1,61 @@
+# make book | test | lab | pdf | lint | lock | clean
+# Variables: CORPUS, PROFILE, DATA (folder of a corpus on disk), PORT (of JupyterLab), PYTHON, CHROMIUM
+
+CORPUS ?= standin-quick
+PROFILE ?= quick
+DATA ?=
+PORT ?= 8888
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
+BIN := .venv/bin
+READY := .venv/.ready
+PAGES := book/_build/html/index.html
+export REPLICATE_CORPUS := $(CORPUS)
+export REPLICATE_PROFILE := $(PROFILE)
+export REPLICATE_DATA := $(DATA)
+# commands started here find the environment's own programs
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: book test lab pdf lint lock clean
+.DEFAULT_GOAL := book
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	touch $@
+
+book: $(READY)
+	jupyter-book build book/
+	@echo
+	@echo "The report: file://$(CURDIR)/$(PAGES)"
+
+test: $(READY)
+	python -m pytest
+
+lab: $(READY)
+	jupyter lab --port $(PORT) --notebook-dir . notebooks
+
+pdf: $(READY)
+	@test -n "$(CHROMIUM)" || { echo "make pdf needs Chromium; CHROMIUM=path names one"; exit 1; }
+	jupyter-book build book/ --builder singlehtml
+	$(CHROMIUM) --headless --no-sandbox --disable-gpu --no-pdf-header-footer \
+	  --virtual-time-budget=60000 --print-to-pdf=book/_build/report.pdf \
+	  "file://$(CURDIR)/book/_build/singlehtml/intro.html" 2>book/_build/chromium.log
+	@echo "The report: $(CURDIR)/book/_build/report.pdf"
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+	mypy
+	python -m pytest -q tests/test_project.py -k notebooks
+
+# needs uv; every platform's files, and nothing of this machine's own package sources
+lock:
+	uv pip compile pyproject.toml --no-config --all-extras --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --upgrade --output-file requirements.lock
+
+clean:
+	rm -rf book/_build book/notebooks

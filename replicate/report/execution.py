@@ -1,0 +1,206 @@
+"""Run notebooks with papermill: each in a process of its own, whole or not at all."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+#: An executed notebook keeps what made it under this key of its metadata.
+METADATA = "replicate"
+#: Papermill changes the working directory, so notebooks side by side need processes.
+PROCESSES = 2
+TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class NotebookError(Exception):
+    """A notebook that cannot be executed; the message says which, where and why."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to execute.
+
+    Attributes:
+        source: the MyST half of a notebook pair.
+        target: the executed `.ipynb`, replaced only by a run that succeeded.
+        scratch: where a run writes while it is under way; a failed one stays there.
+        parameters: values for the notebook's cell tagged `parameters`.
+        key: digest of everything the result depends on.
+    """
+
+    source: Path
+    target: Path
+    scratch: Path
+    parameters: dict[str, str] = field(default_factory=dict)
+    key: str = ""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the target was made by exactly this job."""
+        if not self.target.exists():
+            return False
+        metadata = json.loads(self.target.read_text(encoding="utf-8"))["metadata"]
+        return bool(metadata.get(METADATA, {}).get("key") == self.key)
+
+
+JOBS = TypeAdapter(Job)
+
+
+def execute(job: Job) -> None:
+    """Execute one notebook in this process.
+
+    Raises:
+        NotebookError: a cell failed, or the notebook does not know one of the parameters.
+    """
+    import jupytext
+    import papermill
+
+    notebook = jupytext.read(job.source)
+    _reject_unknown_parameters(job, notebook)
+    job.scratch.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        executed = papermill.execute_notebook(
+            notebook,
+            str(job.scratch),
+            parameters=job.parameters,
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            cwd=str(job.source.parent),
+            extra_arguments=["--log-level=50"],
+        )
+    except papermill.PapermillExecutionError as error:
+        trace = TERMINAL_COLOURS.sub("", "\n".join(error.traceback))
+        raise NotebookError(
+            f"{job.source.name}: {error.ename}: {error.evalue}\n{trace}\nSo far: {job.scratch}"
+        ) from None
+    job.scratch.write_text(json.dumps(_presentable(executed, job), indent=1), encoding="utf-8")
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(job.scratch, job.target)
+
+
+def execute_all(jobs: Iterable[Job], report: Callable[[Job, float], None]) -> None:
+    """Execute notebooks side by side; the first that fails stops the others.
+
+    Args:
+        jobs: what to execute.
+        report: told each job that succeeded, and its seconds.
+
+    Raises:
+        NotebookError: with the failed notebook's own message.
+    """
+    waiting, running = list(jobs), list[_Running]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < PROCESSES:
+                running.append(_Running(waiting.pop(0)))
+            for child in [child for child in running if child.has_ended()]:
+                running.remove(child)
+                report(child.job, time.monotonic() - child.started)
+            time.sleep(0.1)
+    finally:
+        for child in running:
+            child.stop()
+
+
+class _Running:
+    """A notebook under way in a process of its own; its output goes to a log beside the run."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.started = time.monotonic()
+        self.log = job.scratch.with_suffix(".log")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", __name__, JOBS.dump_json(job)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=_environment(),
+            )
+
+    def has_ended(self) -> bool:
+        """Whether the run is over; raises if it failed."""
+        code = self.process.poll()
+        if code:
+            said = self.log.read_text(encoding="utf-8", errors="replace").strip()
+            raise NotebookError(said or f"{self.job.source.name}: its process ended with {code}")
+        return code is not None
+
+    def stop(self) -> None:
+        """End the run, if it is still under way; its kernel follows by itself."""
+        self.process.terminate()
+        self.process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, with the package importable and one thread a notebook."""
+    package = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    return {
+        "OMP_NUM_THREADS": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        **os.environ,
+        "PYTHONPATH": path,
+    }
+
+
+def _reject_unknown_parameters(job: Job, notebook: Any) -> None:
+    """Papermill only warns; a misspelt parameter would silently give the default's numbers."""
+    known = set[str]()
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            for node in ast.walk(ast.parse(cell.source)):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                    known.add(node.id)
+    unknown = sorted(set(job.parameters) - known)
+    if unknown:
+        raise NotebookError(
+            f"{job.source.name}: unknown parameter {', '.join(unknown)}; its cell tagged "
+            f"`parameters` has {', '.join(sorted(known)) or 'none'}"
+        )
+
+
+def _presentable(notebook: Any, job: Job) -> Any:
+    """An executed notebook without machine paths, times and forms that the web cannot show."""
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata[METADATA] = {
+        **notebook.metadata.get(METADATA, {}),
+        "key": job.key,
+        "parameters": job.parameters,
+    }
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        tags = cell.metadata.get("tags", [])
+        if {"parameters", "injected-parameters"} & set(tags):
+            cell.metadata["tags"] = [*tags, "remove-cell"]
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "text/html" in data:  # JupyterLab's form of the same figure
+                data.pop("application/vnd.plotly.v1+json", None)
+    return notebook
+
+
+def main() -> int:
+    """Execute the job given as JSON in the one argument; 1 if it failed."""
+    try:
+        execute(JOBS.validate_json(sys.argv[1]))
+    except NotebookError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""What notebooks begin with: a notice, a corpus, stored runs, and numbers for the prose."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pandas as pd
+from IPython.display import Markdown
+from myst_nb import glue  # type: ignore[import-untyped]
+
+from replicate import metrics
+from replicate.claims import CorpusInfo, Verdict, corpus_info, verdicts
+from replicate.corpora import open_corpus
+from replicate.corpora.table import Corpus, text_fingerprint
+from replicate.experiments import EMB_SIZE
+from replicate.model import FUSIONS
+from replicate.protocol import EMOTIONS, cohort
+from replicate.report.provenance import MARK, Missing, Notice
+from replicate.runs import RESULTS, Run, load_runs
+from replicate.transcriptions import tokens
+from replicate.waveforms import SAMPLE_RATE, Waveforms, class_averages, levels, open_waveforms
+from replicate.words import word_table
+
+#: How the names of the runs behind Table 6 begin.
+TABLE_6 = "att_d1-word2vec-stratified"
+
+
+def notice(*corpora: str) -> Notice:
+    """Which corpora a notebook's numbers come from: stands at its top in JupyterLab.
+
+    (In the book the Sphinx extension writes the same below the title.)
+    """
+    synthetic = [name for name in corpora if name.startswith("standin-")]
+    if not synthetic:
+        only = ", ".join(corpora) or "none: only the paper's numbers"
+        return Notice("Corpus", only, kind="note")
+    return Notice(
+        MARK,
+        f"Numbers, pictures and sounds from {', '.join(synthetic)} were made by a program, speech "
+        "and text alike. They show that every step works; they are no results on IEMOCAP.",
+    )
+
+
+def say(**values: object) -> pd.Series:
+    """Numbers for the prose: glued under their names for the book, returned for JupyterLab.
+
+    Floats show three decimals; other values their own text.
+    """
+    shown = {k: f"{v:.3f}" if isinstance(v, float) else f"{v}" for k, v in values.items()}
+    for name, text in shown.items():
+        glue(name, text, display=False)
+    return pd.Series(shown, name="in the prose", dtype=object)
+
+
+def source(thing: Any) -> Markdown:
+    """The code of a class or function, as it runs."""
+    return Markdown(f"```python\n{inspect.getsource(thing)}```")  # type: ignore[no-untyped-call]
+
+
+def corpus_with_audio(name: str, data: str) -> Corpus:
+    """The corpus if it has recordings; else the quick stand-in, whose exhibits say so."""
+    corpus = open_corpus(name, Path(data) if data else None)
+    return corpus if corpus.has_audio else open_corpus("standin-quick")
+
+
+def durations(corpus: Corpus, table: pd.DataFrame) -> pd.DataFrame:
+    """Duration of each utterance of a cohort: columns `emotion`, `seconds`; empty if unknown."""
+    seconds = table["end"] - table["start"]
+    if seconds.isna().any() and corpus.has_audio:
+        waveforms = open_waveforms(corpus)
+        seconds = pd.Series(waveforms.lengths[waveforms.rows(table["utterance"])] / SAMPLE_RATE)
+    return pd.DataFrame({"emotion": table["emotion"], "seconds": seconds}).dropna()
+
+
+def typical(table: pd.DataFrame, waveforms: Waveforms) -> dict[str, str]:
+    """An utterance of median length for each class: emotion -> id."""
+    lengths = pd.Series(waveforms.lengths, list(waveforms.utterances))
+    chosen = {}
+    for emotion in EMOTIONS:
+        ids = table.loc[table["emotion"] == emotion, "utterance"]
+        ranked = lengths[ids].sort_values(kind="stable")
+        chosen[emotion] = str(ranked.index[len(ranked) // 2])
+    return chosen
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The runs of one corpus and profile; there may be none.
+
+    Attributes:
+        corpus: name as on the command line.
+        profile: name of the protocol.
+        runs: the runs.
+    """
+
+    corpus: str
+    profile: str
+    runs: tuple[Run, ...]
+
+    def of(self, model: str = "", embedding: str = "", kind: str = "stratified") -> list[Run]:
+        """The runs of one model and embedding on one kind of fold.
+
+        Args:
+            model: a key of `FUSIONS`, `audio` or `text`; empty for all.
+            embedding: `trainable`, `word2vec`, `glove` or `none`; empty for all.
+            kind: of the folds.
+
+        Raises:
+            Missing: if there are none.
+        """
+        chosen = [
+            run
+            for run in self.runs
+            if run.experiment.model == (model or run.experiment.model)
+            and run.experiment.embedding == (embedding or run.experiment.embedding)
+            and run.experiment.fold.kind == kind
+        ]
+        wanted = " ".join(part for part in (model, embedding, kind) if part)
+        return chosen or self.lack(wanted, speakers=kind == "speaker")
+
+    def lack(self, wanted: str, speakers: bool = False) -> NoReturn:
+        """Say that there are no such runs.
+
+        Raises:
+            Missing: always.
+        """
+        place = f"{self.corpus}, profile {self.profile}"
+        raise Missing(f"No runs of {wanted} have been made on {place}.", self.command(speakers))
+
+    def command(self, speakers: bool = False) -> str:
+        """What makes the runs."""
+        grid = " --grid speakers" if speakers else ""
+        grid = " --grid text" if self.corpus in ("iemocap-text", "meld") else grid
+        path = "" if self.corpus.startswith("standin-") else " --data PATH"
+        return f"replicate run --corpus {self.corpus}{path} --profile {self.profile}{grid}"
+
+
+def stored(
+    name: str,
+    profiles: str | Sequence[str],
+    corpus: Corpus | None = None,
+    root: Path = RESULTS,
+) -> Stored:
+    """The runs of a corpus under the first of the profiles that has any, in the tables' order.
+
+    Args:
+        name: of the corpus.
+        profiles: one or more.
+        corpus: the corpus, where it is at hand: the runs must have seen just this version.
+        root: the store.
+
+    Raises:
+        InputError: if a run is damaged, or saw another version of the corpus.
+    """
+    same = corpus is not None and corpus.name == name
+    seen = text_fingerprint(corpus.utterances) if same and corpus is not None else None
+    profiles = [profiles] if isinstance(profiles, str) else list(profiles)
+    for profile in profiles:
+        runs = load_runs(name, profile, root, seen)
+        if runs:
+            return Stored(name, profile, tuple(sorted(runs, key=_place)))
+    return Stored(name, profiles[0], ())
+
+
+def _place(run: Run) -> tuple[int, int, str]:
+    """Where a run stands in the tables: by embedding, then in the order of Table 4."""
+    experiment = run.experiment
+    models = [*FUSIONS, "audio", "text"]
+    return (
+        list(EMB_SIZE).index(experiment.embedding),
+        models.index(experiment.model),
+        experiment.name,
+    )
+
+
+def words_of(run: Run, corpus: Corpus, selection: str = "last-epoch") -> pd.DataFrame:
+    """Every word of a run's test set with every predicted class, see `words.word_table`."""
+    said = corpus.utterances.set_index("utterance")["transcript"].fillna("")
+    chosen = run.selected(selection)
+    sentences = [tokens(said[utterance]) for utterance in chosen["utterance"]]
+    return word_table(sentences, metrics.predicted(chosen).tolist())
+
+
+def judged(
+    runs: Stored, corpus: Corpus | None = None, selection: str = "last-epoch"
+) -> list[Verdict]:
+    """Verdicts on all claims, from runs and, where it is at hand, from the corpus itself."""
+    if runs.runs:
+        info = corpus_info(runs.runs)
+    else:
+        title, synthetic = (corpus.title, corpus.synthetic) if corpus else (runs.corpus, False)
+        info = CorpusInfo(runs.corpus, title, synthetic, runs.profile)
+    if corpus is None:
+        return verdicts(info, runs.runs, selection=selection)
+    readers = [run for run in runs.runs if run.experiment.name.startswith(TABLE_6)]
+    words = words_of(readers[0], corpus, selection) if readers else None
+    level = None
+    if corpus.has_audio:
+        table = cohort(corpus)
+        level = levels(open_waveforms(corpus), table["utterance"].tolist())
+        level[["emotion", "speaker"]] = table[["emotion", "speaker"]].to_numpy()
+    table8 = None if level is None else class_averages(level)
+    return verdicts(info, runs.runs, table8, words, level, selection)

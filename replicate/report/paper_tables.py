@@ -1,0 +1,173 @@
+"""The paper by itself: settings, claims, open choices, printed accuracies; and the verdicts."""
+
+from collections.abc import Collection, Mapping, Sequence
+from operator import attrgetter
+
+import numpy as np
+import pandas as pd
+
+from replicate import metrics, paper
+from replicate.claims import Verdict
+from replicate.experiments import Experiment
+from replicate.model import EmotionModel
+from replicate.report import anatomy
+from replicate.report.layout import interval, title
+from replicate.report.page import Stored
+from replicate.report.provenance import (
+    MARK,
+    PAPER,
+    Exhibit,
+    Source,
+    of_code,
+    of_runs,
+    or_notice,
+    table,
+)
+
+
+def hyperparameters(
+    rows: Sequence[paper.Hyperparameter], experiments: Mapping[str, Experiment], caption: str
+) -> Exhibit:
+    """Tables 1-3: as printed, and as each of our experiments has it.
+
+    A row whose name ends in one heading in brackets has no cell under the others.
+
+    Args:
+        rows: of the paper.
+        experiments: heading -> experiment.
+        caption: the caption.
+    """
+    columns: dict[str, list[str | None]] = {"printed": [row.printed for row in rows]}
+    for heading, experiment in experiments.items():
+        others = [f"({other})" for other in experiments if other != heading]
+        columns[heading] = [
+            None if row.name.endswith(tuple(others)) else str(attrgetter(row.field)(experiment))
+            for row in rows
+        ]
+    frame = pd.DataFrame(columns, index=pd.Index([row.name for row in rows]))
+    return table(frame, caption, [PAPER, of_code()])
+
+
+def layers(model: EmotionModel) -> Exhibit:
+    """Every layer with what it does, its output's shape and its parameters."""
+    caption = (
+        "The layers in the order in which they run, with their outputs and trained parameters "
+        "(B utterances, T samples of the longest, n words of the longest sentence)."
+    )
+    return table(anatomy.layer_table(model), caption, [of_code()])
+
+
+def claims() -> Exhibit:
+    """The paper's claims and where it makes them."""
+    frame = pd.DataFrame(
+        {
+            "claim": [claim.id for claim in paper.CLAIMS],
+            "what the paper says": [claim.statement for claim in paper.CLAIMS],
+            "where": [f"{c.place.section}, {c.place.element}" for c in paper.CLAIMS],
+            "it takes": [", ".join(claim.needs) for claim in paper.CLAIMS],
+        }
+    ).set_index("claim")
+    caption = "What the paper claims, where, and what it takes to check it."
+    return table(frame, caption, [PAPER], wordy=True)
+
+
+def choices() -> Exhibit:
+    """What the paper leaves open, and our reading."""
+    frame = pd.DataFrame(
+        {
+            "choice": [c.choice for c in paper.OPEN_CHOICES],
+            "place": [c.place for c in paper.OPEN_CHOICES],
+            "our default": [c.default for c in paper.OPEN_CHOICES],
+            "why": [c.reason for c in paper.OPEN_CHOICES],
+            "expected impact": [c.impact for c in paper.OPEN_CHOICES],
+        }
+    ).set_index("choice")
+    caption = "What the paper leaves open, and what this replication does."
+    return table(frame, caption, [PAPER], wordy=True)
+
+
+def verdicts(
+    given: Sequence[Verdict], sources: Sequence[Source], only: Collection[int] = ()
+) -> Exhibit:
+    """One row a claim: reported, reproduced, interval, verdict, and what it rests on.
+
+    Args:
+        given: from `replicate.claims.verdicts`.
+        sources: what they were computed from.
+        only: numbers of the claims to show; all by default.
+    """
+    chosen = [v for v in given if not only or v.claim.id in only]
+    frame = pd.DataFrame(
+        {
+            "claim": [
+                f"{v.claim.id}. {v.claim.statement} ({v.claim.place.element})" for v in chosen
+            ],
+            "reported": [v.reported or None for v in chosen],
+            "reproduced": [v.reproduced or None for v in chosen],
+            "95 %": [interval(v.low, v.high) for v in chosen],
+            "verdict": [v.verdict for v in chosen],
+            "rests on": [_basis(v) for v in chosen],
+        }
+    )
+    caption = "Claims of the paper, with what can be said of them here."
+    return table(frame, caption, sources, index=False, wordy=True)
+
+
+def criteria(given: Sequence[Verdict], sources: Sequence[Source]) -> Exhibit:
+    """How each claim is judged, what the criterion cannot tell, and the evidence."""
+    frame = pd.DataFrame(
+        {
+            "claim": [v.claim.id for v in given],
+            "criterion": [v.test or None for v in given],
+            "weakness": [v.weakness or None for v in given],
+            "evidence": [v.evidence or None for v in given],
+            "rests on": [_basis(v) for v in given],
+        }
+    )
+    caption = "The criteria, fixed before any run, with their weaknesses and the evidence."
+    return table(frame, caption, sources, index=False, wordy=True)
+
+
+def _basis(verdict: Verdict) -> str:
+    """What a verdict rests on; of a mechanism check, on which corpus and with what outcome."""
+    if verdict.basis != "mechanism check":
+        return verdict.basis
+    where = MARK if verdict.synthetic else verdict.corpus
+    return f"{where}; mechanism check: {verdict.check or 'not possible'}"
+
+
+@or_notice
+def text_verdicts(runs: Stored, given: Sequence[Verdict]) -> Exhibit:
+    """The claims of which text alone has something to say."""
+    chosen = runs.of("text")
+    told = [v.claim.id for v in given if v.evidence and "text" in v.evidence]
+    frame = pd.DataFrame(
+        {
+            "claim": [f"{v.claim.id}. {v.claim.statement}" for v in given if v.claim.id in told],
+            "evidence from text alone": [v.evidence for v in given if v.claim.id in told],
+            "verdict": [v.verdict for v in given if v.claim.id in told],
+        }
+    )
+    caption = "Claims on which text alone, on the transcripts of the paper's corpus, bears."
+    return table(frame, caption, of_runs(chosen, "last-epoch"), index=False, wordy=True)
+
+
+def printed_accuracies() -> pd.DataFrame:
+    """The accuracies of Tables 4 and 5 with Wilson intervals, as `plots.accuracies` takes them."""
+    n = sum(sum(row.predictions) for row in paper.TABLE_7)
+    rows = [*paper.TABLE_4, *paper.TABLE_5]
+    value = np.array([row.accuracy for row in rows])
+    low, high = metrics.wilson(np.round(value * n), [n] * len(rows))
+    index = pd.Index([title(row.model, row.embedding) for row in rows])
+    return pd.DataFrame({"reported": np.nan, "value": value, "low": low, "high": high}, index)
+
+
+def counts(given: Sequence[Verdict]) -> dict[str, int]:
+    """How many claims there are, have a verdict, have a mechanism check, and met it."""
+    checks = [verdict.check for verdict in given if verdict.check]
+    return {
+        "claims": len(given),
+        "testable": sum(verdict.verdict != "not testable here" for verdict in given),
+        "checks": len(checks),
+        "checks_met": checks.count("criterion met"),
+    }

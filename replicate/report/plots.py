@@ -1,0 +1,423 @@
+"""The book's figures, in one style. Every function returns a figure; none computes a statistic.
+
+Colours are Okabe and Ito's, which stay apart for colour-blind readers. Pictures have a white ground
+so that they read the same in light and dark mode.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import scipy.signal
+import scipy.stats
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from plotly.subplots import make_subplots
+
+from replicate.protocol import EMOTIONS
+from replicate.report.layout import in_html, in_mathtext
+from replicate.waveforms import SAMPLE_RATE
+
+COLOURS = {
+    "anger": "#D55E00",
+    "happiness": "#E69F00",
+    "neutrality": "#7A7A7A",
+    "sadness": "#0072B2",
+}
+REPORTED, REPRODUCED, FAINT = "#000000", "#009E73", "#BBBBBB"
+MODALITIES = {"audio": "#CC79A7", "text": "#009E73"}
+#: For series that are neither classes nor modalities.
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A", "#000000")
+
+STYLE: dict[Any, Any] = {
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",
+}
+
+styled = mpl.rc_context(STYLE)
+
+
+@styled
+def class_balance(shares: pd.DataFrame) -> Figure:
+    """Share of each class, in percent.
+
+    Args:
+        shares: index emotion, one column a bar; the last column gets the class colours.
+    """
+    figure = Figure(figsize=(6.5, 3))
+    axes = figure.subplots()
+    width = 0.8 / shares.shape[1]
+    for k, column in enumerate(shares):
+        places = np.arange(len(shares)) + (k - (shares.shape[1] - 1) / 2) * width
+        last = k == shares.shape[1] - 1
+        fill = [COLOURS[str(e)] for e in shares.index] if last else ["white"] * len(shares)
+        bars = axes.bar(places, shares[column], width * 0.92, color=fill, edgecolor="black")
+        axes.bar_label(bars, fmt="%.1f", fontsize=8)
+    axes.set_xticks(np.arange(len(shares)), list(shares.index))
+    axes.set_ylabel("% of the utterances")
+    axes.set_title(f"white: {shares.columns[0]}; coloured: {shares.columns[-1]}")
+    return figure
+
+
+def durations(seconds: pd.DataFrame) -> Any:
+    """Histogram of durations for each class with the lognormal that fits it best (plotly).
+
+    Args:
+        seconds: columns `emotion` and `seconds`.
+    """
+    figure = make_subplots(2, 2, subplot_titles=EMOTIONS, shared_xaxes="all")
+    for k, emotion in enumerate(EMOTIONS):
+        values = seconds.loc[seconds["emotion"] == emotion, "seconds"].to_numpy()
+        logs = np.log(values)
+        grid = np.linspace(0.1, seconds["seconds"].quantile(0.995), 300)
+        density = scipy.stats.lognorm.pdf(grid, logs.std(ddof=1), scale=np.exp(logs.mean()))
+        place = {"row": k // 2 + 1, "col": k % 2 + 1}
+        figure.add_histogram(
+            x=values.round(3), xbins={"size": 0.5}, histnorm="probability density",
+            marker_color=COLOURS[emotion], opacity=0.75, showlegend=False, **place,
+        )  # fmt: skip
+        figure.add_scatter(
+            x=grid.round(3), y=density.round(5), mode="lines", line_color="black",
+            name="lognormal fit", showlegend=k == 0, **place,
+        )  # fmt: skip
+    figure.update_xaxes(title_text="seconds", row=2)
+    figure.update_yaxes(title_text="density", col=1)
+    return _plain(figure, height=480)
+
+
+@styled
+def waveforms(samples: Mapping[str, np.ndarray]) -> Figure:
+    """Waveform and spectrogram of one utterance of each class, on one time axis.
+
+    Args:
+        samples: emotion -> float samples in [-1, 1).
+    """
+    figure = Figure(figsize=(7.2, 1.7 * len(samples)))
+    grid = figure.subplots(len(samples), 2, sharex=True, squeeze=False)
+    for (wave_axes, spectrum_axes), (emotion, wave) in zip(grid, samples.items(), strict=True):
+        wave_axes.plot(
+            np.arange(len(wave)) / SAMPLE_RATE, wave, color=COLOURS[emotion], linewidth=0.4
+        )
+        wave_axes.set(title=emotion, ylabel="amplitude")
+        frequency, time, power = scipy.signal.spectrogram(
+            wave, SAMPLE_RATE, nperseg=400, noverlap=240
+        )
+        level = 10 * np.log10(power + 1e-12)
+        spectrum_axes.pcolormesh(
+            time, frequency / 1000, level, vmin=level.max() - 70, cmap="magma", rasterized=True
+        )
+        spectrum_axes.set(ylabel="kHz")
+    for axes in grid[-1]:
+        axes.set_xlabel("seconds")
+    return figure
+
+
+@styled
+def filters(weights: Mapping[str, np.ndarray]) -> Figure:
+    """First-layer filters and their frequency responses, one row a stage.
+
+    Args:
+        weights: stage (such as "before training") -> filters [c, k] at 16 kHz.
+    """
+    count = next(iter(weights.values())).shape[0]
+    figure = Figure(figsize=(7.2, 2.1 * len(weights)))
+    grid = figure.subplots(len(weights), 2, squeeze=False, sharex="col")
+    for (taps_axes, response_axes), (stage, bank) in zip(grid, weights.items(), strict=True):
+        for k in range(count):
+            time = np.arange(bank.shape[1]) / SAMPLE_RATE * 1000
+            taps_axes.plot(time, bank[k], color=SERIES[k], linewidth=1.2)
+            frequency, response = scipy.signal.freqz(bank[k], worN=512, fs=SAMPLE_RATE)
+            level = 20 * np.log10(np.abs(response) + 1e-6)
+            response_axes.plot(frequency / 1000, level, color=SERIES[k], label=f"filter {k + 1}")
+        taps_axes.set(title=stage, ylabel="weight")
+        response_axes.set(ylabel="gain, dB", ylim=(-50, None))
+    grid[-1, 0].set_xlabel("milliseconds")
+    grid[-1, 1].set_xlabel("kHz")
+    grid[0, 1].legend(ncols=2)
+    return figure
+
+
+@styled
+def feature_maps(maps: Mapping[str, np.ndarray], seconds: float, xlabel: str = "seconds") -> Figure:
+    """What each stage makes of one utterance, against time.
+
+    Args:
+        maps: stage -> [channels, steps]; one channel is drawn as a curve, more as rows of colour,
+            each between its own least and largest value.
+        seconds: what every stage spans, as a rule the utterance's duration.
+        xlabel: of the horizontal axis.
+    """
+    figure = Figure(figsize=(7.2, 1.2 * len(maps)))
+    for axes, (stage, values) in zip(
+        figure.subplots(len(maps), 1, sharex=True, squeeze=False)[:, 0], maps.items(), strict=True
+    ):
+        if values.shape[0] == 1:
+            time = np.arange(values.shape[1]) / values.shape[1] * seconds
+            axes.plot(time, values[0], color="black", linewidth=0.4)
+        else:
+            extent = (0.0, seconds, values.shape[0] + 0.5, 0.5)
+            axes.imshow(
+                _stretched(_peaks(values, 1600)),
+                aspect="auto",
+                extent=extent,
+                cmap="viridis",
+                interpolation="none",
+            )
+            axes.set_ylabel("channel")
+            axes.set_yticks([1, values.shape[0]])
+        axes.set_title(stage)
+    axes.set_xlabel(xlabel)
+    return figure
+
+
+def _peaks(values: np.ndarray, columns: int) -> np.ndarray:
+    """The largest value of each of so many pieces of time, where there are more: [c, t]."""
+    if values.shape[1] <= columns:
+        return values
+    starts = np.linspace(0, values.shape[1], columns, endpoint=False).astype(int)
+    return np.maximum.reduceat(values, starts, axis=1)
+
+
+def _stretched(values: np.ndarray) -> np.ndarray:
+    """Each row between 0 and 1; a constant row is 0: [c, t]."""
+    low, high = values.min(1, keepdims=True), values.max(1, keepdims=True)
+    stretched: np.ndarray = (values - low) / np.where(high > low, high - low, 1)
+    return stretched
+
+
+@styled
+def discard(counts: np.ndarray, probability: np.ndarray, words: Sequence[str], t: float) -> Figure:
+    """Equation 1: the probability of discarding a word against its count.
+
+    Args:
+        counts: occurrences of each word in the training part.
+        probability: P of each word.
+        words: the words, in the same order; the most frequent are named.
+        t: the paper's t, drawn as the count from which every occurrence would go.
+    """
+    figure = Figure(figsize=(7.2, 3.4))
+    axes = figure.subplots()
+    curve = np.geomspace(1, 1.5 * t, 200)
+    axes.plot(curve, np.minimum(np.sqrt(curve / t), 1), color=FAINT, label="Equation 1")
+    axes.plot(counts, probability, "o", color=SERIES[0], markersize=3, label="words")
+    axes.axvline(t, color="black", linestyle=":", linewidth=1, label=f"t = {t:,.0f}")
+    for word in np.argsort(counts)[::-1][:6:2]:
+        axes.annotate(
+            words[word], (counts[word], probability[word]), xytext=(-6, 4), ha="right",
+            textcoords="offset points", fontsize=8,
+        )  # fmt: skip
+    axes.set(xscale="log", xlabel="occurrences in the training part, f", ylabel="P, discarded")
+    axes.legend(loc="upper left")
+    return figure
+
+
+@styled
+def histograms(
+    values: Mapping[str, np.ndarray], xlabel: str, colours: Mapping[str, str], log: bool = False
+) -> Figure:
+    """One histogram below the other on a common axis.
+
+    Args:
+        values: name -> positive values.
+        xlabel: what they are.
+        colours: name -> colour.
+        log: whether the horizontal axis is logarithmic.
+    """
+    figure = Figure(figsize=(7.2, 0.6 + 1.05 * len(values)))
+    pooled = np.concatenate(list(values.values()))
+    space = np.geomspace if log else np.linspace
+    bins = list(space(pooled.min(), pooled.max(), 50))
+    panels = figure.subplots(len(values), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (name, sample) in zip(panels, values.items(), strict=True):
+        axes.hist(sample, bins=bins, color=colours[name])
+        axes.axvline(np.median(sample), color="black", linewidth=1)
+        axes.set_yticks([])
+        axes.set_title(f"{name} (line: median)")
+    panels[-1].set_xlabel(xlabel)
+    if log:
+        panels[-1].set_xscale("log")
+    return figure
+
+
+@styled
+def attention_scores(scores: Mapping[str, np.ndarray], reported: Mapping[str, float]) -> Figure:
+    """Distribution over test utterances of the audio's score, one row a model.
+
+    Args:
+        scores: model -> audio scores of utterances; the text's is 1 minus this.
+        reported: model -> the paper's mean.
+    """
+    figure = Figure(figsize=(7.2, 0.9 + 0.5 * len(scores)))
+    axes = figure.subplots()
+    rows = range(len(scores))
+    axes.axvline(0.5, color=FAINT, linewidth=1, zorder=0)
+    parts = axes.boxplot(
+        list(scores.values()), positions=list(rows), orientation="horizontal", whis=(2.5, 97.5),
+        showfliers=False, patch_artist=True, widths=0.55,
+    )  # fmt: skip
+    for box in parts["boxes"]:
+        box.set(facecolor=MODALITIES["audio"], alpha=0.6)
+    for line in parts["medians"]:
+        line.set_color("black")
+    known = [(reported[name], row) for row, name in enumerate(scores) if name in reported]
+    if known:
+        axes.plot(
+            *zip(*known, strict=True), "D", color=REPORTED, fillstyle="none", label="reported mean"
+        )
+        axes.legend(loc="lower right")
+    axes.set_yticks(list(rows), [in_mathtext(name) for name in scores])
+    axes.invert_yaxis()
+    axes.set_xlabel("audio score of an utterance (box: half of them, whiskers: 95 %)")
+    return figure
+
+
+def learning_curves(curves: Mapping[str, pd.DataFrame], column: str, title: str) -> Any:
+    """A quantity against the epoch, one colour a model: mean over seeds and their range (plotly).
+
+    Args:
+        curves: model -> columns `epoch`, `seed` and the quantity.
+        column: the quantity.
+        title: for the vertical axis.
+    """
+    figure = go.Figure()
+    for k, (name, frame) in enumerate(curves.items()):
+        colour = SERIES[k % len(SERIES)]
+        by_epoch = frame.groupby("epoch")[column].agg(["mean", "min", "max"]).dropna().round(4)
+        red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+        figure.add_scatter(
+            x=[*by_epoch.index, *by_epoch.index[::-1]],
+            y=[*by_epoch["max"], *by_epoch["min"][::-1]],
+            fill="toself", fillcolor=f"rgba({red},{green},{blue},0.15)", line_width=0,
+            hoverinfo="skip", showlegend=False, legendgroup=name,
+        )  # fmt: skip
+        figure.add_scatter(
+            x=by_epoch.index, y=by_epoch["mean"], mode="lines", legendgroup=name,
+            name=in_html(name), line={"color": colour, "dash": ("solid", "dash")[k // len(SERIES)]},
+        )  # fmt: skip
+    figure.update_xaxes(title_text="epoch")
+    figure.update_yaxes(title_text=title)
+    return _plain(figure, height=500)
+
+
+@styled
+def accuracies(
+    rows: pd.DataFrame,
+    lines: Mapping[str, float] | None = None,
+    label: str = "reproduced, 95 % interval",
+) -> Figure:
+    """Reproduced values with their intervals against the reported points, one row each.
+
+    Args:
+        rows: index name; columns `reported` (may be NaN), `value`, `low`, `high` (NaN where there
+            are no runs).
+        lines: name -> value of vertical reference lines.
+        label: what the intervals belong to.
+    """
+    figure = Figure(figsize=(7.2, 0.9 + 0.36 * len(rows)))
+    axes = figure.subplots()
+    places = np.arange(len(rows))
+    spread = np.vstack([rows["value"] - rows["low"], rows["high"] - rows["value"]]).clip(0)
+    axes.errorbar(
+        rows["value"], places + 0.12, xerr=spread, fmt="o", color=REPRODUCED, capsize=3,
+        label=label,
+    )  # fmt: skip
+    if rows["reported"].notna().any():
+        diamonds: dict[str, Any] = {"color": REPORTED, "fillstyle": "none", "label": "reported"}
+        axes.plot(rows["reported"], places - 0.12, "D", **diamonds)
+    for k, (name, value) in enumerate((lines or {}).items()):
+        style = ("--", ":", "-.")[k % 3]
+        axes.axvline(value, color="#555555", linestyle=style, linewidth=1, label=name)
+    axes.set_yticks(places, [in_mathtext(str(name)) for name in rows.index])
+    axes.invert_yaxis()
+    axes.grid(axis="x", color="#E5E5E5")
+    axes.set_axisbelow(True)
+    axes.set_xlabel("accuracy")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+@styled
+def confusions(matrices: Mapping[str, np.ndarray]) -> Figure:
+    """Confusion matrices side by side, each row normalised to 1.
+
+    Args:
+        matrices: title -> counts [4, 4], rows true and columns predicted, in `EMOTIONS`' order.
+    """
+    figure = Figure(figsize=(3.6 * len(matrices), 3.5))
+    panels = figure.subplots(1, len(matrices), squeeze=False)[0]
+    for axes, (title, counts) in zip(panels, matrices.items(), strict=True):
+        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+        for row, column in np.ndindex(*shares.shape):
+            axes.text(
+                column, row, f"{shares[row, column]:.2f}\n({counts[row, column]:g})", ha="center",
+                va="center", fontsize=8, color="white" if shares[row, column] > 0.55 else "black",
+            )  # fmt: skip
+        axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=30)
+        axes.set_yticks(range(len(EMOTIONS)), EMOTIONS)
+        axes.spines[:].set_visible(False)
+        axes.set(title=in_mathtext(title), xlabel="predicted")
+    panels[0].set_ylabel("true")
+    return figure
+
+
+@styled
+def word_ratios(rows: pd.DataFrame) -> Figure:
+    """Table 6's ratios with their intervals and counts.
+
+    Args:
+        rows: columns `word`, `emotion`, `reported`, `ratio`, `low`, `high`, `present`; NaN where
+            the word does not occur.
+    """
+    figure = Figure(figsize=(7.2, 0.9 + 0.33 * len(rows)))
+    axes = figure.subplots()
+    for place, row in enumerate(rows.to_dict("records")):
+        colour = COLOURS[row["emotion"]]
+        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2)
+        axes.plot(row["ratio"], place, "o", color=colour)
+        axes.plot(row["reported"], place, "D", color=REPORTED, fillstyle="none")
+        known = "absent" if np.isnan(row["ratio"]) else f"n = {row['present']:.0f}"
+        axes.text(1.03, place, known, va="center", fontsize=8)
+    names = rows["word"] + "  (" + rows["emotion"] + ")"
+    axes.set_yticks(range(len(rows)), list(names))
+    axes.invert_yaxis()
+    axes.set(
+        xlim=(0, 1), xlabel="share of the word's occurrences in sentences predicted as the class"
+    )
+    axes.grid(axis="x", color="#E5E5E5")
+    _legend(axes, [("o", "reproduced, Wilson 95 % interval", "full"), ("D", "reported", "none")])
+    return figure
+
+
+def _legend(axes: Axes, entries: Sequence[tuple[str, str, Any]]) -> None:
+    """A legend above the axes for markers that differ in colour from row to row."""
+    handles = [
+        Line2D([], [], marker=marker, color="black", linestyle="", fillstyle=fill, label=text)
+        for marker, text, fill in entries
+    ]  # fmt: skip
+    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles))
+
+
+def _plain(figure: Any, height: int) -> Any:
+    """The book's style for plotly."""
+    figure.update_layout(
+        template="plotly_white", height=height, margin={"l": 60, "r": 20, "t": 60, "b": 50},
+        legend={"orientation": "h", "y": -0.18, "yanchor": "top"},
+        font={"family": "sans-serif", "size": 12, "color": "#222222"}, paper_bgcolor="white",
+    )  # fmt: skip
+    return figure

@@ -1,0 +1,282 @@
+"""Every table and figure of the book: never without a line that says what made it.
+
+An `Exhibit` cannot be made without its sources, nor shown without naming them. Where a source is
+the stand-in, the mark is part of the table or picture itself, so that it stays when the table or
+picture is copied without its page.
+"""
+
+import base64
+import copy
+import hashlib
+import html
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, ParamSpec
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from replicate.corpora.table import Corpus
+from replicate.report.layout import in_html
+from replicate.runs import Run, code_version
+
+#: Stands in every table and picture that a synthetic corpus made.
+MARK = "STAND-IN, not IEMOCAP"
+
+#: How the epoch was chosen, in words (see `replicate.runs.SELECTIONS`).
+CHOSEN = {
+    "last-epoch": "last epoch",
+    "development-best": "best development epoch",
+    "test-best": "best test epoch (chosen on the test set: optimistic)",
+}
+
+Arguments = ParamSpec("Arguments")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What made a table or figure.
+
+    Attributes:
+        title: the corpus as pages call it, or the paper.
+        synthetic: whether the corpus is the stand-in.
+        details: profile, seeds, folds, choice of the epoch, commit: in reading order.
+    """
+
+    title: str
+    synthetic: bool
+    details: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """One line for the foot of a table or figure."""
+        return " · ".join([*([MARK] if self.synthetic else []), self.title, *self.details])
+
+
+#: For exhibits that show the paper's own numbers or modules and nothing else.
+PAPER = Source("Lima & Bak (2018), as printed", synthetic=False)
+
+
+def of_code() -> Source:
+    """The source of what shows this project's own modules."""
+    return Source(
+        "this project's modules", False, (f"commit {_commit(*code_version(heard=True))}",)
+    )
+
+
+def of_corpus(corpus: Corpus, *details: str) -> Source:
+    """The source of what a notebook computes from a corpus on the spot."""
+    return Source(
+        corpus.title, corpus.synthetic, (*details, f"commit {_commit(*code_version(heard=True))}")
+    )
+
+
+def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
+    """The sources of what is computed from stored runs: one for each corpus and profile.
+
+    Args:
+        runs: the runs.
+        selection: how the epoch was chosen, a key of `CHOSEN`; empty where that plays no part.
+    """
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.experiment.corpus, run.experiment.profile), []).append(run)
+    return tuple(
+        Source(
+            title=group[0].provenance.corpus_title,
+            synthetic=any(run.provenance.synthetic for run in group),
+            details=(
+                f"profile {profile}",
+                listed("seed", (run.experiment.seed for run in group)),
+                listed("fold", (run.experiment.fold.name for run in group)),
+                *([CHOSEN[selection]] if selection else []),
+                listed("commit", (_commit(r.provenance.commit, r.provenance.dirty) for r in group)),
+            ),
+        )
+        for (_, profile), group in groups.items()
+    )
+
+
+def of_judged(runs: Sequence[Run], selection: str = "last-epoch") -> tuple[Source, ...]:
+    """The sources of verdicts, which also rest on the paper's own tables."""
+    return (*of_runs(runs, selection), PAPER)
+
+
+def _commit(commit: str, dirty: bool) -> str:
+    return commit[:7] + (" + uncommitted changes" if dirty else "")
+
+
+def listed(noun: str, values: Iterable[object]) -> str:
+    """`seed 0`, `folds session-1, session-2`, `10 seeds (0 … 9)`."""
+    names = sorted({str(value) for value in values}, key=lambda name: (len(name), name))
+    if len(names) > 3:
+        return f"{len(names)} {noun}s ({names[0]} … {names[-1]})"
+    return f"{noun}{'s' * (len(names) > 1)} {', '.join(names)}"
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A table, figure or player that names its sources wherever it is shown.
+
+    Attributes:
+        body: HTML of the table, picture or player.
+        plain: the same as text, for terminals.
+        caption: what it shows, one or two sentences.
+        sources: what made it; at least one.
+        bundle: other forms of the body for front ends that prefer them (MIME type -> data).
+    """
+
+    body: str
+    plain: str
+    caption: str
+    sources: tuple[Source, ...]
+    bundle: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ValueError(f"an exhibit needs a source: {self.caption!r}")
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any number or sound in it comes from the stand-in."""
+        return any(source.synthetic for source in self.sources)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        kind = "exhibit exhibit-stand-in" if self.synthetic else "exhibit"
+        lines = "".join(f"<br><small>{html.escape(s.line)}</small>" for s in self.sources)
+        caption = in_html(html.escape(self.caption)) + lines
+        figure = (
+            f'<figure class="{kind}" style="margin:1em 0">'
+            f'<div style="overflow-x:auto">{self.body}</div>'
+            f'<figcaption style="text-align:left">{caption}</figcaption>'
+            "</figure>"
+        )
+        return {**self.bundle, "text/html": figure, "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return "\n".join([self.plain, self.caption, *(source.line for source in self.sources)])
+
+
+def table(
+    frame: pd.DataFrame,
+    caption: str,
+    sources: Sequence[Source],
+    index: bool = True,
+    wordy: bool = False,
+) -> Exhibit:
+    """A table of finished text or numbers; empty cells show a dash.
+
+    Args:
+        frame: the cells.
+        caption: the caption.
+        sources: what made it.
+        index: whether to show the index; one with a name becomes a column.
+        wordy: whether cells hold sentences, which then share the width of the page.
+    """
+    if index and all(frame.index.names) and frame.columns.nlevels == 1:
+        frame, index = frame.reset_index(), False
+    shown = frame.astype(object).where(frame.notna(), "\N{EN DASH}")
+    body = in_html(shown.to_html(border=0, index=index, justify="left"))
+    if any(source.synthetic for source in sources):
+        body = body.replace("<thead>", f"<caption>{MARK}</caption><thead>", 1)
+    if wordy:
+        body = body.replace("<table", '<table style="width:100%;min-width:42rem"', 1)
+    return Exhibit(body, shown.to_string(index=index), caption, tuple(sources))
+
+
+def picture(figure: Figure, alt: str, caption: str, sources: Sequence[Source]) -> Exhibit:
+    """A matplotlib figure as a PNG, sharper than most screens.
+
+    Args:
+        figure: drawn by `plots`.
+        alt: what is to be seen, for those who cannot see it.
+        caption: the caption.
+        sources: what made it.
+    """
+    if any(source.synthetic for source in sources):
+        figure.suptitle(MARK, x=0.995, ha="right", fontsize=8, color="#B00000")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+    image = base64.b64encode(file.getvalue()).decode()
+    width = round(figure.get_figwidth() * 96)
+    body = (
+        f'<img alt="{html.escape(alt)}" style="width:{width}px;max-width:100%;height:auto" '
+        f'src="data:image/png;base64,{image}">'
+    )
+    return Exhibit(body, f"[picture: {alt}]", caption, tuple(sources))
+
+
+def interactive(figure: Any, alt: str, caption: str, sources: Sequence[Source]) -> Exhibit:
+    """A plotly figure. The page must load plotly.js once; JupyterLab brings its own."""
+    if any(source.synthetic for source in sources):
+        figure.add_annotation(
+            text=MARK, x=0, y=1, xref="paper", yref="paper", yshift=42,
+            xanchor="left", showarrow=False, font={"size": 11, "color": "#B00000"},
+        )  # fmt: skip
+    described = copy.deepcopy(figure)  # JupyterLab shows this form, without the HTML around it
+    lines = "<br>".join(source.line for source in sources)
+    described.update_layout(
+        title={"text": caption, "font": {"size": 13}, "subtitle": {"text": lines}},
+        margin={"t": 130},
+    )
+    name = "plot-" + hashlib.sha256(caption.encode()).hexdigest()[:12]
+    body = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name)
+    return Exhibit(
+        f'<div role="img" aria-label="{html.escape(alt)}">{body}</div>',
+        f"[picture: {alt}]",
+        caption,
+        tuple(sources),
+        {"application/vnd.plotly.v1+json": described.to_plotly_json()},
+    )
+
+
+class Missing(LookupError):
+    """Something that a table or figure needs is not there.
+
+    Args:
+        what: what is missing, a sentence.
+        remedy: what provides it, as a rule a command.
+    """
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}\n  -> {remedy}")
+        self.what = what
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A message that stands where a table or figure would."""
+
+    title: str
+    text: str
+    command: str = ""
+    kind: str = "warning"
+
+    def _repr_html_(self) -> str:
+        command = f"<pre>{html.escape(self.command)}</pre>" if self.command else ""
+        return (
+            f'<div class="admonition {self.kind}"><p class="admonition-title">'
+            f"<strong>{html.escape(self.title)}</strong></p>"
+            f"<p>{html.escape(self.text)}</p>{command}</div>"
+        )
+
+    def __repr__(self) -> str:
+        return "\n".join(part for part in (self.title, self.text, self.command) if part)
+
+
+def or_notice(
+    make: Callable[Arguments, Exhibit],
+) -> Callable[Arguments, Exhibit | Notice]:
+    """Where a table or figure lacks what it needs, show what provides it instead."""
+
+    @wraps(make)
+    def made(*arguments: Arguments.args, **named: Arguments.kwargs) -> Exhibit | Notice:
+        try:
+            return make(*arguments, **named)
+        except Missing as missing:
+            return Notice("Not here yet", missing.what, missing.remedy)
+
+    return made

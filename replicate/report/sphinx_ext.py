@@ -1,0 +1,242 @@
+"""Sphinx extension: execute missing or stale notebooks, then let Sphinx read them.
+
+Expects `notebooks/NN_name.md` beside the book's folder and writes `book/notebooks/NN_name.ipynb`.
+Which corpus the book is about comes from the environment: `REPLICATE_CORPUS`,
+`REPLICATE_PROFILE`, `REPLICATE_DATA`. Every page says so.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+
+import replicate
+from replicate.errors import InputError
+from replicate.report import execution
+from replicate.report.execution import METADATA, Job, NotebookError
+
+LOG = logging.getLogger(__name__)
+MATHJAX, PLOTLY = "tex-svg-full.js", "plotly.min.js"
+#: A page on disk may not read others, so search shows their titles only.
+NO_EXCERPTS_FROM_DISK = (
+    "if (location.protocol === 'file:') DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;"
+)
+#: Holds the digest of what a finished build shows; absent while a build is under way.
+STAMP = ".replicate-digest"
+REAL_CORPORA = {
+    "iemocap": "IEMOCAP",
+    "iemocap-text": "IEMOCAP, transcripts only",
+    "emodb": "EmoDB",
+    "meld": "MELD",
+}
+
+
+def parameters() -> dict[str, str]:
+    """The notebooks' parameters, as the environment has them."""
+    data = os.environ.get("REPLICATE_DATA", "")
+    return {
+        "corpus": os.environ.get("REPLICATE_CORPUS", "standin-quick"),
+        "profile": os.environ.get("REPLICATE_PROFILE", "quick"),
+        "data": str(Path(data).resolve()) if data else "",
+    }
+
+
+def jobs(book: Path) -> list[Job]:
+    """One job a notebook; its key covers all that its numbers and pictures depend on."""
+    values = parameters()
+    common = hashlib.sha256(json.dumps([values, sys.version, _packages()]).encode())
+    for part in (
+        *_contents(Path(replicate.__file__).parent, "*.py", "*.yml", "*.json"),
+        *_contents(book.parent / "results", "*"),
+        *_sizes_and_times(values["data"]),
+    ):
+        common.update(part)
+    made = []
+    for source in sorted((book.parent / "notebooks").glob("[0-9][0-9]_*.md")):
+        key = common.copy()
+        key.update(source.read_bytes())
+        made.append(
+            Job(
+                source=source,
+                target=book / "notebooks" / f"{source.stem}.ipynb",
+                scratch=book / "_build" / "papermill" / f"{source.stem}.ipynb",
+                parameters=values,
+                key=key.hexdigest(),
+            )
+        )
+    return made
+
+
+def _packages() -> list[str]:
+    installed = importlib.metadata.distributions()
+    return sorted(f"{package.metadata['Name']}=={package.version}" for package in installed)
+
+
+def _contents(root: Path, *patterns: str) -> Iterator[bytes]:
+    for path in sorted({path for pattern in patterns for path in root.rglob(pattern)}):
+        if path.is_file():
+            yield f"{path.relative_to(root).as_posix()}\0".encode()
+            yield hashlib.sha256(path.read_bytes()).digest()
+
+
+def _sizes_and_times(data: str) -> Iterator[bytes]:
+    """A corpus may have 12 GB: sizes and times stand for its contents."""
+    if data:
+        for path in sorted(Path(data).rglob("*")):
+            state = path.stat()
+            yield f"{path}\0{state.st_size}\0{state.st_mtime_ns}\n".encode()
+
+
+def execute_stale(app: Sphinx, config: Config) -> None:
+    """Execute what is missing or stale; drop what has no source any more."""
+    book = Path(app.srcdir)
+    wanted = jobs(book)
+    for old in (book / "notebooks").glob("*.ipynb"):
+        if old not in {job.target for job in wanted}:
+            old.unlink()
+    stale = [job for job in wanted if not job.is_current]
+    LOG.info("notebooks: %d to execute, %d unchanged", len(stale), len(wanted) - len(stale))
+    try:
+        if stale:
+            _open_corpus(**parameters())
+        execution.execute_all(
+            stale, lambda job, seconds: LOG.info("  %s: %.1f s", job.source.stem, seconds)
+        )
+    except (NotebookError, InputError) as error:
+        LOG.error("The book cannot be built.\n%s", error)
+        # an exception would end in Jupyter Book's own traceback, far longer than the cell's
+        raise SystemExit(1) from None
+    config.replicate_digest = _digest(book, wanted)
+    config.html_theme_options["announcement"] = announcement(**parameters())
+
+
+def _digest(book: Path, wanted: list[Job]) -> str:
+    """What a build shows apart from the text of its pages, which Sphinx watches by itself."""
+    digest = hashlib.sha256("".join(job.key for job in wanted).encode())
+    for path in sorted([*book.glob("*"), *book.glob("_static/**/*")]):
+        if path.is_file() and path.suffix != ".md":
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _open_corpus(corpus: str, data: str, profile: str) -> None:
+    """Make or find the corpus once, before notebooks side by side ask for it."""
+    from replicate.corpora import open_corpus
+
+    LOG.info("corpus: %s", corpus)
+    open_corpus(corpus, Path(data) if data else None)
+
+
+def unfinished(
+    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """All pages, unless the last build finished and showed the same: numbers cross pages."""
+    stamp = Path(app.outdir) / STAMP
+    finished = stamp.exists() and stamp.read_text() == app.config.replicate_digest
+    stamp.unlink(missing_ok=True)
+    return [] if finished else sorted(env.found_docs - added)
+
+
+def finish(app: Sphinx, exception: Exception | None) -> None:
+    """Note what the finished build shows."""
+    if exception is None and app.statuscode == 0:
+        (Path(app.outdir) / STAMP).write_text(app.config.replicate_digest)
+
+
+def announcement(corpus: str, profile: str, **_: str) -> str:
+    """The line at the head of every page."""
+    if corpus in REAL_CORPORA:
+        return f"Numbers on these pages: {REAL_CORPORA[corpus]}, profile {profile}"
+    return (
+        f"<strong>Stand-in corpus, not IEMOCAP:</strong> unless a page says otherwise, its numbers "
+        f"come from synthetic speech (<code>{corpus}</code>, profile <code>{profile}</code>)"
+    )
+
+
+def add_notice(app: Sphinx, doctree: nodes.document) -> None:
+    """Below the title of a page made by a notebook: which corpora made its numbers.
+
+    That is its parameter `corpus`, unless its metadata say otherwise: `replicate: {corpora: [...]}`
+    names others instead, `replicate: {also: [...]}` others besides.
+    """
+    target = Path(app.srcdir) / f"{app.env.docname}.ipynb"
+    title = next(iter(doctree.findall(nodes.title)), None)
+    if title is None or not target.exists():
+        return
+    made = json.loads(target.read_text(encoding="utf-8"))["metadata"][METADATA]
+    corpora = made.get("corpora", [made["parameters"]["corpus"]]) + made.get("also", [])
+    title.parent.insert(title.parent.index(title) + 1, notice(corpora, made["parameters"]))
+
+
+def notice(corpora: list[str], values: dict[str, str]) -> nodes.Element:
+    """The notice itself, as a box.
+
+    Args:
+        corpora: names of the corpora whose numbers a page shows; none if it has only the paper's.
+        values: the notebook's parameters.
+    """
+    standins = [name for name in corpora if name not in REAL_CORPORA]
+    real = [REAL_CORPORA[name] for name in corpora if name in REAL_CORPORA]
+    if not corpora:
+        return _box("note", "Corpus: none", "Every number on this page is the paper's own.")
+    if not standins:
+        return _box("note", f"Corpus: {', '.join(real)}", "Real recordings or texts.")
+    also = f" Beside them stand numbers from {', '.join(real)}, marked as such." if real else ""
+    return _box(
+        "warning",
+        "Stand-in corpus, not IEMOCAP",
+        f"The numbers, pictures and sounds on this page come from {', '.join(standins)} (profile "
+        f"{values['profile']}): speech and text made by a program. They show what the model does "
+        f"there; they are no results on IEMOCAP.{also}",
+    )
+
+
+def _box(kind: str, title: str, text: str) -> nodes.Element:
+    parts = nodes.title(text=title), nodes.paragraph(text=text)
+    return nodes.admonition("", *parts, classes=[kind, "corpus-notice"])
+
+
+def add_assets(app: Sphinx) -> None:
+    """Bring MathJax and Plotly from installed packages: a page asks nothing of the network."""
+    assets = Path(app.srcdir) / "_build" / "assets"
+    assets.mkdir(parents=True, exist_ok=True)
+    for package, name in (("sphinx-mathjax-offline", MATHJAX), ("plotly", PLOTLY)):
+        (file,) = (f for f in importlib.metadata.files(package) or [] if f.name == name)
+        shutil.copy2(str(file.locate()), assets)
+    app.config.html_static_path.append(str(assets))
+    app.config.mathjax_path = MATHJAX
+
+
+def choose_scripts(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Plotly (4 MB) only where there is a figure for it; nothing that needs a network."""
+    if "plotly-graph-div" in context.get("body", ""):
+        app.add_js_file(PLOTLY, priority=100)
+    if page == "search":
+        app.add_js_file(None, body=NO_EXCERPTS_FROM_DISK)
+    scripts = context["script_files"]  # Jupyter Book brings Thebe, which runs cells on a server
+    scripts[:] = [s for s in scripts if "thebe" not in f"{s.filename}{s.attributes}".lower()]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension; called by Sphinx."""
+    app.add_config_value("replicate_digest", "", "")
+    app.connect("config-inited", execute_stale, priority=100)  # the contents are parsed at 900
+    app.connect("builder-inited", add_assets)
+    app.connect("env-get-outdated", unfinished)
+    app.connect("doctree-read", add_notice)
+    app.connect("html-page-context", choose_scripts)
+    app.connect("build-finished", finish)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,180 @@
+"""The built book in a real browser: from a server and from disk, wide and narrow, no network."""
+
+import functools
+import http.server
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+ROOT = Path(__file__).parents[1]
+HTML = ROOT / "book" / "_build" / "html"
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver on the path"
+)
+
+
+def pages() -> list[str]:
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    chapters = [page["file"] for part in contents["parts"] for page in part["chapters"]]
+    return [contents["root"], *chapters]
+
+
+@pytest.fixture(scope="module")
+def book() -> Path:
+    """The book, built now unless nothing has changed since the last build."""
+    command = [Path(sys.executable).parent / "jupyter-book", "build", "book/"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return HTML
+
+
+@pytest.fixture(scope="module")
+def addresses(book: Path) -> Iterator[dict[str, str]]:
+    """Where the book can be read: on a server of this machine, and on disk."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=book)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {"server": f"http://127.0.0.1:{server.server_port}", "disk": book.as_uri()}
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    """A Chromium for which no other host exists."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--window-size=1280,900",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_script_timeout(60)
+    yield driver
+    driver.quit()
+
+
+def load(browser: webdriver.Chrome, address: str) -> None:
+    """Open a page, wait until its maths are set, and forget what earlier pages logged."""
+    browser.get("about:blank")
+    browser.get_log("browser")
+    browser.get_log("performance")
+    browser.get(address)
+    browser.execute_async_script(
+        "const done = arguments[0];"
+        "window.MathJax ? MathJax.startup.promise.then(() => done()) : done();"
+    )
+
+
+def requested(browser: webdriver.Chrome) -> set[str]:
+    """Every address that the page asked for since it was loaded."""
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return {
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    }
+
+
+def complaints(browser: webdriver.Chrome) -> list[str]:
+    """Errors on the console."""
+    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+@pytest.mark.parametrize("place", ["server", "disk"])
+@pytest.mark.parametrize("page", pages())
+def test_page_loads_whole_and_asks_nothing_of_the_network(
+    browser: webdriver.Chrome, addresses: dict[str, str], page: str, place: str
+) -> None:
+    base = addresses[place]
+    load(browser, f"{base}/{page}.html")
+    assert browser.find_element(By.CSS_SELECTOR, ".bd-article h1").text
+    outside = {
+        url for url in requested(browser) if not url.startswith((f"{base}/", "data:", "blob:"))
+    }
+    assert outside == set()
+    assert complaints(browser) == []
+
+    formulas = browser.find_elements(By.CSS_SELECTOR, ".math")
+    set_in_svg = browser.find_elements(By.CSS_SELECTOR, ".math mjx-container svg")
+    assert len(set_in_svg) >= len(formulas)
+    assert not browser.find_elements(By.CSS_SELECTOR, "mjx-merror, [data-mjx-error]")
+
+    for figure in browser.find_elements(By.CLASS_NAME, "plotly-graph-div"):
+        assert figure.find_elements(By.CLASS_NAME, "main-svg")
+
+
+@pytest.mark.parametrize("page", pages())
+def test_page_says_which_corpus_made_its_numbers(
+    browser: webdriver.Chrome, addresses: dict[str, str], page: str
+) -> None:
+    load(browser, f"{addresses['disk']}/{page}.html")
+    banner = browser.find_element(By.CLASS_NAME, "bd-header-announcement")
+    assert banner.is_displayed() and "corpus" in banner.text.lower()
+    if page.startswith("notebooks/"):
+        notice = browser.find_element(By.CLASS_NAME, "corpus-notice")
+        assert notice.is_displayed() and "corpus" in notice.text.lower()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_page_is_wider_than_the_window(
+    browser: webdriver.Chrome, addresses: dict[str, str], width: int
+) -> None:
+    wide = {}
+    try:
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
+        )
+        for page in pages():
+            load(browser, f"{addresses['disk']}/{page}.html")
+            found = browser.execute_script("return document.documentElement.scrollWidth")
+            if found > width:
+                wide[page] = found
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert wide == {}
+
+
+@pytest.mark.parametrize("place", ["server", "disk"])
+def test_search_finds_attention(
+    browser: webdriver.Chrome, addresses: dict[str, str], place: str
+) -> None:
+    load(browser, f"{addresses[place]}/search.html?q=attention")
+    results = WebDriverWait(browser, 30).until(
+        lambda b: b.find_elements(By.CSS_SELECTOR, "#search-results li a")
+    )
+    assert any("fusion" in result.get_attribute("href") for result in results)
+    assert complaints(browser) == []
+
+
+def test_there_is_one_search_bar(browser: webdriver.Chrome, addresses: dict[str, str]) -> None:
+    load(browser, f"{addresses['disk']}/intro.html")
+    boxes = browser.find_elements(By.CSS_SELECTOR, "form.bd-search, .search-button-field")
+    assert sum(box.is_displayed() for box in boxes) == 1

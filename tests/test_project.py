@@ -1,0 +1,310 @@
+"""The project's own promises: lock, environment, notebook pairs, and how notebooks are run."""
+
+import ast
+import importlib.metadata
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import tomllib
+from pathlib import Path
+
+import jupytext
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from jupytext.compare import compare_notebooks
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from replicate.report import sphinx_ext
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.md"))
+
+
+def requirements(*extras: str) -> list[Requirement]:
+    lines = [*PROJECT["dependencies"]]
+    for extra in extras or PROJECT["optional-dependencies"]:
+        lines += PROJECT["optional-dependencies"][extra]
+    return [Requirement(line) for line in lines]
+
+
+def locked() -> dict[str, list[Requirement]]:
+    """Distribution -> its lines in the lock; there may be one for each Python version."""
+    found: dict[str, list[Requirement]] = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if not line.startswith(" "):
+            requirement = Requirement(line.rstrip("\\ "))
+            found.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    return found
+
+
+# --- lock and environments ---
+
+
+def test_lock_satisfies_every_requirement_of_the_project() -> None:
+    lock = locked()
+    for requirement in requirements():
+        versions = [
+            next(iter(line.specifier)).version for line in lock[canonicalize_name(requirement.name)]
+        ]
+        assert all(requirement.specifier.contains(version) for version in versions), requirement
+
+
+def test_lock_pins_and_hashes_everything_and_names_no_source() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text and "--index" not in text and "--find-links" not in text
+    for entry in re.split(r"\n(?=\S)", text.strip()):
+        assert re.match(r"[\w.-]+==[\w.]+ ", entry), entry
+        assert "--hash=sha256:" in entry, entry
+
+
+def test_conda_environment_is_the_lock() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, _, pip = environment["dependencies"]
+    supported = Requirement(f"python{PROJECT['requires-python']}").specifier
+    assert supported.contains(python.removeprefix("python=")), python
+    assert pip == {"pip": ["-r requirements.lock"]}
+    assert environment["name"] == PROJECT["name"]
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    provided = importlib.metadata.packages_distributions()
+    declared = {canonicalize_name(requirement.name) for requirement in requirements("glove")}
+    declared |= {"docutils", "ipython", "myst-nb", "sphinx"}  # Jupyter Book's own
+    for path in (ROOT / "replicate").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            for name in {name.partition(".")[0] for name in names} - {"replicate"}:
+                if name not in sys.stdlib_module_names:
+                    sources = {canonicalize_name(source) for source in provided.get(name, [name])}
+                    assert sources & declared, f"{path.name} imports {name}"
+
+
+def test_citation_has_the_version_and_the_paper() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"]
+    assert citation["references"][0]["doi"] == "10.1145/3297067.3297089"
+
+
+# --- notebooks ---
+
+
+@pytest.mark.parametrize("text", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_pairs(text: Path) -> None:
+    compare_notebooks(jupytext.read(text.with_suffix(".ipynb")), jupytext.read(text), fmt="md:myst")
+
+
+@pytest.mark.parametrize("text", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_hold_no_outputs(text: Path) -> None:
+    for cell in jupytext.read(text.with_suffix(".ipynb")).cells:
+        assert not cell.get("outputs") and cell.get("execution_count") is None
+
+
+def test_no_notebook_lacks_its_half_or_its_place_in_the_contents() -> None:
+    halves = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert halves == {path.stem for path in NOTEBOOKS}
+    contents = (ROOT / "_toc.yml").read_text()
+    assert {stem for stem in halves if f"notebooks/{stem}\n" not in contents} == set()
+
+
+# --- the extension, on a small book ---
+
+NOTEBOOK = """\
+---
+jupytext:
+  formats: ipynb,md:myst
+  text_representation: {{extension: .md, format_name: myst}}
+kernelspec: {{name: python3, display_name: Python 3, language: python}}
+---
+
+# Page {name}
+
+```{{code-cell}}
+:tags: [parameters]
+
+corpus = "standin-quick"
+profile = "quick"
+data = ""
+```
+
+```{{code-cell}}
+{code}
+```
+"""
+
+
+class SmallBook:
+    """Two notebooks and a corpus of two recordings, outside any git checkout."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.book = root / "book"
+        self.corpus = root / "emodb" / "wav"
+        for folder in (self.book, root / "notebooks", root / "results", self.corpus):
+            folder.mkdir(parents=True)
+        for speaker in ("03", "08"):
+            noise = np.random.default_rng(0).normal(0, 0.1, 8000)
+            soundfile.write(self.corpus / f"{speaker}a01Wa.wav", noise, 16000, subtype="PCM_16")
+        (self.book / "_config.yml").write_text(
+            yaml.safe_dump(
+                {
+                    "title": "A small book",
+                    "only_build_toc_files": True,
+                    "execute": {"execute_notebooks": "off"},
+                    "sphinx": {"extra_extensions": ["replicate.report.sphinx_ext"]},
+                }
+            )
+        )
+        (self.book / "_toc.yml").write_text(
+            "format: jb-book\nroot: intro\n"
+            "chapters: [{file: notebooks/01_one}, {file: notebooks/02_two}]\n"
+        )
+        (self.book / "intro.md").write_text(
+            "# Intro\n\nThe number is {glue:text}`notebooks/01_one.ipynb::number:s`.\n"
+        )
+        self.write("01_one", "from myst_nb import glue\nglue('number', 'seven', display=False)")
+        self.write("02_two", "corpus")
+        self.environment = {
+            **os.environ,
+            "REPLICATE_CORPUS": "emodb",
+            "REPLICATE_DATA": str(self.corpus.parent),
+            "REPLICATE_CACHE": str(root / "cache"),
+        }
+
+    def write(self, name: str, code: str) -> None:
+        text = NOTEBOOK.format(name=name, code=textwrap.dedent(code))
+        (self.root / "notebooks" / f"{name}.md").write_text(text)
+
+    def start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [Path(sys.executable).parent / "jupyter-book", "build", "-W", "--keep-going", "book"],
+            cwd=self.root,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def build(self) -> tuple[int, str]:
+        process = self.start()
+        output, _ = process.communicate(timeout=120)
+        return process.returncode, output
+
+    def page(self, name: str) -> str:
+        return (self.book / "_build" / "html" / f"{name}.html").read_text()
+
+    def executed(self) -> set[str]:
+        return {path.name for path in (self.book / "notebooks").glob("*")}
+
+
+@pytest.fixture
+def small_book(tmp_path: Path) -> SmallBook:
+    return SmallBook(tmp_path)
+
+
+def test_build_executes_what_is_missing_or_stale_and_no_more(small_book: SmallBook) -> None:
+    (small_book.book / "notebooks").mkdir()
+    (small_book.book / "notebooks" / "09_has-no-source.ipynb").write_text("{}")
+    code, output = small_book.build()
+    assert code == 0, output
+    assert "2 to execute" in output
+    assert small_book.executed() == {"01_one.ipynb", "02_two.ipynb"}
+    assert "Corpus: EmoDB" in small_book.page("notebooks/02_two")
+    assert "'emodb'" in small_book.page("notebooks/02_two").replace("&#39;", "'")
+    assert "EmoDB" in small_book.page("intro")
+    assert str(small_book.root / "notebooks") not in small_book.page("notebooks/01_one")
+
+    code, output = small_book.build()
+    assert code == 0 and "0 to execute" in output, output
+
+    small_book.write("01_one", "from myst_nb import glue\nglue('number', 'eight', display=False)")
+    code, output = small_book.build()
+    assert code == 0 and "1 to execute" in output, output
+    assert "eight" in small_book.page("intro"), "a number glued on another page went stale"
+
+
+def test_failing_cell_stops_the_build_with_its_traceback(small_book: SmallBook) -> None:
+    small_book.write("02_two", "words = {}\nwords['laughter']")
+    code, output = small_book.build()
+    assert code != 0
+    assert "02_two.md" in output and "KeyError: 'laughter'" in output
+    assert "----> 2 words['laughter']" in output
+    assert "click" not in output, "the cell's traceback is buried under Jupyter Book's own"
+    assert "02_two.ipynb" not in small_book.executed()
+
+
+def test_unknown_parameter_is_rejected(small_book: SmallBook) -> None:
+    path = small_book.root / "notebooks" / "02_two.md"
+    path.write_text(path.read_text().replace("profile =", "profil ="))
+    code, output = small_book.build()
+    assert code != 0
+    assert "02_two.md: unknown parameter profile" in output
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_build_leaves_nothing_half_written(
+    small_book: SmallBook, signum: signal.Signals
+) -> None:
+    started, goon = small_book.root / "started", small_book.root / "goon"
+    small_book.write(
+        "02_two",
+        f"""\
+        import time
+        from pathlib import Path
+        Path({str(started)!r}).touch()
+        while not Path({str(goon)!r}).exists():
+            time.sleep(0.05)
+        """,
+    )
+    process = small_book.start()
+    deadline = time.monotonic() + 100
+    while not started.exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signum)
+    process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert small_book.executed() <= {"01_one.ipynb"}
+    goon.touch()
+    code, output = small_book.build()
+    assert code == 0, output
+    assert small_book.executed() == {"01_one.ipynb", "02_two.ipynb"}
+
+
+def test_key_covers_what_numbers_depend_on(
+    small_book: SmallBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATE_CORPUS", "emodb")
+    monkeypatch.setenv("REPLICATE_DATA", str(small_book.corpus.parent))
+
+    def keys() -> list[str]:
+        return [job.key for job in sphinx_ext.jobs(small_book.book)]
+
+    seen = [keys()]
+    assert keys() == seen[0]
+
+    (small_book.root / "results" / "run.json").write_text("{}")
+    seen.append(keys())
+    (small_book.corpus / "03a02Wa.wav").write_bytes(b"")
+    seen.append(keys())
+    monkeypatch.setenv("REPLICATE_PROFILE", "paper")
+    seen.append(keys())
+    package = small_book.root / "replicate"
+    package.mkdir()
+    (package / "model.py").write_text("width = 96")
+    monkeypatch.setattr(sphinx_ext.replicate, "__file__", str(package / "__init__.py"))
+    seen.append(keys())
+    (package / "model.py").write_text("width = 97")
+    seen.append(keys())
+    for notebook in zip(*seen, strict=True):
+        assert len(set(notebook)) == len(seen)

@@ -1,0 +1,422 @@
+"""Tables and figures name what made them, and nothing of the stand-in can pass for IEMOCAP."""
+
+import functools
+import re
+from dataclasses import replace
+
+import made_runs
+import matplotlib.figure
+import numpy as np
+import pandas as pd
+import pytest
+import small
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from replicate import paper
+from replicate.model import FUSIONS, EmotionModel, ModelConfig
+from replicate.protocol import EMOTIONS, Fold, cohort, split
+from replicate.report import (
+    anatomy,
+    audio,
+    corpus_tables,
+    figures,
+    layout,
+    page,
+    paper_tables,
+    plots,
+    provenance,
+    tables,
+)
+from replicate.report.page import Stored
+from replicate.report.provenance import MARK, Exhibit, Notice, Source
+from replicate.runs import save_run
+from replicate.transcriptions import vocabulary
+from replicate.waveforms import levels
+
+RNG = np.random.default_rng(0)
+
+
+def run(model="att_d1", embedding="trainable", seed=0, synthetic=False, fold=None, n=60, **more):
+    """A run right in about two thirds of `n` utterances, with curves."""
+    rng = np.random.default_rng([seed, len(model), len(embedding)])
+    true = [EMOTIONS[i % 4] for i in range(n)]
+    guessed = [e if rng.random() < 0.66 else EMOTIONS[rng.integers(4)] for e in true]
+    scores = rng.uniform(0.3, 0.7, n) if model.startswith("att") else np.nan
+    ids = [f"Ses01F_impro01_F{i:03d}" for i in range(n)]
+    made = made_runs.run(
+        true, guessed, ids, model, embedding, seed, fold, scores, synthetic=synthetic, **more
+    )
+    curve = {"epoch": [1, 2], "loss": [1.3, 1.1], "test_accuracy": [0.4, 0.6]}
+    best = made.predictions.assign(selection="test-best")
+    provenance = replace(made.provenance, commit="0123456789ab", wall_seconds=12.0)
+    predictions = pd.concat([made.predictions, best], ignore_index=True)
+    return replace(made, epochs=pd.DataFrame(curve), predictions=predictions, provenance=provenance)
+
+
+@functools.cache
+def stored(synthetic=False, seeds=(0, 1), corpus="iemocap", profile="paper", **more):
+    """Runs of every row of Tables 4 and 5 and of one modality."""
+    rows = [*tables.TABLE_4, *tables.TABLE_5, *tables.UNIMODAL]
+    made = [
+        run(line.model, line.embedding, s, synthetic, corpus=corpus, profile=profile, **more)
+        for line in rows
+        for s in seeds
+    ]
+    return Stored(corpus, profile, tuple(made))
+
+
+def html(exhibit):
+    return exhibit._repr_mimebundle_()["text/html"]
+
+
+def corpus_of(runs):
+    """A corpus whose transcripts cover the runs' utterances."""
+    made = small.corpus(64)
+    names = [f"Ses01F_impro01_F{i:03d}" for i in range(64)]
+    return replace(made, utterances=made.utterances.assign(utterance=names))
+
+
+FROM_RUNS = {
+    "table 4": tables.table_4,
+    "table 5": tables.table_5,
+    "table 7": tables.table_7,
+    "selections": lambda runs: tables.selections(tables.TABLE_4, runs),
+    "text alone": tables.text_alone,
+    "scores": tables.score_spread,
+    "cost": tables.cost,
+    "table 6": lambda runs: tables.table_6(runs, corpus_of(runs)),
+    "own words": lambda runs: tables.own_words(runs, corpus_of(runs), 1),
+    "extremes": lambda runs: tables.extreme_scores(runs, corpus_of(runs)),
+    "accuracy": figures.accuracy,
+    "text alone, drawn": figures.text_alone,
+    "attention": figures.attention,
+    "confusions": figures.confusions,
+    "words": lambda runs: figures.words(runs, corpus_of(runs)),
+    "curves": lambda runs: figures.learning_curves(runs, "test_accuracy", "accuracy"),
+}
+
+
+@functools.cache
+def exhibit(name, synthetic=False):
+    return FROM_RUNS[name](stored(synthetic))
+
+
+@pytest.mark.parametrize("name", FROM_RUNS)
+class TestFromRuns:
+    def test_names_corpus_profile_seeds_fold_and_commit(self, name):
+        shown = html(exhibit(name))
+        for part in ("iemocap", "profile paper", "fold stratified-0", "commit 0123456"):
+            assert part in shown
+        assert re.search("seeds 0, 1|seed 0", shown)
+
+    def test_marks_the_stand_in(self, name):
+        marked = exhibit(name, synthetic=True)
+        body = re.sub("<figcaption.*</figcaption>", "", html(marked), flags=re.S)
+        assert MARK in html(marked) and MARK in repr(marked)
+        assert "exhibit-stand-in" in html(marked)
+        assert MARK in body or "<img" in body  # a picture holds the mark in its pixels
+
+    def test_does_not_mark_a_real_corpus(self, name):
+        assert MARK not in html(exhibit(name))
+
+    def test_without_runs_shows_the_command(self, name):
+        notice = FROM_RUNS[name](Stored("iemocap", "paper", ()))
+        assert isinstance(notice, Notice)
+        assert "replicate run --corpus iemocap --data PATH --profile paper" in repr(notice)
+
+
+class TestMark:
+    @given(
+        synthetic=st.lists(st.booleans(), min_size=1, max_size=4),
+        text=st.text(max_size=30),
+        index=st.booleans(),
+    )
+    @settings(max_examples=50, deadline=None)
+    def test_one_synthetic_source_among_any_marks_a_table(self, synthetic, text, index):
+        sources = [Source(text, flag) for flag in synthetic]
+        made = provenance.table(pd.DataFrame({"a": [text]}), text, sources, index=index)
+        assert (f"<caption>{MARK}</caption>" in made.body) == any(synthetic)
+        assert (MARK in repr(made)) == any(synthetic) or MARK in text
+
+    def test_is_in_the_pixels_of_a_picture(self):
+        def pixels(synthetic):
+            figure = plots.confusions({"a": np.eye(4)})
+            return provenance.picture(figure, "alt", "caption", [Source("x", synthetic)]).body
+
+        assert pixels(True) != pixels(False)
+
+    def test_is_in_the_data_of_an_interactive_figure(self):
+        exhibit = figures.learning_curves(stored(synthetic=True), "loss", "loss")
+        lab = exhibit._repr_mimebundle_()["application/vnd.plotly.v1+json"]
+        assert MARK in str(lab["layout"]["annotations"])
+        assert "profile paper" in str(lab["layout"]["title"])
+
+    def test_an_exhibit_without_sources_cannot_be_made(self):
+        with pytest.raises(ValueError, match="source"):
+            Exhibit("<p>", "p", "caption", ())
+        with pytest.raises(ValueError, match="source"):
+            provenance.table(pd.DataFrame({"a": [1]}), "caption", [])
+
+    def test_one_synthetic_run_marks_runs_mixed_with_others(self):
+        mixed = [run(synthetic=True, corpus="standin-quick"), run()]
+        assert [source.synthetic for source in provenance.of_runs(mixed)] == [True, False]
+
+
+class TestSource:
+    def test_dirty_code_is_said(self):
+        made = run()
+        dirty = replace(made, provenance=replace(made.provenance, dirty=True))
+        (source,) = provenance.of_runs([made, dirty])
+        assert "commits 0123456, 0123456 + uncommitted changes" in source.line
+
+    def test_choosing_the_epoch_on_the_test_set_is_called_optimistic(self):
+        (source,) = provenance.of_runs([run()], "test-best")
+        assert "optimistic" in source.line
+
+    def test_many_seeds_are_counted(self):
+        assert provenance.listed("seed", range(10)) == "10 seeds (0 … 9)"
+        assert provenance.listed("seed", [0]) == "seed 0"
+        assert provenance.listed("fold", ["b", "a"]) == "folds a, b"
+
+
+class TestReportedAndReproduced:
+    def test_table_4_has_every_printed_row_with_its_own_accuracy(self):
+        rows = re.findall("<tr>(.*?)</tr>", html(tables.table_4(stored())), flags=re.S)
+        body = [re.findall("<t[hd].*?>(.*?)</t", row) for row in rows]
+        printed = {row[0]: row[1] for row in body if len(row) > 5}
+        for row in paper.TABLE_4:
+            assert printed[layout.in_html(row.label)] == f"{row.accuracy:.3f}"
+
+    def test_reproduced_is_the_mean_over_seeds_between_its_ends(self):
+        runs = stored(seeds=(0, 1, 2))
+        frame = tables.reproduced(tables.TABLE_4, runs, "last-epoch")
+        right = [
+            (made.selected("last-epoch")[list(EMOTIONS)].idxmax(axis=1)
+             == made.selected("last-epoch")["emotion"]).mean()
+            for made in runs.of("concat")
+        ]  # fmt: skip
+        assert frame.loc["Concat", "value"] == pytest.approx(np.mean(right))
+        assert (frame["low"] <= frame["value"]).all() and (frame["value"] <= frame["high"]).all()
+
+    def test_a_row_without_runs_keeps_its_printed_number(self):
+        runs = Stored("iemocap", "paper", (run("concat"),))
+        frame = tables.reproduced(tables.TABLE_4, runs, "last-epoch")
+        assert frame["reported"].notna().all()
+        assert frame["value"].notna().sum() == 1
+
+    def test_selections_do_not_mix(self):
+        made = run("concat")
+        wrong = made.predictions["selection"] == "last-epoch"
+        made.predictions.loc[wrong, list(EMOTIONS)] = [0.1, 0.1, 0.1, 0.7]
+        runs = Stored("iemocap", "paper", (made,))
+        last = tables.reproduced(tables.TABLE_4, runs, "last-epoch").loc["Concat", "value"]
+        best = tables.reproduced(tables.TABLE_4, runs, "test-best").loc["Concat", "value"]
+        assert last == pytest.approx(0.25) and best > 0.5
+
+    def test_table_7_prints_rates_that_follow_from_its_counts(self):
+        shown = html(tables.table_7(stored()))
+        for row in paper.TABLE_7:
+            assert f"{row.accuracy:.3f}" in shown
+
+    def test_words_of_table_6_meet_tags_in_brackets(self):
+        runs = stored()
+        corpus = corpus_of(runs)
+        said = corpus.utterances["transcript"].where(corpus.utterances.index > 9, "[LAUGHTER] oh")
+        corpus = replace(corpus, utterances=corpus.utterances.assign(transcript=said))
+        rows = tables.printed_words(page.words_of(runs.of("att_d1", "word2vec")[0], corpus))
+        present = rows.set_index("word")["present"]
+        assert present["laughter"] == 10 and present["oh"] == 10 and np.isnan(present["business"])
+
+    def test_sentences_of_a_real_corpus_are_not_shown(self):
+        runs = stored()
+        real = replace(corpus_of(runs), synthetic=False)
+        sentence = real.utterances["transcript"].iloc[5]
+        assert sentence not in html(tables.extreme_scores(runs, real))
+        shown = html(tables.extreme_scores(stored(synthetic=True), corpus_of(runs), n=60))
+        assert sentence in shown
+
+
+class TestHeldOutSpeakers:
+    def runs(self):
+        return Stored(
+            "emodb", "paper",
+            tuple(
+                run("audio", "none", fold=Fold("speaker", speaker), corpus="emodb", n=20)
+                for speaker in ("03", "08")
+            ),
+        )  # fmt: skip
+
+    def test_largest_class_stands_first(self):
+        frame = tables.held_out(self.runs(), "last-epoch")
+        assert frame.index.tolist() == ["largest class", "Audio"]
+        assert frame.loc["largest class", "value"] == 0.25
+
+    def test_shown(self):
+        for make in (tables.speakers_held_out, figures.held_out_speakers):
+            assert "folds speaker-03, speaker-08" in html(make(self.runs()))
+            assert "--grid speakers" in repr(make(Stored("emodb", "paper", ())))
+
+
+class TestPage:
+    def test_runs_come_in_the_order_of_the_tables(self, tmp_path):
+        made = [run("text"), run("att_s1"), run("att_d1", "word2vec"), run("concat")]
+        for one in made:
+            folder = tmp_path / "iemocap" / "paper" / one.experiment.name
+            save_run(replace(one, folder=folder))
+        found = page.stored("iemocap", ["quick", "paper"], root=tmp_path)
+        assert found.profile == "paper"
+        assert [layout.name_of(one) for one in found.runs] == [
+            "Att_s^1", "Concat", "Text", "Att_d^1, Word2Vec",
+        ]  # fmt: skip
+
+    def test_no_runs_at_all(self, tmp_path):
+        assert page.stored("iemocap", ["paper", "quick"], root=tmp_path).runs == ()
+
+    def test_command_names_the_grid_that_makes_the_runs(self):
+        assert Stored("iemocap-text", "paper", ()).command().endswith("--grid text")
+        assert Stored("emodb", "paper", ()).command(speakers=True).endswith("--grid speakers")
+        assert "--data" not in Stored("standin-quick", "quick", ()).command()
+
+    def test_typical_utterances_have_median_length(self):
+        table, waveforms = cohort(small.corpus()), small.waveforms()
+        for emotion, utterance in page.typical(table, waveforms).items():
+            ids = table.loc[table["emotion"] == emotion, "utterance"]
+            lengths = np.sort(waveforms.lengths[waveforms.rows(ids)])
+            length = waveforms.lengths[waveforms.rows([utterance])][0]
+            assert length == lengths[len(lengths) // 2]
+
+    def test_verdicts_without_runs_are_the_papers_own(self):
+        given = page.judged(Stored("none", "paper", ()))
+        decided = {v.claim.id for v in given if v.verdict != "not testable here"}
+        assert decided == {19, 27}
+        assert paper_tables.counts(given)["testable"] == 2
+
+    def test_verdicts_of_the_stand_in_are_marked_in_every_row(self):
+        runs = stored(synthetic=True, corpus="standin-quick", profile="quick")
+        given = page.judged(runs)
+        exhibit = paper_tables.verdicts(given, provenance.of_judged(runs.runs), only=[2])
+        (row,) = re.findall("<tbody>(.*)</tbody>", html(exhibit), flags=re.S)
+        assert MARK in row and "not testable here" in row
+
+    def test_notice(self):
+        assert MARK in repr(page.notice("standin-quick", "iemocap-text"))
+        assert MARK not in repr(page.notice("emodb"))
+
+
+class TestAnatomy:
+    @pytest.mark.parametrize("name", [*FUSIONS, "audio", "text"])
+    def test_parameters_of_the_layers_add_up(self, name):
+        model = EmotionModel(ModelConfig(), name, 50, 4)
+        total = sum(p.numel() for p in model.parameters())
+        assert sum(layer.parameters for layer in anatomy.layers(model)) == total
+        assert isinstance(anatomy.figure_1(model), matplotlib.figure.Figure)
+
+    def test_boxes_follow_the_data(self):
+        boxes = {b.name: b for b in anatomy.layers(EmotionModel(ModelConfig(), "att_d1", 50, 4))}
+        assert boxes["fusion"].inputs == ["cat", "audio.projection"]
+        assert boxes["classifier.0"].inputs == ["fusion"]
+        assert boxes["add"].shape == "[B, 200, 8]"
+        assert boxes["audio.front_end.conv1"].shape == "[B, 4, T]"
+
+    def test_record_keeps_what_the_module_computes(self):
+        torch.manual_seed(0)
+        module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU())
+        x = torch.randn(5, 3)
+        kept = anatomy.record(module, x)
+        assert torch.equal(kept["1"], module(x)) and torch.equal(kept["0"], module[0](x))
+
+    def test_untrained_scores(self):
+        scores = anatomy.untrained_scores(torch.randn(4, 900), torch.ones(4, 6).long(), 5, 2)
+        assert set(scores) == {name for name in FUSIONS if name.startswith("att")}
+        assert all(values.shape == (8,) for values in scores.values())
+
+
+class TestCorpus:
+    corpus = small.corpus()
+    table = cohort(corpus)
+    parts = split(table, Fold())
+    here = Source("small", True)
+
+    def test_counts_of_the_split(self):
+        shown = corpus_tables.split_counts(self.table, self.parts, self.here)
+        cells = re.findall("<td>(.*?)</td>", shown.body)
+        assert {"555", "4,976", f"{len(self.parts.test)}", f"{len(self.parts.train)}"} <= set(cells)
+
+    def test_shares_are_percents(self):
+        shares = corpus_tables.class_shares(self.table, self.parts)
+        assert shares.sum().tolist() == pytest.approx([100, 100])
+
+    def test_held_out_sessions_share_no_dialogue(self):
+        shown = corpus_tables.overlaps(self.table, self.here).plain.splitlines()
+        by_fold = {line.split()[0]: line.split()[2] for line in shown[1:]}
+        assert by_fold["session-1"] == "0%" and by_fold["stratified-0"] == "100%"
+
+    def test_durations(self):
+        seconds = pd.DataFrame({"emotion": self.table["emotion"], "seconds": np.arange(1.0, 65)})
+        assert MARK in corpus_tables.durations(seconds, self.here).body
+        assert "Skewed" in figures.durations(seconds, self.here).plain
+        for make in (corpus_tables.durations, figures.durations):
+            assert isinstance(make(seconds[:0], self.here), Notice)
+
+    def test_vocabulary_counts_unknown_words(self):
+        vocab = vocabulary([["a", "a", "b"]])
+        shown = corpus_tables.vocabulary(vocab, [["a", "c"], ["c", "b"]], self.here)
+        assert "50.0%" in shown.body
+
+    def test_ceilings_are_known_of_the_stand_in_alone(self):
+        named = replace(self.corpus, name="standin-tiny")
+        assert "0.7" in corpus_tables.known_informativeness(named).body
+        real = replace(named, synthetic=False)
+        assert isinstance(corpus_tables.known_informativeness(real), Notice)
+
+    def test_table_8_and_its_picture(self):
+        level = levels(small.waveforms(), self.table["utterance"].tolist())
+        level[["emotion", "speaker"]] = self.table[["emotion", "speaker"]].to_numpy()
+        shown = tables.table_8(level, self.here)
+        assert "0.062" in shown.body and MARK in shown.body
+        assert "anger" in figures.loudness(level, self.here).plain
+
+    def test_only_the_stand_in_is_played(self):
+        wave = RNG.uniform(-0.1, 0.1, 16_000).astype(np.float32)
+        played = audio.player(wave, "noise", self.corpus)
+        assert "data:audio/ogg;base64," in played.body and MARK in html(played)
+        refused = audio.player(wave, "noise", replace(self.corpus, synthetic=False))
+        assert isinstance(refused, Notice)
+
+
+class TestPlots:
+    """Figures that the notebooks draw directly, on small inputs and odd ones."""
+
+    def test_waveforms(self):
+        waves = {e: RNG.normal(0, 0.1, 4000).astype(np.float32) for e in EMOTIONS}
+        assert len(plots.waveforms(waves).axes) == 8
+
+    def test_filters(self):
+        assert len(plots.filters({"a": RNG.normal(size=(4, 25)), "b": np.ones((4, 25))}).axes) == 4
+
+    def test_feature_maps_of_a_constant(self):
+        maps = {"wave": np.zeros((1, 5000)), "map": np.ones((8, 5000))}
+        assert len(plots.feature_maps(maps, 1.0).axes) == 2
+
+    def test_peaks_survive_the_shrinking(self):
+        values = np.zeros((1, 5000))
+        values[0, 4321] = 1
+        assert plots._peaks(values, 100).sum() == 1
+
+    def test_discard(self):
+        assert plots.discard(np.array([5, 2]), np.array([0.1, 0.05]), ["a", "b"], 8000).axes
+
+    def test_a_missing_value_leaves_its_row(self):
+        frame = pd.DataFrame(
+            {"reported": [0.7, 0.6], "value": [0.6, np.nan], "low": [0.5, np.nan],
+             "high": [0.7, np.nan]}, index=["a", "b"],
+        )  # fmt: skip
+        (axes,) = plots.accuracies(frame, {"chance": 0.25}).axes
+        assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a", "b"]
+
+    def test_settings_of_matplotlib_stay_as_they_were(self):
+        before = dict(matplotlib.rcParams)
+        plots.confusions({"a": np.eye(4)})
+        assert dict(matplotlib.rcParams) == before
