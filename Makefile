@@ -40,7 +40,7 @@ lab: $(READY)
 pdf: $(READY)
 	@test -n "$(CHROMIUM)" || { echo "make pdf needs Chromium; CHROMIUM=path names one"; exit 1; }
 	jupyter-book build book/ --builder singlehtml
-	$(CHROMIUM) --headless --no-sandbox --disable-gpu --no-pdf-header-footer \
+	$(CHROMIUM) --headless --no-sandbox --disable-gpu --window-size=700,1000 --no-pdf-header-footer \
 	  --virtual-time-budget=60000 --print-to-pdf=book/_build/report.pdf \
 	  "file://$(CURDIR)/book/_build/singlehtml/intro.html" 2>book/_build/chromium.log
 	@echo "The report: $(CURDIR)/book/_build/report.pdf"

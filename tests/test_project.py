@@ -243,6 +243,13 @@ def test_failing_cell_stops_the_build_with_its_traceback(small_book: SmallBook) 
     assert "02_two.ipynb" not in small_book.executed()
 
 
+def test_missing_corpus_stops_the_build_with_its_remedy(small_book: SmallBook) -> None:
+    small_book.environment["REPLICATE_DATA"] = str(small_book.root / "nowhere")
+    code, output = small_book.build()
+    assert code != 0
+    assert "nowhere" in output and "->" in output and "Traceback" not in output
+
+
 def test_unknown_parameter_is_rejected(small_book: SmallBook) -> None:
     path = small_book.root / "notebooks" / "02_two.md"
     path.write_text(path.read_text().replace("profile =", "profil ="))

@@ -364,8 +364,9 @@ def confusions(matrices: Mapping[str, np.ndarray]) -> Figure:
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
         axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
         for row, column in np.ndindex(*shares.shape):
+            count = np.round(counts[row, column], 1)
             axes.text(
-                column, row, f"{shares[row, column]:.2f}\n({counts[row, column]:g})", ha="center",
+                column, row, f"{shares[row, column]:.2f}\n({count:g})", ha="center",
                 va="center", fontsize=8, color="white" if shares[row, column] > 0.55 else "black",
             )  # fmt: skip
         axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=30)

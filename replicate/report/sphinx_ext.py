@@ -48,7 +48,7 @@ def parameters() -> dict[str, str]:
     return {
         "corpus": os.environ.get("REPLICATE_CORPUS", "standin-quick"),
         "profile": os.environ.get("REPLICATE_PROFILE", "quick"),
-        "data": str(Path(data).resolve()) if data else "",
+        "data": str(Path(data).expanduser().resolve()) if data else "",
     }
 
 
@@ -92,9 +92,10 @@ def _contents(root: Path, *patterns: str) -> Iterator[bytes]:
 
 def _sizes_and_times(data: str) -> Iterator[bytes]:
     """A corpus may have 12 GB: sizes and times stand for its contents."""
-    if data:
-        for path in sorted(Path(data).rglob("*")):
-            state = path.stat()
+    root = Path(data)
+    if data and root.exists():
+        for path in [root, *sorted(root.rglob("*"))]:
+            state = path.lstat()
             yield f"{path}\0{state.st_size}\0{state.st_mtime_ns}\n".encode()
 
 

@@ -496,7 +496,7 @@ def extreme_scores(runs: Stored, corpus: Corpus, n: int = 4) -> Exhibit:
         said = corpus.utterances.set_index("utterance")["transcript"]
         shown.insert(1, "said", rows["utterance"].map(said))
     caption = f"The {n} test utterances at either end of the audio score ({name_of(run)}, one run)."
-    return table(shown, caption, of_runs([run], "last-epoch"), index=False)
+    return table(shown, caption, of_runs([run], "last-epoch"), index=False, wordy=True)
 
 
 @or_notice
