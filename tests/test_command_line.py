@@ -51,11 +51,15 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     arguments = [*REPLICATE, "run", "--corpus", "standin-tiny", "--profile", "paper"]
     arguments += ["--jobs", "1", "--results", str(tmp_path)]
     process = subprocess.Popen(
-        arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        arguments,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        # a shell's background jobs ignore SIGINT, and so would their children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
-    while "epoch 1/" not in process.stderr.readline():
-        pass
+    assert any("epoch 1/" in line for line in process.stderr)
     time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
