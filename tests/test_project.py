@@ -193,6 +193,8 @@ class SmallBook:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # a shell's background jobs ignore SIGINT, and so would their children
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def build(self) -> tuple[int, str]:
