@@ -116,16 +116,21 @@ class WordVectors:
         rng = np.random.default_rng(seed)
         matrix = rng.uniform(-bound, bound, (len(vocab.words), size)).astype(np.float32)
         matrix[PADDING] = 0
-        for number, word in enumerate(vocab.words):
-            if word in self.vectors:
-                matrix[number] = self.vectors[word]
+        for number, word in enumerate(vocab.words[2:], start=2):
+            if (name := self._name(word)) is not None:
+                matrix[number] = self.vectors[name]
         return matrix
 
     def out_of_vocabulary(self, vocab: Vocabulary) -> tuple[float, float]:
         """Share of the vocabulary's words, and of its occurrences, that have no vector."""
-        missing = np.array([word not in self.vectors for word in vocab.words[2:]])
+        missing = np.array([self._name(word) is None for word in vocab.words[2:]])
         counts = vocab.counts[2:]
         return float(missing.mean()), float(counts[missing].sum() / counts.sum())
+
+    def _name(self, word: str) -> str | None:
+        """The vector's name for a word; a tag such as `[laughter]` may stand for its bare word."""
+        names = (word, word.strip("[]"))
+        return next((name for name in names if name in self.vectors), None)
 
 
 def load_vectors(path: Path) -> WordVectors:

@@ -124,3 +124,14 @@ def test_words_without_a_vector_are_drawn_with_the_same_spread(vectors):
     assert abs(matrix[3:].std() - vectors.vectors.std()) < 0.05
     words, occurrences = source.out_of_vocabulary(vocab)
     assert words == pytest.approx(3000 / 3001) and occurrences == pytest.approx(3000 / 3003)
+
+
+def test_a_tag_takes_the_vector_of_its_bare_word():
+    vectors = KeyedVectors(vector_size=2)
+    vectors.add_vectors(["laughter", "[breathing]", "breathing"], np.eye(3, 2, dtype=np.float32))
+    vocab = vocabulary([["[laughter]", "[breathing]", "[lipsmack]"]])
+    source = WordVectors("test", vectors)
+    matrix = dict(zip(vocab.words, source.matrix(vocab, seed=0), strict=True))
+    np.testing.assert_array_equal(matrix["[laughter]"], [1, 0])
+    np.testing.assert_array_equal(matrix["[breathing]"], [0, 1])  # a vector of its own comes first
+    assert source.out_of_vocabulary(vocab) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
