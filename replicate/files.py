@@ -1,6 +1,5 @@
 """Files that are whole or absent: write under a temporary name, then replace."""
 
-import multiprocessing
 import os
 import shutil
 import tempfile
@@ -51,13 +50,6 @@ def build_once(folder: Path, build: Callable[[Path], None], whole: Callable[[Pat
     """
     if whole(folder):
         return folder
-    # A process that `build` starts imports the main script again; it would wait for itself.
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise InputError(
-            folder,
-            "is asked for by a process that was started to build it",
-            'put the script\'s commands under `if __name__ == "__main__":`',
-        )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{folder.name}.lock")):

@@ -2,17 +2,17 @@
 
 import csv
 import json
-import multiprocessing
 import random
 import shutil
 import tempfile
 import wave
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
+
+import joblib
 
 from replicate.corpora.standin.channels import SUMMARY
 from replicate.corpora.standin.manifest import (
@@ -106,20 +106,11 @@ def _speak(
     progress: Callable[[int, int], None] | None,
 ) -> list[list[int]]:
     """Record every dialogue; the samples of each of its utterances."""
-    folders = [folder] * len(dialogues)
     total = sum(map(len, dialogues))
-    if processes == 1:
-        return _counted(map(_record, dialogues, folders), total, progress)
-    spawn = multiprocessing.get_context("spawn")  # eSpeak must not be inherited half loaded
-    with ProcessPoolExecutor(processes, mp_context=spawn) as pool:
-        return _counted(pool.map(_record, dialogues, folders), total, progress)
-
-
-def _counted(
-    recorded: Iterator[list[int]], total: int, progress: Callable[[int, int], None] | None
-) -> list[list[int]]:
+    # fresh processes, not forks: eSpeak must not be inherited half loaded
+    pool = joblib.Parallel(processes, backend="loky", batch_size=1, return_as="generator")
     done: list[list[int]] = []
-    for dialogue in recorded:
+    for dialogue in pool(joblib.delayed(_record)(turns, folder) for turns in dialogues):
         done.append(dialogue)
         if progress:
             progress(sum(map(len, done)), total)
