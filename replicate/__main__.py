@@ -13,7 +13,7 @@ from replicate.corpora.check import check, render
 from replicate.errors import InputError
 from replicate.experiments import GRIDS, PROFILES, grid
 from replicate.protocol import cohort
-from replicate.runs import RESULTS, is_finished
+from replicate.runs import RESULTS
 
 
 class _Commands(click.Group):
@@ -88,18 +88,27 @@ def run(
     source = schedule.Source(name, data, word2vec, skip_damaged, heard=which != "text")
     table = cohort(schedule.open_source(source)[0])
     experiments = grid(which, name, PROFILES[profile], table)
-    todo = sum(not is_finished(experiment, results) for experiment in experiments)
-    click.echo(f"{len(experiments)} experiments, {len(experiments) - todo} already done")
-    started, failed = time.perf_counter(), 0
-    outcomes = schedule.run_grid(experiments, source, jobs, device, results)
-    for done, outcome in enumerate(outcomes, start=1):
-        failed += outcome.error is not None
-        left = (time.perf_counter() - started) / done * (todo - done)
-        state = "done" if outcome.error is None else f"FAILED\n{outcome.error}"
-        click.echo(f"[{done}/{todo}, {schedule.duration(left)} left] {outcome.experiment.name}: "
-                   f"{state}")  # fmt: skip
-    if failed:
-        raise click.ClickException(f"{failed} of {todo} experiments failed, see above")
+    todo = schedule.remaining(experiments, results)
+    click.echo(f"{len(experiments)} experiments, {len(experiments) - len(todo)} already done")
+    outcomes: list[schedule.Outcome] = []
+    started = time.perf_counter()
+    for outcome in schedule.run_grid(todo, source, jobs, device, results):
+        outcomes.append(outcome)
+        click.echo(_progress(outcomes, len(todo), jobs, time.perf_counter() - started))
+    if failed := sum(outcome.error is not None for outcome in outcomes):
+        raise click.ClickException(f"{failed} of {len(todo)} experiments failed, see above")
+
+
+def _progress(outcomes: list[schedule.Outcome], total: int, jobs: int, seconds: float) -> str:
+    """The grid's state after the last of the outcomes."""
+    done, last = len(outcomes), outcomes[-1]
+    state = f"test accuracy {last.accuracy:.3f}" if last.error is None else f"FAILED\n{last.error}"
+    best = max((o for o in outcomes if o.error is None), key=lambda o: o.accuracy, default=last)
+    left = schedule.duration(seconds / done * (total - done))
+    return (
+        f"[{done} of {total} done, {min(jobs, total - done)} running, {left} left, "
+        f"best {best.accuracy:.3f} {best.experiment.name}] {last.experiment.name}: {state}"
+    )
 
 
 if __name__ == "__main__":

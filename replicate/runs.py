@@ -157,24 +157,31 @@ def load_run(folder: Path) -> Run:
         InputError: if a file is missing or damaged, or the configuration is not the one that the
             folder's name and place promise.
     """
-    again = f"remove {folder} and train it again"
-    try:
-        record = TypeAdapter(_Record).validate_json((folder / "run.json").read_bytes())
-    except FileNotFoundError as error:
-        raise InputError(folder, "no finished run here", "run the same command again") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(folder / "run.json", f"{where}: {first['msg']}", again) from error
+    record = _load_record(folder)
     for name, digest in record.files.items():
         path = folder / name
         if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            raise InputError(path, "missing, or not the file that the run wrote", again)
+            raise InputError(path, "missing, or not the file that the run wrote", _again(folder))
     if folder.parts[-3:] != folder_of(record.experiment).parts[-3:]:
         raise InputError(folder, f"holds the run {record.experiment.name}", "move it back")
     tables = [pd.read_parquet(folder / f"{name}.parquet") for name in ("epochs", "predictions")]
     _verify_predictions(tables[1], record, folder)
     return Run(record.experiment, record.provenance, tables[0], tables[1], folder)
+
+
+def _load_record(folder: Path) -> _Record:
+    try:
+        return TypeAdapter(_Record).validate_json((folder / "run.json").read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(folder, "no finished run here", "run the same command again") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(folder / "run.json", f"{where}: {first['msg']}", _again(folder)) from error
+
+
+def _again(folder: Path) -> str:
+    return f"remove {folder} and train it again"
 
 
 def _verify_predictions(predictions: pd.DataFrame, record: _Record, folder: Path) -> None:
@@ -186,13 +193,22 @@ def _verify_predictions(predictions: pd.DataFrame, record: _Record, folder: Path
         raise InputError(
             folder / "predictions.parquet",
             "does not hold one distribution for each test utterance",
-            f"remove {folder} and train it again",
+            _again(folder),
         )
 
 
 def is_finished(experiment: Experiment, root: Path = RESULTS) -> bool:
-    """Whether an experiment's run is stored."""
-    return (folder_of(experiment, root) / "run.json").exists()
+    """Whether an experiment's run is stored.
+
+    Raises:
+        InputError: if a run of that name is stored whose settings are others.
+    """
+    folder = folder_of(experiment, root)
+    if not (folder / "run.json").exists():
+        return False
+    if _load_record(folder).experiment != experiment:
+        raise InputError(folder, "holds a run of other settings", _again(folder))
+    return True
 
 
 def load_runs(

@@ -1,5 +1,11 @@
-"""Many experiments at once: one single-threaded training a core, each in a process of its own."""
+"""Many experiments at once: one single-threaded training a core, each in a process of its own.
 
+A run's folder is locked while it is trained. Two schedulers on one store so share the work: each
+leaves what the other is training for last, and then waits for it. The system frees the lock of a
+process that was killed.
+"""
+
+import math
 import os
 import sys
 import time
@@ -11,12 +17,13 @@ from pathlib import Path
 
 import joblib
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from replicate.corpora import open_corpus
 from replicate.corpora.table import Corpus
 from replicate.errors import InputError
 from replicate.experiments import Experiment
-from replicate.runs import RESULTS, folder_of, is_finished
+from replicate.runs import RESULTS, folder_of, is_finished, load_run
 from replicate.training import train
 from replicate.transcriptions import WordVectors, open_vectors
 from replicate.waveforms import Waveforms, open_waveforms
@@ -43,10 +50,19 @@ class Source:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an experiment: `error` is None where its run is stored."""
+    """What became of an experiment.
+
+    Attributes:
+        experiment: the experiment.
+        accuracy: of its stored run on the test set, last epoch; NaN where there is none.
+        error: why there is none, None where there is one.
+        busy: whether another scheduler is training it.
+    """
 
     experiment: Experiment
-    error: str | None
+    accuracy: float = math.nan
+    error: str | None = None
+    busy: bool = False
 
 
 @lru_cache(maxsize=1)
@@ -71,7 +87,7 @@ def _vectors(embedding: str, source: Source) -> WordVectors | None:
 
 
 def run_one(
-    experiment: Experiment, source: Source, device: str, root: Path, scheduler: int
+    experiment: Experiment, source: Source, device: str, root: Path, scheduler: int, wait: bool
 ) -> Outcome:
     """Train one experiment; an error is returned, so that it stops no other experiment.
 
@@ -80,8 +96,8 @@ def run_one(
         source: its data.
         device: `cpu` or `cuda`.
         root: the run store.
-        scheduler: process id of the scheduler; a worker that outlives it stops after its epoch, so
-            that no two trainings ever write the same checkpoint.
+        scheduler: process id of the scheduler; a worker that outlives it stops after its epoch.
+        wait: whether to wait for another scheduler that is training it.
     """
 
     def report(trained: Experiment, epochs: pd.DataFrame, speed: float) -> None:
@@ -89,22 +105,31 @@ def run_one(
         if scheduler not in (os.getpid(), os.getppid()):
             os._exit(1)
 
+    folder = folder_of(experiment, root)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=-1 if wait else 0)
     try:
-        corpus, waveforms = open_source(source)
-        train(
-            experiment,
-            corpus,
-            folder_of(experiment, root),
-            waveforms=waveforms,
-            vectors=_vectors(experiment.embedding, source),
-            device=device,
-            report=report,
-        )
+        with lock:
+            if not is_finished(experiment, root):
+                corpus, waveforms = open_source(source)
+                vectors = _vectors(experiment.embedding, source)
+                train(
+                    experiment, corpus, folder,
+                    waveforms=waveforms, vectors=vectors, device=device, report=report,
+                )  # fmt: skip
+            Path(lock.lock_file).unlink()  # whoever waits for it finds the run finished
+        return Outcome(experiment, float(load_run(folder).epochs["test_accuracy"].iloc[-1]))
+    except Timeout:
+        return Outcome(experiment, busy=True)
     except InputError as error:
-        return Outcome(experiment, str(error))
+        return Outcome(experiment, error=str(error))
     except Exception:
-        return Outcome(experiment, traceback.format_exc())
-    return Outcome(experiment, None)
+        return Outcome(experiment, error=traceback.format_exc())
+
+
+def remaining(experiments: Sequence[Experiment], root: Path = RESULTS) -> list[Experiment]:
+    """The experiments that have no run yet."""
+    return [experiment for experiment in experiments if not is_finished(experiment, root)]
 
 
 def run_grid(
@@ -114,14 +139,30 @@ def run_grid(
     device: str = "cpu",
     root: Path = RESULTS,
 ) -> Iterator[Outcome]:
-    """Train the experiments that have no run yet, `jobs` at a time, and yield as they finish."""
-    todo = [experiment for experiment in experiments if not is_finished(experiment, root)]
+    """Train experiments, `jobs` at a time, and yield what became of them as they finish."""
+    busy = []
+    for outcome in _run_each(experiments, source, jobs, device, root, wait=False):
+        if outcome.busy:
+            busy.append(outcome.experiment)
+        else:
+            yield outcome
+    yield from _run_each(busy, source, jobs, device, root, wait=True)
+
+
+def _run_each(
+    experiments: Sequence[Experiment],
+    source: Source,
+    jobs: int,
+    device: str,
+    root: Path,
+    wait: bool,
+) -> Iterator[Outcome]:
+    tasks = [(item, source, device, root, os.getpid(), wait) for item in experiments]
     if jobs == 1:
-        yield from (run_one(experiment, source, device, root, os.getpid()) for experiment in todo)
+        yield from (run_one(*task) for task in tasks)
         return
     pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-    task = joblib.delayed(run_one)
-    yield from pool(task(item, source, device, root, os.getpid()) for item in todo)
+    yield from pool(joblib.delayed(run_one)(*task) for task in tasks)
 
 
 def print_progress(experiment: Experiment, epochs: pd.DataFrame, speed: float) -> None:

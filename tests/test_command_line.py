@@ -66,7 +66,50 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     assert process.wait() == 130
     assert "the same command goes on" in rest and "Traceback" not in rest
     assert not list(tmp_path.rglob("run.json")) and list(tmp_path.rglob("checkpoint.pt"))
-    assert not list(tmp_path.rglob(".*")), "no half-written file"
+    assert {path.name for path in tmp_path.rglob(".*")} == {".lock"}, "no half-written file"
+
+
+def test_two_schedulers_on_one_store_share_the_work(tmp_path):
+    arguments = ["run", "--corpus", "standin-tiny", "--profile", "smoke", "--grid", "text"]
+    command = [*REPLICATE, *arguments, "--jobs", "1", "--results", str(tmp_path)]
+    pair = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate() for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], said
+    assert len(load_runs("standin-tiny", "smoke", tmp_path)) == 2
+    last_epochs = [line.split()[0] for _, told in said for line in told.splitlines()
+                   if "epoch 2/2" in line]  # fmt: skip
+    assert len(last_epochs) == len(set(last_epochs)) == 2, "each was trained once"
+    assert not list(tmp_path.rglob(".lock"))
+
+
+def test_a_killed_tree_of_processes_goes_on(tmp_path):
+    arguments = ["run", "--corpus", "standin-tiny", "--profile", "smoke", "--grid", "text"]
+    command = [*REPLICATE, *arguments, "--jobs", "2", "--results", str(tmp_path)]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    assert any("epoch 1/" in line for line in process.stderr)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = replicate(*command[len(REPLICATE) :])
+    assert done.returncode == 0, done.stderr
+    assert len(load_runs("standin-tiny", "smoke", tmp_path)) == 2
+    assert "0 running" in done.stdout and "best 0." in done.stdout
+
+
+def test_a_run_of_other_settings_is_not_taken_for_done(tmp_path):
+    arguments = ("run", "--corpus", "standin-tiny", "--profile", "smoke", "--results", tmp_path)
+    assert replicate(*arguments, "--grid", "text").returncode == 0
+    record = next(tmp_path.rglob("text-trainable-*/run.json"))
+    record.write_text(record.read_text().replace('"epochs": 2,', '"epochs": 3,'))
+    refused = replicate(*arguments, "--grid", "text")
+    assert refused.returncode == 1 and "other settings" in refused.stderr
+    assert str(record.parent) in refused.stderr and "Traceback" not in refused.stderr
 
 
 @pytest.mark.parametrize(
