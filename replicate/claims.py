@@ -185,7 +185,7 @@ def _verdict(
     made = ", ".join([info.title, *size, f"profile {protocol[0]}", *protocol[1:]])
     return Verdict(
         claim=claim,
-        reported=", ".join(f"{name} {value:,}" for name, value in claim.reported.items()),
+        reported="; ".join(f"{name} {value:,}" for name, value in claim.reported.items()),
         reproduced=finding.reproduced,
         low=finding.interval.low,
         high=finding.interval.high,

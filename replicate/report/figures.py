@@ -93,10 +93,8 @@ def held_out_speakers(runs: Stored, selection: str = "last-epoch") -> Exhibit:
 @or_notice
 def attention(runs: Stored, kind: str = "stratified", selection: str = "last-epoch") -> Exhibit:
     """Distribution of the audio's score over test utterances, all seeds, by model."""
-    chosen = [run for run in runs.of(kind=kind) if run.experiment.model.startswith("att")]
+    chosen = runs.attending(kind, selection)
     samples = metrics.pooled(chosen, selection)
-    if samples.empty:
-        runs.lack("attention models", speakers=kind == "speaker")
     samples = samples.assign(
         name=[title(m, e) for m, e in zip(samples["model"], samples["embedding"], strict=True)]
     )

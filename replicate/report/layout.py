@@ -1,6 +1,7 @@
 """How numbers, intervals and models are written, everywhere alike."""
 
 import re
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -51,6 +52,13 @@ def intervals(low: pd.Series, high: pd.Series) -> pd.Series:
 def whole(value: float) -> str | None:
     """A count as text; NaN stays an empty cell."""
     return None if np.isnan(value) else f"{value:.0f}"
+
+
+def listing(text: str) -> str:
+    """Findings such as `att_d1-trainable 0.6; text-trainable 0.5`: one a line, models by name."""
+    for model, embedding in product(LABELS, EMBEDDINGS):
+        text = text.replace(f"{model}-{embedding}", title(model, embedding))
+    return text.replace("; ", "\n")
 
 
 def in_html(text: str) -> str:

@@ -117,8 +117,21 @@ class Stored:
             and run.experiment.embedding == (embedding or run.experiment.embedding)
             and run.experiment.fold.kind == kind
         ]
-        wanted = " ".join(part for part in (model, embedding, kind) if part)
+        wanted = " ".join(part for part in (model, embedding) if part) or "any model"
         return chosen or self.lack(wanted, speakers=kind == "speaker")
+
+    def attending(self, kind: str, selection: str) -> list[Run]:
+        """The runs of models with attention on one kind of fold that have this choice of epoch.
+
+        Raises:
+            Missing: if there are none.
+        """
+        chosen = [
+            run
+            for run in self.of(kind=kind)
+            if run.experiment.model.startswith("att") and len(run.selected(selection))
+        ]
+        return chosen or self.lack("attention models", speakers=kind == "speaker")
 
     def lack(self, wanted: str, speakers: bool = False) -> NoReturn:
         """Say that there are no such runs.
@@ -127,7 +140,10 @@ class Stored:
             Missing: always.
         """
         place = f"{self.corpus}, profile {self.profile}"
-        raise Missing(f"No runs of {wanted} have been made on {place}.", self.command(speakers))
+        held_out = ", each speaker held out" if speakers else ""
+        raise Missing(
+            f"No runs of {wanted} have been made on {place}{held_out}.", self.command(speakers)
+        )
 
     def command(self, speakers: bool = False) -> str:
         """What makes the runs."""

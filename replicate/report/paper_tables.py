@@ -11,7 +11,7 @@ from replicate.claims import Verdict
 from replicate.experiments import Experiment
 from replicate.model import EmotionModel
 from replicate.report import anatomy
-from replicate.report.layout import interval, title
+from replicate.report.layout import interval, listing, title
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     MARK,
@@ -102,8 +102,8 @@ def verdicts(
             "claim": [
                 f"{v.claim.id}. {v.claim.statement} ({v.claim.place.element})" for v in chosen
             ],
-            "reported": [v.reported or None for v in chosen],
-            "reproduced": [v.reproduced or None for v in chosen],
+            "reported": [listing(v.reported) or None for v in chosen],
+            "reproduced": [listing(v.reproduced) or None for v in chosen],
             "95 %": [interval(v.low, v.high) for v in chosen],
             "verdict": [v.verdict for v in chosen],
             "rests on": [_basis(v) for v in chosen],
@@ -120,7 +120,7 @@ def criteria(given: Sequence[Verdict], sources: Sequence[Source]) -> Exhibit:
             "claim": [v.claim.id for v in given],
             "criterion": [v.test or None for v in given],
             "weakness": [v.weakness or None for v in given],
-            "evidence": [v.evidence or None for v in given],
+            "evidence": [listing(v.evidence) or None for v in given],
             "rests on": [_basis(v) for v in given],
         }
     )
@@ -144,7 +144,7 @@ def text_verdicts(runs: Stored, given: Sequence[Verdict]) -> Exhibit:
     frame = pd.DataFrame(
         {
             "claim": [f"{v.claim.id}. {v.claim.statement}" for v in given if v.claim.id in told],
-            "evidence from text alone": [v.evidence for v in given if v.claim.id in told],
+            "evidence from text alone": [listing(v.evidence) for v in given if v.claim.id in told],
             "verdict": [v.verdict for v in given if v.claim.id in told],
         }
     )

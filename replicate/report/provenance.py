@@ -173,7 +173,7 @@ def table(
         caption: the caption.
         sources: what made it.
         index: whether to show the index; one with a name becomes a column.
-        wordy: whether cells hold sentences, which then share the width of the page.
+        wordy: whether cells hold sentences, which then share the width of the page, or lines.
     """
     if index and all(frame.index.names) and frame.columns.nlevels == 1:
         frame, index = frame.reset_index(), False
@@ -182,7 +182,8 @@ def table(
     if any(source.synthetic for source in sources):
         body = body.replace("<thead>", f"<caption>{MARK}</caption><thead>", 1)
     if wordy:
-        body = body.replace("<table", '<table style="width:100%;min-width:42rem"', 1)
+        style = "width:100%;min-width:42rem;white-space:pre-line"
+        body = body.replace("<table", f'<table style="{style}"', 1)
     return Exhibit(body, shown.to_string(index=index), caption, tuple(sources))
 
 
@@ -222,7 +223,9 @@ def interactive(figure: Any, alt: str, caption: str, sources: Sequence[Source]) 
         margin={"t": 130},
     )
     name = "plot-" + hashlib.sha256(caption.encode()).hexdigest()[:12]
-    body = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name)
+    body = figure.to_html(
+        full_html=False, include_plotlyjs=False, div_id=name, config={"displaylogo": False}
+    )
     return Exhibit(
         f'<div role="img" aria-label="{html.escape(alt)}">{body}</div>',
         f"[picture: {alt}]",

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jupytext
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -58,7 +59,6 @@ def jobs(book: Path) -> list[Job]:
     common = hashlib.sha256(json.dumps([values, sys.version, _packages()]).encode())
     for part in (
         *_contents(Path(replicate.__file__).parent, "*.py", "*.yml", "*.json"),
-        *_contents(book.parent / "results", "*"),
         *_sizes_and_times(values["data"]),
     ):
         common.update(part)
@@ -66,6 +66,11 @@ def jobs(book: Path) -> list[Job]:
     for source in sorted((book.parent / "notebooks").glob("[0-9][0-9]_*.md")):
         key = common.copy()
         key.update(source.read_bytes())
+        shown = _corpora(jupytext.read(source).metadata.get(METADATA, {}), values["corpus"])
+        for corpus in sorted({*shown, values["corpus"]}):
+            # a run's record holds the digests of its other files
+            for part in _contents(book.parent / "results" / corpus, "run.json"):
+                key.update(part)
         made.append(
             Job(
                 source=source,
@@ -166,18 +171,23 @@ def announcement(corpus: str, profile: str, **_: str) -> str:
 
 
 def add_notice(app: Sphinx, doctree: nodes.document) -> None:
-    """Below the title of a page made by a notebook: which corpora made its numbers.
-
-    That is its parameter `corpus`, unless its metadata say otherwise: `replicate: {corpora: [...]}`
-    names others instead, `replicate: {also: [...]}` others besides.
-    """
+    """Below the title of a page made by a notebook: which corpora made its numbers."""
     target = Path(app.srcdir) / f"{app.env.docname}.ipynb"
     title = next(iter(doctree.findall(nodes.title)), None)
     if title is None or not target.exists():
         return
     made = json.loads(target.read_text(encoding="utf-8"))["metadata"][METADATA]
-    corpora = made.get("corpora", [made["parameters"]["corpus"]]) + made.get("also", [])
+    corpora = _corpora(made, made["parameters"]["corpus"])
     title.parent.insert(title.parent.index(title) + 1, notice(corpora, made["parameters"]))
+
+
+def _corpora(metadata: dict[str, Any], corpus: str) -> list[str]:
+    """The corpora whose numbers a notebook shows.
+
+    That is its parameter `corpus`, unless its metadata say otherwise: `replicate: {corpora: [...]}`
+    names others instead, `replicate: {also: [...]}` others besides.
+    """
+    return [*metadata.get("corpora", [corpus]), *metadata.get("also", [])]
 
 
 def notice(corpora: list[str], values: dict[str, str]) -> nodes.Element:

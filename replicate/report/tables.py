@@ -445,10 +445,8 @@ def table_8(level: pd.DataFrame, source: Source) -> Exhibit:
 @or_notice
 def score_spread(runs: Stored, kind: str = "stratified", selection: str = "last-epoch") -> Exhibit:
     """Mean of the audio score and its spread over utterances, reported and reproduced."""
-    chosen = [run for run in runs.of(kind=kind) if run.experiment.model.startswith("att")]
+    chosen = runs.attending(kind, selection)
     found = metrics.summarise(chosen, selection)
-    if found.empty:
-        runs.lack("attention models", speakers=kind == "speaker")
     names = found["model"] + "-" + found["embedding"]
     means = {
         f"{row.model}-{row.embedding}": row.audio_score for row in (*paper.TABLE_4, *paper.TABLE_5)
