@@ -1,7 +1,9 @@
-"""The command line: `replicate corpus check`, `replicate corpus build`, `replicate run`."""
+"""The command line: `replicate corpus check | build`, `replicate run`, `replicate rerun`."""
 
 import os
+import random
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from replicate.corpora.check import check, render
 from replicate.errors import InputError
 from replicate.experiments import GRIDS, PROFILES, grid
 from replicate.protocol import cohort
-from replicate.runs import RESULTS
+from replicate.rerun import compare
+from replicate.runs import RESULTS, folder_of, load_run, load_runs
 
 
 class _Commands(click.Group):
@@ -97,6 +100,53 @@ def run(
         click.echo(_progress(outcomes, len(todo), jobs, time.perf_counter() - started))
     if failed := sum(outcome.error is not None for outcome in outcomes):
         raise click.ClickException(f"{failed} of {len(todo)} experiments failed, see above")
+
+
+@main.command()
+@click.option("--corpus", "name", default="standin-quick", show_default=True)
+@click.option("--data", type=click.Path(path_type=Path), help="The corpus's folder.")
+@click.option("--profile", type=click.Choice(list(PROFILES)), default="quick", show_default=True)
+@click.option("--sample", type=click.IntRange(1), default=3, show_default=True,
+              help="How many stored runs to draw.")  # fmt: skip
+@click.option("--seed", type=int, help="Of the draw.  [default: another at each call]")
+@click.option(
+    "--word2vec", type=click.Path(exists=True, path_type=Path), help="File of pretrained vectors."
+)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--jobs", type=click.IntRange(1), default=os.cpu_count(), show_default="cores")
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
+              help="Where runs are stored.  [default: results/]")  # fmt: skip
+def rerun(
+    name: str,
+    data: Path | None,
+    profile: str,
+    sample: int,
+    seed: int | None,
+    word2vec: Path | None,
+    device: str,
+    jobs: int,
+    results: Path,
+) -> None:
+    """Train a random sample of stored runs again from nothing, and compare; exit code 1 if not."""
+    runs = load_runs(name, profile, results)
+    if not runs:
+        raise InputError(results / name / profile, "no stored runs", "see `replicate run --help`")
+    drawn = random.Random(seed).sample(runs, min(sample, len(runs)))
+    stored = {run.experiment: run for run in drawn}
+    source = schedule.Source(
+        name, data, word2vec, heard=any(run.provenance.audio_fingerprint for run in drawn)
+    )
+    held = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for outcome in schedule.run_grid(list(stored), source, jobs, device, Path(folder)):
+            if outcome.error is not None:
+                raise click.ClickException(f"{outcome.experiment.name}: {outcome.error}")
+            again = load_run(folder_of(outcome.experiment, Path(folder)))
+            comparison = compare(stored[outcome.experiment], again)
+            held += comparison.holds
+            click.echo(comparison)
+    if held < len(drawn):
+        raise click.ClickException(f"{len(drawn) - held} of {len(drawn)} repeats differ")
 
 
 def _progress(outcomes: list[schedule.Outcome], total: int, jobs: int, seconds: float) -> str:

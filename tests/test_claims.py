@@ -97,7 +97,7 @@ def test_an_accuracy_comes_with_its_interval_over_seeds(on_paper):
     found = on_paper[2]
     assert (found.low, found.high) == pytest.approx(metrics.mean_interval(values))
     assert found.reproduced.startswith(f"{np.mean(values):.3f} [")
-    assert found.reported == "accuracy 0.679, audio score 0.516, text score 0.484"
+    assert found.reported == "accuracy 0.679; audio score 0.516; text score 0.484"
     assert "pass every row" in found.weakness
 
 

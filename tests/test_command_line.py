@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import trees
 
 from replicate.corpora import open_corpus
-from replicate.runs import load_runs
+from replicate.runs import load_run, load_runs, save_run
 
 REPLICATE = [sys.executable, "-m", "replicate"]
 
@@ -102,9 +103,34 @@ def test_a_killed_tree_of_processes_goes_on(tmp_path):
     assert "0 running" in done.stdout and "best 0." in done.stdout
 
 
-def test_a_run_of_other_settings_is_not_taken_for_done(tmp_path):
+@pytest.fixture(scope="module")
+def text_runs(tmp_path_factory):
+    """A store with two runs."""
+    results = tmp_path_factory.mktemp("results")
+    arguments = ("--corpus", "standin-tiny", "--profile", "smoke", "--results", results)
+    done = replicate("run", *arguments, "--grid", "text")
+    assert done.returncode == 0, done.stderr
+    return results
+
+
+def test_a_stored_run_repeats_and_a_changed_one_is_found_out(tmp_path, text_runs):
+    shutil.copytree(text_runs, tmp_path, dirs_exist_ok=True)
+    arguments = ("--corpus", "standin-tiny", "--profile", "smoke", "--results", tmp_path)
+    same = replicate("rerun", *arguments, "--sample", 9)
+    assert same.returncode == 0, same.stderr
+    assert same.stdout.count("holds") == same.stdout.count("the same bits") == 2
+
+    run = load_run(next(tmp_path.rglob("text-trainable-*")))
+    swapped = {"anger": "sadness", "sadness": "anger"}
+    save_run(replace(run, predictions=run.predictions.rename(columns=swapped)))
+    other = replicate("rerun", *arguments, "--sample", 9)
+    assert other.returncode == 1 and "1 of 2 repeats differ" in other.stderr
+    assert f"DIFFERS  {run.experiment.name}, to the bit" in other.stdout
+
+
+def test_a_run_of_other_settings_is_not_taken_for_done(tmp_path, text_runs):
+    shutil.copytree(text_runs, tmp_path, dirs_exist_ok=True)
     arguments = ("run", "--corpus", "standin-tiny", "--profile", "smoke", "--results", tmp_path)
-    assert replicate(*arguments, "--grid", "text").returncode == 0
     record = next(tmp_path.rglob("text-trainable-*/run.json"))
     record.write_text(record.read_text().replace('"epochs": 2,', '"epochs": 3,'))
     refused = replicate(*arguments, "--grid", "text")

@@ -1,0 +1,45 @@
+"""A repeat confirms a run: to the bit on the same kind of machine, within a tolerance elsewhere."""
+
+from dataclasses import replace
+
+import made_runs
+import pandas as pd
+import pytest
+
+from replicate.rerun import compare
+
+TRUE = ["anger", "happiness", "neutrality", "sadness"] * 25
+
+
+def run(wrong=10, loss=1.0, hardware="one", seconds=1.0):
+    """A run with `wrong` errors in 100."""
+    guessed = ["sadness"] * wrong + TRUE[wrong:]
+    right = sum(a == b for a, b in zip(TRUE, guessed, strict=True)) / len(TRUE)
+    made = made_runs.run(TRUE, guessed)
+    epochs = pd.DataFrame({"loss": [loss], "test_accuracy": [right], "seconds": [seconds]})
+    return replace(made, epochs=epochs, provenance=replace(made.provenance, hardware=hardware))
+
+
+def test_the_same_machine_must_repeat_every_bit_but_may_take_longer():
+    assert compare(run(), run(seconds=2.0)).holds
+    assert not compare(run(), run(loss=1.0 + 1e-12)).holds
+    assert not compare(run(10), run(14)).holds
+
+
+@pytest.mark.parametrize(
+    ("again", "holds"),
+    [
+        (run(14, hardware="other"), True),
+        (run(60, hardware="other"), False),
+        (run(10, loss=1.01, hardware="other"), True),
+        (run(10, loss=1.1, hardware="other"), False),
+    ],
+)
+def test_another_machine_may_round_otherwise(again, holds):
+    comparison = compare(run(), again)
+    assert not comparison.exact and comparison.holds == holds
+
+
+def test_it_says_by_how_much_a_repeat_differs():
+    told = str(compare(run(10), run(14, hardware="other")))
+    assert "3.0% of classes differ" in told and "accuracy -0.030" in told
