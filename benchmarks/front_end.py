@@ -1,6 +1,6 @@
 """How long a training step takes with the eager and with the fused audio front end.
 
-    python benchmarks/front_end.py [--lengths utterances.csv] [--repeats 5]
+    python benchmarks/front_end.py [--lengths utterances.csv] [--repeats 5] [--save]
 
 A step is that of the whole model (Att_d^1, trainable embedding, batch of 30): forward, loss,
 backward, Adam. The audio is noise, of which only the lengths matter: 4.5 s each, 15 s each, or
@@ -24,11 +24,13 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from replicate import measurements
 from replicate.audio_kernels import FusedAudio, FusedAudioEncoder
 from replicate.gru_kernels import last_state
 from replicate.model import EmotionModel, ModelConfig, RawAudioEncoder
+from replicate.report import speed
 from replicate.waveforms import SAMPLE_RATE, Waveforms
 
 BATCH = 30  # Table 1
@@ -169,34 +171,17 @@ def measure(
 
 
 def errors(compared: list[Way], waveforms: Waveforms, rows: np.ndarray) -> pd.DataFrame:
-    """Front end against eager float64: largest errors of outputs and of parameter gradients.
+    """Every way's front end against eager float64, see `speed.gaps`."""
 
-    Both are relative to the largest output and to the largest gradient of all.
-    """
-    torch.manual_seed(0)
-    exact = RawAudioEncoder(ModelConfig()).front_end
-    state = exact.state_dict()
-    exact.double()
-    true = exact(waveforms.padded(rows).double())
-    direction = torch.randn_like(true)
-    gradients = _gradients(exact, true, direction)
-    largest = max(float(gradient.abs().max()) for gradient in gradients)
-    found = []
-    for way in compared:
-        front_end = way.model.audio.front_end
-        front_end.load_state_dict(state)
-        with torch.autocast("cpu", torch.bfloat16, enabled=way.bf16):
-            output = front_end(way.inputs(waveforms, FusedAudio(waveforms), rows))
-        ours = _gradients(front_end, output, direction)
-        gap = max(float((a - b).abs().max()) for a, b in zip(ours, gradients, strict=True))
-        error = float((output - true).detach().abs().max() / true.detach().abs().max())
-        found.append({"way": way.name, "output error": error, "gradient error": gap / largest})
-    return pd.DataFrame(found).set_index("way")
+    def forward(way: Way) -> Callable[[], Tensor]:
+        def computed() -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16, enabled=way.bf16):
+                return way.model.audio.front_end(way.inputs(waveforms, FusedAudio(waveforms), rows))
 
+        return computed
 
-def _gradients(module: nn.Module, output: Tensor, direction: Tensor) -> list[Tensor]:
-    total = (output.double() * direction).sum()
-    return [part.double() for part in torch.autograd.grad(total, list(module.parameters()))]
+    ways = {way.name: (way.model.audio.front_end, forward(way)) for way in compared}
+    return speed.gaps(ways, waveforms, rows)
 
 
 def milliseconds(action: Callable[[], object], repeats: int) -> float:
@@ -252,6 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lengths", type=Path, default=METADATA if METADATA.exists() else None)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--save", action="store_true", help="store in results/benchmarks/")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     lengths, source = iemocap_lengths(options.lengths, rng)
@@ -289,6 +275,12 @@ def main() -> None:
         f"At the core's peak the front end would take {arithmetic:.1f} ms of arithmetic ({kept:,}"
     )
     print(f"positions, {OPERATIONS} multiplications each) and {reading:.1f} ms of reading.")
+    if options.save:
+        table["random, mean ms"] = 1000 * means
+        spent = pd.DataFrame({"part": times.keys(), "ms": times.values()})
+        least = pd.DataFrame([{"positions": kept, "arithmetic": arithmetic, "reading": reading}])
+        tables = {"steps": table.reset_index(), "parts": spent, "floor": least}
+        print(measurements.save("front_end", tables))
     print(f"speedup {means['eager'] / means['fused']:.1f}")
 
 

@@ -59,6 +59,7 @@ def jobs(book: Path) -> list[Job]:
     common = hashlib.sha256(json.dumps([values, sys.version, _packages()]).encode())
     for part in (
         *_contents(Path(replicate.__file__).parent, "*.py", "*.yml", "*.json"),
+        *_contents(book.parent / "results" / "benchmarks", "*.json"),
         *_sizes_and_times(values["data"]),
     ):
         common.update(part)

@@ -1,0 +1,77 @@
+"""What a benchmark measured, with what made it: `results/benchmarks/<name>.json`."""
+
+import datetime
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+from pydantic import TypeAdapter, ValidationError
+
+from replicate.errors import InputError
+from replicate.files import replacing
+from replicate.runs import RESULTS, code_version, package_versions, processor
+
+FOLDER = RESULTS / "benchmarks"
+
+Cell = float | int | str | None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The result of a benchmark.
+
+    Attributes:
+        name: of the benchmark.
+        commit: git commit of the code.
+        dirty: whether a numerical module differed from that commit.
+        hardware: the processor, in words.
+        packages: versions.
+        date: UTC, ISO 8601.
+        tables: name -> rows (column -> value).
+    """
+
+    name: str
+    commit: str
+    dirty: bool
+    hardware: str
+    packages: dict[str, str]
+    date: str
+    tables: dict[str, list[dict[str, Cell]]]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One of the tables."""
+        return pd.DataFrame(self.tables[name])
+
+
+def save(name: str, tables: dict[str, pd.DataFrame], folder: Path = FOLDER) -> Path:
+    """Store tables that were measured just now on this machine; the index of each is dropped."""
+    commit, dirty = code_version(heard=True)
+    measured = Measurement(
+        name=name,
+        commit=commit,
+        dirty=dirty,
+        hardware=processor(),
+        packages=package_versions(),
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        tables={key: json.loads(table.to_json(orient="records")) for key, table in tables.items()},
+    )
+    path = folder / f"{name}.json"
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(asdict(measured), indent=1) + "\n")
+    return path
+
+
+def load(name: str, folder: Path = FOLDER) -> Measurement | None:
+    """A stored measurement, None if there is none.
+
+    Raises:
+        InputError: if the file is damaged.
+    """
+    path = folder / f"{name}.json"
+    if not path.exists():
+        return None
+    try:
+        return TypeAdapter(Measurement).validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(path, "is damaged", f"run `python benchmarks/{name}.py --save`") from error

@@ -1,0 +1,78 @@
+"""The page on speed: what it shows of the kernels is computed from them, times from benchmarks."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import small
+
+from replicate import measurements
+from replicate.errors import InputError
+from replicate.report import speed
+from replicate.report.provenance import Notice, Source
+
+HERE = Source("a test", False)
+
+
+def test_positions_follow_from_the_lengths_alone():
+    waveforms = small.waveforms()
+    rows = np.arange(64)
+    mean = speed.positions(waveforms, rows, size=64)
+    assert mean["padded"] == waveforms.lengths.max()
+    assert mean["recorded"] == waveforms.lengths.mean()
+    assert mean["recorded"] <= mean["kept"] <= mean["recorded"] + 64
+
+
+def test_batch_statistics_agree_in_every_printed_digit():
+    shown = speed.batch_statistics(small.waveforms(), np.arange(8), HERE)
+    cells = [line.split()[-4:] for line in shown.plain.splitlines() if line.startswith("channel")]
+    assert len(cells) == 4
+    for row in cells:
+        assert row[0] == row[1] and row[2] == row[3]
+
+
+def test_winners_are_at_most_one_a_bin_and_channel():
+    won = speed.winners(small.waveforms(), np.arange(8))
+    assert 0 < won["winners"] <= 8 * 200 * 8
+    assert won["seen"] == 29  # 25 taps, and 2 more on either side by the 5 taps after them
+
+
+def test_the_fused_front_end_is_exact():
+    shown = speed.exactness(small.waveforms(), np.arange(8), HERE).plain.splitlines()
+    worst = {line[:14].strip(): max(map(float, line.split()[-2:])) for line in shown[2:]}
+    assert worst["fused, float64"] < 1e-8
+    assert worst["fused, float32"] < 1e-4
+
+
+def test_a_measurement_reads_back_and_a_damaged_one_is_named(tmp_path):
+    table = pd.DataFrame({"way": ["eager", "fused"], "ms": [4000.5, 70.25]})
+    path = measurements.save("example", {"steps": table}, tmp_path)
+    found = measurements.load("example", tmp_path)
+    assert found is not None
+    pd.testing.assert_frame_equal(found.table("steps"), table)
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(InputError, match="--save"):
+        measurements.load("example", tmp_path)
+
+
+def test_without_a_benchmark_the_page_says_how_to_run_it(monkeypatch):
+    monkeypatch.setattr(speed, "load", lambda name: None)
+    for show in (speed.steps, speed.parts, speed.cost, speed.growth, speed.together):
+        notice = show()
+        assert isinstance(notice, Notice) and notice.command.startswith("python benchmarks/")
+    assert set(speed.speedup().values()) == {"(not measured yet)"}
+
+
+def test_the_matrix_costs_what_its_trainings_cost(monkeypatch):
+    measured = measurements.Measurement(
+        "front_end", "0123456789ab", False, "a machine", {"torch": "1", "numba": "2"}, "2026-01-01",
+        {
+            "steps": [{"way": "fused, 1 thread", "random, mean ms": 100.0}],
+            "parts": [{"part": p, "ms": 5.0} for p in ("text", "fusion, classifier", "optimiser")],
+        },
+    )  # fmt: skip
+    monkeypatch.setattr(speed, "load", lambda name: measured)
+    row = speed.cost().plain.splitlines()[-1].split()
+    n_audio, n_text = (sum(n) for n in zip(*speed.MATRIX.values(), strict=True))
+    assert row[:3] == ["all", str(n_audio), str(n_text)] and n_audio + n_text == 700
+    days = (n_audio * 0.1 + n_text * 0.015) * 150 * 166 / 86400
+    assert float(row[3]) == pytest.approx(days / 2, abs=0.05)
