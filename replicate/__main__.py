@@ -64,16 +64,23 @@ def corpus_build(name: str) -> None:
 
 @main.command()
 @click.option("--corpus", "name", default="standin-quick", show_default=True)
-@click.option("--data", type=click.Path(path_type=Path), help="The corpus's folder.")
+@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
+              help="The corpus's folder.")  # fmt: skip
 @click.option("--profile", type=click.Choice(list(PROFILES)), default="quick", show_default=True)
 @click.option("--grid", "which", type=click.Choice(list(GRIDS)), default="tables",
               show_default=True)  # fmt: skip
 @click.option(
-    "--word2vec", type=click.Path(exists=True, path_type=Path), help="File of pretrained vectors."
+    "--word2vec",
+    type=click.Path(exists=True, path_type=Path, resolve_path=True),
+    help="File of pretrained vectors.",
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--jobs", type=click.IntRange(1), default=os.cpu_count(), show_default="cores")
 @click.option("--skip-damaged", is_flag=True, help="Leave damaged utterances out.")
+@click.option("--cluster", metavar="ADDRESS",
+              help="Train on the Ray cluster at HOST:PORT instead.")  # fmt: skip
+@click.option("--gpus-each", type=click.FloatRange(0, min_open=True), default=0.25,
+              show_default=True, help="On a cluster, GPUs for one training.")  # fmt: skip
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
               help="Where runs are stored.  [default: results/]")  # fmt: skip
 def run(
@@ -85,32 +92,39 @@ def run(
     device: str,
     jobs: int,
     skip_damaged: bool,
+    cluster: str | None,
+    gpus_each: float,
     results: Path,
 ) -> None:
     """Train a grid of experiments; finished ones are kept, interrupted ones go on."""
     source = schedule.Source(name, data, word2vec, skip_damaged, heard=which != "text")
+    workers = schedule.Workers(jobs, device, cluster, gpus_each)
     table = cohort(schedule.open_source(source)[0])
     experiments = grid(which, name, PROFILES[profile], table)
     todo = schedule.remaining(experiments, results)
     click.echo(f"{len(experiments)} experiments, {len(experiments) - len(todo)} already done")
     outcomes: list[schedule.Outcome] = []
     started = time.perf_counter()
-    for outcome in schedule.run_grid(todo, source, jobs, device, results):
+    for outcome in schedule.run_grid(todo, source, workers, results):
         outcomes.append(outcome)
-        click.echo(_progress(outcomes, len(todo), jobs, time.perf_counter() - started))
+        seconds = time.perf_counter() - started
+        click.echo(_progress(outcomes, len(todo), seconds, None if cluster else jobs))
     if failed := sum(outcome.error is not None for outcome in outcomes):
         raise click.ClickException(f"{failed} of {len(todo)} experiments failed, see above")
 
 
 @main.command()
 @click.option("--corpus", "name", default="standin-quick", show_default=True)
-@click.option("--data", type=click.Path(path_type=Path), help="The corpus's folder.")
+@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
+              help="The corpus's folder.")  # fmt: skip
 @click.option("--profile", type=click.Choice(list(PROFILES)), default="quick", show_default=True)
 @click.option("--sample", type=click.IntRange(1), default=3, show_default=True,
               help="How many stored runs to draw.")  # fmt: skip
 @click.option("--seed", type=int, help="Of the draw.  [default: another at each call]")
 @click.option(
-    "--word2vec", type=click.Path(exists=True, path_type=Path), help="File of pretrained vectors."
+    "--word2vec",
+    type=click.Path(exists=True, path_type=Path, resolve_path=True),
+    help="File of pretrained vectors.",
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--jobs", type=click.IntRange(1), default=os.cpu_count(), show_default="cores")
@@ -136,9 +150,10 @@ def rerun(
     source = schedule.Source(
         name, data, word2vec, heard=any(run.provenance.audio_fingerprint for run in drawn)
     )
+    workers = schedule.Workers(jobs, device)
     held = 0
     with tempfile.TemporaryDirectory() as folder:
-        for outcome in schedule.run_grid(list(stored), source, jobs, device, Path(folder)):
+        for outcome in schedule.run_grid(list(stored), source, workers, Path(folder)):
             if outcome.error is not None:
                 raise click.ClickException(f"{outcome.experiment.name}: {outcome.error}")
             again = load_run(folder_of(outcome.experiment, Path(folder)))
@@ -149,14 +164,17 @@ def rerun(
         raise click.ClickException(f"{len(drawn) - held} of {len(drawn)} repeats differ")
 
 
-def _progress(outcomes: list[schedule.Outcome], total: int, jobs: int, seconds: float) -> str:
-    """The grid's state after the last of the outcomes."""
+def _progress(
+    outcomes: list[schedule.Outcome], total: int, seconds: float, jobs: int | None
+) -> str:
+    """The grid's state after the last of the outcomes; how many run is not known of a cluster."""
     done, last = len(outcomes), outcomes[-1]
     state = f"test accuracy {last.accuracy:.3f}" if last.error is None else f"FAILED\n{last.error}"
     best = max((o for o in outcomes if o.error is None), key=lambda o: o.accuracy, default=last)
     left = schedule.duration(seconds / done * (total - done))
+    running = "" if jobs is None else f"{min(jobs, total - done)} running, "
     return (
-        f"[{done} of {total} done, {min(jobs, total - done)} running, {left} left, "
+        f"[{done} of {total} done, {running}{left} left, "
         f"best {best.accuracy:.3f} {best.experiment.name}] {last.experiment.name}: {state}"
     )
 

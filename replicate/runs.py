@@ -150,6 +150,13 @@ def save_run(run: Run) -> None:
         temporary.write_text(json.dumps(asdict(record), indent=1) + "\n")
 
 
+def store_files(folder: Path, files: dict[str, bytes]) -> None:
+    """Store the files of a run that was made elsewhere; `run.json` comes last, as in `save_run`."""
+    for name in sorted(files, key=lambda name: name == "run.json"):
+        with replacing(folder / name) as temporary:
+            temporary.write_bytes(files[name])
+
+
 def load_run(folder: Path) -> Run:
     """Read a run and verify that its files are whole and what its name says.
 

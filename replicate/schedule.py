@@ -132,36 +132,50 @@ def remaining(experiments: Sequence[Experiment], root: Path = RESULTS) -> list[E
     return [experiment for experiment in experiments if not is_finished(experiment, root)]
 
 
+@dataclass(frozen=True)
+class Workers:
+    """What trains.
+
+    Attributes:
+        jobs: trainings at once on this machine.
+        device: `cpu` or `cuda`.
+        cluster: address of a Ray cluster that trains instead, None for this machine.
+        gpus: on a cluster with `cuda`, the share of a GPU that a training takes.
+    """
+
+    jobs: int = 1
+    device: str = "cpu"
+    cluster: str | None = None
+    gpus: float = 0.25
+
+
 def run_grid(
-    experiments: Sequence[Experiment],
-    source: Source,
-    jobs: int,
-    device: str = "cpu",
-    root: Path = RESULTS,
+    experiments: Sequence[Experiment], source: Source, workers: Workers, root: Path = RESULTS
 ) -> Iterator[Outcome]:
-    """Train experiments, `jobs` at a time, and yield what became of them as they finish."""
+    """Train experiments and yield what became of them as they finish."""
     busy = []
-    for outcome in _run_each(experiments, source, jobs, device, root, wait=False):
+    for outcome in _run_each(experiments, source, workers, root, wait=False):
         if outcome.busy:
             busy.append(outcome.experiment)
         else:
             yield outcome
-    yield from _run_each(busy, source, jobs, device, root, wait=True)
+    if busy:
+        yield from _run_each(busy, source, workers, root, wait=True)
 
 
 def _run_each(
-    experiments: Sequence[Experiment],
-    source: Source,
-    jobs: int,
-    device: str,
-    root: Path,
-    wait: bool,
+    experiments: Sequence[Experiment], source: Source, workers: Workers, root: Path, wait: bool
 ) -> Iterator[Outcome]:
-    tasks = [(item, source, device, root, os.getpid(), wait) for item in experiments]
-    if jobs == 1:
+    if workers.cluster is not None:
+        from replicate import cluster
+
+        yield from cluster.run_each(experiments, source, workers, root, wait)
+        return
+    tasks = [(item, source, workers.device, root, os.getpid(), wait) for item in experiments]
+    if workers.jobs == 1:
         yield from (run_one(*task) for task in tasks)
         return
-    pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+    pool = joblib.Parallel(n_jobs=workers.jobs, return_as="generator_unordered", batch_size=1)
     yield from pool(joblib.delayed(run_one)(*task) for task in tasks)
 
 

@@ -1,0 +1,103 @@
+"""Beyond one machine: a grid's experiments as tasks of a Ray cluster.
+
+Every node has this package, in the same version, and the corpus at the same path (a stand-in makes
+itself). A node trains in a temporary folder and hands back the finished run's files, which enter
+the caller's store whole: nodes need no file system in common. The trainings of a node that dies
+begin anew on another one, and on processors of one kind they end at the same bits.
+"""
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from replicate.errors import InputError
+from replicate.experiments import Experiment
+from replicate.runs import LOADED_CODE, folder_of, store_files
+from replicate.schedule import Outcome, Source, Workers, run_one
+
+#: How often a training may begin anew because its node has died.
+RETRIES = 10
+
+
+def train_here(
+    experiment: Experiment, source: Source, device: str, code: dict[bool, dict[str, str]]
+) -> tuple[Outcome, dict[str, bytes]]:
+    """Train on the node that runs this; the outcome, and the contents of the run's files."""
+    if code != LOADED_CODE:
+        node = socket.gethostname()
+        error = InputError(node, "has other code than the caller", "install the same version there")
+        return Outcome(experiment, error=str(error)), {}
+    with tempfile.TemporaryDirectory() as root:
+        outcome = run_one(experiment, source, device, Path(root), os.getpid(), wait=True)
+        if outcome.error is not None:
+            return outcome, {}
+        folder = folder_of(experiment, Path(root))
+        return outcome, {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def run_each(
+    experiments: Sequence[Experiment], source: Source, workers: Workers, root: Path, wait: bool
+) -> Iterator[Outcome]:
+    """Train experiments on a cluster and yield what became of them as they finish.
+
+    Args:
+        experiments: what to train.
+        source: its data, at the same path on every node.
+        workers: the cluster's address, `HOST:PORT` or `auto`, and what a training takes.
+        root: the run store on this machine.
+        wait: whether to wait for what another scheduler is training.
+
+    Raises:
+        InputError: Ray is not installed, or there is no cluster at the address.
+    """
+    ray = _connect(str(workers.cluster))
+    gpus = workers.gpus if workers.device == "cuda" else 0
+    task = ray.remote(train_here).options(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)
+    pending = {}
+    try:
+        for experiment in experiments:
+            folder = folder_of(experiment, root)
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / ".lock", timeout=-1 if wait else 0)
+            try:
+                lock.acquire()
+            except Timeout:
+                yield Outcome(experiment, busy=True)
+                continue
+            pending[task.remote(experiment, source, workers.device, LOADED_CODE)] = experiment, lock
+        while pending:
+            (ended,), _ = ray.wait(list(pending), num_returns=1)
+            experiment, lock = pending.pop(ended)
+            try:
+                outcome, files = ray.get(ended)
+            except ray.exceptions.RayError as error:
+                outcome, files = Outcome(experiment, error=str(error)), {}
+            if files:
+                store_files(folder_of(experiment, root), files)
+                Path(lock.lock_file).unlink()
+            lock.release()
+            yield outcome
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str) -> Any:
+    """Ray, connected to a cluster."""
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError(
+            "ray", "is not installed", "run `pip install 'lima-bak-replication[cluster]'`"
+        ) from error
+    try:
+        ray.init(address=address)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise InputError(
+            address, f"no Ray cluster answers here ({error})", "start one with `ray start --head`"
+        ) from error
+    return ray

@@ -1,0 +1,78 @@
+"""A real Ray cluster of two nodes on this machine; one is killed halfway."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from replicate.corpora import open_corpus
+from replicate.errors import InputError
+from replicate.experiments import PROFILES, Experiment, grid
+from replicate.protocol import cohort
+from replicate.runs import folder_of, load_run
+from replicate.schedule import Source, Workers, run_grid
+
+pytest.importorskip("ray", reason="needs the extra [cluster]")
+
+SOURCE = Source("standin-tiny", heard=False)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[object]:
+    """A head that trains nothing, and two nodes of one core."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_worker_niceness"] = "0"  # or whatever else runs here starves them
+    from ray.cluster_utils import Cluster
+
+    small = {"object_store_memory": 80 * 2**20}
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small}
+    )
+    for _ in range(2):
+        cluster.add_node(num_cpus=1, **small)
+    yield cluster
+    cluster.shutdown()
+
+
+def experiments(seeds: int, epochs: int) -> list[Experiment]:
+    text = grid("text", "standin-tiny", PROFILES["smoke"], cohort(open_corpus("standin-tiny")))[0]
+    training = replace(text.training, epochs=epochs)
+    return [replace(text, seed=seed, training=training) for seed in range(seeds)]
+
+
+def test_a_grid_survives_the_death_of_a_node_and_equals_the_local_one(tmp_path, cluster):
+    wanted = experiments(seeds=4, epochs=20)
+    remote = run_grid(wanted, SOURCE, Workers(cluster=cluster.address), tmp_path / "remote")
+    outcomes = [next(remote)]
+    cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+    outcomes += remote
+    assert [outcome.error for outcome in outcomes] == [None] * 4
+    assert {outcome.experiment for outcome in outcomes} == set(wanted)
+    assert not list(tmp_path.rglob(".lock"))
+
+    assert all(o.error is None for o in run_grid(wanted, SOURCE, Workers(), tmp_path / "local"))
+    for experiment in wanted:
+        here, there = (
+            load_run(folder_of(experiment, tmp_path / place)) for place in ("local", "remote")
+        )
+        pd.testing.assert_frame_equal(here.predictions, there.predictions, check_exact=True)
+
+
+def test_the_command_takes_a_cluster(tmp_path, cluster):
+    done = subprocess.run(
+        [sys.executable, "-m", "replicate", "run", "--corpus", "standin-tiny", "--profile", "smoke",
+         "--grid", "text", "--cluster", cluster.address, "--results", str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 done" in done.stdout
+    assert len(list(tmp_path.rglob("run.json"))) == 2
+
+
+def test_no_cluster_is_one_clear_error(tmp_path):
+    with pytest.raises(InputError, match="no Ray cluster answers"):
+        list(run_grid(experiments(1, 1), SOURCE, Workers(cluster="127.0.0.1:1"), tmp_path))
