@@ -109,12 +109,16 @@ def complaints(browser: webdriver.Chrome) -> list[str]:
 
 @pytest.mark.parametrize("place", ["server", "disk"])
 @pytest.mark.parametrize("page", pages())
-def test_page_loads_whole_and_asks_nothing_of_the_network(
+def test_page_is_whole_names_its_corpus_and_asks_nothing_of_the_network(
     browser: webdriver.Chrome, addresses: dict[str, str], page: str, place: str
 ) -> None:
     base = addresses[place]
     load(browser, f"{base}/{page}.html")
     assert browser.find_element(By.CSS_SELECTOR, ".bd-article h1").text
+    notices = [browser.find_element(By.CLASS_NAME, "bd-header-announcement")]
+    if page.startswith("notebooks/"):
+        notices.append(browser.find_element(By.CLASS_NAME, "corpus-notice"))
+    assert all(n.is_displayed() and "corpus" in n.text.lower() for n in notices)
     outside = {
         url for url in requested(browser) if not url.startswith((f"{base}/", "data:", "blob:"))
     }
@@ -128,18 +132,6 @@ def test_page_loads_whole_and_asks_nothing_of_the_network(
 
     for figure in browser.find_elements(By.CLASS_NAME, "plotly-graph-div"):
         assert figure.find_elements(By.CLASS_NAME, "main-svg")
-
-
-@pytest.mark.parametrize("page", pages())
-def test_page_says_which_corpus_made_its_numbers(
-    browser: webdriver.Chrome, addresses: dict[str, str], page: str
-) -> None:
-    load(browser, f"{addresses['disk']}/{page}.html")
-    banner = browser.find_element(By.CLASS_NAME, "bd-header-announcement")
-    assert banner.is_displayed() and "corpus" in banner.text.lower()
-    if page.startswith("notebooks/"):
-        notice = browser.find_element(By.CLASS_NAME, "corpus-notice")
-        assert notice.is_displayed() and "corpus" in notice.text.lower()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -24,8 +24,8 @@ SOURCE = Source("standin-tiny", heard=False)
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[object]:
     """A head that trains nothing, and two nodes of one core."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_worker_niceness"] = "0"  # or whatever else runs here starves them
+    # without the second, whatever else runs here starves the workers
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     from ray.cluster_utils import Cluster
 
     small = {"object_store_memory": 80 * 2**20}
