@@ -1,9 +1,11 @@
 # make book | test | lab | pdf | lint | lock | clean
-# Variables: CORPUS, PROFILE, DATA (folder of a corpus on disk), PORT (of JupyterLab), PYTHON, CHROMIUM
+# Variables: CORPUS, PROFILE, DATA (folder of a corpus on disk), SKIP_DAMAGED (1: leave damaged
+# utterances out), PORT (of JupyterLab), PYTHON, CHROMIUM
 
 CORPUS ?= standin-quick
 PROFILE ?= quick
 DATA ?=
+SKIP_DAMAGED ?=
 PORT ?= 8888
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
@@ -14,6 +16,7 @@ PAGES := book/_build/html/index.html
 export REPLICATE_CORPUS := $(CORPUS)
 export REPLICATE_PROFILE := $(PROFILE)
 export REPLICATE_DATA := $(DATA)
+export REPLICATE_SKIP_DAMAGED := $(SKIP_DAMAGED)
 # commands started here find the environment's own programs
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 

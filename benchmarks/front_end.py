@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from replicate import measurements
-from replicate.audio_kernels import FusedAudio, FusedAudioEncoder
+from replicate.audio_kernels import TAIL, FusedAudio, FusedAudioEncoder
 from replicate.gru_kernels import last_state
 from replicate.model import EmotionModel, ModelConfig, RawAudioEncoder
 from replicate.report import speed
@@ -269,7 +269,7 @@ def main() -> None:
     times = parts(compared[0], waveforms, rows[-1], 3 * options.repeats)
     for name, value in times.items():
         print(f"  {name:20} {value:6.1f}")
-    kept = int(np.minimum(drawn[-1] + 64, drawn[-1].max()).sum())
+    kept = int(np.minimum(drawn[-1] + TAIL, drawn[-1].max()).sum())
     arithmetic, reading = floor(kept)
     print(
         f"At the core's peak the front end would take {arithmetic:.1f} ms of arithmetic ({kept:,}"
@@ -280,7 +280,8 @@ def main() -> None:
         spent = pd.DataFrame({"part": times.keys(), "ms": times.values()})
         least = pd.DataFrame([{"positions": kept, "arithmetic": arithmetic, "reading": reading}])
         tables = {"steps": table.reset_index(), "parts": spent, "floor": least}
-        print(measurements.save("front_end", tables))
+        workload = f"noise; random batches have IEMOCAP's lengths ({source})"
+        print(measurements.save("front_end", workload, tables))
     print(f"speedup {means['eager'] / means['fused']:.1f}")
 
 

@@ -8,15 +8,24 @@ import time
 from pathlib import Path
 
 import click
+import torch
 
+from replicate import rerun as rerunning
 from replicate import schedule
 from replicate.corpora import open_corpus
 from replicate.corpora.check import check, render
+from replicate.corpora.table import text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import GRIDS, PROFILES, grid
 from replicate.protocol import cohort
-from replicate.rerun import compare
 from replicate.runs import RESULTS, folder_of, load_run, load_runs
+
+skip_damaged_option = click.option(
+    "--skip-damaged",
+    is_flag=True,
+    envvar="REPLICATE_SKIP_DAMAGED",
+    help="Leave damaged utterances out.",
+)
 
 
 class _Commands(click.Group):
@@ -28,7 +37,7 @@ class _Commands(click.Group):
         except InputError as error:
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
-            click.echo("\nInterrupted. Nothing is broken: the same command goes on.", err=True)
+            click.echo("\nInterrupted. Nothing is broken, and `replicate run` goes on.", err=True)
             sys.exit(130)
 
 
@@ -46,7 +55,7 @@ def corpus() -> None:
 @corpus.command("check")
 @click.argument("name")
 @click.argument("path", type=click.Path(path_type=Path), required=False)
-@click.option("--skip-damaged", is_flag=True, help="Leave damaged utterances out.")
+@skip_damaged_option
 def corpus_check(name: str, path: Path | None, skip_damaged: bool) -> None:
     """Read corpus NAME at PATH, report counts and every problem; exit code 1 if unusable."""
     report = check(name, path, skip_damaged)
@@ -75,8 +84,10 @@ def corpus_build(name: str) -> None:
     help="File of pretrained vectors.",
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option("--jobs", type=click.IntRange(1), default=os.cpu_count(), show_default="cores")
-@click.option("--skip-damaged", is_flag=True, help="Leave damaged utterances out.")
+@click.option(
+    "--jobs", type=click.IntRange(1), help="Trainings at once.  [default: one a core; 1 on a GPU]"
+)
+@skip_damaged_option
 @click.option("--cluster", metavar="ADDRESS",
               help="Train on the Ray cluster at HOST:PORT instead.")  # fmt: skip
 @click.option("--gpus-each", type=click.FloatRange(0, min_open=True), default=0.25,
@@ -90,7 +101,7 @@ def run(
     which: str,
     word2vec: Path | None,
     device: str,
-    jobs: int,
+    jobs: int | None,
     skip_damaged: bool,
     cluster: str | None,
     gpus_each: float,
@@ -98,9 +109,14 @@ def run(
 ) -> None:
     """Train a grid of experiments; finished ones are kept, interrupted ones go on."""
     source = schedule.Source(name, data, word2vec, skip_damaged, heard=which != "text")
-    workers = schedule.Workers(jobs, device, cluster, gpus_each)
-    table = cohort(schedule.open_source(source)[0])
-    experiments = grid(which, name, PROFILES[profile], table)
+    workers = schedule.Workers(_jobs(jobs, device), device, cluster, gpus_each)
+    opened = schedule.open_source(source)[0]
+    experiments = grid(which, name, PROFILES[profile], cohort(opened))
+    if word2vec is None and not opened.synthetic:
+        trained = [e for e in experiments if e.embedding != "word2vec"]
+        if len(trained) < len(experiments):
+            click.echo("Table 5 is left out: it needs pretrained vectors, see --word2vec", err=True)
+        experiments = trained
     todo = schedule.remaining(experiments, results)
     click.echo(f"{len(experiments)} experiments, {len(experiments) - len(todo)} already done")
     outcomes: list[schedule.Outcome] = []
@@ -108,7 +124,7 @@ def run(
     for outcome in schedule.run_grid(todo, source, workers, results):
         outcomes.append(outcome)
         seconds = time.perf_counter() - started
-        click.echo(_progress(outcomes, len(todo), seconds, None if cluster else jobs))
+        click.echo(_progress(outcomes, len(todo), seconds, None if cluster else workers.jobs))
     if failed := sum(outcome.error is not None for outcome in outcomes):
         raise click.ClickException(f"{failed} of {len(todo)} experiments failed, see above")
 
@@ -121,13 +137,17 @@ def run(
 @click.option("--sample", type=click.IntRange(1), default=3, show_default=True,
               help="How many stored runs to draw.")  # fmt: skip
 @click.option("--seed", type=int, help="Of the draw.  [default: another at each call]")
+@skip_damaged_option
+@click.option("--keep", is_flag=True, help="Note repeats to the bit in results/repeats.json.")
 @click.option(
     "--word2vec",
     type=click.Path(exists=True, path_type=Path, resolve_path=True),
     help="File of pretrained vectors.",
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option("--jobs", type=click.IntRange(1), default=os.cpu_count(), show_default="cores")
+@click.option(
+    "--jobs", type=click.IntRange(1), help="Trainings at once.  [default: one a core; 1 on a GPU]"
+)
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
               help="Where runs are stored.  [default: results/]")  # fmt: skip
 def rerun(
@@ -136,32 +156,45 @@ def rerun(
     profile: str,
     sample: int,
     seed: int | None,
+    skip_damaged: bool,
+    keep: bool,
     word2vec: Path | None,
     device: str,
-    jobs: int,
+    jobs: int | None,
     results: Path,
 ) -> None:
     """Train a random sample of stored runs again from nothing, and compare; exit code 1 if not."""
-    runs = load_runs(name, profile, results)
+    seen = text_fingerprint(open_corpus(name, data, skip_damaged).utterances)
+    runs = load_runs(name, profile, results, seen)
     if not runs:
         raise InputError(results / name / profile, "no stored runs", "see `replicate run --help`")
+    seed = random.randrange(10**6) if seed is None else seed
     drawn = random.Random(seed).sample(runs, min(sample, len(runs)))
+    click.echo(f"{len(drawn)} of {len(runs)} runs, drawn with --seed {seed}")
     stored = {run.experiment: run for run in drawn}
-    source = schedule.Source(
-        name, data, word2vec, heard=any(run.provenance.audio_fingerprint for run in drawn)
-    )
-    workers = schedule.Workers(jobs, device)
+    heard = any(run.provenance.audio_fingerprint for run in drawn)
+    source = schedule.Source(name, data, word2vec, skip_damaged, heard)
+    workers = schedule.Workers(_jobs(jobs, device), device)
     held = 0
     with tempfile.TemporaryDirectory() as folder:
         for outcome in schedule.run_grid(list(stored), source, workers, Path(folder)):
             if outcome.error is not None:
                 raise click.ClickException(f"{outcome.experiment.name}: {outcome.error}")
             again = load_run(folder_of(outcome.experiment, Path(folder)))
-            comparison = compare(stored[outcome.experiment], again)
+            comparison = rerunning.compare(stored[outcome.experiment], again)
             held += comparison.holds
             click.echo(comparison)
+            if keep and comparison.identical:
+                rerunning.keep(stored[outcome.experiment], again, results)
     if held < len(drawn):
         raise click.ClickException(f"{len(drawn) - held} of {len(drawn)} repeats differ")
+
+
+def _jobs(jobs: int | None, device: str) -> int:
+    """How many trainings at once, if nothing else is asked for."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda", "PyTorch finds no GPU here", "use --device cpu")
+    return jobs or (1 if device == "cuda" else os.cpu_count() or 1)
 
 
 def _progress(

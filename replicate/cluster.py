@@ -15,22 +15,44 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from replicate.corpora.table import text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import Experiment
-from replicate.runs import LOADED_CODE, folder_of, store_files
-from replicate.schedule import Outcome, Source, Workers, run_one
+from replicate.runs import LOADED_CODE, folder_of, is_finished, package_versions, store_files
+from replicate.schedule import Outcome, Source, Workers, open_source, outcome_of, run_one
 
 #: How often a training may begin anew because its node has died.
 RETRIES = 10
 
 
+def state_of(source: Source) -> dict[str, object]:
+    """What must be the same on every node: code, packages and corpus."""
+    corpus, waveforms = open_source(source)
+    return {
+        "code": LOADED_CODE,
+        "packages": package_versions(),
+        "transcripts": text_fingerprint(corpus.utterances),
+        "recordings": waveforms.fingerprint if waveforms is not None else None,
+    }
+
+
 def train_here(
-    experiment: Experiment, source: Source, device: str, code: dict[bool, dict[str, str]]
+    experiment: Experiment, source: Source, device: str, state: dict[str, object]
 ) -> tuple[Outcome, dict[str, bytes]]:
-    """Train on the node that runs this; the outcome, and the contents of the run's files."""
-    if code != LOADED_CODE:
-        node = socket.gethostname()
-        error = InputError(node, "has other code than the caller", "install the same version there")
+    """Train on the node that runs this; the outcome, and the contents of the run's files.
+
+    A node whose `state_of` the source is not the caller's refuses.
+    """
+    try:
+        here = state_of(source)
+    except InputError as problem:
+        return Outcome(experiment, error=f"{socket.gethostname()}: {problem}"), {}
+    if other := [name for name in state if state[name] != here[name]]:
+        error = InputError(
+            socket.gethostname(),
+            f"has other {', '.join(other)} than the machine that asks",
+            "install the same there",
+        )
         return Outcome(experiment, error=str(error)), {}
     with tempfile.TemporaryDirectory() as root:
         outcome = run_one(experiment, source, device, Path(root), os.getpid(), wait=True)
@@ -58,6 +80,7 @@ def run_each(
     ray = _connect(str(workers.cluster))
     gpus = workers.gpus if workers.device == "cuda" else 0
     task = ray.remote(train_here).options(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)
+    state = state_of(source)
     pending = {}
     try:
         for experiment in experiments:
@@ -69,7 +92,12 @@ def run_each(
             except Timeout:
                 yield Outcome(experiment, busy=True)
                 continue
-            pending[task.remote(experiment, source, workers.device, LOADED_CODE)] = experiment, lock
+            if is_finished(experiment, root):  # by the scheduler that held the lock
+                Path(lock.lock_file).unlink()
+                lock.release()
+                yield outcome_of(experiment, root)
+                continue
+            pending[task.remote(experiment, source, workers.device, state)] = experiment, lock
         while pending:
             (ended,), _ = ray.wait(list(pending), num_returns=1)
             experiment, lock = pending.pop(ended)

@@ -28,6 +28,7 @@ class Measurement:
         hardware: the processor, in words.
         packages: versions.
         date: UTC, ISO 8601.
+        workload: what was trained on, in words.
         tables: name -> rows (column -> value).
     """
 
@@ -37,6 +38,7 @@ class Measurement:
     hardware: str
     packages: dict[str, str]
     date: str
+    workload: str
     tables: dict[str, list[dict[str, Cell]]]
 
     def table(self, name: str) -> pd.DataFrame:
@@ -44,7 +46,7 @@ class Measurement:
         return pd.DataFrame(self.tables[name])
 
 
-def save(name: str, tables: dict[str, pd.DataFrame], folder: Path = FOLDER) -> Path:
+def save(name: str, workload: str, tables: dict[str, pd.DataFrame], folder: Path = FOLDER) -> Path:
     """Store tables that were measured just now on this machine; the index of each is dropped."""
     commit, dirty = code_version(heard=True)
     measured = Measurement(
@@ -54,6 +56,7 @@ def save(name: str, tables: dict[str, pd.DataFrame], folder: Path = FOLDER) -> P
         hardware=processor(),
         packages=package_versions(),
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        workload=workload,
         tables={key: json.loads(table.to_json(orient="records")) for key, table in tables.items()},
     )
     path = folder / f"{name}.json"

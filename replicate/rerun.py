@@ -1,12 +1,21 @@
-"""The way to distrust a stored run: train it again from nothing and compare."""
+"""The way to distrust a stored run: train it again from nothing and compare.
 
-from dataclasses import dataclass
+A repeat may also be kept (`results/repeats.json`): where code has changed since a run was made, it
+is the evidence that the change left the run's bits alone.
+"""
+
+import datetime
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter
 
-from replicate import metrics
-from replicate.runs import Run
+from replicate.files import replacing
+from replicate.protocol import EMOTIONS
+from replicate.runs import RESULTS, Run, code_version
 
 #: Where rounding may differ, what a repeat must keep: the first epoch's loss within this share ...
 LOSS_TOLERANCE = 0.02
@@ -20,7 +29,8 @@ class Comparison:
 
     Attributes:
         name: of the experiment.
-        exact: whether bits must agree: same processor, device, package versions and code.
+        exact: whether bits must agree: same processor, device and package versions, all on CPU.
+        changed: the numerical modules whose code has changed since; bits must agree nevertheless.
         identical: whether they do, in every prediction and epoch.
         flips: share of test utterances whose predicted class differs (last epoch).
         loss: relative difference of the first epoch's loss.
@@ -30,6 +40,7 @@ class Comparison:
 
     name: str
     exact: bool
+    changed: tuple[str, ...]
     identical: bool
     flips: float
     loss: float
@@ -45,6 +56,8 @@ class Comparison:
 
     def __str__(self) -> str:
         kind = "to the bit" if self.exact else "within the tolerance for other machines"
+        if self.changed:
+            kind += f", though {', '.join(self.changed)} changed since"
         found = "the same bits" if self.identical else (
             f"loss of epoch 1 off by {self.loss:.1e}, {self.flips:.1%} of classes differ, "
             f"accuracy {self.accuracy:+.3f} (allowed {self.allowed:.3f})"
@@ -58,13 +71,14 @@ def compare(stored: Run, again: Run) -> Comparison:
     shares = [float(run.epochs["test_accuracy"].iloc[-1]) for run in (stored, again)]
     losses = [float(run.epochs["loss"].iloc[0]) for run in (stored, again)]
     mean = np.mean(shares)
-    flipped = metrics.predicted(one) != metrics.predicted(other)
+    classes = [part[list(EMOTIONS)].to_numpy().argmax(axis=1) for part in (one, other)]
     return Comparison(
         name=stored.experiment.name,
         exact=_kind(stored) == _kind(again) and stored.provenance.device == "cpu",
+        changed=stored.changed_code,
         identical=stored.predictions.equals(again.predictions)
         and _curves(stored).equals(_curves(again)),
-        flips=float(flipped.mean()),
+        flips=float((classes[0] != classes[1]).mean()),
         loss=abs(losses[1] - losses[0]) / losses[0],
         accuracy=shares[1] - shares[0],
         allowed=float(STANDARD_ERRORS * np.sqrt(2 * mean * (1 - mean) / len(one))),
@@ -74,9 +88,61 @@ def compare(stored: Run, again: Run) -> Comparison:
 def _kind(run: Run) -> tuple[object, ...]:
     """What must be the same for the same bits."""
     made = run.provenance
-    return made.hardware, made.device, made.threads, made.packages, made.code
+    return made.hardware, made.device, made.threads, made.packages
 
 
 def _curves(run: Run) -> pd.DataFrame:
     """Every epoch without its time."""
     return run.epochs.drop(columns="seconds")
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A stored run that later code has repeated to the bit.
+
+    Attributes:
+        run: corpus, profile and name.
+        made_by: digests of the numerical code that made the run.
+        repeated_by: digests of the code that repeated it.
+        commit: of the repeat.
+        date: of the repeat, UTC.
+    """
+
+    run: str
+    made_by: dict[str, str]
+    repeated_by: dict[str, str]
+    commit: str
+    date: str
+
+
+def repeats(root: Path = RESULTS) -> list[Repeat]:
+    """All repeats that were kept."""
+    path = root / "repeats.json"
+    return TypeAdapter(list[Repeat]).validate_json(path.read_bytes()) if path.exists() else []
+
+
+def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:
+    """Add a repeat to those that are kept."""
+    commit, _ = code_version(heard=True)
+    run = "/".join(stored.folder.parts[-3:])
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    added = Repeat(run, stored.provenance.code, again.provenance.code, commit, today)
+    with replacing(root / "repeats.json") as temporary:
+        kept = [asdict(repeat) for repeat in (*repeats(root), added)]
+        temporary.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def change_since(runs: list[Run], known: list[Repeat]) -> str:
+    """What has changed in the numerical code since runs were made, in words; empty if nothing.
+
+    Args:
+        runs: stored runs.
+        known: the repeats that were kept.
+    """
+    changed = sorted({name for run in runs for name in run.changed_code})
+    if not changed:
+        return ""
+    pairs = [(repeat.made_by, repeat.repeated_by) for repeat in known]
+    harmless = all((run.provenance.code, run.code_now) in pairs for run in runs if run.changed_code)
+    told = ", to the same bits as repeats show" if harmless else ""
+    return f"code changed since ({', '.join(changed)}){told}"

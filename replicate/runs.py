@@ -40,12 +40,21 @@ PACKAGES = ("torch", "numpy", "numba", "pandas", "gensim")
 
 @dataclass(frozen=True)
 class Vectors:
-    """The word vectors of a run, and the shares of words and of occurrences they lack."""
+    """The word vectors of a run.
+
+    Attributes:
+        source: for captions.
+        dimension: width.
+        out_of_vocabulary_words, out_of_vocabulary_tokens: shares of the vocabulary's words, and of
+            their occurrences, that have no vector.
+        digest: SHA-256 of what they make of the run's vocabulary.
+    """
 
     source: str
     dimension: int
     out_of_vocabulary_words: float
     out_of_vocabulary_tokens: float
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,9 +136,14 @@ class Run:
         return self.predictions[self.predictions["selection"] == selection].reset_index(drop=True)
 
     @property
+    def code_now(self) -> dict[str, str]:
+        """Digests of the numerical code that would make this run now."""
+        return LOADED_CODE[self.provenance.audio_fingerprint is not None]
+
+    @property
     def changed_code(self) -> tuple[str, ...]:
         """The numerical modules that have changed since this run was made."""
-        now = code_digests(heard=self.provenance.audio_fingerprint is not None)
+        now = self.code_now
         return tuple(name for name in now if now[name] != self.provenance.code.get(name))
 
 

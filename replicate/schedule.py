@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Source:
         data: the corpus's folder, None for the stand-in or `$REPLICATE_DATA`.
         word2vec: file of pretrained vectors, None for the stand-in's own.
         skip_damaged: leave damaged utterances out.
-        heard: whether the grid needs recordings; all its experiments then share one cohort.
+        heard: whether the grid needs recordings.
     """
 
     corpus: str
@@ -67,23 +67,33 @@ class Outcome:
 
 @lru_cache(maxsize=1)
 def open_source(source: Source) -> tuple[Corpus, Waveforms | None]:
-    """The corpus and its recordings; damaged utterances are out of both, where asked for.
+    """The corpus and, where they are needed and there are any, its recordings.
 
     Raises:
         InputError: as `open_corpus` and `open_waveforms`.
     """
     corpus = open_corpus(source.corpus, source.data, source.skip_damaged)
-    if not (source.heard and corpus.has_audio):
-        return corpus, None
-    waveforms = open_waveforms(corpus, source.skip_damaged)
-    out = [problem.utterance for problem in waveforms.problems]
-    kept = corpus.utterances[~corpus.utterances["utterance"].isin(out)]
-    return replace(corpus, utterances=kept.reset_index(drop=True)), waveforms
+    heard = source.heard and corpus.has_audio
+    return corpus, open_waveforms(corpus) if heard else None
+
+
+def _vectors(experiment: Experiment, source: Source) -> WordVectors | None:
+    embedding = experiment.embedding
+    if embedding in ("trainable", "none"):
+        return None  # and keep what another embedding has loaded
+    return _loaded_vectors(embedding, experiment.architecture.emb_size, source)
 
 
 @lru_cache(maxsize=1)
-def _vectors(embedding: str, source: Source) -> WordVectors | None:
-    return open_vectors(embedding, open_source(source)[0].synthetic, source.word2vec)
+def _loaded_vectors(embedding: str, size: int, source: Source) -> WordVectors | None:
+    found = open_vectors(embedding, open_source(source)[0].synthetic, source.word2vec)
+    if found is not None and found.vectors.vector_size != size:
+        raise InputError(
+            source.word2vec or embedding,
+            f"has vectors of {found.vectors.vector_size} dimensions, but the model takes {size}",
+            "pass vectors of that width, as GoogleNews's are",
+        )
+    return found
 
 
 def run_one(
@@ -111,20 +121,28 @@ def run_one(
     try:
         with lock:
             if not is_finished(experiment, root):
+                for leftover in folder.glob(".checkpoint.pt.*"):  # of a process that was killed
+                    leftover.unlink()
                 corpus, waveforms = open_source(source)
-                vectors = _vectors(experiment.embedding, source)
+                vectors = _vectors(experiment, source)
                 train(
                     experiment, corpus, folder,
                     waveforms=waveforms, vectors=vectors, device=device, report=report,
                 )  # fmt: skip
             Path(lock.lock_file).unlink()  # whoever waits for it finds the run finished
-        return Outcome(experiment, float(load_run(folder).epochs["test_accuracy"].iloc[-1]))
+        return outcome_of(experiment, root)
     except Timeout:
         return Outcome(experiment, busy=True)
     except InputError as error:
         return Outcome(experiment, error=str(error))
     except Exception:
         return Outcome(experiment, error=traceback.format_exc())
+
+
+def outcome_of(experiment: Experiment, root: Path) -> Outcome:
+    """The outcome of an experiment whose run is stored."""
+    epochs = load_run(folder_of(experiment, root)).epochs
+    return Outcome(experiment, float(epochs["test_accuracy"].iloc[-1]))
 
 
 def remaining(experiments: Sequence[Experiment], root: Path = RESULTS) -> list[Experiment]:

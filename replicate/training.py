@@ -109,6 +109,12 @@ def _require(experiment: Experiment, table: pd.DataFrame, waveforms: Waveforms |
             f"model {experiment.model} needs audio and this corpus has none",
             "use `--grid text`, or point --data at a copy with its recordings",
         )
+    if experiment.model != "audio" and table["transcript"].isna().all():
+        raise InputError(
+            experiment.corpus,
+            f"model {experiment.model} needs transcripts and this corpus has none",
+            "point --data at a copy with its transcriptions",
+        )
     if experiment.model != "audio" and not table["transcript"].notna().all():
         lacking = table.loc[table["transcript"].isna(), "utterance"].iloc[0]
         raise InputError(
@@ -333,7 +339,9 @@ class Checkpoint:
     def _key(self) -> str:
         same = (
             asdict(self.experiment),
+            asdict(self.provenance.vectors) if self.provenance.vectors else None,
             self.provenance.code,
+            self.provenance.packages,
             self.provenance.text_fingerprint,
             self.provenance.audio_fingerprint,
             self.provenance.device,
@@ -349,7 +357,7 @@ class Checkpoint:
         """Restore the trainer where there is a checkpoint of the same experiment."""
         if not self.path.exists():
             return
-        stored = torch.load(self.path, map_location=trainer.device, weights_only=True)
+        stored = torch.load(self.path, map_location="cpu", weights_only=True)
         if stored["key"] == self._key:
             trainer.restore(stored["state"])
         else:
@@ -371,7 +379,9 @@ def _provenance(
     described = None
     if vectors is not None:
         words, occurrences = vectors.out_of_vocabulary(data.vocab)
-        described = Vectors(vectors.source, vectors.vectors.vector_size, words, occurrences)
+        matrix = vectors.matrix(data.vocab, seed=0)
+        digest = hashlib.sha256(matrix.tobytes()).hexdigest()
+        described = Vectors(vectors.source, vectors.vectors.vector_size, words, occurrences, digest)
     return Provenance(
         corpus_title=corpus.title,
         synthetic=corpus.synthetic,

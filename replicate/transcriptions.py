@@ -1,6 +1,7 @@
 """Section 3.2: from a transcript to padded word numbers; Equation 1; word vectors."""
 
 import hashlib
+import pickle
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -150,7 +151,7 @@ def load_vectors(path: Path) -> WordVectors:
         else:
             vectors = KeyedVectors.load(str(path))
             vectors = getattr(vectors, "wv", vectors)
-    except (OSError, ValueError, EOFError, AttributeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, EOFError, AttributeError, pickle.UnpicklingError) as error:
         raise InputError(
             path,
             f"not readable as word vectors ({error})",

@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import torch
 import trees
 
 from replicate.corpora import open_corpus
@@ -65,7 +66,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
     assert process.wait() == 130
-    assert "the same command goes on" in rest and "Traceback" not in rest
+    assert "`replicate run` goes on" in rest and "Traceback" not in rest
     assert not list(tmp_path.rglob("run.json")) and list(tmp_path.rglob("checkpoint.pt"))
     assert {path.name for path in tmp_path.rglob(".*")} == {".lock"}, "no half-written file"
 
@@ -141,7 +142,13 @@ def test_a_run_of_other_settings_is_not_taken_for_done(tmp_path, text_runs):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run", "--corpus", "iemocap"), "pass --data PATH"),
+        (("run", "--corpus", "iemocap"), "--data PATH"),
+        (("run", "--data", "."), "is generated"),
+        pytest.param(
+            ("run", "--device", "cuda"),
+            "finds no GPU",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
         (("run", "--corpus", "nonsense"), "choose one of iemocap"),
         (("run", "--corpus", "standin-tiny", "--word2vec", "absent.bin"), "does not exist"),
         (("run", "--profile", "slow"), "is not one of"),

@@ -30,6 +30,7 @@ from replicate.corpora.table import COLUMNS, Corpus, text_fingerprint, utterance
 from replicate.errors import InputError
 from replicate.files import build_once
 from replicate.protocol import Fold, cohort, split
+from replicate.waveforms import open_waveforms
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -224,6 +225,27 @@ def test_a_transcription_line_without_brackets_is_read(tree):
     assert "Next, please." in iemocap.read(tree).utterances["transcript"].tolist()
 
 
+def test_a_dialogue_without_labels_is_damage(tree):
+    path = label_file(tree, "Ses01F_impro01")
+    path.unlink()
+    corpus = iemocap.read(tree)
+    assert (str(path), None) in of(corpus, "damaged")
+    with pytest.raises(InputError, match="no labels for Ses01F_impro01"):
+        open_corpus("iemocap", tree)
+    assert len(open_corpus("iemocap", tree, skip_damaged=True).utterances)
+
+
+@pytest.mark.parametrize("by", ["argument", "environment"])
+def test_an_utterance_with_a_damaged_recording_is_left_out_when_asked_for(tree, monkeypatch, by):
+    wav_file(tree, COHORT[0]).write_bytes(b"")
+    assert COHORT[0] in set(open_corpus("iemocap", tree).utterances["utterance"])
+    if by == "environment":
+        monkeypatch.setenv("REPLICATE_SKIP_DAMAGED", "1")
+    left = open_corpus("iemocap", tree, True if by == "argument" else None)
+    assert COHORT[0] not in set(left.utterances["utterance"])
+    assert open_waveforms(left).problems == ()
+
+
 def test_a_missing_transcript_is_damage_inside_the_cohort_only(tree):
     path = transcript_file(tree, "Ses01F_impro01")
     lines = path.read_text().splitlines(keepends=True)
@@ -403,6 +425,24 @@ class Malicious:
 
     def __reduce__(self):
         return os.mkdir, (self.target,)
+
+
+def test_an_empty_sentence_is_damage(tmp_path):
+    speakers, labels, sentences = CONTENT
+    blank = {**sentences, "Ses01F_impro01": ["One.", " ", "Three."]}
+    folder = pickled(tmp_path, [speakers, labels, blank])
+    damaged = (str(folder / "iemocap.pkl"), "Ses01F_impro01_M000")
+    assert of(iemocap_text.read(folder), "damaged") == [damaged]
+    with pytest.raises(InputError, match="has no transcript"):
+        open_corpus("iemocap-text", folder)
+    left = open_corpus("iemocap-text", folder, skip_damaged=True).utterances
+    assert damaged[1] not in set(left["utterance"]) and len(left) == 3
+
+
+def test_an_empty_line_of_meld_is_damage(tmp_path):
+    path = write_meld(tmp_path) / "dev_sent_emo.csv"
+    path.write_text(path.read_text("utf-8").replace(",Right,", ", ,"), "utf-8")
+    assert of(meld.read(tmp_path), "damaged") == [(str(tmp_path), "dev_dia1_utt0")]
 
 
 def test_a_pickle_that_asks_for_code_is_refused_and_not_run(tmp_path):

@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import jupytext
 import numpy as np
 import pytest
 import soundfile
+import trees
 import yaml
 from jupytext.compare import compare_notebooks
 from packaging.requirements import Requirement
@@ -76,7 +78,9 @@ def test_conda_environment_is_the_lock() -> None:
 
 def test_every_import_is_a_declared_dependency() -> None:
     provided = importlib.metadata.packages_distributions()
-    declared = {canonicalize_name(requirement.name) for requirement in requirements("glove")}
+    declared = {
+        canonicalize_name(requirement.name) for requirement in requirements("glove", "cluster")
+    }
     declared |= {"docutils", "ipython", "myst-nb", "sphinx"}  # Jupyter Book's own
     for path in (ROOT / "replicate").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -290,6 +294,30 @@ def test_interrupted_build_leaves_nothing_half_written(
     assert small_book.executed() == {"01_one.ipynb", "02_two.ipynb"}
 
 
+def test_a_notebook_that_needs_audio_shows_the_stand_in_where_there_is_none(
+    small_book: SmallBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = small_book.root / "notebooks" / "02_two.md"
+    path.write_text(path.read_text().replace("---\n\n#", "replicate: {needs: audio}\n---\n\n#"))
+    silent = trees.write_iemocap(small_book.root / "silent")
+    shutil.rmtree(silent / "Session1" / "sentences")
+    for corpus, data, shown in (
+        ("emodb", small_book.corpus.parent, ["emodb", "emodb"]),
+        ("iemocap", silent, ["iemocap", "standin-quick"]),
+    ):
+        monkeypatch.setenv("REPLICATE_CORPUS", corpus)
+        monkeypatch.setenv("REPLICATE_DATA", str(data))
+        parameters = [job.parameters for job in sphinx_ext.jobs(small_book.book)]
+        assert [values["corpus"] for values in parameters] == shown
+        assert parameters[1]["data"] == ("" if corpus == "iemocap" else parameters[0]["data"])
+
+
+def test_no_such_profile_is_one_clear_error(small_book: SmallBook) -> None:
+    small_book.environment["REPLICATE_PROFILE"] = "typo"
+    code, output = small_book.build()
+    assert code == 1 and "no such profile" in output and "Traceback" not in output
+
+
 def test_key_covers_what_numbers_depend_on(
     small_book: SmallBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,7 +330,12 @@ def test_key_covers_what_numbers_depend_on(
     seen = [keys()]
     assert keys() == seen[0]
 
-    (small_book.root / "results" / "run.json").write_text("{}")
+    for corpus in ("meld", "emodb"):
+        run = small_book.root / "results" / corpus / "quick" / "a-run"
+        run.mkdir(parents=True)
+        (run / "run.json").write_text("{}")
+        if corpus == "meld":
+            assert keys() == seen[0], "runs of a corpus that no notebook shows"
     seen.append(keys())
     (small_book.corpus / "03a02Wa.wav").write_bytes(b"")
     seen.append(keys())

@@ -45,7 +45,7 @@ def test_the_fused_front_end_is_exact():
 
 def test_a_measurement_reads_back_and_a_damaged_one_is_named(tmp_path):
     table = pd.DataFrame({"way": ["eager", "fused"], "ms": [4000.5, 70.25]})
-    path = measurements.save("example", {"steps": table}, tmp_path)
+    path = measurements.save("example", "noise", {"steps": table}, tmp_path)
     found = measurements.load("example", tmp_path)
     assert found is not None
     pd.testing.assert_frame_equal(found.table("steps"), table)
@@ -65,12 +65,13 @@ def test_without_a_benchmark_the_page_says_how_to_run_it(monkeypatch):
 def test_the_matrix_costs_what_its_trainings_cost(monkeypatch):
     measured = measurements.Measurement(
         "front_end", "0123456789ab", False, "a machine", {"torch": "1", "numba": "2"}, "2026-01-01",
+        "noise",
         {
             "steps": [{"way": "fused, 1 thread", "random, mean ms": 100.0}],
             "parts": [{"part": p, "ms": 5.0} for p in ("text", "fusion, classifier", "optimiser")],
         },
     )  # fmt: skip
-    monkeypatch.setattr(speed, "load", lambda name: measured)
+    monkeypatch.setattr(speed, "load", {"front_end": measured}.get)
     row = speed.cost().plain.splitlines()[-1].split()
     n_audio, n_text = (sum(n) for n in zip(*speed.MATRIX.values(), strict=True))
     assert row[:3] == ["all", str(n_audio), str(n_text)] and n_audio + n_text == 700

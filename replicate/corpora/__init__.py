@@ -10,6 +10,7 @@ from replicate.corpora import emodb, iemocap, iemocap_text, meld
 from replicate.corpora.table import Corpus, without_damaged
 from replicate.errors import InputError
 from replicate.files import build_once, cache_folder
+from replicate.waveforms import open_waveforms
 
 READERS: dict[str, Callable[[Path], Corpus]] = {
     "iemocap": iemocap.read,
@@ -22,7 +23,7 @@ READERS: dict[str, Callable[[Path], Corpus]] = {
 _GENERATOR = "generator.sha256"
 
 
-def open_corpus(name: str, data: Path | None = None, skip_damaged: bool = False) -> Corpus:
+def open_corpus(name: str, data: Path | None = None, skip_damaged: bool | None = None) -> Corpus:
     """Read a corpus for use, or generate and read the stand-in.
 
     Args:
@@ -30,18 +31,29 @@ def open_corpus(name: str, data: Path | None = None, skip_damaged: bool = False)
             `standin-<size>-<preset>`, for example `standin-quick`.
         data: where the corpus lies; else the environment variable `REPLICATE_DATA`. The stand-in
             needs neither: it lies in the cache folder, and is generated there if absent.
-        skip_damaged: leave damaged utterances out.
+        skip_damaged: leave damaged utterances out; by default only if the environment variable
+            `REPLICATE_SKIP_DAMAGED` is set.
 
     Raises:
-        InputError: an unknown name, no path given, a folder that does not hold the corpus, or
-            damaged utterances. (Recordings are looked at by `waveforms.open_waveforms`.)
+        InputError: an unknown name, no path given or one too many, a folder that does not hold
+            the corpus, or damaged utterances. (Recordings are looked at by
+            `waveforms.open_waveforms`; here only if damaged ones shall be left out.)
     """
-    return without_damaged(read_corpus(name, data), skip_damaged)
+    if skip_damaged is None:
+        skip_damaged = bool(os.environ.get("REPLICATE_SKIP_DAMAGED"))
+    corpus = without_damaged(read_corpus(name, data), skip_damaged)
+    if not (skip_damaged and corpus.has_audio):
+        return corpus
+    out = [problem.utterance for problem in open_waveforms(corpus, skip_damaged=True).problems]
+    kept = corpus.utterances[~corpus.utterances["utterance"].isin(out)]
+    return dataclasses.replace(corpus, utterances=kept.reset_index(drop=True))
 
 
 def read_corpus(name: str, data: Path | None = None) -> Corpus:
     """As `open_corpus`, with damaged utterances in the table and in `problems`."""
     if name.startswith("standin-"):
+        if data:
+            raise InputError(data, f"is not needed: {name} is generated", "leave the path out")
         return _read_standin(name)
     if name not in READERS:
         known = ", ".join([*READERS, "standin-quick", "standin-full"])
@@ -51,7 +63,7 @@ def read_corpus(name: str, data: Path | None = None) -> Corpus:
         raise InputError(
             name,
             "no path given",
-            f"pass --data PATH (or set REPLICATE_DATA) to the folder that holds {name}",
+            f"give the folder that holds {name} (--data PATH, or REPLICATE_DATA)",
         )
     return READERS[name](Path(path).expanduser())
 

@@ -46,6 +46,7 @@ def read(root: Path) -> Corpus:
     problems: list[Problem] = []
     rows: dict[str, dict[str, object]] = {}
     for session in sorted(tree.glob("Session[0-9]")):
+        problems += _unlabelled(session)
         labelled = _labels(session, problems)
         transcripts = _transcripts(session, labelled, problems)
         wavs = _wavs(session, labelled, problems)
@@ -108,6 +109,18 @@ def _labels(session: Path, problems: list[Problem]) -> dict[str, dict[str, objec
             times = {"start": float(match["start"]), "end": float(match["end"])}
             rows[utterance.utterance] = {**vars(utterance), **times, "label": match["label"]}
     return rows
+
+
+def _unlabelled(session: Path) -> Iterator[Problem]:
+    """Dialogues that have transcripts or recordings, but no file of labels."""
+    folders = session.glob("sentences/wav/Ses*")
+    dialogues = {path.stem for path in session.glob("dialog/transcriptions/Ses*.txt")}
+    dialogues |= {folder.name for folder in folders if any(folder.glob("Ses*.wav"))}
+    for dialogue in sorted(dialogues):
+        labels = session / "dialog" / "EmoEvaluation" / f"{dialogue}.txt"
+        if not labels.is_file():
+            what = f"no labels for {dialogue}, which has transcripts or recordings"
+            yield Problem(str(labels), what, _RESTORE, "damaged")
 
 
 def _transcripts(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
-from replicate.corpora.table import Corpus, utterance_table
+from replicate.corpora.table import Corpus, Problem, utterance_table
 from replicate.errors import InputError
 
 _FILE = "iemocap.pkl"
@@ -44,12 +44,18 @@ def read(root: Path) -> Corpus:
     path = root / _FILE if root.is_dir() else root
     if not path.is_file():
         raise InputError(path, "no such file", f"give the folder that holds {_FILE}, or the file")
+    table = utterance_table(list(_rows(path)))
+    silent = table["utterance"][table["transcript"].isna()]
     return Corpus(
         name="iemocap-text",
         title="IEMOCAP transcripts (text only)",
         root=root,
-        utterances=utterance_table(list(_rows(path))),
+        utterances=table,
         emotions=EMOTIONS,
+        problems=tuple(
+            Problem(str(path), f"{utterance} has no transcript", _REMEDY, "damaged", utterance)
+            for utterance in silent
+        ),
     )
 
 

@@ -57,6 +57,9 @@ def read(root: Path) -> Corpus:
             name = f"dia{turn.Dialogue_ID}_utt{turn.Utterance_ID}"
             rows.append(_row(part, turn, wavs.get(name)))
     table = utterance_table(rows)
+    for utterance in table["utterance"][table["transcript"].isna()]:
+        what = f"{utterance} has no transcript"
+        problems.append(Problem(str(root), what, _REMEDY, "damaged", utterance))
     for utterance in table["utterance"][table["utterance"].duplicated()]:
         what = f"{utterance} occurs a second time; the first is kept"
         problems.append(Problem(str(root), what, _REMEDY, "damaged", utterance))

@@ -83,7 +83,10 @@ def execute(job: Job) -> None:
         raise NotebookError(
             f"{job.source.name}: {error.ename}: {error.evalue}\n{trace}\nSo far: {job.scratch}"
         ) from None
-    job.scratch.write_text(json.dumps(_presentable(executed, job), indent=1), encoding="utf-8")
+    presentable = json.dumps(_presentable(executed, job), indent=1)
+    if data := job.parameters.get("data"):
+        presentable = presentable.replace(json.dumps(data)[1:-1], "PATH")
+    job.scratch.write_text(presentable, encoding="utf-8")
     job.target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(job.scratch, job.target)
 

@@ -150,7 +150,8 @@ class Stored:
         grid = " --grid speakers" if speakers else ""
         grid = " --grid text" if self.corpus in ("iemocap-text", "meld") else grid
         path = "" if self.corpus.startswith("standin-") else " --data PATH"
-        return f"replicate run --corpus {self.corpus}{path} --profile {self.profile}{grid}"
+        vectors = "" if grid or not path else " --word2vec FILE"
+        return f"replicate run --corpus {self.corpus}{path} --profile {self.profile}{grid}{vectors}"
 
 
 def stored(

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from replicate.corpora.table import Corpus
 from replicate.report.layout import in_html
+from replicate.rerun import change_since, repeats
 from replicate.runs import Run, code_version
 
 #: Stands in every table and picture that a synthetic corpus made.
@@ -80,6 +81,7 @@ def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
         runs: the runs.
         selection: how the epoch was chosen, a key of `CHOSEN`; empty where that plays no part.
     """
+    kept = repeats()
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.experiment.corpus, run.experiment.profile), []).append(run)
@@ -92,11 +94,19 @@ def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
                 listed("seed", (run.experiment.seed for run in group)),
                 listed("fold", (run.experiment.fold.name for run in group)),
                 *([CHOSEN[selection]] if selection else []),
+                *_word_vectors(group),
                 listed("commit", (_commit(r.provenance.commit, r.provenance.dirty) for r in group)),
+                *filter(None, [change_since(group, kept)]),
             ),
         )
         for (_, profile), group in groups.items()
     )
+
+
+def _word_vectors(runs: Sequence[Run]) -> list[str]:
+    """Where pretrained word vectors come from, if any of the runs has them."""
+    sources = {run.provenance.vectors.source for run in runs if run.provenance.vectors}
+    return [f"word vectors: {source}" for source in sorted(sources)]
 
 
 def of_judged(runs: Sequence[Run], selection: str = "last-epoch") -> tuple[Source, ...]:

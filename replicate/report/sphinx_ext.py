@@ -13,7 +13,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jupytext
 from docutils import nodes
@@ -23,7 +23,9 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
 import replicate
+from replicate.corpora import open_corpus
 from replicate.errors import InputError
+from replicate.experiments import PROFILES
 from replicate.report import execution
 from replicate.report.execution import METADATA, Job, NotebookError
 
@@ -44,19 +46,36 @@ REAL_CORPORA = {
 
 
 def parameters() -> dict[str, str]:
-    """The notebooks' parameters, as the environment has them."""
+    """The notebooks' parameters, as the environment has them.
+
+    Raises:
+        InputError: there is no such profile.
+    """
     data = os.environ.get("REPLICATE_DATA", "")
+    profile = os.environ.get("REPLICATE_PROFILE", "quick")
+    if profile not in PROFILES:
+        raise InputError(profile, "no such profile", f"choose from {', '.join(PROFILES)}")
     return {
         "corpus": os.environ.get("REPLICATE_CORPUS", "standin-quick"),
-        "profile": os.environ.get("REPLICATE_PROFILE", "quick"),
+        "profile": profile,
         "data": str(Path(data).expanduser().resolve()) if data else "",
     }
 
 
 def jobs(book: Path) -> list[Job]:
-    """One job a notebook; its key covers all that its numbers and pictures depend on."""
+    """One job a notebook; its key covers all that its numbers and pictures depend on.
+
+    A notebook whose metadata say `replicate: {needs: audio}` shows the stand-in where the corpus
+    has no recordings.
+
+    Raises:
+        InputError: the corpus cannot be opened, or there is no such profile.
+    """
     values = parameters()
-    common = hashlib.sha256(json.dumps([values, sys.version, _packages()]).encode())
+    opened = open_corpus(values["corpus"], Path(values["data"]) if values["data"] else None)
+    heard = values if opened.has_audio else {**values, "corpus": "standin-quick", "data": ""}
+    state = [values, os.environ.get("REPLICATE_SKIP_DAMAGED"), sys.version, _packages()]
+    common = hashlib.sha256(json.dumps(state).encode())
     for part in (
         *_contents(Path(replicate.__file__).parent, "*.py", "*.yml", "*.json"),
         *_contents(book.parent / "results" / "benchmarks", "*.json"),
@@ -67,8 +86,10 @@ def jobs(book: Path) -> list[Job]:
     for source in sorted((book.parent / "notebooks").glob("[0-9][0-9]_*.md")):
         key = common.copy()
         key.update(source.read_bytes())
-        shown = _corpora(jupytext.read(source).metadata.get(METADATA, {}), values["corpus"])
-        for corpus in sorted({*shown, values["corpus"]}):
+        metadata = jupytext.read(source).metadata.get(METADATA, {})
+        chosen = heard if metadata.get("needs") == "audio" else values
+        key.update(chosen["corpus"].encode())
+        for corpus in sorted({*_corpora(metadata, chosen["corpus"]), chosen["corpus"]}):
             # a run's record holds the digests of its other files
             for part in _contents(book.parent / "results" / corpus, "run.json"):
                 key.update(part)
@@ -77,7 +98,7 @@ def jobs(book: Path) -> list[Job]:
                 source=source,
                 target=book / "notebooks" / f"{source.stem}.ipynb",
                 scratch=book / "_build" / "papermill" / f"{source.stem}.ipynb",
-                parameters=values,
+                parameters=chosen,
                 key=key.hexdigest(),
             )
         )
@@ -108,24 +129,30 @@ def _sizes_and_times(data: str) -> Iterator[bytes]:
 def execute_stale(app: Sphinx, config: Config) -> None:
     """Execute what is missing or stale; drop what has no source any more."""
     book = Path(app.srcdir)
-    wanted = jobs(book)
+    try:
+        wanted = jobs(book)
+    except InputError as error:
+        _stop(error)
     for old in (book / "notebooks").glob("*.ipynb"):
         if old not in {job.target for job in wanted}:
             old.unlink()
     stale = [job for job in wanted if not job.is_current]
     LOG.info("notebooks: %d to execute, %d unchanged", len(stale), len(wanted) - len(stale))
     try:
-        if stale:
-            _open_corpus(**parameters())
         execution.execute_all(
             stale, lambda job, seconds: LOG.info("  %s: %.1f s", job.source.stem, seconds)
         )
-    except (NotebookError, InputError) as error:
-        LOG.error("The book cannot be built.\n%s", error)
-        # an exception would end in Jupyter Book's own traceback, far longer than the cell's
-        raise SystemExit(1) from None
+    except NotebookError as error:
+        _stop(error)
     config.replicate_digest = _digest(book, wanted)
     config.html_theme_options["announcement"] = announcement(**parameters())
+
+
+def _stop(error: Exception) -> NoReturn:
+    """End the build with one message."""
+    LOG.error("The book cannot be built.\n%s", error)
+    # an exception would end in Jupyter Book's own traceback, far longer than the cell's
+    raise SystemExit(1) from None
 
 
 def _digest(book: Path, wanted: list[Job]) -> str:
@@ -135,14 +162,6 @@ def _digest(book: Path, wanted: list[Job]) -> str:
         if path.is_file() and path.suffix != ".md":
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
-
-
-def _open_corpus(corpus: str, data: str, profile: str) -> None:
-    """Make or find the corpus once, before notebooks side by side ask for it."""
-    from replicate.corpora import open_corpus
-
-    LOG.info("corpus: %s", corpus)
-    open_corpus(corpus, Path(data) if data else None)
 
 
 def unfinished(
