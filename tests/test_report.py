@@ -220,6 +220,50 @@ class TestReportedAndReproduced:
         for row in paper.TABLE_7:
             assert f"{row.accuracy:.3f}" in shown
 
+    def test_runs_on_other_splits_answer_to_no_row(self):
+        """The grid `text` draws a split for each seed; Tables 4 and 5 rest on one."""
+        one, other = run("text"), run("text", seed=1, fold=Fold("stratified", "1"))
+        runs = Stored("iemocap", "paper", (one, other))
+        assert tables.answering(tables.UNIMODAL, runs) == [one]
+        assert tables.reproduced(tables.UNIMODAL, runs, "last-epoch")["seeds"].max() == 1
+        assert "seed 0 " in html(tables.selections(tables.UNIMODAL, runs))
+        assert "fold stratified-0" in html(figures.learning_curves(runs, "loss", "loss"))
+
+    @pytest.mark.parametrize("name", ["table 4", "table 5", "table 6", "table 7", "scores"])
+    def test_only_the_papers_corpus_reproduces(self, name):
+        make = FROM_RUNS[name]
+        columns = {
+            "reproduced": make(stored()),
+            "stand-in": make(stored(synthetic=True)),
+            "here": make(stored(corpus="emodb")),
+        }
+        for column, shown in columns.items():
+            head = re.search("<thead>.*</thead>", shown.body, flags=re.S)[0]
+            assert [c for c in columns if re.search(rf"[>/ ]{c}<", head)] == [column] or (
+                name == "table 7" and f"reported / {column}" in head
+            )
+
+    def test_intervals_over_seeds_stay_where_shares_can_lie(self):
+        cut = tables.over_seeds(pd.Series([-0.375, 0.4, np.nan]), pd.Series([0.636, 1.2, np.nan]))
+        shown = [None if x is None else x.replace(layout.NBSP, " ") for x in cut]
+        assert shown == ["[0.000, 0.636]", "[0.400, 1.000]", None]
+
+    def test_one_answer_to_everything_is_counted(self):
+        always = made_runs.run(EMOTIONS * 5, ["anger"] * 20, model="audio", embedding="none")
+        runs = Stored("iemocap", "paper", (always, run("audio", "none", seed=1), run("text")))
+        found = tables.constant_answers(runs)
+        assert found.loc["Audio"].tolist() == [1, 2] and found.loc["Text"].tolist() == [0, 1]
+        assert tables.constant_in_words(runs) == "Audio 1 of 2"
+        assert tables.constant_in_words(stored()) == "none of 22"
+        assert tables.constant_in_words(Stored("iemocap", "paper", ())) == "(not run yet)"
+
+    def test_text_alone_in_words_has_seeds_and_interval(self):
+        words = tables.text_alone_in_words(stored(corpus="iemocap-text"))
+        assert words["text_seeds"] == "seeds 0, 1" and words["text_last_interval"].startswith("[")
+        assert words["paper_utterances"] == words["text_utterances"] == "5,531"
+        absent = tables.text_alone_in_words(Stored("iemocap-text", "paper", ()))
+        assert absent.keys() == words.keys() and absent["text_last"] == "(not run yet)"
+
     def test_words_of_table_6_meet_tags_in_brackets(self):
         runs = stored()
         corpus = corpus_of(runs)
@@ -252,6 +296,32 @@ class TestHeldOutSpeakers:
         frame = tables.held_out(self.runs(), "last-epoch")
         assert frame.index.tolist() == ["largest class", "Audio"]
         assert frame.loc["largest class", "value"] == 0.25
+
+    def test_models_are_compared_on_the_same_speakers(self):
+        text = run("text", fold=Fold("speaker", "03"), corpus="emodb", n=20)
+        runs = Stored("emodb", "paper", (*self.runs().runs, text))
+        assert {r.experiment.fold.held_out for r in tables.held_out_runs(runs)} == {"03"}
+        assert "Held out in turn: speaker 03;" in html(tables.speakers_held_out(runs))
+        other = run("text", fold=Fold("speaker", "09"), corpus="emodb", n=20)
+        runs = Stored("emodb", "paper", (*self.runs().runs, other))
+        assert isinstance(tables.speakers_held_out(runs), Notice)
+
+    def test_in_words(self):
+        runs = Stored(
+            "emodb", "paper",
+            tuple(
+                run(model, fold=Fold("speaker", speaker), corpus="emodb", n=20)
+                for model in tables.SPEAKER_MODELS
+                for speaker in ("03", "08")
+            ),
+        )  # fmt: skip
+        words, frame = tables.held_out_in_words(runs), tables.held_out(runs, "last-epoch")
+        assert words["largest"] == "0.250" and words["speakers"] == "speakers 03, 08"
+        behind = frame.loc["Audio", "value"] - frame.loc["Concat", "value"]
+        assert words["behind_concat"].startswith(f"{behind:.3f} [")
+        for few in (self.runs(), Stored("emodb", "paper", ())):
+            absent = tables.held_out_in_words(few)
+            assert absent.keys() == words.keys() and set(absent.values()) == {"(not run yet)"}
 
     def test_shown(self):
         for make in (tables.speakers_held_out, figures.held_out_speakers):
@@ -291,7 +361,10 @@ class TestPage:
         given = page.judged(Stored("none", "paper", ()))
         decided = {v.claim.id for v in given if v.verdict != "not testable here"}
         assert decided == {19, 27}
-        assert paper_tables.counts(given)["testable"] == 2
+        counts = paper_tables.counts(given)
+        without = {v.claim.id for v in given if v.claim.criterion.kind in ("none", "quoted")}
+        assert counts["testable"] == 2 and counts["criteria"] == counts["claims"] - len(without)
+        assert {28, 29} <= without
 
     def test_verdicts_of_the_stand_in_are_marked_in_every_row(self):
         runs = stored(synthetic=True, corpus="standin-quick", profile="quick")
@@ -374,7 +447,7 @@ class TestCorpus:
     def test_table_8_and_its_picture(self):
         level = levels(small.waveforms(), self.table["utterance"].tolist())
         level[["emotion", "speaker"]] = self.table[["emotion", "speaker"]].to_numpy()
-        shown = tables.table_8(level, self.here)
+        shown = tables.table_8(level, self.corpus)
         assert "0.062" in shown.body and MARK in shown.body
         assert "anger" in figures.loudness(level, self.here).plain
 

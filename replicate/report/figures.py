@@ -1,6 +1,6 @@
 """Figures of stored runs, drawn by `plots`: with caption, alternative text and sources."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,9 @@ from replicate.report.tables import (
     answering,
     confusion,
     held_out,
+    held_out_runs,
+    on_one_split,
+    ours,
     printed_words,
     reproduced,
     text_rows,
@@ -53,8 +56,14 @@ def accuracy(
         "Accuracy with its 95 % interval over utterances, against the reported points "
         f"({CHOSEN[selection]})."
     )
-    sources = of_runs(answering(rows, runs), selection)
-    return picture(plots.accuracies(frame, lines), _told(frame), caption, sources)
+    chosen = answering(rows, runs)
+    figure = plots.accuracies(frame, lines, _label(chosen))
+    return picture(figure, _told(frame), caption, of_runs(chosen, selection))
+
+
+def _label(runs: Sequence[Run]) -> str:
+    """Of our points in `plots.accuracies`."""
+    return f"{ours(runs)}, 95 % interval"
 
 
 def _told(frame: pd.DataFrame) -> str:
@@ -76,18 +85,20 @@ def text_alone(runs: Stored) -> Exhibit:
         f"Text alone on {chosen[0].provenance.corpus_title}, with 95 % intervals over utterances, "
         "against what the paper quotes for text and its best model of audio and text."
     )
-    return picture(plots.accuracies(frame), _told(frame), caption, of_runs(chosen))
+    figure = plots.accuracies(frame, label=_label(chosen))
+    return picture(figure, _told(frame), caption, of_runs(chosen))
 
 
 @or_notice
 def held_out_speakers(runs: Stored, selection: str = "last-epoch") -> Exhibit:
-    """Accuracy with each speaker held out once, against the largest class."""
+    """Accuracy with speakers held out in turn, against the largest class."""
+    chosen = held_out_runs(runs)
     frame = held_out(runs, selection)
     chance = {"largest class": float(frame["value"].iloc[0])}
-    ours = frame.iloc[1:].assign(reported=np.nan)
+    models = frame.iloc[1:].assign(reported=np.nan)
     caption = "Accuracy on speakers that were held out, with 95 % intervals over speakers."
-    figure = plots.accuracies(ours, chance)
-    return picture(figure, _told(ours), caption, of_runs(runs.of(kind="speaker"), selection))
+    figure = plots.accuracies(models, chance, _label(chosen))
+    return picture(figure, _told(models), caption, of_runs(chosen, selection))
 
 
 @or_notice
@@ -139,7 +150,7 @@ def learning_curves(runs: Stored, column: str, label: str) -> Exhibit:
         column: the column.
         label: what it is.
     """
-    chosen = runs.of()
+    chosen = on_one_split(runs.of()) or runs.lack("any model")
     parts: dict[str, list[pd.DataFrame]] = {}
     for run in chosen:
         curve = run.epochs[["epoch", column]].assign(seed=run.experiment.seed)
@@ -177,15 +188,15 @@ def confusions(
 ) -> Exhibit:
     """Table 7 and our matrix, rows normalised; counts are means over seeds."""
     chosen = runs.of(model, embedding, kind)
-    printed, ours = printed_confusion(), confusion(chosen, selection)
+    printed, found = printed_confusion(), confusion(chosen, selection)
     name = title(model, embedding)
     figure = plots.confusions(
-        {"reported (Table 7)": printed.to_numpy(), f"here: {name}": ours.to_numpy()}
+        {"reported (Table 7)": printed.to_numpy(), f"here: {name}": found.to_numpy()}
     )
     alt = "Share of each class called right: " + "; ".join(
         f"{e} reported {a:.2f}, here {b:.2f}"
         for e, a, b in zip(
-            printed.index, metrics.recall(printed), metrics.recall(ours), strict=True
+            printed.index, metrics.recall(printed), metrics.recall(found), strict=True
         )
     )
     caption = (

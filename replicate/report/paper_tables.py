@@ -89,7 +89,7 @@ def choices() -> Exhibit:
 def verdicts(
     given: Sequence[Verdict], sources: Sequence[Source], only: Collection[int] = ()
 ) -> Exhibit:
-    """One row a claim: reported, reproduced, interval, verdict, and what it rests on.
+    """One row a claim: reported, found, interval, verdict, and what it rests on.
 
     Args:
         given: from `replicate.claims.verdicts`.
@@ -103,7 +103,7 @@ def verdicts(
                 f"{v.claim.id}. {v.claim.statement} ({v.claim.place.element})" for v in chosen
             ],
             "reported": [listing(v.reported) or None for v in chosen],
-            "reproduced": [listing(v.reproduced) or None for v in chosen],
+            "found here": [listing(v.reproduced) or None for v in chosen],
             "95 %": [interval(v.low, v.high) for v in chosen],
             "verdict": [v.verdict for v in chosen],
             "rests on": [_basis(v) for v in chosen],
@@ -163,10 +163,11 @@ def printed_accuracies() -> pd.DataFrame:
 
 
 def counts(given: Sequence[Verdict]) -> dict[str, int]:
-    """How many claims there are, have a verdict, have a mechanism check, and met it."""
+    """How many claims there are, have a criterion, a verdict, a mechanism check, and met it."""
     checks = [verdict.check for verdict in given if verdict.check]
     return {
         "claims": len(given),
+        "criteria": sum(v.claim.criterion.kind not in ("none", "quoted") for v in given),
         "testable": sum(verdict.verdict != "not testable here" for verdict in given),
         "checks": len(checks),
         "checks_met": checks.count("criterion met"),

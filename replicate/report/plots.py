@@ -318,7 +318,7 @@ def learning_curves(curves: Mapping[str, pd.DataFrame], column: str, title: str)
 def accuracies(
     rows: pd.DataFrame,
     lines: Mapping[str, float] | None = None,
-    label: str = "reproduced, 95 % interval",
+    label: str = "95 % interval",
 ) -> Figure:
     """Reproduced values with their intervals against the reported points, one row each.
 
@@ -401,7 +401,7 @@ def word_ratios(rows: pd.DataFrame) -> Figure:
         xlim=(0, 1), xlabel="share of the word's occurrences in sentences predicted as the class"
     )
     axes.grid(axis="x", color="#E5E5E5")
-    _legend(axes, [("o", "reproduced, Wilson 95 % interval", "full"), ("D", "reported", "none")])
+    _legend(axes, [("o", "ours, Wilson 95 % interval", "full"), ("D", "reported", "none")])
     return figure
 
 

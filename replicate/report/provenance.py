@@ -104,9 +104,15 @@ def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
 
 
 def _word_vectors(runs: Sequence[Run]) -> list[str]:
-    """Where pretrained word vectors come from, if any of the runs has them."""
-    sources = {run.provenance.vectors.source for run in runs if run.provenance.vectors}
-    return [f"word vectors: {source}" for source in sorted(sources)]
+    """Where pretrained word vectors come from and what they lack, if any of the runs has them."""
+    lacking: dict[str, list[float]] = {}
+    for run in runs:
+        if (vectors := run.provenance.vectors) is not None:
+            lacking.setdefault(vectors.source, []).append(vectors.out_of_vocabulary_tokens)
+    return [
+        f"word vectors: {source} (none for {sum(shares) / len(shares):.1%} of the words said)"
+        for source, shares in sorted(lacking.items())
+    ]
 
 
 def of_judged(runs: Sequence[Run], selection: str = "last-epoch") -> tuple[Source, ...]:

@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 
 from replicate import metrics, paper
+from replicate.claims import PAPER_CORPUS
 from replicate.corpora.table import Corpus
+from replicate.experiments import SPEAKERS
 from replicate.judging import printed_confusion
-from replicate.protocol import EMOTIONS
+from replicate.model import FUSIONS
+from replicate.protocol import EMOTIONS, Fold
 from replicate.report.layout import (
     LABELS,
     NBSP,
@@ -25,7 +28,16 @@ from replicate.report.layout import (
     whole,
 )
 from replicate.report.page import Stored, words_of
-from replicate.report.provenance import CHOSEN, Exhibit, Source, of_runs, or_notice, table
+from replicate.report.provenance import (
+    CHOSEN,
+    Exhibit,
+    Missing,
+    listed,
+    of_corpus,
+    of_runs,
+    or_notice,
+    table,
+)
 from replicate.runs import SELECTIONS, Run
 from replicate.waveforms import class_averages
 from replicate.words import top_words
@@ -79,6 +91,31 @@ COLUMNS = {
     "n_seeds": "seeds",
 }
 
+#: The models of the grid `speakers`.
+SPEAKER_MODELS = [model for model, _ in SPEAKERS]
+
+#: Said wherever intervals over seeds of accuracies or scores are shown.
+OVER_SEEDS = "Intervals over seeds are Student's t intervals of the mean, cut to [0, 1]."
+
+
+def heading(corpus: str, synthetic: bool) -> str:
+    """Of the column with our numbers: only those on the paper's corpus reproduce anything."""
+    if synthetic:
+        return "stand-in"
+    return "reproduced" if corpus == PAPER_CORPUS else "here"
+
+
+def ours(runs: Sequence[Run]) -> str:
+    """`heading` of what is computed from runs."""
+    synthetic = any(run.provenance.synthetic for run in runs)
+    corpora = {run.experiment.corpus for run in runs}
+    return heading(corpora.pop() if len(corpora) == 1 else "", synthetic)
+
+
+def over_seeds(low: pd.Series, high: pd.Series) -> pd.Series:
+    """Student's t intervals of shares, cut to where a share can lie."""
+    return intervals(low.clip(0, 1), high.clip(0, 1))
+
 
 def reproduced(lines: Sequence[Line], runs: Stored, selection: str) -> pd.DataFrame:
     """Rows of Table 4 or 5 as reported and as reproduced, NaN where a row has no runs.
@@ -91,8 +128,8 @@ def reproduced(lines: Sequence[Line], runs: Stored, selection: str) -> pd.DataFr
         Missing: if no row has any.
     """
     found = metrics.summarise(answering(lines, runs), selection)
-    ours = found.set_index(["model", "embedding"])[list(COLUMNS)].rename(columns=COLUMNS)
-    frame = ours.reindex([(line.model, line.embedding) for line in lines])
+    values = found.set_index(["model", "embedding"])[list(COLUMNS)].rename(columns=COLUMNS)
+    frame = values.reindex([(line.model, line.embedding) for line in lines])
     frame.index = pd.Index([line.label for line in lines])
     accuracies = [line.accuracy for line in lines]
     frame.insert(0, "reported", pd.Series(accuracies, frame.index, dtype=float))
@@ -102,40 +139,47 @@ def reproduced(lines: Sequence[Line], runs: Stored, selection: str) -> pd.DataFr
 
 
 def answering(lines: Sequence[Line], runs: Stored) -> list[Run]:
-    """The runs that answer to any of the rows.
+    """The runs that answer to any of the rows, on the one split of the grid `tables`.
 
     Raises:
         Missing: if there are none.
     """
     wanted = {(line.model, line.embedding) for line in lines}
     return [
-        run for run in runs.of() if (run.experiment.model, run.experiment.embedding) in wanted
+        run
+        for run in on_one_split(runs.runs)
+        if (run.experiment.model, run.experiment.embedding) in wanted
     ] or runs.lack(", ".join(line.label for line in lines))
 
 
-def _accuracy_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """Reported and reproduced accuracy with both intervals, as text."""
+def on_one_split(runs: Sequence[Run]) -> list[Run]:
+    """The runs on the split of Tables 4 and 5; the grid `text` draws others."""
+    return [run for run in runs if run.experiment.fold == Fold()]
+
+
+def _accuracy_columns(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Reported accuracy and ours with both intervals, as text; `name` heads ours."""
     return pd.DataFrame(
         {
             "reported": frame["reported"].map(number),
-            "reproduced": frame["value"].map(number),
+            name: frame["value"].map(number),
             "95 % over utterances": intervals(frame["low"], frame["high"]),
-            "95 % over seeds": intervals(frame["seeds_low"], frame["seeds_high"]),
+            "95 % over seeds": over_seeds(frame["seeds_low"], frame["seeds_high"]),
             "seeds": frame["seeds"].map(whole),
         }
     )
 
 
-def _side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
+def _side_by_side(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Accuracy and attention scores under two headings."""
     scores = pd.DataFrame(
         {
             "reported": frame["audio_reported"].map(_scores),
-            "reproduced": frame["audio"].map(_scores),
+            name: frame["audio"].map(_scores),
         }
     )
     return pd.concat(
-        {"accuracy": _accuracy_columns(frame), "score, audio / text": scores}, axis="columns"
+        {"accuracy": _accuracy_columns(frame, name), "score, audio / text": scores}, axis="columns"
     )
 
 
@@ -148,31 +192,43 @@ def _scores(audio: float) -> str | None:
 def table_4(runs: Stored, selection: str = "last-epoch") -> Exhibit:
     """Table 4: the seven fusions with trainable embeddings, and the rows that the paper quotes."""
     lines = [*TABLE_4, *QUOTED]
-    caption = "Table 4, reported and reproduced: accuracy, and mean attention scores."
-    sources = of_runs(answering(lines, runs), selection)
-    return table(_side_by_side(reproduced(lines, runs, selection)), caption, sources)
+    chosen = answering(lines, runs)
+    caption = f"Table 4, as reported and ours: accuracy, and mean attention scores. {OVER_SEEDS}"
+    frame = reproduced(lines, runs, selection)
+    return table(_side_by_side(frame, ours(chosen)), caption, of_runs(chosen, selection))
 
 
 @or_notice
 def table_5(runs: Stored, selection: str = "last-epoch") -> Exhibit:
-    """Table 5: two attention models with pretrained embeddings, and which these were."""
+    """Table 5: two attention models with pretrained embeddings."""
     chosen = answering(TABLE_5, runs)
-    caption = f"Table 5, reported and reproduced. Word vectors: {vectors_of(chosen)}."
+    caption = f"Table 5, as reported and ours. {OVER_SEEDS}"
     frame = reproduced(TABLE_5, runs, selection)
-    return table(_side_by_side(frame), caption, of_runs(chosen, selection))
+    return table(_side_by_side(frame, ours(chosen)), caption, of_runs(chosen, selection))
 
 
-def vectors_of(runs: Sequence[Run]) -> str:
-    """Which pretrained vectors runs began with, and how many words had none."""
-    found = {run.provenance.vectors for run in runs if run.provenance.vectors is not None}
-    return (
-        "; ".join(
-            f"{v.source}, {v.dimension} dimensions, {v.out_of_vocabulary_words:.1%} of the "
-            f"vocabulary and {v.out_of_vocabulary_tokens:.1%} of its occurrences without a vector"
-            for v in sorted(found, key=lambda v: v.source)
-        )
-        or "none"
-    )
+def constant_answers(runs: Stored, selection: str = "last-epoch") -> pd.DataFrame:
+    """Which trainings give one and the same answer to every test utterance, and tell nothing.
+
+    Returns:
+        Index title of the model; `constant` and `trainings`, how many, on the one split.
+    """
+    samples = metrics.pooled(on_one_split(runs.runs), selection)
+    if samples.empty:
+        return pd.DataFrame({"constant": [], "trainings": []}, dtype=int)
+    answers = samples.groupby(["model", "embedding", "run"], sort=False)["predicted"].nunique()
+    found = answers.eq(1).groupby(level=["model", "embedding"], sort=False).agg(["sum", "size"])
+    names = [title(model, embedding) for model, embedding in found.index]
+    return found.set_axis(names).set_axis(["constant", "trainings"], axis="columns")
+
+
+def constant_in_words(runs: Stored, selection: str = "last-epoch") -> str:
+    """`constant_answers` for the prose: `Audio 3 of 3`, or `none of 33`."""
+    found = constant_answers(runs, selection)
+    if found.empty:
+        return "(not run yet)"
+    told = [f"{name} {r.constant} of {r.trainings}" for name, r in found.iterrows() if r.constant]
+    return ", ".join(told) or f"none of {found['trainings'].sum()}"
 
 
 @or_notice
@@ -222,12 +278,12 @@ def text_rows(runs: Stored) -> pd.DataFrame:
 def text_alone(runs: Stored) -> Exhibit:
     """Text alone on the real transcripts beside what the paper quotes for text, and its best."""
     frame = text_rows(runs)
-    shown = _accuracy_columns(frame)
-    shown["UAR"] = frame["uar"].map(number)
     chosen = runs.of("text")
+    shown = _accuracy_columns(frame, ours(chosen))
+    shown["UAR"] = frame["uar"].map(number)
     caption = (
-        f"Text alone on {chosen[0].provenance.corpus_title}, beside the paper's figures. Word "
-        f"vectors: {vectors_of(chosen)}."
+        f"Text alone on {chosen[0].provenance.corpus_title}, beside the paper's figures. "
+        f"{OVER_SEEDS} Each seed has a test set of its own."
     )
     return table(shown, caption, of_runs(chosen))
 
@@ -235,21 +291,35 @@ def text_alone(runs: Stored) -> Exhibit:
 def text_alone_in_words(runs: Stored) -> dict[str, str]:
     """Numbers for the prose about text alone; `(not run yet)` where there are no runs."""
     printed = [row.accuracy for row in (*paper.TABLE_4, *paper.TABLE_5)]
+    (cohort,) = (c.reported for c in paper.CLAIMS if c.criterion.kind == "counts")
+    chosen = [run for run in runs.runs if run.experiment.embedding == "trainable"]
+    absent = "(not run yet)"
     words = {
         "quoted": f"{QUOTED[-1].accuracy:.3f}",
         "fused_low": f"{min(printed):.3f}",
         "fused_high": f"{max(printed):.3f}",
+        "paper_utterances": f"{sum(map(float, cohort.values())):,.0f}",
+        "text_utterances": f"{_utterances(chosen[0]):,}" if chosen else absent,
+        "text_seeds": listed("seed", (r.experiment.seed for r in chosen)) if chosen else absent,
     }
     for name, selection in (("text_last", "last-epoch"), ("text_best", "test-best")):
-        chosen = [run for run in runs.runs if run.experiment.embedding == "trainable"]
         found = metrics.summarise(chosen, selection)
-        words[name] = "(not run yet)" if found.empty else f"{found['accuracy'].iloc[0]:.3f}"
+        words[name] = absent if found.empty else f"{found['accuracy'].iloc[0]:.3f}"
+        ends = None if found.empty else over_seeds(found["accuracy_low"], found["accuracy_high"])
+        words[f"{name}_interval"] = (ends is not None and ends.iloc[0]) or "no interval"
     return words
+
+
+def _utterances(run: Run) -> int:
+    """How many a run learned from or was tested on."""
+    made = run.provenance
+    return made.n_train + made.n_development + made.n_test
 
 
 @or_notice
 def speakers_held_out(runs: Stored, selection: str = "last-epoch") -> Exhibit:
-    """Accuracy and UAR of each model where each speaker was the test set once."""
+    """Accuracy and UAR of each model where speakers were the test set in turn."""
+    chosen = held_out_runs(runs)
     frame = held_out(runs, selection)
     shown = pd.DataFrame(
         {
@@ -262,15 +332,35 @@ def speakers_held_out(runs: Stored, selection: str = "last-epoch") -> Exhibit:
         index=frame.index,
     )
     caption = (
-        "Each speaker held out once, all folds of a seed pooled. The first row is what answering "
-        "the largest class always would score. The paper reports nothing on this corpus."
+        f"Held out in turn: {_speakers(chosen)}; the folds of a seed are pooled. The first row is "
+        "what answering the largest class always would score. The paper reports nothing on this "
+        "corpus."
     )
-    return table(shown, caption, of_runs(runs.of(kind="speaker"), selection))
+    return table(shown, caption, of_runs(chosen, selection))
+
+
+def _speakers(runs: Sequence[Run]) -> str:
+    return listed("speaker", (run.experiment.fold.held_out for run in runs))
+
+
+def held_out_runs(runs: Stored) -> list[Run]:
+    """The runs with a speaker held out, on those speakers and seeds that every model has.
+
+    Raises:
+        Missing: if there are none.
+    """
+    parts: dict[str, set[tuple[Fold, int]]] = {}
+    for run in (found := runs.of(kind="speaker")):
+        parts.setdefault(name_of(run), set()).add((run.experiment.fold, run.experiment.seed))
+    shared = set.intersection(*parts.values())
+    return [
+        run for run in found if (run.experiment.fold, run.experiment.seed) in shared
+    ] or runs.lack("all models on the same speakers", speakers=True)
 
 
 def held_out(runs: Stored, selection: str) -> pd.DataFrame:
     """As `reproduced`, with intervals over speakers; the first row is the largest class always."""
-    chosen = runs.of(kind="speaker")
+    chosen = held_out_runs(runs)
     clusters = {
         utterance: run.experiment.fold.held_out
         for run in chosen
@@ -285,35 +375,74 @@ def held_out(runs: Stored, selection: str) -> pd.DataFrame:
     return pd.concat([pd.DataFrame([chance], index=["largest class"]), frame])
 
 
+def held_out_in_words(runs: Stored, selection: str = "last-epoch") -> dict[str, str]:
+    """Numbers for the prose about speakers held out; `(not run yet)` where there are no runs.
+
+    `behind_` a fusion is how far it falls behind audio alone, with an interval that draws whole
+    speakers and compares the two on each.
+    """
+    rows = {"largest": "largest class", **{model: LABELS[model] for model in SPEAKER_MODELS}}
+    fusions = {f"behind_{model}": model for model in SPEAKER_MODELS if model in FUSIONS}
+    try:
+        chosen = held_out_runs(runs)
+    except Missing:
+        chosen = []
+    if not set(SPEAKER_MODELS) <= {run.experiment.model for run in chosen}:
+        names = ("speakers", "seeds", "utterances", "audio_interval", *rows, *fusions)
+        return dict.fromkeys(names, "(not run yet)")
+    frame = held_out(runs, selection)
+    value, low, high = (frame[column] for column in ("value", "low", "high"))
+    samples = metrics.pooled(chosen, selection)
+    return {
+        "speakers": _speakers(chosen),
+        "seeds": listed("seed", (run.experiment.seed for run in chosen)),
+        "utterances": f"{samples['utterance'].nunique():,}",
+        "audio_interval": f"{interval(low[rows['audio']], high[rows['audio']])}",
+        **{name: f"{value[row]:.3f}" for name, row in rows.items()},
+        **{name: _behind(samples, model) for name, model in fusions.items()},
+    }
+
+
+def _behind(samples: pd.DataFrame, model: str) -> str:
+    """How far a model falls behind audio alone, from `metrics.pooled`, as text."""
+
+    def gap(part: pd.DataFrame) -> pd.DataFrame:
+        right = part["predicted"].eq(part["emotion"]).groupby(part["model"]).mean()
+        return pd.DataFrame({"gap": [right["audio"] - right[model]]})
+
+    low, high = metrics.interval_over_clusters(samples, "fold", gap)
+    value = gap(samples)["gap"].iloc[0]
+    return f"{value:.3f} {interval(low['gap'].iloc[0], high['gap'].iloc[0])}"
+
+
 @or_notice
 def table_7(runs: Stored, model: str = "att_d1", embedding: str = "word2vec",
             selection: str = "last-epoch") -> Exhibit:  # fmt: skip
     """Table 7: counts, and the rates of rows and columns with their intervals."""
     chosen = runs.of(model, embedding)
-    ours = confusion(chosen, selection)
+    name = ours(chosen)
+    found = confusion(chosen, selection)
     printed = printed_confusion()
     samples = metrics.pooled(chosen, selection)
     draws = metrics.bootstrap_confusions(
         samples["emotion"], samples["predicted"], samples["utterance"]
     )
     parts: dict[tuple[str, str], list[str | None]] = {
-        ("predicted, reported / reproduced", emotion): [
+        (f"predicted, reported / {name}", emotion): [
             f"{reported}{NBSP}/{NBSP}{mean:.1f}"
-            for reported, mean in zip(printed[emotion], ours[emotion], strict=True)
+            for reported, mean in zip(printed[emotion], found[emotion], strict=True)
         ]
         for emotion in EMOTIONS
     }
-    for heading, rate, axis in (
+    for column, rate, axis in (
         ("recall (printed as “Accuracy”)", metrics.recall, 2),
         ("precision (printed as “Recall”)", metrics.precision, 1),
     ):
-        parts[heading, "reported"] = [number(value) for value in rate(printed)]
-        parts[heading, "reproduced"] = [number(value) for value in rate(ours)]
-        parts[heading, "95 %"] = [interval(*ends) for ends in _rate_intervals(draws, axis)]
+        parts[column, "reported"] = [number(value) for value in rate(printed)]
+        parts[column, name] = [number(value) for value in rate(found)]
+        parts[column, "95 %"] = [interval(*ends) for ends in _rate_intervals(draws, axis)]
     frame = pd.DataFrame(parts, index=pd.Index(EMOTIONS))
-    caption = (
-        f"Table 7, reported and reproduced ({name_of(chosen[0])}); counts are means over seeds."
-    )
+    caption = f"Table 7, as reported and ours ({name_of(chosen[0])}); counts are means over seeds."
     return table(frame, caption, of_runs(chosen, selection))
 
 
@@ -344,7 +473,7 @@ def table_6(runs: Stored, corpus: Corpus, selection: str = "last-epoch") -> Exhi
     shown = pd.DataFrame(
         {
             "reported ratio": rows["reported"].map(number),
-            "reproduced": rows["ratio"].map(number),
+            ours([run]): rows["ratio"].map(number),
             "95 % (Wilson)": intervals(rows["low"], rows["high"]),
             "in sentences of the class / all": [
                 None if np.isnan(n) else f"{k:.0f} / {n:.0f}"
@@ -355,7 +484,7 @@ def table_6(runs: Stored, corpus: Corpus, selection: str = "last-epoch") -> Exhi
         }
     )
     shown.index = pd.MultiIndex.from_frame(rows[["emotion", "word"]])
-    caption = f"Table 6, reported and reproduced ({name_of(run)}, one run as in the paper)."
+    caption = f"Table 6, as reported and ours ({name_of(run)}, one run as in the paper)."
     return table(shown, caption, of_runs([run], selection))
 
 
@@ -414,15 +543,15 @@ def own_words(
     return table(shown, caption, of_runs(chosen, selection))
 
 
-def table_8(level: pd.DataFrame, source: Source) -> Exhibit:
+def table_8(level: pd.DataFrame, corpus: Corpus) -> Exhibit:
     """Table 8: loudness of each class, with intervals that draw whole speakers.
 
     Args:
         level: `emotion`, `speaker`, `average` and `spread` of each utterance, the last two from
             `replicate.waveforms.levels`.
-        source: the corpus.
+        corpus: where they come from.
     """
-    ours = class_averages(level)
+    found = class_averages(level)
     low, high = metrics.interval_over_clusters(level, "speaker", class_averages)
     printed = pd.DataFrame(
         [(row.wave_avg, row.wave_avg_std, row.wave_std_avg) for row in paper.TABLE_8],
@@ -432,20 +561,21 @@ def table_8(level: pd.DataFrame, source: Source) -> Exhibit:
     columns = {}
     for name in printed:
         columns[name, "reported"] = printed[name].map(number)
-        columns[name, "reproduced"] = ours[name].map(number)
+        columns[name, heading(corpus.name, corpus.synthetic)] = found[name].map(number)
         columns[name, "95 %"] = intervals(low[name], high[name])
     frame = pd.DataFrame(columns).loc[list(EMOTIONS)]
     caption = (
-        "Table 8, reported and reproduced; full scale is 1. Intervals draw whole speakers, since "
-        "the utterances of one speaker resemble each other."
+        "Table 8, as reported and ours; full scale is 1. Intervals draw whole speakers, since "
+        "utterances of one speaker may resemble each other."
     )
-    return table(frame, caption, [source])
+    return table(frame, caption, [of_corpus(corpus)])
 
 
 @or_notice
 def score_spread(runs: Stored, kind: str = "stratified", selection: str = "last-epoch") -> Exhibit:
-    """Mean of the audio score and its spread over utterances, reported and reproduced."""
+    """Mean of the audio score and its spread over utterances, reported and ours."""
     chosen = runs.attending(kind, selection)
+    name = ours(chosen)
     found = metrics.summarise(chosen, selection)
     names = found["model"] + "-" + found["embedding"]
     means = {
@@ -456,20 +586,21 @@ def score_spread(runs: Stored, kind: str = "stratified", selection: str = "last-
     shown = pd.DataFrame(
         {
             ("mean audio score", "reported"): names.map(means).map(number),
-            ("mean audio score", "reproduced"): found["audio_score"].map(number),
-            ("mean audio score", "95 % over seeds"): intervals(
+            ("mean audio score", name): found["audio_score"].map(number),
+            ("mean audio score", "95 % over seeds"): over_seeds(
                 found["audio_score_low"], found["audio_score_high"]
             ),
             ("standard deviation over utterances", "reported"): names.map(spreads).map(number),
-            ("standard deviation over utterances", "reproduced"): found["audio_score_sd"].map(
-                number
-            ),
+            ("standard deviation over utterances", name): found["audio_score_sd"].map(number),
         }
     )
     shown.index = pd.Index(
         [title(m, e) for m, e in zip(found["model"], found["embedding"], strict=True)]
     )
-    caption = "The audio's attention score, reported and reproduced; the text's is 1 minus this."
+    caption = (
+        "The audio's attention score, as reported and ours; the text's is 1 minus this. "
+        f"{OVER_SEEDS}"
+    )
     return table(shown, caption, of_runs(chosen, selection))
 
 
