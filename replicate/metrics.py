@@ -1,7 +1,8 @@
 """Accuracy and its kin, their intervals, and paired comparisons, from stored predictions.
 
 Two different questions have two different intervals. Over seeds: where does the mean of many
-trainings lie on these test utterances? Over utterances: what would these trainings give on other utterances?
+trainings lie on these test utterances? Over utterances: what would these trainings give on other
+utterances?
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
