@@ -129,6 +129,47 @@ def known_informativeness(corpus: Corpus) -> Exhibit:
     return table(frame, caption, [of_corpus(corpus)])
 
 
+@or_notice
+def standin(corpus: Corpus) -> Exhibit:
+    """Every preset with its ceilings, and whether this stand-in is the published one."""
+    if not corpus.synthetic:
+        raise Missing("This corpus is not the stand-in.", 'set `corpus = "standin-quick"`')
+    from replicate.corpora import standin as generator
+
+    described = {preset: generator.describe(preset) for preset in generator.PRESETS}
+    parts = {
+        "the largest class": "majority",
+        "transcript": "text",
+        "voice": "audio",
+        "both": "both",
+    }
+    frame = pd.DataFrame(
+        {
+            heading: [f"{getattr(known, name).accuracy:.3f}" for known in described.values()]
+            for heading, name in parts.items()
+        },
+        index=pd.Index(described, name="preset"),
+    )
+    caption = (
+        "The presets of the generator, and what the best possible observer of an utterance's parts "
+        f"can be right in. {_published(corpus)}"
+    )
+    return table(frame, caption, [of_corpus(corpus)])
+
+
+def _published(corpus: Corpus) -> str:
+    """Whether a stand-in is the one that this project published hashes of."""
+    from replicate.corpora import standin as generator
+
+    size, _, preset = corpus.name.removeprefix("standin-").partition("-")
+    wanted = generator.published().get(f"{size}-{preset or 'default'}")
+    if wanted is None:
+        return "No hashes were published of this one."
+    same = wanted == generator.fingerprint(corpus.root)
+    found = "equals" if same else "DIFFERS FROM"
+    return f"This page's {found} the published one: SHA-256 of its sound {wanted.audio[:16]}…"
+
+
 def vocabulary(vocab: Vocabulary, test: Sequence[Sequence[str]], source: Source) -> Exhibit:
     """Size of the vocabulary, its commonest words, and what the test has that it lacks."""
     unknown = np.concatenate([vocab.encode(sentence) == UNKNOWN for sentence in test])
