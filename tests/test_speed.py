@@ -63,17 +63,19 @@ def test_without_a_benchmark_the_page_says_how_to_run_it(monkeypatch):
 
 
 def test_the_matrix_costs_what_its_trainings_cost(monkeypatch):
-    measured = measurements.Measurement(
-        "front_end", "0123456789ab", False, "a machine", {"torch": "1", "numba": "2"}, "2026-01-01",
-        "noise",
-        {
-            "steps": [{"way": "fused, 1 thread", "random, mean ms": 100.0}],
-            "parts": [{"part": p, "ms": 5.0} for p in ("text", "fusion, classifier", "optimiser")],
-        },
-    )  # fmt: skip
-    monkeypatch.setattr(speed, "load", {"front_end": measured}.get)
+    made = ("0123456789ab", False, "a machine", {"torch": "1", "numba": "2"}, "2026-01-01", "noise")
+    parts = [{"part": p, "ms": 5.0} for p in ("text", "fusion, classifier", "optimiser")]
+    scaling = {
+        "size": [{"utterances": 700, "seconds": 3.0}, {"utterances": 5531, "seconds": 20.0}],
+        "together": [{"trainings": n, "throughput": 0.9 * n} for n in (1, 2)],
+    }
+    measured = {
+        "front_end": measurements.Measurement("front_end", *made, {"parts": parts}),
+        "scaling": measurements.Measurement("scaling", *made, scaling),
+    }
+    monkeypatch.setattr(speed, "load", measured.get)
     row = speed.cost().plain.splitlines()[-1].split()
     n_audio, n_text = (sum(n) for n in zip(*speed.MATRIX.values(), strict=True))
     assert row[:3] == ["all", str(n_audio), str(n_text)] and n_audio + n_text == 700
-    days = (n_audio * 0.1 + n_text * 0.015) * 150 * 166 / 86400
+    days = (n_audio * 20 + n_text * 0.015 * 166) * 150 / 86400 / 0.9
     assert float(row[3]) == pytest.approx(days / 2, abs=0.05)

@@ -209,32 +209,26 @@ def _steps() -> int:
 
 @or_notice
 def cost() -> Exhibit:
-    """What the whole matrix of experiments costs, from the measured steps on one thread."""
-    found, source = _measured("front_end")
-    audio = found.table("steps").set_index("way").loc["fused, 1 thread", "random, mean ms"]
-    spent = found.table("parts").set_index("part")["ms"]
-    text = spent["text"] + spent["fusion, classifier"] + spent["optimiser"]
+    """What a plan of experiments costs, from measured epochs and steps."""
+    (scaling, first), (front_end, second) = _measured("scaling"), _measured("front_end")
+    (reported,) = (claim.reported for claim in paper.CLAIMS if "train" in claim.reported)
+    largest = scaling.table("size").iloc[-1]
+    epoch = largest["seconds"] / largest["utterances"] * sum(map(float, reported.values()))
+    spent = front_end.table("parts").set_index("part")["ms"]
+    step = (spent["text"] + spent["fusion, classifier"] + spent["optimiser"]) / 1000
+    together = scaling.table("together").set_index("trainings")["throughput"]
     trainings = pd.DataFrame(MATRIX.values(), pd.Index(MATRIX), ["with audio", "text alone"])
     trainings.loc["all"] = trainings.sum()
-    seconds = (trainings @ np.array([audio, text])) * _steps() / 1000 / _efficiency()
+    each = np.array([Training().epochs * epoch, _steps() * step]) / (together[2] / 2)
     shown = trainings.copy()
     for cores in CORES:
-        shown[f"days on {cores} cores"] = (seconds / 86400 / cores).map("{:.1f}".format)
+        shown[f"days on {cores} cores"] = (trainings @ each / 86400 / cores).map("{:.1f}".format)
     caption = (
-        f"A plan of trainings by the paper's protocol ({_steps():,} steps each) and what they "
-        "would cost, one training a core, each as fast as those side by side above; the test after "
-        "each epoch is left out. Nothing is said of GPUs: none was at hand to measure."
+        "A plan of trainings by the paper's protocol and what they would cost, one training a core, "
+        "each as fast as one of two side by side. Nothing is said of GPUs: none was at hand to "
+        "measure."
     )
-    return table(shown, caption, [source])
-
-
-def _efficiency() -> float:
-    """How fast a training is beside another, relative to one alone; 1 where it is not measured."""
-    found = load("scaling")
-    if found is None:
-        return 1.0
-    rows = found.table("together").set_index("trainings")["throughput"]
-    return float(rows[2] / 2)
+    return table(shown, caption, [first, second])
 
 
 @or_notice
