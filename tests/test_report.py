@@ -493,3 +493,10 @@ class TestPlots:
         before = dict(matplotlib.rcParams)
         plots.confusions({"a": np.eye(4)})
         assert dict(matplotlib.rcParams) == before
+
+
+def test_findings_of_a_verdict_stand_one_a_line_with_the_models_names():
+    given = page.judged(stored(), selection="last-epoch")
+    shown = paper_tables.verdicts(given, [provenance.PAPER]).body
+    assert "accuracy 0.679<br>audio score 0.516<br>text score 0.484" in shown
+    assert r"\n" not in shown and "att_d1-trainable" not in shown

@@ -198,8 +198,8 @@ def table(
     if any(source.synthetic for source in sources):
         body = body.replace("<thead>", f"<caption>{MARK}</caption><thead>", 1)
     if wordy:
-        style = "width:100%;min-width:42rem;white-space:pre-line"
-        body = body.replace("<table", f'<table style="{style}"', 1)
+        body = body.replace("<table", '<table style="width:100%;min-width:42rem"', 1)
+        body = body.replace(r"\n", "<br>")  # pandas writes a line's end as \n
     return Exhibit(body, shown.to_string(index=index), caption, tuple(sources))
 
 

@@ -62,7 +62,7 @@ TABLE_5 = [Line(r.label, r.model, r.embedding, r.accuracy, r.audio_score) for r 
 #: The rows that the paper quotes; those of one modality have runs of ours beside them.
 QUOTED = [
     Line(
-        f"{row.label} [5], quoted",
+        f"{row.label}, reported by [5]",
         row.same_as if row.same_as in ("audio", "text") else "",
         {"audio": "none", "text": "trainable"}.get(row.same_as, ""),
         row.accuracy,
@@ -261,7 +261,7 @@ def text_rows(runs: Stored) -> pd.DataFrame:
     """
     best = TABLE_5[0]
     printed = {
-        "Text [5], quoted": QUOTED[-1].accuracy,
+        "Text, reported by [5]": QUOTED[-1].accuracy,
         f"{best.label} with Word2Vec, audio and text": best.accuracy,
     }
     frames = [pd.DataFrame({"reported": printed})]
