@@ -69,7 +69,7 @@ class Provenance:
         n_train, n_development, n_test: utterances in each part.
         vectors: the word vectors, None where embeddings start at random.
         commit: git commit of the code, or `unknown` outside a checkout.
-        dirty: whether a numerical module differed from that commit.
+        dirty: whether a numerical module that the process ran differed from that commit.
         code: digest of each numerical module, comments and docstrings left out.
         packages: versions.
         hardware: processor or GPU, in words.
@@ -266,20 +266,20 @@ def code_digests(heard: bool) -> dict[str, str]:
     Args:
         heard: whether the run hears audio.
     """
-    digests = {}
-    for path in _numerical_files(heard):
-        tree = ast.parse(path.read_text())
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list):
-                node.body = [part for part in body if not _is_text(part)]  # type: ignore[attr-defined]
-        digests[path.stem] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
-    return digests
+    return {name: _digest((PACKAGE / f"{name}.py").read_text()) for name in _numerical(heard)}
 
 
-def _numerical_files(heard: bool) -> list[Path]:
-    names = NUMERICAL_MODULES + (AUDIO_MODULES if heard else ())
-    return [PACKAGE / f"{name}.py" for name in names]
+def _numerical(heard: bool) -> tuple[str, ...]:
+    return NUMERICAL_MODULES + (AUDIO_MODULES if heard else ())
+
+
+def _digest(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [part for part in body if not _is_text(part)]  # type: ignore[attr-defined]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
 
 
 def _is_text(node: Any) -> bool:
@@ -288,15 +288,19 @@ def _is_text(node: Any) -> bool:
 
 
 def code_version(heard: bool) -> tuple[str, bool]:
-    """Git commit, and whether a numerical module differs from it; `unknown` outside a checkout."""
+    """Git commit, and whether a numerical module that this process runs differs from it.
+
+    `unknown` outside a checkout.
+    """
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(PACKAGE), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     try:
-        changed = git("status", "--porcelain", "--", *map(str, _numerical_files(heard)))
-        return git("rev-parse", "--short=12", "HEAD"), bool(changed)
+        commit = git("rev-parse", "--short=12", "HEAD").strip()
+        committed = {n: _digest(git("show", f"{commit}:./{n}.py")) for n in _numerical(heard)}
+        return commit, committed != LOADED_CODE[heard]
     except (OSError, subprocess.CalledProcessError):
         return "unknown", True
 

@@ -117,3 +117,11 @@ def test_changed_code_is_named_and_comments_do_not_count(run, tmp_path, monkeypa
 def test_a_text_run_does_not_depend_on_the_audio_code():
     assert set(runs.AUDIO_MODULES).isdisjoint(code_digests(heard=False))
     assert set(runs.AUDIO_MODULES) <= set(code_digests(heard=True))
+
+
+def test_the_commit_is_that_of_the_code_in_memory(monkeypatch):
+    commit, dirty = runs.code_version(heard=True)
+    assert commit == "unknown" or len(commit) == 12
+    other = {True: {**runs.LOADED_CODE[True], "model": "another"}}
+    monkeypatch.setattr(runs, "LOADED_CODE", other)
+    assert runs.code_version(heard=True) == (commit, True)
