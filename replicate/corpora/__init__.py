@@ -10,7 +10,6 @@ from replicate.corpora import emodb, iemocap, iemocap_text, meld
 from replicate.corpora.table import Corpus, without_damaged
 from replicate.errors import InputError
 from replicate.files import build_once, cache_folder
-from replicate.waveforms import open_waveforms
 
 READERS: dict[str, Callable[[Path], Corpus]] = {
     "iemocap": iemocap.read,
@@ -44,6 +43,8 @@ def open_corpus(name: str, data: Path | None = None, skip_damaged: bool | None =
     corpus = without_damaged(read_corpus(name, data), skip_damaged)
     if not (skip_damaged and corpus.has_audio):
         return corpus
+    from replicate.waveforms import open_waveforms  # which imports this package
+
     out = [problem.utterance for problem in open_waveforms(corpus, skip_damaged=True).problems]
     kept = corpus.utterances[~corpus.utterances["utterance"].isin(out)]
     return dataclasses.replace(corpus, utterances=kept.reset_index(drop=True))
