@@ -120,7 +120,7 @@ def test_a_text_run_does_not_depend_on_the_audio_code():
 
 
 def test_the_commit_is_that_of_the_code_in_memory(monkeypatch):
-    commit, dirty = runs.code_version(heard=True)
+    commit, _ = runs.code_version(heard=True)
     assert commit == "unknown" or len(commit) == 12
     other = {True: {**runs.LOADED_CODE[True], "model": "another"}}
     monkeypatch.setattr(runs, "LOADED_CODE", other)
