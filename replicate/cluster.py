@@ -123,8 +123,11 @@ def _connect(address: str) -> Any:
             "ray", "is not installed", "run `pip install 'lima-bak-replication[cluster]'`"
         ) from error
     try:
+        if address != "auto":  # Ray itself would wait for long
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address=address)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
             address, f"no Ray cluster answers here ({error})", "start one with `ray start --head`"
         ) from error
