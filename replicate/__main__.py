@@ -5,7 +5,9 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 import torch
@@ -20,12 +22,39 @@ from replicate.experiments import GRIDS, PROFILES, grid
 from replicate.protocol import cohort
 from replicate.runs import RESULTS, folder_of, load_run, load_runs
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 skip_damaged_option = click.option(
     "--skip-damaged",
     is_flag=True,
     envvar="REPLICATE_SKIP_DAMAGED",
     help="Leave damaged utterances out.",
 )
+
+
+def training_options(command: Command) -> Command:
+    """The options of every command that trains: on what, by which protocol, where."""
+    for option in reversed(
+        (
+            click.option("--corpus", "name", default="standin-quick", show_default=True),
+            click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
+                         help="The corpus's folder."),
+            skip_damaged_option,
+            click.option("--profile", type=click.Choice(list(PROFILES)), default="quick",
+                         show_default=True),
+            click.option("--word2vec",
+                         type=click.Path(exists=True, path_type=Path, resolve_path=True),
+                         help="File of pretrained vectors."),
+            click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu",
+                         show_default=True),
+            click.option("--jobs", type=click.IntRange(1),
+                         help="Trainings at once.  [default: one a core; 1 on a GPU]"),
+            click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
+                         help="Where runs are stored.  [default: results/]"),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 class _Commands(click.Group):
@@ -72,28 +101,13 @@ def corpus_build(name: str) -> None:
 
 
 @main.command()
-@click.option("--corpus", "name", default="standin-quick", show_default=True)
-@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
-              help="The corpus's folder.")  # fmt: skip
-@click.option("--profile", type=click.Choice(list(PROFILES)), default="quick", show_default=True)
+@training_options
 @click.option("--grid", "which", type=click.Choice(list(GRIDS)), default="tables",
               show_default=True)  # fmt: skip
-@click.option(
-    "--word2vec",
-    type=click.Path(exists=True, path_type=Path, resolve_path=True),
-    help="File of pretrained vectors.",
-)
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option(
-    "--jobs", type=click.IntRange(1), help="Trainings at once.  [default: one a core; 1 on a GPU]"
-)
-@skip_damaged_option
 @click.option("--cluster", metavar="ADDRESS",
               help="Train on the Ray cluster at HOST:PORT instead.")  # fmt: skip
 @click.option("--gpus-each", type=click.FloatRange(0, min_open=True), default=0.25,
               show_default=True, help="On a cluster, GPUs for one training.")  # fmt: skip
-@click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
-              help="Where runs are stored.  [default: results/]")  # fmt: skip
 def run(
     name: str,
     data: Path | None,
@@ -130,26 +144,11 @@ def run(
 
 
 @main.command()
-@click.option("--corpus", "name", default="standin-quick", show_default=True)
-@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
-              help="The corpus's folder.")  # fmt: skip
-@click.option("--profile", type=click.Choice(list(PROFILES)), default="quick", show_default=True)
+@training_options
 @click.option("--sample", type=click.IntRange(1), default=3, show_default=True,
               help="How many stored runs to draw.")  # fmt: skip
 @click.option("--seed", type=int, help="Of the draw.  [default: another at each call]")
-@skip_damaged_option
 @click.option("--keep", is_flag=True, help="Note repeats to the bit in results/repeats.json.")
-@click.option(
-    "--word2vec",
-    type=click.Path(exists=True, path_type=Path, resolve_path=True),
-    help="File of pretrained vectors.",
-)
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option(
-    "--jobs", type=click.IntRange(1), help="Trainings at once.  [default: one a core; 1 on a GPU]"
-)
-@click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
-              help="Where runs are stored.  [default: results/]")  # fmt: skip
 def rerun(
     name: str,
     data: Path | None,

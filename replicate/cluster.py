@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from replicate.corpora.table import text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import Experiment
 from replicate.runs import LOADED_CODE, folder_of, is_finished, package_versions, store_files
-from replicate.schedule import Outcome, Source, Workers, open_source, outcome_of, run_one
+from replicate.schedule import Outcome, Source, Workers, lock_of, open_source, outcome_of, run_one
 
 #: How often a training may begin anew because its node has died.
 RETRIES = 10
@@ -84,9 +84,7 @@ def run_each(
     pending = {}
     try:
         for experiment in experiments:
-            folder = folder_of(experiment, root)
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / ".lock", timeout=-1 if wait else 0)
+            lock = lock_of(experiment, root, wait)
             try:
                 lock.acquire()
             except Timeout:

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
+from replicate import metrics
 from replicate.files import replacing
-from replicate.protocol import EMOTIONS
 from replicate.runs import RESULTS, Run, code_version
 
 #: Where rounding may differ, what a repeat must keep: the first epoch's loss within this share ...
@@ -71,14 +71,14 @@ def compare(stored: Run, again: Run) -> Comparison:
     shares = [float(run.epochs["test_accuracy"].iloc[-1]) for run in (stored, again)]
     losses = [float(run.epochs["loss"].iloc[0]) for run in (stored, again)]
     mean = np.mean(shares)
-    classes = [part[list(EMOTIONS)].to_numpy().argmax(axis=1) for part in (one, other)]
+    flipped = metrics.predicted(one) != metrics.predicted(other)
     return Comparison(
         name=stored.experiment.name,
         exact=_kind(stored) == _kind(again) and stored.provenance.device == "cpu",
         changed=stored.changed_code,
         identical=stored.predictions.equals(again.predictions)
         and _curves(stored).equals(_curves(again)),
-        flips=float((classes[0] != classes[1]).mean()),
+        flips=float(flipped.mean()),
         loss=abs(losses[1] - losses[0]) / losses[0],
         accuracy=shares[1] - shares[0],
         allowed=float(STANDARD_ERRORS * np.sqrt(2 * mean * (1 - mean) / len(one))),

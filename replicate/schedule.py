@@ -115,9 +115,7 @@ def run_one(
         if scheduler not in (os.getpid(), os.getppid()):
             os._exit(1)
 
-    folder = folder_of(experiment, root)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", timeout=-1 if wait else 0)
+    folder, lock = folder_of(experiment, root), lock_of(experiment, root, wait)
     try:
         with lock:
             if not is_finished(experiment, root):
@@ -137,6 +135,13 @@ def run_one(
         return Outcome(experiment, error=str(error))
     except Exception:
         return Outcome(experiment, error=traceback.format_exc())
+
+
+def lock_of(experiment: Experiment, root: Path, wait: bool) -> FileLock:
+    """The lock of a run's folder; without `wait`, taking it raises `Timeout` where it is held."""
+    folder = folder_of(experiment, root)
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / ".lock", timeout=-1 if wait else 0)
 
 
 def outcome_of(experiment: Experiment, root: Path) -> Outcome:

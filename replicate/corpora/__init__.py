@@ -72,8 +72,7 @@ def read_corpus(name: str, data: Path | None = None) -> Corpus:
 def _read_standin(name: str) -> Corpus:
     from replicate.corpora import standin
 
-    size, _, preset = name.removeprefix("standin-").partition("-")
-    preset = preset or "default"
+    size, preset = standin.size_and_preset(name)
     if size not in standin.SIZES or preset not in standin.PRESETS:
         raise InputError(
             name,

@@ -201,4 +201,7 @@ TABLE_7 = _TABLES.table_7
 TABLE_8 = _TABLES.table_8
 
 CLAIMS = load(FOLDER / "claims.yml", TypeAdapter(tuple[Claim, ...]))
+#: Section 4.1's utterances: `train` and `test`.
+(COUNTS,) = (claim.reported for claim in CLAIMS if claim.criterion.kind == "counts")
+
 OPEN_CHOICES = load(FOLDER / "choices.yml", TypeAdapter(tuple[Choice, ...]))

@@ -20,7 +20,6 @@ from replicate.transcriptions import UNKNOWN, Vocabulary, open_vectors
 def split_counts(cohort: pd.DataFrame, parts: Split, source: Source) -> Exhibit:
     """Utterances of each class in training and test; the test beside Table 7's row sums."""
     emotion = cohort["emotion"]
-    reported = next(c.reported for c in paper.CLAIMS if c.criterion.kind == "counts")
     frame = pd.DataFrame(
         {
             "test, reported (row sums of Table 7)": printed_confusion().sum(axis=1),
@@ -29,7 +28,7 @@ def split_counts(cohort: pd.DataFrame, parts: Split, source: Source) -> Exhibit:
         }
     ).loc[list(EMOTIONS)]
     frame.loc["all"] = frame.sum()
-    frame.insert(1, "train, reported", [None] * len(EMOTIONS) + [float(reported["train"])])
+    frame.insert(1, "train, reported", [None] * len(EMOTIONS) + [float(paper.COUNTS["train"])])
     shown = frame.astype(float).map("{:,.0f}".format, na_action="ignore")
     return table(shown, "Utterances in training and test, reported and here.", [source])
 
@@ -106,8 +105,8 @@ def known_informativeness(corpus: Corpus) -> Exhibit:
         )
     from replicate.corpora import standin
 
-    _, _, preset = corpus.name.removeprefix("standin-").partition("-")
-    known = standin.describe(preset or "default")
+    _, preset = standin.size_and_preset(corpus.name)
+    known = standin.describe(preset)
     names = {
         "majority": "nothing (the largest class)",
         "text": "the transcript",
@@ -161,8 +160,7 @@ def _published(corpus: Corpus) -> str:
     """Whether a stand-in is the one that this project published hashes of."""
     from replicate.corpora import standin as generator
 
-    size, _, preset = corpus.name.removeprefix("standin-").partition("-")
-    wanted = generator.published().get(f"{size}-{preset or 'default'}")
+    wanted = generator.published().get("-".join(generator.size_and_preset(corpus.name)))
     if wanted is None:
         return "No hashes were published of this one."
     same = wanted == generator.fingerprint(corpus.root)

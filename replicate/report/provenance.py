@@ -63,14 +63,16 @@ PAPER = Source("Lima & Bak (2018), as printed", synthetic=False)
 def of_code() -> Source:
     """The source of what shows this project's own modules."""
     return Source(
-        "this project's modules", False, (f"commit {_commit(*code_version(heard=True))}",)
+        "this project's modules", False, (f"commit {commit_name(*code_version(heard=True))}",)
     )
 
 
 def of_corpus(corpus: Corpus, *details: str) -> Source:
     """The source of what a notebook computes from a corpus on the spot."""
     return Source(
-        corpus.title, corpus.synthetic, (*details, f"commit {_commit(*code_version(heard=True))}")
+        corpus.title,
+        corpus.synthetic,
+        (*details, f"commit {commit_name(*code_version(heard=True))}"),
     )
 
 
@@ -95,7 +97,9 @@ def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
                 listed("fold", (run.experiment.fold.name for run in group)),
                 *([CHOSEN[selection]] if selection else []),
                 *_word_vectors(group),
-                listed("commit", (_commit(r.provenance.commit, r.provenance.dirty) for r in group)),
+                listed(
+                    "commit", (commit_name(r.provenance.commit, r.provenance.dirty) for r in group)
+                ),
                 *filter(None, [change_since(group, kept)]),
             ),
         )
@@ -120,7 +124,8 @@ def of_judged(runs: Sequence[Run], selection: str = "last-epoch") -> tuple[Sourc
     return (*of_runs(runs, selection), PAPER)
 
 
-def _commit(commit: str, dirty: bool) -> str:
+def commit_name(commit: str, dirty: bool) -> str:
+    """A commit, short, and whether the code differed from it."""
     return commit[:7] + (" + uncommitted changes" if dirty else "")
 
 

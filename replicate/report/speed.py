@@ -18,7 +18,14 @@ from replicate.measurements import Measurement, load
 from replicate.model import AudioFrontEnd, ModelConfig, RawAudioEncoder
 from replicate.report import anatomy
 from replicate.report.layout import NBSP
-from replicate.report.provenance import Exhibit, Missing, Source, or_notice, table
+from replicate.report.provenance import (
+    Exhibit,
+    Missing,
+    Source,
+    commit_name,
+    or_notice,
+    table,
+)
 from replicate.waveforms import Waveforms
 
 #: A plan of trainings that would answer every claim: block -> (with audio, text alone).
@@ -151,7 +158,7 @@ def _measured(name: str) -> tuple[Measurement, Source]:
     if found is None:
         raise Missing("This benchmark has not been run.", f"python benchmarks/{name}.py --save")
     versions = [f"{name} {found.packages[name]}" for name in ("torch", "numba")]
-    made = found.commit[:7] + (" + uncommitted changes" if found.dirty else "")
+    made = commit_name(found.commit, found.dirty)
     details = (found.hardware, *versions, found.date[:10], f"commit {made}")
     return found, Source(f"benchmarks/{name}.py, {found.workload}", False, details)
 
@@ -202,18 +209,16 @@ def speedup() -> dict[str, str]:
 
 def _steps() -> int:
     """Training steps of a model by the paper's protocol."""
-    (utterances,) = (c.reported["train"] for c in paper.CLAIMS if "train" in c.reported)
     training = Training()
-    return training.epochs * math.ceil(float(utterances) / training.batch_size)
+    return training.epochs * math.ceil(float(paper.COUNTS["train"]) / training.batch_size)
 
 
 @or_notice
 def cost() -> Exhibit:
     """What a plan of experiments costs, from measured epochs and steps."""
     (scaling, first), (front_end, second) = _measured("scaling"), _measured("front_end")
-    (reported,) = (claim.reported for claim in paper.CLAIMS if "train" in claim.reported)
     largest = scaling.table("size").iloc[-1]
-    epoch = largest["seconds"] / largest["utterances"] * sum(map(float, reported.values()))
+    epoch = largest["seconds"] / largest["utterances"] * sum(map(float, paper.COUNTS.values()))
     spent = front_end.table("parts").set_index("part")["ms"]
     step = (spent["text"] + spent["fusion, classifier"] + spent["optimiser"]) / 1000
     together = scaling.table("together").set_index("trainings")["throughput"]

@@ -291,14 +291,13 @@ def text_alone(runs: Stored) -> Exhibit:
 def text_alone_in_words(runs: Stored) -> dict[str, str]:
     """Numbers for the prose about text alone; `(not run yet)` where there are no runs."""
     printed = [row.accuracy for row in (*paper.TABLE_4, *paper.TABLE_5)]
-    (cohort,) = (c.reported for c in paper.CLAIMS if c.criterion.kind == "counts")
     chosen = [run for run in runs.runs if run.experiment.embedding == "trainable"]
     absent = "(not run yet)"
     words = {
         "quoted": f"{QUOTED[-1].accuracy:.3f}",
         "fused_low": f"{min(printed):.3f}",
         "fused_high": f"{max(printed):.3f}",
-        "paper_utterances": f"{sum(map(float, cohort.values())):,.0f}",
+        "paper_utterances": f"{sum(map(float, paper.COUNTS.values())):,.0f}",
         "text_utterances": f"{_utterances(chosen[0]):,}" if chosen else absent,
         "text_seeds": listed("seed", (r.experiment.seed for r in chosen)) if chosen else absent,
     }

@@ -6,7 +6,14 @@ whether it is the published one. `describe(preset).summary` says what the corpus
 """
 
 from replicate.corpora.standin.casting import SIZES
-from replicate.corpora.standin.channels import CLASSES, PRESETS, Ceiling, Informativeness, describe
+from replicate.corpora.standin.channels import (
+    CLASSES,
+    PRESETS,
+    Ceiling,
+    Informativeness,
+    describe,
+    size_and_preset,
+)
 from replicate.corpora.standin.grammar import sentences
 from replicate.corpora.standin.manifest import Fingerprint, fingerprint, published
 from replicate.corpora.standin.planning import Planned, plan
@@ -26,4 +33,5 @@ __all__ = [
     "plan",
     "published",
     "sentences",
+    "size_and_preset",
 ]

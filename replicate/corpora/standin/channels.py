@@ -213,6 +213,12 @@ def ceiling(*observations: NDArray[np.float64]) -> Ceiling:
     return Ceiling(float(joint.max(0).sum()), max(0.0, float(bits)))
 
 
+def size_and_preset(name: str) -> tuple[str, str]:
+    """What a corpus's name asks for: `standin-quick-clean` -> quick, clean."""
+    size, _, preset = name.removeprefix("standin-").partition("-")
+    return size, preset or "default"
+
+
 def describe(preset: str) -> Informativeness:
     """What a preset's text, audio and both tell about the class, from its channels alone.
 
