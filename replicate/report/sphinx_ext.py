@@ -74,7 +74,8 @@ def jobs(book: Path) -> list[Job]:
     values = parameters()
     opened = open_corpus(values["corpus"], Path(values["data"]) if values["data"] else None)
     heard = values if opened.has_audio else {**values, "corpus": "standin-quick", "data": ""}
-    state = [values, os.environ.get("REPLICATE_SKIP_DAMAGED"), sys.version, _packages()]
+    damaged_left_out = bool(os.environ.get("REPLICATE_SKIP_DAMAGED"))
+    state = [values, damaged_left_out, sys.version, _packages()]
     common = hashlib.sha256(json.dumps(state).encode())
     for part in (
         *_contents(Path(replicate.__file__).parent, "*.py", "*.yml", "*.json"),
