@@ -4,11 +4,11 @@
 
 A step is that of the whole model (Att_d^1, trainable embedding, batch of 30): forward, loss,
 backward, Adam. The audio is noise and the words are random; only lengths matter: 4.5 s each, 15 s
-each, or random batches of IEMOCAP's lengths. All ways take every batch in turn, so that whatever else the
-machine does hits them alike; each takes it twice and the second step counts, as the first pays for
-what training does once (compiling for a length, the lag sums of a recording) or never does (finding
-its caches full of another way's data). The last line is `speedup N`: mean eager over mean fused
-step on the random batches, two threads each.
+each, or random batches of IEMOCAP's lengths. All ways take every batch in turn, so that whatever
+else the machine does hits them alike; each takes it twice and the second step counts, as the first
+pays for what training does once (compiling for a length, the lag sums of a recording) or never does
+(finding its caches full of another way's data). The last line is `speedup N`: mean eager over mean
+fused step on the random batches, two threads each.
 """
 
 import argparse
@@ -167,13 +167,16 @@ def measure(
         words = sentences(waveforms.lengths[batch], rng)
         for way in compared:
             torch.set_num_threads(way.threads)
-            way.step(way.inputs(waveforms, audio, batch), words, labels)
+
+            def step(way: Way = way, words: Tensor = words, batch: np.ndarray = batch) -> None:
+                way.step(way.inputs(waveforms, audio, batch), words, labels)
+
+            step()
             started = time.perf_counter()
-            way.step(way.inputs(waveforms, audio, batch), words, labels)
+            step()
             row = {"way": way.name, "seconds": time.perf_counter() - started}
             if number == 1:
-                inputs = way.inputs(waveforms, audio, batch)
-                row["MB"] = memory(lambda way=way, inputs=inputs: way.step(inputs, words, labels))
+                row["MB"] = memory(step)
             rows.append(row)
         print(f"\r{title}: {number} of {len(batches)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
