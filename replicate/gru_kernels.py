@@ -201,7 +201,8 @@ class LastState(torch.autograd.Function):
         by_x = gradient.new_empty(groups, steps, size, LANES)
         given = (inputs, w.t().contiguous(), gates, by_state, by_gates, by_x)
         share_out(gru_backward, groups, *(tensor.detach().numpy() for tensor in given))
-        by_w = torch.einsum("gtjl,gtkl->jk", by_gates, inputs[:, :-1])
+        seen = inputs[:, :-1].flatten(0, 1).transpose(1, 2)  # [groups T, LANES, I + H]
+        by_w = (by_gates.flatten(0, 1) @ seen).sum(0)
         by_x = by_x.permute(0, 3, 1, 2).reshape(-1, steps, size)[: ctx.batch]
         return by_x, by_w, by_gates.sum((0, 1)).sum(1)
 

@@ -308,6 +308,7 @@ class EmotionModel(nn.Module):
         n_words: size of the vocabulary with padding and unknown.
         n_classes: 4.
         audio_encoder: the eager reference, or a subclass that computes the same faster.
+        text_encoder: likewise.
     """
 
     def __init__(
@@ -317,11 +318,12 @@ class EmotionModel(nn.Module):
         n_words: int,
         n_classes: int,
         audio_encoder: type[RawAudioEncoder] = RawAudioEncoder,
+        text_encoder: type[TranscriptionEncoder] = TranscriptionEncoder,
     ) -> None:
         super().__init__()
         n = config.n_features
         self.audio = None if model == "text" else audio_encoder(config)
-        self.text = None if model == "audio" else TranscriptionEncoder(config, n_words)
+        self.text = None if model == "audio" else text_encoder(config, n_words)
         self.fusion = FUSIONS[model](n) if model in FUSIONS else None
         n_in = self.fusion.n_out if self.fusion is not None else n
         self.classifier = Classifier(config, n_in, n_classes)

@@ -32,8 +32,15 @@ RESULTS = PACKAGE.parent / "results"
 SELECTIONS = ("last-epoch", "development-best", "test-best")
 
 #: The modules whose code determines the numbers of a run, and those of a run that hears audio.
-NUMERICAL_MODULES = ("protocol", "transcriptions", "model", "training")
-AUDIO_MODULES = ("waveforms", "audio_kernels", "gru_kernels", "compiled")
+NUMERICAL_MODULES = (
+    "protocol",
+    "transcriptions",
+    "model",
+    "training",
+    "text_kernels",
+    "compiled",
+)
+AUDIO_MODULES = ("waveforms", "audio_kernels", "gru_kernels")
 
 PACKAGES = ("torch", "numpy", "numba", "pandas", "gensim")
 

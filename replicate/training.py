@@ -27,7 +27,7 @@ from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import Experiment, Training
 from replicate.files import replacing
-from replicate.model import EmotionModel, Output, RawAudioEncoder
+from replicate.model import EmotionModel, Output, RawAudioEncoder, TranscriptionEncoder
 from replicate.protocol import EMOTIONS, Split, classes, cohort, split
 from replicate.runs import (
     LOADED_CODE,
@@ -40,6 +40,7 @@ from replicate.runs import (
     processor,
     save_run,
 )
+from replicate.text_kernels import FusedTranscriptionEncoder
 from replicate.transcriptions import (
     Vocabulary,
     WordVectors,
@@ -140,6 +141,7 @@ class Trainer:
             len(data.vocab.words),
             len(EMOTIONS),
             FusedAudioEncoder if device == "cpu" else RawAudioEncoder,
+            FusedTranscriptionEncoder if device == "cpu" else TranscriptionEncoder,
         )
         if vectors is not None and self.model.text is not None:
             matrix = vectors.matrix(data.vocab, experiment.seed)
@@ -147,7 +149,9 @@ class Trainer:
                 self.model.text.embedding.weight.copy_(torch.from_numpy(matrix))
         self.model.to(self.device)
         self.optimiser = torch.optim.Adam(
-            self.model.parameters(), weight_decay=experiment.training.weight_decay
+            self.model.parameters(),
+            weight_decay=experiment.training.weight_decay,
+            fused=True,
         )
         self.discard = discard_probability(data.vocab.counts, experiment.training.subsampling_t)
         self.epochs: list[dict[str, float]] = []
