@@ -1,8 +1,8 @@
-"""The last state of a GRU on the CPU, 32 utterances side by side.
+"""The last state of a GRU on the CPU, 16 utterances side by side.
 
 PyTorch runs 200 steps of some ten small operations each, and as many backward: their overhead is
 many times their arithmetic. Here one kernel walks through all steps. What makes it fast is the
-layout: the last axis of every array is 32 utterances, the lanes of SIMD instructions.
+layout: the last axis of every array is 16 utterances, the lanes of a SIMD instruction.
 
 With `u = [x; h]`, the input and the state stacked, and weights stacked to match, a step is
 
@@ -25,7 +25,7 @@ from replicate.compiled import kernel, share_out
 
 Array = npt.NDArray[Any]
 
-LANES = 32  # utterances side by side: a batch of 30
+LANES = 16  # utterances side by side: the floats of a SIMD register
 UNROLLED = 8  # terms of a product that are added up in registers
 
 # tanh(x) = x P(x^2) / Q(x^2) for |x| <= 9, lowest power first: a least-squares fit to the relative

@@ -147,8 +147,9 @@ def test_one_epoch_against_a_plain_loop(tmp_path):
     data = examples(experiment, table, None)
     trainer = Trainer(experiment, data, None, "cpu")
     torch.manual_seed(0)
-    reference = EmotionModel(experiment.architecture, "text", len(data.vocab.words), 4).eval()
-    trainer.model.eval()
+    reference = EmotionModel(experiment.architecture, "text", len(data.vocab.words), 4)
+    reference.double().eval()
+    trainer.model.double().eval()
     trainer.model.train = lambda mode=True: trainer.model  # no dropout on either side
     moments = {name: (0.0, 0.0) for name, _ in reference.named_parameters()}
     rng = np.random.default_rng((0, 1))
@@ -176,7 +177,7 @@ def test_one_epoch_against_a_plain_loop(tmp_path):
     for (name, one), other in zip(
         trainer.model.named_parameters(), reference.parameters(), strict=True
     ):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5, msg=name)
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9, msg=name)
 
 
 def test_the_learning_rate_of_table_1():
