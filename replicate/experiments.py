@@ -98,7 +98,7 @@ PROFILES = {
     profile.name: profile
     for profile in (
         Profile("smoke", Training(epochs=2, development=0.1), (0,)),
-        Profile("quick", Training(epochs=18, development=0.1), (0, 1, 2)),
+        Profile("quick", Training(epochs=26, development=0.1), (0, 1, 2)),
         Profile("paper", Training(), tuple(range(10))),
         Profile("paper-dev", Training(development=0.1), tuple(range(10))),
     )
