@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -29,23 +29,31 @@ class Training:
     batch_size: int = 30
     """Table 1."""
     weight_decay: float = 6e-3
-    """Table 1, "L2 Regularization": Adam's coupled weight decay in PyTorch, on all parameters."""
+    """Table 1, "L2 Regularization"."""
+    regularisation: Literal[
+        "Adam's coupled weight decay on all parameters", "AdamW", "none on norms and embeddings"
+    ] = "Adam's coupled weight decay on all parameters"
+    """Section 3 says no more than "L2 Regularization"; this is what PyTorch's Adam does."""
     development: float = 0.0
     """Share of the training part held out to choose an epoch. The paper names none, and its 4,976
     and 555 utterances leave none."""
-    loss: Literal["cross entropy, unweighted"] = "cross entropy, unweighted"
+    loss: Literal["cross entropy, unweighted", "weighted by class"] = "cross entropy, unweighted"
     """Nowhere stated."""
     subsampling_t: float = 8000.0
     """t of Equation 1, Section 3.2."""
-    subsampling: Literal["drawn anew each epoch, training part only"] = (
+    subsampling: Literal["drawn anew each epoch, training part only", "drawn once", "off"] = (
         "drawn anew each epoch, training part only"
     )
     """Section 3.2 does not say when words are discarded; word2vec draws at each pass."""
-    vocabulary: Literal["words of the training part"] = "words of the training part"
-    """Section 3.2 does not say; words first met in the test are unknown."""
-    test_batches: Literal["batches of 30 in the cohort's order"] = (
-        "batches of 30 in the cohort's order"
+    vocabulary: Literal["words of the training part", "words of the whole corpus"] = (
+        "words of the training part"
     )
+    """Section 3.2 does not say; words first met in the test are unknown."""
+    vectors: Literal["fine-tuned", "frozen"] = "fine-tuned"
+    """Pretrained word vectors, Section 3.2: nowhere stated."""
+    test_batches: Literal[
+        "batches of 30 in the cohort's order", "one utterance at a time", "sorted by length"
+    ] = "batches of 30 in the cohort's order"
     """Nowhere stated; it matters, since padding is seen by every layer."""
 
 
@@ -60,6 +68,7 @@ class Experiment:
         embedding: `trainable`, `word2vec`, `glove`, or `none` for the audio model.
         fold: what is held out.
         seed: seeds weights, batch order, dropout and Equation 1.
+        choice: a key of `CHOICES` where one open choice is read otherwise; empty for our reading.
     """
 
     corpus: str
@@ -72,11 +81,51 @@ class Experiment:
     seed: int
     training: Training = field(default_factory=Training)
     architecture: ModelConfig = field(default_factory=ModelConfig)
+    choice: str = ""
 
     @property
     def name(self) -> str:
         """Readable and unique within a corpus and profile, as in folder names."""
-        return f"{self.model}-{self.embedding}-{self.fold.name}-seed-{self.seed}"
+        model = f"{self.model}-{self.embedding}" + f"-{self.choice}" * bool(self.choice)
+        return f"{model}-{self.fold.name}-seed-{self.seed}"
+
+
+#: Another reading of what the paper leaves open (Section 3 and 4.1) -> the fields it changes.
+CHOICES: dict[str, dict[str, Any]] = {
+    "no-residual": {"architecture.residual": "none"},
+    "masked": {"architecture.padding": "masked"},
+    "gru-mean": {"architecture.gru_output": "mean over time"},
+    "gru-maximum": {"architecture.gru_output": "maximum over time"},
+    "n_fms-150": {"architecture.n_fms": 150},
+    "weights-per-modality": {"architecture.attention_weights": "one set for each modality"},
+    "no-score-relu": {"architecture.score_relu": "on none"},
+    "hidden-tanh": {"architecture.hidden_activation": "tanh"},
+    "dropout-fused": {"architecture.dropout_place": "on the fused features too"},
+    "dropout-text": {"architecture.dropout_place": "on the text features too"},
+    "adamw": {"training.regularisation": "AdamW"},
+    "decay-weights-only": {"training.regularisation": "none on norms and embeddings"},
+    "weighted-loss": {"training.loss": "weighted by class"},
+    "subsampling-once": {"training.subsampling": "drawn once"},
+    "subsampling-off": {"training.subsampling": "off"},
+    "whole-vocabulary": {"training.vocabulary": "words of the whole corpus"},
+    "frozen-vectors": {"training.vectors": "frozen"},
+    "test-one-by-one": {"training.test_batches": "one utterance at a time"},
+    "test-sorted": {"training.test_batches": "sorted by length"},
+}
+
+
+def chosen(experiment: Experiment, choice: str) -> Experiment:
+    """The experiment with one open choice read otherwise.
+
+    Args:
+        experiment: by our reading.
+        choice: a key of `CHOICES`.
+    """
+    changed = replace(experiment, choice=choice)
+    for place, value in CHOICES[choice].items():
+        part, name = place.split(".")
+        changed = replace(changed, **{part: replace(getattr(changed, part), **{name: value})})
+    return changed
 
 
 @dataclass(frozen=True)
