@@ -14,6 +14,7 @@ import torch
 
 from replicate import rerun as rerunning
 from replicate import schedule
+from replicate.claims import Verdict, as_frame
 from replicate.corpora import open_corpus
 from replicate.corpora.check import check, render
 from replicate.corpora.table import text_fingerprint
@@ -187,6 +188,45 @@ def rerun(
                 rerunning.keep(stored[outcome.experiment], again, results)
     if held < len(drawn):
         raise click.ClickException(f"{len(drawn) - held} of {len(drawn)} repeats differ")
+
+
+@main.command()
+@click.option("--corpus", "name", default="standin-quick", show_default=True)
+@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
+              help="The corpus's folder; not needed for what its stored runs decide.")  # fmt: skip
+@click.option("--profile", type=click.Choice(list(PROFILES)),
+              help="Whose runs.  [default: paper if there are any, else quick]")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="All there is to know, for programs.")
+def verdicts(name: str, data: Path | None, profile: str | None, as_json: bool) -> None:
+    """Say which claims of the paper the stored runs of a corpus bear out."""
+    from replicate.report import page
+
+    at_hand = data is not None or name.startswith("standin-")
+    opened = open_corpus(name, data) if at_hand else None
+    runs = page.stored(name, [profile] if profile else ["paper", "quick"], opened)
+    given = page.judged(runs, opened)
+    if as_json:
+        click.echo(as_frame(given).to_json(orient="records", indent=1, force_ascii=False))
+        return
+    click.echo(f"{runs.corpus}, profile {runs.profile}, {len(runs.runs)} runs\n")
+    for verdict in given:
+        click.echo(_told(verdict))
+
+
+def _told(verdict: Verdict) -> str:
+    """A verdict in a few lines."""
+    outcome: str = verdict.verdict
+    if verdict.basis == "mechanism check":
+        outcome = f"mechanism check, no verdict: {verdict.check or 'not possible'}"
+    lines = [f"{verdict.claim.id:2}. {verdict.claim.statement.strip()}"]
+    for label, text in (
+        ("reported", verdict.reported),
+        ("found", verdict.reproduced),
+        ("evidence", verdict.evidence),
+        (outcome, verdict.corpus),
+    ):
+        lines += [f"    {label}: {text}"] if text else []
+    return "\n".join(lines)
 
 
 def _jobs(jobs: int | None, device: str) -> int:

@@ -1,6 +1,5 @@
 """An experiment is data: all of what determines a run, and the named grids of the paper."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -154,14 +153,75 @@ PROFILES = {
 }
 
 
-def _experiments(
-    corpus: str,
-    profile: Profile,
-    rows: list[tuple[str, Embedding]],
-    folds: Callable[[int], list[Fold]],
-) -> list[Experiment]:
-    """Every row on every fold with every seed of the profile."""
-    return [
+TABLE_4: list[tuple[str, Embedding]] = [(fusion, "trainable") for fusion in FUSIONS]
+TABLE_5: list[tuple[str, Embedding]] = [("att_d1", "word2vec"), ("att_sn", "word2vec")]
+UNIMODAL: list[tuple[str, Embedding]] = [("audio", "none"), ("text", "trainable")]
+TEXT: list[tuple[str, Embedding]] = [("text", "trainable"), ("text", "glove")]
+FOUR: list[tuple[str, Embedding]] = [*UNIMODAL, ("concat", "trainable"), ("att_d1", "trainable")]
+TWO: list[tuple[str, Embedding]] = [("concat", "trainable"), ("att_d1", "trainable")]
+
+#: Choices that concern the text model too, and have an effect on it.
+TEXT_CHOICES = (
+    "masked", "hidden-tanh", "dropout-text", "adamw", "decay-weights-only", "weighted-loss",
+    "subsampling-once", "subsampling-off", "whole-vocabulary", "test-one-by-one",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Experiments that belong together.
+
+    Attributes:
+        about: what for.
+        rows: model and embedding of each.
+        folds: `one` stratified split for all seeds, `own`, a new draw of it for each seed, or a
+            kind of group (a key of `replicate.protocol.GROUPS`), of which each is held out once.
+        seeds: how many of the profile's seeds; all by default.
+        choices: keys of `CHOICES`; the empty one is our own reading.
+    """
+
+    about: str
+    rows: list[tuple[str, Embedding]]
+    folds: str
+    seeds: int | None = None
+    choices: tuple[str, ...] = ("",)
+
+
+GRIDS = {
+    "tables": Grid(
+        "Tables 4 and 5 and the models of one modality, on one stratified split",
+        TABLE_4 + TABLE_5 + UNIMODAL, "one",
+    ),
+    "text": Grid("the text model alone, a new stratified split for each seed", TEXT, "own"),
+    "text-sessions": Grid("the text model alone, sessions held out", TEXT[:1], "session", 3),
+    "text-scenarios": Grid("the text model alone, scenarios held out", TEXT[:1], "scenario", 3),
+    "text-choices": Grid(
+        "the text model alone, the paper's open choices read otherwise",
+        TEXT[:1], "own", 5, ("", *TEXT_CHOICES),
+    ),
+    "speakers": Grid("four models, each speaker held out once", FOUR, "speaker"),
+    "sessions": Grid("four models, each session held out once", FOUR, "session", 3),
+    "scenarios": Grid("four models, each scenario held out once", FOUR, "scenario", 3),
+    "choices": Grid(
+        "two models, the paper's open choices read otherwise",
+        TWO, "one", 3, ("", *(choice for choice in CHOICES if choice != "frozen-vectors")),
+    ),
+    "vectors": Grid(
+        "pretrained vectors, fine-tuned and frozen", TABLE_5[:1], "one", 3, ("", "frozen-vectors")
+    ),
+}  # fmt: skip
+
+
+def grid(name: str, corpus: str, profile: Profile, cohort: pd.DataFrame) -> list[Experiment]:
+    """The experiments of a named grid (a key of `GRIDS`), seed by seed.
+
+    Raises:
+        InputError: if there is no grid of that name.
+    """
+    if name not in GRIDS:
+        raise InputError(name, "no such grid", f"choose from {', '.join(GRIDS)}")
+    wanted = GRIDS[name]
+    made = [
         Experiment(
             corpus=corpus,
             profile=profile.name,
@@ -172,48 +232,16 @@ def _experiments(
             training=profile.training,
             architecture=replace(ModelConfig(), emb_size=EMB_SIZE[embedding]),
         )
-        for seed in profile.seeds
-        for fold in folds(seed)
-        for model, embedding in rows
+        for seed in profile.seeds[: wanted.seeds]
+        for fold in _folds(wanted.folds, seed, cohort)
+        for model, embedding in wanted.rows
     ]
+    return [chosen(each, choice) if choice else each for each in made for choice in wanted.choices]
 
 
-def _one_split(_: int) -> list[Fold]:
-    return [Fold()]
-
-
-def _own_split(seed: int) -> list[Fold]:
-    """A new draw of the test set for each seed."""
-    return [Fold("stratified", str(seed))]
-
-
-TABLE_4: list[tuple[str, Embedding]] = [(fusion, "trainable") for fusion in FUSIONS]
-TABLE_5: list[tuple[str, Embedding]] = [("att_d1", "word2vec"), ("att_sn", "word2vec")]
-UNIMODAL: list[tuple[str, Embedding]] = [("audio", "none"), ("text", "trainable")]
-TEXT: list[tuple[str, Embedding]] = [("text", "trainable"), ("text", "glove")]
-SPEAKERS: list[tuple[str, Embedding]] = [
-    ("audio", "none"), ("text", "trainable"), ("concat", "trainable"), ("att_d1", "trainable"),
-]  # fmt: skip
-
-#: Name of a grid -> what it is for.
-GRIDS = {
-    "tables": "Tables 4 and 5 and the models of one modality, on one stratified split",
-    "text": "the text model alone, a new stratified split for each seed",
-    "speakers": "four models, each speaker held out once",
-}
-
-
-def grid(name: str, corpus: str, profile: Profile, cohort: pd.DataFrame) -> list[Experiment]:
-    """The experiments of a named grid (a key of `GRIDS`).
-
-    Raises:
-        InputError: if there is no grid of that name.
-    """
-    if name == "tables":
-        return _experiments(corpus, profile, TABLE_4 + TABLE_5 + UNIMODAL, _one_split)
-    if name == "text":
-        return _experiments(corpus, profile, TEXT, _own_split)
-    if name == "speakers":
-        folds = [Fold("speaker", speaker) for speaker in groups(cohort, "speaker")]
-        return _experiments(corpus, profile, SPEAKERS, lambda _: folds)
-    raise InputError(name, "no such grid", f"choose from {', '.join(GRIDS)}")
+def _folds(kind: str, seed: int, cohort: pd.DataFrame) -> list[Fold]:
+    if kind == "one":
+        return [Fold()]
+    if kind == "own":
+        return [Fold("stratified", str(seed))]
+    return [Fold(kind, group) for group in groups(cohort, kind)]  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ CLUSTER_RESAMPLES = 500
 
 
 #: What runs must share to be averaged: all but the seed and the group held out.
-CONFIGURATION = ["corpus", "profile", "model", "embedding", "folds"]
+CONFIGURATION = ["corpus", "profile", "model", "embedding", "choice", "folds"]
 
 
 class Interval(NamedTuple):

@@ -9,7 +9,7 @@ from gensim.models import KeyedVectors
 from torch import Tensor
 
 from replicate.audio_kernels import FusedAudio, FusedAudioEncoder, FusedFrontEnd
-from replicate.experiments import CHOICES, chosen
+from replicate.experiments import CHOICES, GRIDS, PROFILES, chosen, grid
 from replicate.model import AudioFrontEnd, EmotionModel, ModelConfig, RawAudioEncoder
 from replicate.model import TranscriptionEncoder as EagerText
 from replicate.protocol import cohort
@@ -53,6 +53,17 @@ def test_every_choice_has_a_name_of_its_own() -> None:
     for choice in CHOICES:
         other = chosen(ours, choice)
         assert (other.architecture, other.training) != (ours.architecture, ours.training)
+
+
+def test_grids_are_what_they_say() -> None:
+    table = cohort(small.corpus())
+    sizes = {name: len(grid(name, "small", PROFILES["quick"], table)) for name in GRIDS}
+    rows = {name: len(made.rows) * len(made.choices) for name, made in GRIDS.items()}
+    folds = {"one": 1, "own": 1, "session": 4, "speaker": 8, "scenario": 0}
+    seeds = len(PROFILES["quick"].seeds)
+    assert sizes == {n: seeds * folds[GRIDS[n].folds] * rows[n] for n in GRIDS}
+    made = grid("choices", "small", PROFILES["quick"], table)
+    assert len({each.name for each in made}) == len(made)
 
 
 def masked_by_hand(front_end: AudioFrontEnd, waves: list[Tensor]) -> Tensor:
