@@ -1,20 +1,27 @@
 """The paper's open choices: every other reading changes what it says, and nothing else."""
 
+from pathlib import Path
+
+import made_runs
 import numpy as np
 import pytest
 import small
 import torch
 import torch.nn.functional as F
 from gensim.models import KeyedVectors
+from scipy import stats
 from torch import Tensor
 
 from replicate.audio_kernels import FusedAudio, FusedAudioEncoder, FusedFrontEnd
 from replicate.experiments import CHOICES, GRIDS, PROFILES, chosen, grid
 from replicate.model import AudioFrontEnd, EmotionModel, ModelConfig, RawAudioEncoder
 from replicate.model import TranscriptionEncoder as EagerText
-from replicate.protocol import cohort
+from replicate.protocol import EMOTIONS, cohort
+from replicate.report.choices import effects, flips
+from replicate.report.page import stored
+from replicate.runs import Run, folder_of, load_runs
 from replicate.text_kernels import FusedTranscriptionEncoder
-from replicate.training import Trainer, class_weights, examples, optimiser
+from replicate.training import Trainer, class_weights, examples, optimiser, train
 from replicate.transcriptions import WordVectors
 
 
@@ -208,3 +215,37 @@ def test_test_batches_change_predictions_and_nothing_else() -> None:
     alone = made["test-one-by-one"].predict(rows)[0]
     for k, row in enumerate(rows):
         assert torch.equal(alone[k : k + 1], made[""].predict(np.array([row]))[0])
+
+
+def test_effects_are_paired_differences_over_seeds() -> None:
+    true = list(EMOTIONS) * 5
+
+    def with_errors(count: int, **options: object) -> Run:
+        guessed = [EMOTIONS[(EMOTIONS.index(e) + (i < count)) % 4] for i, e in enumerate(true)]
+        return made_runs.run(true, guessed, **options)
+
+    runs = [
+        with_errors(errors, model=model, seed=seed, choice=choice)
+        for model in ("concat", "att_d1")
+        for seed, ours, masked, adamw in ((0, 4, 6, 4), (1, 8, 12, 8), (2, 2, 2, 2))
+        for choice, errors in (("", ours), ("masked", masked), ("adamw", adamw))
+    ]
+    runs.append(with_errors(0, model="concat", seed=9, choice="masked"))  # without ours: no pair
+    found = effects(runs, "last-epoch").set_index("choice")
+    per_seed = np.array([-2, -4, 0]) / len(true)
+    assert list(found.index) == ["masked", "adamw"]
+    assert found.loc["masked", "value"] == pytest.approx(per_seed.mean())
+    reference = stats.t.interval(0.95, 2, per_seed.mean(), stats.sem(per_seed))
+    assert found.loc["masked", ["low", "high"]].tolist() == pytest.approx(reference)
+    assert found["seeds"].tolist() == [3, 3] and found.loc["adamw", "value"] == 0
+    changed = flips(runs, "last-epoch").set_index("choice")["share"]
+    assert changed["masked"] == pytest.approx(-per_seed.mean()) and changed["adamw"] == 0
+
+
+def test_other_choices_stay_out_of_the_papers_tables(tmp_path: Path) -> None:
+    for choice in ("", "masked"):
+        experiment = small.experiment("text", epochs=1)
+        experiment = chosen(experiment, choice) if choice else experiment
+        train(experiment, small.corpus(), folder_of(experiment, tmp_path))
+    assert len(load_runs("small", "test", tmp_path)) == 2
+    assert [run.experiment.choice for run in stored("small", "test", root=tmp_path).runs] == [""]

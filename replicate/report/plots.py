@@ -352,6 +352,27 @@ def accuracies(
 
 
 @styled
+def effects(rows: pd.DataFrame) -> Figure:
+    """Differences with their intervals around zero, one row each.
+
+    Args:
+        rows: index name; columns `value`, `low`, `high` (NaN for a single seed).
+    """
+    figure = Figure(figsize=(7.2, 0.9 + 0.3 * len(rows)))
+    axes = figure.subplots()
+    places = np.arange(len(rows))
+    spread = np.vstack([rows["value"] - rows["low"], rows["high"] - rows["value"]])
+    axes.axvline(0, color="black", linewidth=1)
+    axes.errorbar(rows["value"], places, xerr=spread, fmt="o", color=REPRODUCED, capsize=3)
+    axes.set_yticks(places, [str(name) for name in rows.index])
+    axes.invert_yaxis()
+    axes.grid(axis="x", color="#E5E5E5")
+    axes.set_axisbelow(True)
+    axes.set_xlabel("difference in accuracy (95 % interval over seeds)")
+    return figure
+
+
+@styled
 def confusions(matrices: Mapping[str, np.ndarray]) -> Figure:
     """Confusion matrices side by side, each row normalised to 1.
 
