@@ -180,12 +180,24 @@ class Exhibit:
         return "\n".join([self.plain, self.caption, *(source.line for source in self.sources)])
 
 
+#: A field that hides the rows of the table below it which lack the text typed; it needs no server.
+FILTER = (
+    '<label>Show rows with <input type="search" placeholder="not reproduced" oninput="'
+    "const wanted = this.value.toLowerCase();"
+    "for (const row of this.closest('figure').querySelectorAll('tbody tr'))"
+    " row.hidden = !row.textContent.toLowerCase().includes(wanted)"
+    '"></label>'
+)
+
+
 def table(
     frame: pd.DataFrame,
     caption: str,
     sources: Sequence[Source],
     index: bool = True,
     wordy: bool = False,
+    links: Mapping[str, str] | None = None,
+    filterable: bool = False,
 ) -> Exhibit:
     """A table of finished text or numbers; empty cells show a dash.
 
@@ -195,6 +207,8 @@ def table(
         sources: what made it.
         index: whether to show the index; one with a name becomes a column.
         wordy: whether cells hold sentences, which then share the width of the page, or lines.
+        links: text of a cell -> the notebook that it leads to.
+        filterable: whether a field above the table hides rows that lack what is typed.
     """
     if index and all(frame.index.names) and frame.columns.nlevels == 1:
         frame, index = frame.reset_index(), False
@@ -205,6 +219,10 @@ def table(
     if wordy:
         body = body.replace("<table", '<table style="width:100%;min-width:42rem"', 1)
         body = body.replace(r"\n", "<br>")  # pandas writes a line's end as \n
+    for text, notebook in (links or {}).items():
+        body = body.replace(f"<td>{text}</td>", f'<td><a href="{notebook}.ipynb">{text}</a></td>')
+    if filterable:
+        body = FILTER + body
     return Exhibit(body, shown.to_string(index=index), caption, tuple(sources))
 
 
