@@ -1,4 +1,4 @@
-"""The command line: `replicate corpus check | build`, `replicate run`, `replicate rerun`."""
+"""The command line: `replicate corpus check | build`, `run`, `baselines` and `rerun`."""
 
 import os
 import random
@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 import click
 import torch
 
+from replicate import baseline_runs, metrics, schedule
 from replicate import rerun as rerunning
-from replicate import schedule
+from replicate.baselines import BASELINES
 from replicate.claims import Verdict, as_frame
 from replicate.corpora import open_corpus
 from replicate.corpora.check import check, render
@@ -21,7 +22,9 @@ from replicate.corpora.table import text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import GRIDS, PROFILES, grid
 from replicate.protocol import cohort
+from replicate.report.layout import intervals, number
 from replicate.runs import RESULTS, folder_of, load_run, load_runs
+from replicate.waveforms import open_waveforms
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -145,6 +148,43 @@ def run(
 
 
 @main.command()
+@click.option("--corpus", "name", default="standin-quick", show_default=True)
+@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
+              help="The corpus's folder.")  # fmt: skip
+@skip_damaged_option
+@click.option("--folds", "kind", type=click.Choice(baseline_runs.FOLDS), default="stratified",
+              show_default=True, help="What is held out.")  # fmt: skip
+@click.option("--seeds", type=click.IntRange(1), default=10, show_default=True,
+              help="How many random splits, if stratified.")  # fmt: skip
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=RESULTS,
+    help="Where results are stored.  [default: results/]",
+)
+def baselines(
+    name: str, data: Path | None, skip_damaged: bool, kind: str, seeds: int, results: Path
+) -> None:
+    """Compute every baseline that a corpus allows; what is stored is kept."""
+    opened = open_corpus(name, data, skip_damaged)
+    settings = baseline_runs.wanted(opened, kind, seeds)
+    for left_out in sorted(set(BASELINES) - {setting.model for setting in settings}):
+        needs = " and ".join(BASELINES[left_out].needs)
+        click.echo(f"{left_out} is left out: it needs {needs}", err=True)
+    seen = text_fingerprint(opened.utterances)
+    done = {result.experiment: result for result in baseline_runs.load_all(name, results, seen)}
+    todo = [setting for setting in settings if setting not in done]
+    click.echo(f"{len(settings)} results, {len(settings) - len(todo)} already there")
+    if todo:
+        waveforms = open_waveforms(opened) if opened.has_audio else None
+        for result in baseline_runs.compute(todo, opened, waveforms, results):
+            done[result.experiment] = result
+            click.echo(f"  {result.experiment.name}: {result.provenance.wall_seconds:.1f} s")
+    chosen = [done[setting] for setting in settings]
+    click.echo(_overview(chosen))
+
+
+@main.command()
 @training_options
 @click.option("--sample", type=click.IntRange(1), default=3, show_default=True,
               help="How many stored runs to draw.")  # fmt: skip
@@ -227,6 +267,17 @@ def _told(verdict: Verdict) -> str:
     ):
         lines += [f"    {label}: {text}"] if text else []
     return "\n".join(lines)
+
+
+def _overview(chosen: list[baseline_runs.BaselineRun]) -> str:
+    """Baselines and what they reach, with intervals that draw whole dialogues."""
+    found = metrics.summarise(chosen, "last-epoch", baseline_runs.dialogues(chosen))
+    shown = found[["model", "folds"]].rename(columns={"model": "baseline"})
+    for measure in ("accuracy", "uar", "macro_f1"):
+        shown[measure] = found[measure].map(number)
+        ends = found[f"{measure}_boot_low"], found[f"{measure}_boot_high"]
+        shown[f"95 % of {measure}"] = intervals(*ends)
+    return shown.to_string(index=False)
 
 
 def _jobs(jobs: int | None, device: str) -> int:

@@ -342,7 +342,8 @@ def accuracies(
         axes.plot(rows["reported"], places - 0.12, "D", **diamonds)
     for k, (name, value) in enumerate((lines or {}).items()):
         style = ("--", ":", "-.")[k % 3]
-        axes.axvline(value, color="#555555", linestyle=style, linewidth=1, label=name)
+        marked: dict[str, Any] = {"color": "#555555", "linewidth": 1, "label": in_mathtext(name)}
+        axes.axvline(value, linestyle=style, **marked)
     axes.set_yticks(places, [in_mathtext(str(name)) for name in rows.index])
     axes.invert_yaxis()
     axes.grid(axis="x", color="#E5E5E5")
@@ -370,6 +371,27 @@ def effects(rows: pd.DataFrame) -> Figure:
     axes.grid(axis="x", color="#E5E5E5")
     axes.set_axisbelow(True)
     axes.set_xlabel("difference in accuracy (95 % interval over seeds)")
+    return figure
+
+
+@styled
+def reliability(panels: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
+    """Accuracy against confidence, panels side by side.
+
+    Args:
+        panels: title -> name -> curve, of `metrics.reliability`.
+    """
+    figure = Figure(figsize=(7.2, 4.2))
+    row = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (title, curves) in zip(row, panels.items(), strict=True):
+        axes.plot([0.25, 1], [0.25, 1], color=FAINT, linewidth=1)
+        for k, (name, curve) in enumerate(curves.items()):
+            style: dict[str, Any] = {"marker": "o", "markersize": 3, "color": SERIES[k]}
+            axes.plot(curve["confidence"], curve["accuracy"], label=in_mathtext(name), **style)
+        axes.set(title=title, xlabel="probability of the predicted class", ylim=(0, 1))
+        if curves:
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16))
+    row[0].set_ylabel("share right")
     return figure
 
 

@@ -19,6 +19,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from replicate.corpora.table import Corpus
+from replicate.metrics import Tested
 from replicate.report.layout import in_html
 from replicate.rerun import change_since, repeats
 from replicate.runs import Run, code_version
@@ -76,7 +77,7 @@ def of_corpus(corpus: Corpus, *details: str) -> Source:
     )
 
 
-def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
+def of_runs(runs: Sequence[Tested], selection: str = "") -> tuple[Source, ...]:
     """The sources of what is computed from stored runs: one for each corpus and profile.
 
     Args:
@@ -84,7 +85,7 @@ def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
         selection: how the epoch was chosen, a key of `CHOSEN`; empty where that plays no part.
     """
     kept = repeats()
-    groups: dict[tuple[str, str], list[Run]] = {}
+    groups: dict[tuple[str, str], list[Tested]] = {}
     for run in runs:
         groups.setdefault((run.experiment.corpus, run.experiment.profile), []).append(run)
     return tuple(
@@ -107,7 +108,7 @@ def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
     )
 
 
-def _word_vectors(runs: Sequence[Run]) -> list[str]:
+def _word_vectors(runs: Sequence[Tested]) -> list[str]:
     """Where pretrained word vectors come from and what they lack, if any of the runs has them."""
     lacking: dict[str, list[float]] = {}
     for run in runs:
