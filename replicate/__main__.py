@@ -1,4 +1,4 @@
-"""The command line: `replicate corpus check | build`, `replicate run`, `replicate rerun`."""
+"""The command line: `replicate corpus check | build`, `replicate run | rerun | words`."""
 
 import os
 import random
@@ -13,7 +13,7 @@ import click
 import torch
 
 from replicate import rerun as rerunning
-from replicate import schedule
+from replicate import schedule, wordlists
 from replicate.corpora import open_corpus
 from replicate.corpora.check import check, render
 from replicate.corpora.table import text_fingerprint
@@ -187,6 +187,25 @@ def rerun(
                 rerunning.keep(stored[outcome.experiment], again, results)
     if held < len(drawn):
         raise click.ClickException(f"{len(drawn) - held} of {len(drawn)} repeats differ")
+
+
+@main.command()
+@click.option("--corpus", "name", required=True)
+@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
+              help="The corpus's folder.")  # fmt: skip
+@skip_damaged_option
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
+              help="Where runs and words are stored.  [default: results/]")  # fmt: skip
+def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> None:
+    """Store the words that go with each class: single words with counts, no sentences.
+
+    By the true classes, and by those that the stored runs of text alone (profile paper) predict.
+    """
+    opened = open_corpus(name, data, skip_damaged)
+    runs = load_runs(name, "paper", results, text_fingerprint(opened.utterances))
+    alone = [run for run in runs if run.experiment.name.startswith("text-trainable-stratified")]
+    for found in wordlists.make(opened, alone):
+        click.echo(wordlists.save(found, results))
 
 
 def _jobs(jobs: int | None, device: str) -> int:

@@ -12,6 +12,7 @@ import pytest
 import torch
 import trees
 
+from replicate import wordlists
 from replicate.corpora import open_corpus
 from replicate.runs import load_run, load_runs, save_run
 
@@ -47,6 +48,13 @@ def test_a_smoke_run_of_the_tables_leaves_verified_runs(tmp_path):
     assert "epoch 2/2" in done.stderr and "left" in done.stderr
     again = replicate(*arguments)
     assert "11 experiments, 11 already done" in again.stdout
+
+
+def test_words_of_a_corpus_without_runs_are_those_of_its_true_classes(tmp_path):
+    done = replicate("words", "--corpus", "standin-tiny", "--results", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (found,) = wordlists.load("standin-tiny", tmp_path).values()
+    assert found.classes == "true" and found.synthetic and found.rows
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):

@@ -92,7 +92,7 @@ def jobs(book: Path) -> list[Job]:
         key.update(chosen["corpus"].encode())
         for corpus in sorted({*_corpora(metadata, chosen["corpus"]), chosen["corpus"]}):
             # a run's record holds the digests of its other files
-            for part in _contents(book.parent / "results" / corpus, "run.json"):
+            for part in _contents(book.parent / "results" / corpus, "run.json", "words/*.json"):
                 key.update(part)
         made.append(
             Job(
