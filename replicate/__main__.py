@@ -1,4 +1,4 @@
-"""The command line: `replicate corpus check | build`, `run`, `baselines` and `rerun`."""
+"""The command line: `replicate corpus check | build`, `replicate run | rerun | verdicts | ...`."""
 
 import os
 import random
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 import torch
 
-from replicate import baseline_runs, metrics, schedule
+from replicate import baseline_runs, metrics, schedule, wordlists
 from replicate import rerun as rerunning
 from replicate.baselines import BASELINES
 from replicate.claims import Verdict, as_frame
@@ -278,6 +278,25 @@ def _overview(chosen: list[baseline_runs.BaselineRun]) -> str:
         ends = found[f"{measure}_boot_low"], found[f"{measure}_boot_high"]
         shown[f"95 % of {measure}"] = intervals(*ends)
     return shown.to_string(index=False)
+
+
+@main.command()
+@click.option("--corpus", "name", required=True)
+@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
+              help="The corpus's folder.")  # fmt: skip
+@skip_damaged_option
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
+              help="Where runs and words are stored.  [default: results/]")  # fmt: skip
+def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> None:
+    """Store the words that go with each class: single words with counts, no sentences.
+
+    By the true classes, and by those that the stored runs of text alone (profile paper) predict.
+    """
+    opened = open_corpus(name, data, skip_damaged)
+    runs = load_runs(name, "paper", results, text_fingerprint(opened.utterances))
+    alone = [run for run in runs if run.experiment.name.startswith("text-trainable-stratified")]
+    for found in wordlists.make(opened, alone):
+        click.echo(wordlists.save(found, results))
 
 
 def _jobs(jobs: int | None, device: str) -> int:
