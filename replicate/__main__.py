@@ -1,4 +1,4 @@
-"""The command line: `replicate corpus check | build`, `replicate run`, `replicate rerun`."""
+"""The command line: `replicate corpus check | build`, `replicate run | rerun | verdicts | ...`."""
 
 import os
 import random
@@ -12,15 +12,19 @@ from typing import Any, TypeVar
 import click
 import torch
 
+from replicate import baseline_runs, metrics, schedule, wordlists
 from replicate import rerun as rerunning
-from replicate import schedule
+from replicate.baselines import BASELINES
+from replicate.claims import Verdict, as_frame
 from replicate.corpora import open_corpus
 from replicate.corpora.check import check, render
 from replicate.corpora.table import text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import GRIDS, PROFILES, grid
 from replicate.protocol import cohort
+from replicate.report.layout import intervals, number
 from replicate.runs import RESULTS, folder_of, load_run, load_runs
+from replicate.waveforms import open_waveforms
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -144,6 +148,43 @@ def run(
 
 
 @main.command()
+@click.option("--corpus", "name", default="standin-quick", show_default=True)
+@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
+              help="The corpus's folder.")  # fmt: skip
+@skip_damaged_option
+@click.option("--folds", "kind", type=click.Choice(baseline_runs.FOLDS), default="stratified",
+              show_default=True, help="What is held out.")  # fmt: skip
+@click.option("--seeds", type=click.IntRange(1), default=10, show_default=True,
+              help="How many random splits, if stratified.")  # fmt: skip
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=RESULTS,
+    help="Where results are stored.  [default: results/]",
+)
+def baselines(
+    name: str, data: Path | None, skip_damaged: bool, kind: str, seeds: int, results: Path
+) -> None:
+    """Compute every baseline that a corpus allows; what is stored is kept."""
+    opened = open_corpus(name, data, skip_damaged)
+    settings = baseline_runs.wanted(opened, kind, seeds)
+    for left_out in sorted(set(BASELINES) - {setting.model for setting in settings}):
+        needs = " and ".join(BASELINES[left_out].needs)
+        click.echo(f"{left_out} is left out: it needs {needs}", err=True)
+    seen = text_fingerprint(opened.utterances)
+    done = {result.experiment: result for result in baseline_runs.load_all(name, results, seen)}
+    todo = [setting for setting in settings if setting not in done]
+    click.echo(f"{len(settings)} results, {len(settings) - len(todo)} already there")
+    if todo:
+        waveforms = open_waveforms(opened) if opened.has_audio else None
+        for result in baseline_runs.compute(todo, opened, waveforms, results):
+            done[result.experiment] = result
+            click.echo(f"  {result.experiment.name}: {result.provenance.wall_seconds:.1f} s")
+    chosen = [done[setting] for setting in settings]
+    click.echo(_overview(chosen))
+
+
+@main.command()
 @training_options
 @click.option("--sample", type=click.IntRange(1), default=3, show_default=True,
               help="How many stored runs to draw.")  # fmt: skip
@@ -187,6 +228,75 @@ def rerun(
                 rerunning.keep(stored[outcome.experiment], again, results)
     if held < len(drawn):
         raise click.ClickException(f"{len(drawn) - held} of {len(drawn)} repeats differ")
+
+
+@main.command()
+@click.option("--corpus", "name", default="standin-quick", show_default=True)
+@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
+              help="The corpus's folder; not needed for what its stored runs decide.")  # fmt: skip
+@click.option("--profile", type=click.Choice(list(PROFILES)),
+              help="Whose runs.  [default: paper if there are any, else quick]")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="All there is to know, for programs.")
+def verdicts(name: str, data: Path | None, profile: str | None, as_json: bool) -> None:
+    """Say which claims of the paper the stored runs of a corpus bear out."""
+    from replicate.report import page
+
+    at_hand = data is not None or name.startswith("standin-")
+    opened = open_corpus(name, data) if at_hand else None
+    runs = page.stored(name, [profile] if profile else ["paper", "quick"], opened)
+    given = page.judged(runs, opened)
+    if as_json:
+        click.echo(as_frame(given).to_json(orient="records", indent=1, force_ascii=False))
+        return
+    click.echo(f"{runs.corpus}, profile {runs.profile}, {len(runs.runs)} runs\n")
+    for verdict in given:
+        click.echo(_told(verdict))
+
+
+def _told(verdict: Verdict) -> str:
+    """A verdict in a few lines."""
+    outcome: str = verdict.verdict
+    if verdict.basis == "mechanism check":
+        outcome = f"mechanism check, no verdict: {verdict.check or 'not possible'}"
+    lines = [f"{verdict.claim.id:2}. {verdict.claim.statement.strip()}"]
+    for label, text in (
+        ("reported", verdict.reported),
+        ("found", verdict.reproduced),
+        ("evidence", verdict.evidence),
+        (outcome, verdict.corpus),
+    ):
+        lines += [f"    {label}: {text}"] if text else []
+    return "\n".join(lines)
+
+
+def _overview(chosen: list[baseline_runs.BaselineRun]) -> str:
+    """Baselines and what they reach, with intervals that draw whole dialogues."""
+    found = metrics.summarise(chosen, "last-epoch", baseline_runs.dialogues(chosen))
+    shown = found[["model", "folds"]].rename(columns={"model": "baseline"})
+    for measure in ("accuracy", "uar", "macro_f1"):
+        shown[measure] = found[measure].map(number)
+        ends = found[f"{measure}_boot_low"], found[f"{measure}_boot_high"]
+        shown[f"95 % of {measure}"] = intervals(*ends)
+    return shown.to_string(index=False)
+
+
+@main.command()
+@click.option("--corpus", "name", required=True)
+@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
+              help="The corpus's folder.")  # fmt: skip
+@skip_damaged_option
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
+              help="Where runs and words are stored.  [default: results/]")  # fmt: skip
+def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> None:
+    """Store the words that go with each class: single words with counts, no sentences.
+
+    By the true classes, and by those that the stored runs of text alone (profile paper) predict.
+    """
+    opened = open_corpus(name, data, skip_damaged)
+    runs = load_runs(name, "paper", results, text_fingerprint(opened.utterances))
+    alone = [run for run in runs if run.experiment.name.startswith("text-trainable-stratified")]
+    for found in wordlists.make(opened, alone):
+        click.echo(wordlists.save(found, results))
 
 
 def _jobs(jobs: int | None, device: str) -> int:

@@ -51,7 +51,7 @@ from torch.autograd.function import once_differentiable
 from replicate.compiled import kernel, share_out
 from replicate.errors import InputError
 from replicate.gru_kernels import last_state
-from replicate.model import AudioFrontEnd, RawAudioEncoder, Waves
+from replicate.model import AudioFrontEnd, RawAudioEncoder
 
 if TYPE_CHECKING:
     from replicate.waveforms import Waveforms
@@ -490,27 +490,27 @@ class FusedAudio:
         units = np.append(np.full(K1, FULL_SCALE**2), FULL_SCALE)
         return torch.from_numpy(self._lag_sums[rows].sum(0) * units)
 
-    def batch(self, rows: Sequence[int] | Array) -> "FusedBatch":
-        """The utterances `rows`, zero-padded to the longest of them (Section 3.1)."""
-        return FusedBatch(self, np.asarray(rows, np.int64))
+    def batch(self, rows: Sequence[int] | Array, masked: bool = False) -> "FusedBatch":
+        """The utterances `rows`, zero-padded to the longest of them (Section 3.1) unless masked."""
+        return FusedBatch(self, np.asarray(rows, np.int64), masked)
 
 
 class FusedBatch:
-    """Utterances of a `FusedAudio`, zero-padded to the longest of them.
+    """Utterances of a `FusedAudio`, zero-padded to the longest of them; masked, not padded.
 
     Attributes:
         recordings: the utterances.
-        padded: T, samples to which every utterance is padded.
+        padded: [B], samples to which each utterance is padded: T, or masked its own length.
         dropped: padded positions that are not kept (idea 3), of all utterances together.
         blocks: [n, 2], utterance and first position of blocks that cover all that is kept.
         lag_sums: [26], see `FusedAudio.lag_sums`.
         edges: [2, B, 14], the first and the last samples of each padded utterance.
     """
 
-    def __init__(self, audio: FusedAudio, rows: Array) -> None:
+    def __init__(self, audio: FusedAudio, rows: Array, masked: bool = False) -> None:
         store = audio.recordings
         lengths = store.lengths[rows]
-        self.padded = int(lengths.max())
+        self.padded = lengths if masked else np.full_like(lengths, lengths.max())
         kept = np.minimum(self.padded, lengths + TAIL)
         self.recordings = Recordings(store.samples, store.offsets[rows], lengths, kept)
         self.dropped = int((self.padded - kept).sum())
@@ -536,13 +536,13 @@ class FusedBatch:
         Returns:
             The first position of each bin, [B, count], and one beyond its last position.
         """
-        index = np.arange(count)
-        begins = index * self.padded // count
-        ends = -(-(index + 1) * self.padded // count)
+        index, padded = np.arange(count), self.padded[:, None]
+        begins = index * padded // count
+        ends = -(-(index + 1) * padded // count)
         lengths, kept = self.recordings.lengths[:, None], self.recordings.kept[:, None]
 
         def kept_position(position: Array) -> Array:
-            beyond: Array = np.clip(position - lengths - TAIL // 2, 0, self.padded - kept)
+            beyond: Array = np.clip(position - lengths - TAIL // 2, 0, padded - kept)
             return position - beyond
 
         return kept_position(begins), kept_position(ends - 1) + 1
@@ -687,6 +687,7 @@ class FusedFrontEnd(AudioFrontEnd):
         channels: tuple[int, int] = (C1, C2),
         kernels: tuple[int, int] = (K1, K2),
         bins: int = 200,
+        residual: bool = True,
     ) -> None:
         if (tuple(channels), tuple(kernels)) != ((C1, C2), (K1, K2)):
             raise InputError(
@@ -695,7 +696,7 @@ class FusedFrontEnd(AudioFrontEnd):
                 f"{(C1, C2)} and {(K1, K2)}",
                 "use AudioFrontEnd, which takes any sizes",
             )
-        super().__init__(channels, kernels, bins)
+        super().__init__(channels, kernels, bins, residual)
 
     def forward(self, batch: FusedBatch) -> Tensor:  # type: ignore[override]
         """Pooled features.
@@ -709,10 +710,10 @@ class FusedFrontEnd(AudioFrontEnd):
         weight = self.conv1.weight
         if weight.device.type != "cpu":
             raise InputError("FusedFrontEnd", f"parameters on {weight.device}", "use AudioFrontEnd")
-        if self.training and len(batch) * batch.padded == 1:
+        positions = int(batch.padded.sum())
+        if self.training and positions == 1:
             raise ValueError("Expected more than 1 value per channel when training")
         dtype = np.float64 if weight.dtype == torch.float64 else np.float32
-        positions = len(batch) * batch.padded
 
         x_moments = None
         if self.training:
@@ -736,9 +737,12 @@ class FusedFrontEnd(AudioFrontEnd):
             centre = slice(H1, H1 + 1)  # the shortcut sees the middle tap
             shortcut_moments = x_moments[0][centre, centre], x_moments[1][centre]
         w2, f = _fold(self.conv2, self.norm2, r_moments, positions)
-        e, g = _fold(self.shortcut, self.norm_shortcut, shortcut_moments, positions)
+        e = torch.zeros(C2, 1, dtype=torch.float64)
+        if self.residual:
+            e, g = _fold(self.shortcut, self.norm_shortcut, shortcut_moments, positions)
+            f = f + g
         pooled: Tensor = MaxPool.apply(  # type: ignore[no-untyped-call]
-            w, d, w2.view(C2, C1, K2), e[:, 0], f + g, batch, self.bins, dtype
+            w, d, w2.view(C2, C1, K2), e[:, 0], f, batch, self.bins, dtype
         )
         return pooled
 
@@ -780,9 +784,9 @@ def _r_at_edges(batch: FusedBatch, w: Tensor, d: Tensor) -> Tensor:
     x = F.pad(batch.edges, (H1, H1))  # [2, B, 38]
     windows = torch.stack([x[0, :, : K1 + 1], x[1, :, -K1 - 1 :]]).unfold(2, K1, 1)  # [2, B, 2, 25]
     r = torch.relu(windows @ w.T + d).transpose(2, 3)
-    if batch.padded == 1:  # the second position lies outside
-        r = r * torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=r.dtype)[:, None, None]
-    return r
+    single = torch.from_numpy(batch.padded == 1)[:, None, None]
+    outside = torch.tensor([[False, True], [True, False]])[:, None, None]  # of a single position
+    return r.masked_fill(single & outside, 0)
 
 
 class FusedAudioEncoder(RawAudioEncoder):
@@ -790,8 +794,10 @@ class FusedAudioEncoder(RawAudioEncoder):
 
     front_end_class = FusedFrontEnd
 
-    def forward(self, waves: Waves) -> Tensor:
-        """A `FusedBatch` of B utterances -> x_audio [B, 400]."""
-        pooled = self.front_end(waves)  # [B, 200, 8]
-        x_audio: Tensor = self.projection(last_state(self.gru, pooled))  # [B, 400]
-        return x_audio
+    def read(self, pooled: Tensor) -> Tensor:
+        """[B, 200, 8] -> [B, 32]; its last state by the fast kernel."""
+        return (
+            last_state(self.gru, pooled)
+            if self.gru_output == "last state"
+            else super().read(pooled)
+        )

@@ -1,8 +1,7 @@
 """An experiment is data: all of what determines a run, and the named grids of the paper."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -29,23 +28,31 @@ class Training:
     batch_size: int = 30
     """Table 1."""
     weight_decay: float = 6e-3
-    """Table 1, "L2 Regularization": Adam's coupled weight decay in PyTorch, on all parameters."""
+    """Table 1, "L2 Regularization"."""
+    regularisation: Literal[
+        "Adam's coupled weight decay on all parameters", "AdamW", "none on norms and embeddings"
+    ] = "Adam's coupled weight decay on all parameters"
+    """Section 3 says no more than "L2 Regularization"; this is what PyTorch's Adam does."""
     development: float = 0.0
     """Share of the training part held out to choose an epoch. The paper names none, and its 4,976
     and 555 utterances leave none."""
-    loss: Literal["cross entropy, unweighted"] = "cross entropy, unweighted"
+    loss: Literal["cross entropy, unweighted", "weighted by class"] = "cross entropy, unweighted"
     """Nowhere stated."""
     subsampling_t: float = 8000.0
     """t of Equation 1, Section 3.2."""
-    subsampling: Literal["drawn anew each epoch, training part only"] = (
+    subsampling: Literal["drawn anew each epoch, training part only", "drawn once", "off"] = (
         "drawn anew each epoch, training part only"
     )
     """Section 3.2 does not say when words are discarded; word2vec draws at each pass."""
-    vocabulary: Literal["words of the training part"] = "words of the training part"
-    """Section 3.2 does not say; words first met in the test are unknown."""
-    test_batches: Literal["batches of 30 in the cohort's order"] = (
-        "batches of 30 in the cohort's order"
+    vocabulary: Literal["words of the training part", "words of the whole corpus"] = (
+        "words of the training part"
     )
+    """Section 3.2 does not say; words first met in the test are unknown."""
+    vectors: Literal["fine-tuned", "frozen"] = "fine-tuned"
+    """Pretrained word vectors, Section 3.2: nowhere stated."""
+    test_batches: Literal[
+        "batches of 30 in the cohort's order", "one utterance at a time", "sorted by length"
+    ] = "batches of 30 in the cohort's order"
     """Nowhere stated; it matters, since padding is seen by every layer."""
 
 
@@ -60,6 +67,7 @@ class Experiment:
         embedding: `trainable`, `word2vec`, `glove`, or `none` for the audio model.
         fold: what is held out.
         seed: seeds weights, batch order, dropout and Equation 1.
+        choice: a key of `CHOICES` where one open choice is read otherwise; empty for our reading.
     """
 
     corpus: str
@@ -72,11 +80,51 @@ class Experiment:
     seed: int
     training: Training = field(default_factory=Training)
     architecture: ModelConfig = field(default_factory=ModelConfig)
+    choice: str = ""
 
     @property
     def name(self) -> str:
         """Readable and unique within a corpus and profile, as in folder names."""
-        return f"{self.model}-{self.embedding}-{self.fold.name}-seed-{self.seed}"
+        model = f"{self.model}-{self.embedding}" + f"-{self.choice}" * bool(self.choice)
+        return f"{model}-{self.fold.name}-seed-{self.seed}"
+
+
+#: Another reading of what the paper leaves open (Section 3 and 4.1) -> the fields it changes.
+CHOICES: dict[str, dict[str, Any]] = {
+    "no-residual": {"architecture.residual": "none"},
+    "masked": {"architecture.padding": "masked"},
+    "gru-mean": {"architecture.gru_output": "mean over time"},
+    "gru-maximum": {"architecture.gru_output": "maximum over time"},
+    "n_fms-150": {"architecture.n_fms": 150},
+    "weights-per-modality": {"architecture.attention_weights": "one set for each modality"},
+    "no-score-relu": {"architecture.score_relu": "on none"},
+    "hidden-tanh": {"architecture.hidden_activation": "tanh"},
+    "dropout-fused": {"architecture.dropout_place": "on the fused features too"},
+    "dropout-text": {"architecture.dropout_place": "on the text features too"},
+    "adamw": {"training.regularisation": "AdamW"},
+    "decay-weights-only": {"training.regularisation": "none on norms and embeddings"},
+    "weighted-loss": {"training.loss": "weighted by class"},
+    "subsampling-once": {"training.subsampling": "drawn once"},
+    "subsampling-off": {"training.subsampling": "off"},
+    "whole-vocabulary": {"training.vocabulary": "words of the whole corpus"},
+    "frozen-vectors": {"training.vectors": "frozen"},
+    "test-one-by-one": {"training.test_batches": "one utterance at a time"},
+    "test-sorted": {"training.test_batches": "sorted by length"},
+}
+
+
+def chosen(experiment: Experiment, choice: str) -> Experiment:
+    """The experiment with one open choice read otherwise.
+
+    Args:
+        experiment: by our reading.
+        choice: a key of `CHOICES`.
+    """
+    changed = replace(experiment, choice=choice)
+    for place, value in CHOICES[choice].items():
+        part, name = place.split(".")
+        changed = replace(changed, **{part: replace(getattr(changed, part), **{name: value})})
+    return changed
 
 
 @dataclass(frozen=True)
@@ -105,14 +153,75 @@ PROFILES = {
 }
 
 
-def _experiments(
-    corpus: str,
-    profile: Profile,
-    rows: list[tuple[str, Embedding]],
-    folds: Callable[[int], list[Fold]],
-) -> list[Experiment]:
-    """Every row on every fold with every seed of the profile."""
-    return [
+TABLE_4: list[tuple[str, Embedding]] = [(fusion, "trainable") for fusion in FUSIONS]
+TABLE_5: list[tuple[str, Embedding]] = [("att_d1", "word2vec"), ("att_sn", "word2vec")]
+UNIMODAL: list[tuple[str, Embedding]] = [("audio", "none"), ("text", "trainable")]
+TEXT: list[tuple[str, Embedding]] = [("text", "trainable"), ("text", "glove")]
+FOUR: list[tuple[str, Embedding]] = [*UNIMODAL, ("concat", "trainable"), ("att_d1", "trainable")]
+TWO: list[tuple[str, Embedding]] = [("concat", "trainable"), ("att_d1", "trainable")]
+
+#: Choices that concern the text model too, and have an effect on it.
+TEXT_CHOICES = (
+    "masked", "hidden-tanh", "dropout-text", "adamw", "decay-weights-only", "weighted-loss",
+    "subsampling-once", "subsampling-off", "whole-vocabulary", "test-one-by-one",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Experiments that belong together.
+
+    Attributes:
+        about: what for.
+        rows: model and embedding of each.
+        folds: `one` stratified split for all seeds, `own`, a new draw of it for each seed, or a
+            kind of group (a key of `replicate.protocol.GROUPS`), of which each is held out once.
+        seeds: how many of the profile's seeds; all by default.
+        choices: keys of `CHOICES`; the empty one is our own reading.
+    """
+
+    about: str
+    rows: list[tuple[str, Embedding]]
+    folds: str
+    seeds: int | None = None
+    choices: tuple[str, ...] = ("",)
+
+
+GRIDS = {
+    "tables": Grid(
+        "Tables 4 and 5 and the models of one modality, on one stratified split",
+        TABLE_4 + TABLE_5 + UNIMODAL, "one",
+    ),
+    "text": Grid("the text model alone, a new stratified split for each seed", TEXT, "own"),
+    "text-sessions": Grid("the text model alone, sessions held out", TEXT[:1], "session", 3),
+    "text-scenarios": Grid("the text model alone, scenarios held out", TEXT[:1], "scenario", 3),
+    "text-choices": Grid(
+        "the text model alone, the paper's open choices read otherwise",
+        TEXT[:1], "own", 5, ("", *TEXT_CHOICES),
+    ),
+    "speakers": Grid("four models, each speaker held out once", FOUR, "speaker"),
+    "sessions": Grid("four models, each session held out once", FOUR, "session", 3),
+    "scenarios": Grid("four models, each scenario held out once", FOUR, "scenario", 3),
+    "choices": Grid(
+        "two models, the paper's open choices read otherwise",
+        TWO, "one", 3, ("", *(choice for choice in CHOICES if choice != "frozen-vectors")),
+    ),
+    "vectors": Grid(
+        "pretrained vectors, fine-tuned and frozen", TABLE_5[:1], "one", 3, ("", "frozen-vectors")
+    ),
+}  # fmt: skip
+
+
+def grid(name: str, corpus: str, profile: Profile, cohort: pd.DataFrame) -> list[Experiment]:
+    """The experiments of a named grid (a key of `GRIDS`), seed by seed.
+
+    Raises:
+        InputError: if there is no grid of that name.
+    """
+    if name not in GRIDS:
+        raise InputError(name, "no such grid", f"choose from {', '.join(GRIDS)}")
+    wanted = GRIDS[name]
+    made = [
         Experiment(
             corpus=corpus,
             profile=profile.name,
@@ -123,48 +232,16 @@ def _experiments(
             training=profile.training,
             architecture=replace(ModelConfig(), emb_size=EMB_SIZE[embedding]),
         )
-        for seed in profile.seeds
-        for fold in folds(seed)
-        for model, embedding in rows
+        for seed in profile.seeds[: wanted.seeds]
+        for fold in _folds(wanted.folds, seed, cohort)
+        for model, embedding in wanted.rows
     ]
+    return [chosen(each, choice) if choice else each for each in made for choice in wanted.choices]
 
 
-def _one_split(_: int) -> list[Fold]:
-    return [Fold()]
-
-
-def _own_split(seed: int) -> list[Fold]:
-    """A new draw of the test set for each seed."""
-    return [Fold("stratified", str(seed))]
-
-
-TABLE_4: list[tuple[str, Embedding]] = [(fusion, "trainable") for fusion in FUSIONS]
-TABLE_5: list[tuple[str, Embedding]] = [("att_d1", "word2vec"), ("att_sn", "word2vec")]
-UNIMODAL: list[tuple[str, Embedding]] = [("audio", "none"), ("text", "trainable")]
-TEXT: list[tuple[str, Embedding]] = [("text", "trainable"), ("text", "glove")]
-SPEAKERS: list[tuple[str, Embedding]] = [
-    ("audio", "none"), ("text", "trainable"), ("concat", "trainable"), ("att_d1", "trainable"),
-]  # fmt: skip
-
-#: Name of a grid -> what it is for.
-GRIDS = {
-    "tables": "Tables 4 and 5 and the models of one modality, on one stratified split",
-    "text": "the text model alone, a new stratified split for each seed",
-    "speakers": "four models, each speaker held out once",
-}
-
-
-def grid(name: str, corpus: str, profile: Profile, cohort: pd.DataFrame) -> list[Experiment]:
-    """The experiments of a named grid (a key of `GRIDS`).
-
-    Raises:
-        InputError: if there is no grid of that name.
-    """
-    if name == "tables":
-        return _experiments(corpus, profile, TABLE_4 + TABLE_5 + UNIMODAL, _one_split)
-    if name == "text":
-        return _experiments(corpus, profile, TEXT, _own_split)
-    if name == "speakers":
-        folds = [Fold("speaker", speaker) for speaker in groups(cohort, "speaker")]
-        return _experiments(corpus, profile, SPEAKERS, lambda _: folds)
-    raise InputError(name, "no such grid", f"choose from {', '.join(GRIDS)}")
+def _folds(kind: str, seed: int, cohort: pd.DataFrame) -> list[Fold]:
+    if kind == "one":
+        return [Fold()]
+    if kind == "own":
+        return [Fold("stratified", str(seed))]
+    return [Fold(kind, group) for group in groups(cohort, kind)]  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from statsmodels.stats.contingency_tables import mcnemar as exact_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
+from replicate.baseline_runs import BaselineRun
 from replicate.protocol import EMOTIONS
 from replicate.runs import Run
 
@@ -26,9 +27,16 @@ RESAMPLES = 2000
 #: Samples of whole clusters: with ten speakers more draws would tell no more.
 CLUSTER_RESAMPLES = 500
 
+#: Bins of equal numbers of utterances in which probabilities are compared with what came true.
+BINS = 10
+
 
 #: What runs must share to be averaged: all but the seed and the group held out.
-CONFIGURATION = ["corpus", "profile", "model", "embedding", "folds"]
+CONFIGURATION = ["corpus", "profile", "model", "embedding", "choice", "folds"]
+
+
+#: A network's run or a baseline's result.
+Tested = Run | BaselineRun
 
 
 class Interval(NamedTuple):
@@ -119,6 +127,41 @@ def macro_f1(true: ArrayLike, guessed: ArrayLike) -> float:
 def kappa(true: ArrayLike, guessed: ArrayLike) -> float:
     """`kappas` of one set of predictions."""
     return float(kappas(tally(true, guessed)))
+
+
+def reliability(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
+    """How often the predicted class is right, against the probability given to it.
+
+    Utterances are put in bins of equal numbers by that probability, as scikit-learn's
+    `calibration_curve` does with its strategy `quantile`, which gives no counts; utterances of
+    equal probability share a bin.
+
+    Args:
+        predictions: `Run.predictions`, or several of them.
+        bins: how many, at most.
+
+    Returns:
+        One row a bin, by rising probability: `confidence` and `accuracy` (means), `n`.
+    """
+    frame = pd.DataFrame(
+        {
+            "confidence": predictions[list(EMOTIONS)].max(axis="columns"),
+            "accuracy": predicted(predictions) == predictions["emotion"],
+        }
+    )
+    edges = np.quantile(frame["confidence"], np.linspace(0, 1, bins + 1)[1:-1])
+    by_bin = frame.groupby(np.searchsorted(edges, frame["confidence"]))
+    return by_bin.mean().assign(n=by_bin.size()).reset_index(drop=True)
+
+
+def expected_calibration_error(predictions: pd.DataFrame, bins: int = BINS) -> float:
+    """Mean distance of accuracy from confidence over the bins of `reliability` (Guo et al. 2017).
+
+    Of few utterances it is above 0 even if all probabilities are right.
+    """
+    curve = reliability(predictions, bins)
+    distances = (curve["accuracy"] - curve["confidence"]).abs()
+    return float(np.average(distances, weights=curve["n"]))
 
 
 def recall(counts: pd.DataFrame) -> pd.Series:
@@ -251,7 +294,7 @@ def mcnemar(true: ArrayLike, first: ArrayLike, second: ArrayLike) -> Paired:
     return Paired(n, only_first, only_second, (only_first - only_second) / n, low, high, p_value)
 
 
-def per_run(runs: Sequence[Run], selection: str) -> pd.DataFrame:
+def per_run(runs: Sequence[Tested], selection: str) -> pd.DataFrame:
     """One row a run: what it is, its accuracy, UAR, macro-F1, kappa, and its audio scores.
 
     `audio_score` is the mean over the test utterances and `audio_score_sd` their standard
@@ -278,7 +321,7 @@ def per_run(runs: Sequence[Run], selection: str) -> pd.DataFrame:
     )
 
 
-def pooled(runs: Sequence[Run], selection: str) -> pd.DataFrame:
+def pooled(runs: Sequence[Tested], selection: str) -> pd.DataFrame:
     """The predictions of many runs in one table: `Run.predictions`, and what each run is.
 
     Added columns: `run` (its position in `runs`), `corpus`, `profile`, `model`, `embedding`,
@@ -294,16 +337,17 @@ def pooled(runs: Sequence[Run], selection: str) -> pd.DataFrame:
 
 
 def summarise(
-    runs: Sequence[Run], selection: str, clusters: Mapping[str, str] | None = None
+    runs: Sequence[Tested], selection: str, clusters: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
     """One row for each corpus, profile, model, embedding and kind of fold, in the runs' order.
 
     Columns: `n_runs`, `n_seeds`, `n_utterances` (different ones tested); `accuracy`, `uar`,
-    `macro_f1`, `audio_score` (means over seeds; where groups are held out in turn, a seed's value
-    is that of its folds pooled) with `_low` and `_high` over seeds (Student's t, NaN for one seed);
-    `accuracy` and `uar` also with `_boot_low` and `_boot_high` over utterances (percentile
-    bootstrap, all seeds of an utterance drawn together); `text_score`; `audio_score_sd`, the
-    standard deviation over a run's utterances, mean over runs.
+    `macro_f1`, `ece` (expected calibration error), `audio_score` (means over seeds; where groups
+    are held out in turn, a seed's value is that of its folds pooled) with `_low` and `_high` over
+    seeds (Student's t, NaN for one seed); `accuracy`, `uar` and `macro_f1` also with `_boot_low`
+    and `_boot_high` over utterances (percentile bootstrap, all seeds of an utterance drawn
+    together); `text_score`; `audio_score_sd`, the standard deviation over a run's utterances, mean
+    over runs.
 
     Args:
         runs: the runs; those without the selection are left out.
@@ -333,7 +377,7 @@ def summarise(
     return pd.DataFrame(rows)
 
 
-def _identity(run: Run) -> dict[str, Any]:
+def _identity(run: Tested) -> dict[str, Any]:
     experiment = run.experiment
     fold, seed = experiment.fold, experiment.seed
     values = [getattr(experiment, name) for name in CONFIGURATION[:-1]] + [fold.kind]
@@ -347,6 +391,7 @@ def _over_seeds(group: pd.DataFrame) -> dict[str, float]:
         "accuracy": accuracies(counts),
         "uar": uars(counts),
         "macro_f1": macro_f1s(counts),
+        "ece": np.array([expected_calibration_error(part) for part in seeds]),
         "audio_score": np.array([part["audio_score"].mean() for part in seeds]),
     }
     row: dict[str, float] = {}
@@ -360,6 +405,6 @@ def _over_utterances(group: pd.DataFrame, clusters: Mapping[str, str] | None) ->
     drawn = group["utterance"] if clusters is None else group["utterance"].map(dict(clusters))
     samples = bootstrap_confusions(group["emotion"], group["predicted"], drawn)
     row: dict[str, float] = {}
-    for name, measure in (("accuracy", accuracies), ("uar", uars)):
+    for name, measure in (("accuracy", accuracies), ("uar", uars), ("macro_f1", macro_f1s)):
         row[f"{name}_boot_low"], row[f"{name}_boot_high"] = percentile_interval(measure(samples))
     return row

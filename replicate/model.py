@@ -5,8 +5,8 @@ paper that is silent and the reason for our reading. Where a tensor changes shap
 B utterances, T samples of the longest, n words of the longest sentence.
 """
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -44,34 +44,39 @@ class ModelConfig:
     convolution: Literal["stride 1, same padding, bias"] = "stride 1, same padding, bias"
     """Section 3.1 gives only filter sizes; the least that keeps the length, so that the residual
     connection can be added."""
-    residual: Literal["1x1 projection around both convolutions"] = (
+    residual: Literal["1x1 projection around both convolutions", "none"] = (
         "1x1 projection around both convolutions"
     )
     """Section 3.1 names "a residual connection"; channel counts differ, hence a projection (He et
-    al. 2016, option B)."""
+    al. 2016, option B). Section 5 says that it helped."""
     normalisation: Literal["conv, norm, ReLU; conv, norm, add, ReLU"] = (
         "conv, norm, ReLU; conv, norm, add, ReLU"
     )
     """Section 3.1 lists Batch Normalization and ReLU without an order; this is ResNet's [17]."""
-    padding: Literal["zeros, seen by every layer"] = "zeros, seen by every layer"
+    padding: Literal["zeros, seen by every layer", "masked"] = "zeros, seen by every layer"
     """Sections 3.1 and 3.2 pad with zeros inside a batch and mention no mask: none is used, so a
-    prediction depends on the utterances that share its batch."""
-    gru_output: Literal["last state"] = "last state"
+    prediction depends on the utterances that share its batch. Masked, an utterance ends where its
+    recording and its sentence end."""
+    gru_output: Literal["last state", "mean over time", "maximum over time"] = "last state"
     """Section 3.1 does not say which output of the GRU is used; its last state is the usual one."""
     audio_projection: Literal["linear, to the width of the text features"] = (
         "linear, to the width of the text features"
     )
     """Section 3.1 scales to 2 emb_size (300), Section 3.2 yields 2 n_fms (400), and Equations 3 and
     10 add the two: impossible as printed. 400 keeps Table 3."""
-    attention_weights: Literal["shared by both modalities"] = "shared by both modalities"
+    attention_weights: Literal["shared by both modalities", "one set for each modality"] = (
+        "shared by both modalities"
+    )
     """Equations 4-8 index no modality: read literally, one W serves audio and text."""
     equation_7: Literal["tied, as printed"] = "tied, as printed"
     """Equation 7 uses W_1 twice; untied it would be Equation 8."""
-    score_relu: Literal["as printed"] = "as printed"
+    score_relu: Literal["as printed", "on none"] = "as printed"
     """Equations 4 and 6 end in ReLU, 5, 7 and 8 do not."""
-    hidden_activation: Literal["ReLU"] = "ReLU"
+    hidden_activation: Literal["ReLU", "tanh", "none"] = "ReLU"
     """Section 4.1 names none."""
-    dropout_place: Literal["after the hidden layer"] = "after the hidden layer"
+    dropout_place: Literal[
+        "after the hidden layer", "on the fused features too", "on the text features too"
+    ] = "after the hidden layer"
     """Section 4.1: "a hidden layer with 96 neurons with dropout"."""
     initialisation: Literal["PyTorch's defaults"] = "PyTorch's defaults"
     """Section 4.1 points to Hazarika et al. "with modifications" that it does not give."""
@@ -90,19 +95,23 @@ class AudioFrontEnd(nn.Module):
         channels: tuple[int, int] = (4, 8),
         kernels: tuple[int, int] = (25, 5),
         bins: int = 200,
+        residual: bool = True,
     ) -> None:
         super().__init__()
         (c1, c2), (k1, k2) = channels, kernels
-        self.bins = bins
+        self.bins, self.residual = bins, residual
         self.conv1, self.norm1 = nn.Conv1d(1, c1, k1, padding="same"), nn.BatchNorm1d(c1)
         self.conv2, self.norm2 = nn.Conv1d(c1, c2, k2, padding="same"), nn.BatchNorm1d(c2)
-        self.shortcut, self.norm_shortcut = nn.Conv1d(1, c2, 1), nn.BatchNorm1d(c2)
+        if residual:
+            self.shortcut, self.norm_shortcut = nn.Conv1d(1, c2, 1), nn.BatchNorm1d(c2)
 
     def forward(self, waves: Tensor) -> Tensor:
         """Zero-padded waveforms [B, T] in [-1, 1) -> pooled features [B, 200, 8]."""
         x = waves[:, None]  # [B, 1, T]
         h = F.relu(self.norm1(self.conv1(x)))  # [B, 4, T]
-        y = self.norm2(self.conv2(h)) + self.norm_shortcut(self.shortcut(x))  # [B, 8, T]
+        y = self.norm2(self.conv2(h))  # [B, 8, T]
+        if self.residual:
+            y = y + self.norm_shortcut(self.shortcut(x))
         return F.adaptive_max_pool1d(F.relu(y), self.bins).transpose(1, 2)  # [B, 200, 8]
 
 
@@ -117,16 +126,29 @@ class RawAudioEncoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.front_end = self.front_end_class(config.channels, config.kernels, config.n_pool)
+        residual = config.residual != "none"
+        self.front_end = self.front_end_class(
+            config.channels, config.kernels, config.n_pool, residual
+        )
+        self.gru_output = config.gru_output
         self.gru = self.gru_class(config.channels[1], config.n_gru, batch_first=True)
         self.projection = nn.Linear(config.n_gru, config.n_features)
 
     def forward(self, waves: Waves) -> Tensor:
         """What the front end takes -> x_audio [B, 400]."""
         pooled = self.front_end(waves)  # [B, 200, 8]
-        _, state = self.gru(pooled)  # [1, B, 32]
-        x_audio: Tensor = self.projection(state[0])  # [B, 400]
+        x_audio: Tensor = self.projection(self.read(pooled))  # [B, 400]
         return x_audio
+
+    def read(self, pooled: Tensor) -> Tensor:
+        """What the GRU makes of the pooled features, [B, 200, 8] -> [B, 32]."""
+        states, last = self.gru(pooled)  # [B, 200, 32], [1, B, 32]
+        read: Tensor = last[0]
+        if self.gru_output == "mean over time":
+            read = states.mean(1)
+        elif self.gru_output == "maximum over time":
+            read = states.amax(1)
+        return read
 
 
 class TranscriptionEncoder(nn.Module):
@@ -134,6 +156,7 @@ class TranscriptionEncoder(nn.Module):
 
     def __init__(self, config: ModelConfig, n_words: int) -> None:
         super().__init__()
+        self.filters, self.masked = config.filters, config.padding == "masked"
         self.embedding = nn.Embedding(n_words, config.emb_size, padding_idx=PADDING)
         self.convolutions = nn.ModuleList(
             nn.Conv1d(config.emb_size, config.n_fms, width) for width in config.filters
@@ -142,8 +165,21 @@ class TranscriptionEncoder(nn.Module):
     def forward(self, words: Tensor) -> Tensor:
         """Word numbers [B, n], n >= 5, zero-padded -> x_text [B, 400]."""
         x = self.embedding(words).transpose(1, 2)  # [B, 150, n]
-        maxima = [F.relu(conv(x)).amax(2) for conv in self.convolutions]  # 2 of [B, 200]
+        maxima = []  # 2 of [B, 200]
+        for width, conv in zip(self.filters, self.convolutions, strict=True):
+            y = F.relu(conv(x))  # [B, 200, n - 2 or n - 4]
+            if self.masked:
+                windows = (lengths(words) - width + 1).clamp(min=1)
+                beyond = torch.arange(y.shape[2], device=y.device) >= windows[:, None]
+                y = y.masked_fill(beyond[:, None], 0)
+            maxima.append(y.amax(2))
         return torch.cat(maxima, dim=1)  # [B, 400]
+
+
+def lengths(words: Tensor) -> Tensor:
+    """Words of each sentence without its padding: [B, n] -> [B]."""
+    place = torch.arange(1, words.shape[1] + 1, device=words.device)
+    return ((words != PADDING) * place).amax(1)
 
 
 class Fused(NamedTuple):
@@ -183,12 +219,15 @@ class Addition(nn.Module):
 class Attention(nn.Module):
     """Equations 9 and 10: softmax over the two modalities' scores, then their weighted sum.
 
-    Subclasses give the score a_i of one modality (Equations 4-8); the same weights score both.
+    Subclasses give the score a_i of one modality (Equations 4-8); the same weights score both,
+    unless there is `audio`, a second set of them.
     """
 
     def __init__(self, n: int) -> None:
         super().__init__()
         self.n_out = n
+        self.score_relu = True
+        self.audio: Attention | None = None
 
     def score(self, x: Tensor) -> Tensor:
         """Features of one modality [B, n] -> a_i, [B, 1] or [B, n]."""
@@ -196,7 +235,8 @@ class Attention(nn.Module):
 
     def forward(self, text: Tensor, audio: Tensor) -> Fused:
         """x_text [B, n], x_audio [B, n] -> y [B, n]."""
-        scores = torch.stack([self.score(text), self.score(audio)])  # [2, B, 1 or n]
+        of_audio = self if self.audio is None else self.audio
+        scores = torch.stack([self.score(text), of_audio.score(audio)])  # [2, B, 1 or n]
         p_text, p_audio = scores.softmax(dim=0)  # Equation 9
         return Fused(p_text * text + p_audio * audio, p_audio.mean(dim=1))  # Equation 10
 
@@ -210,7 +250,8 @@ class AttS1(Attention):
 
     def score(self, x: Tensor) -> Tensor:
         """[B, n] -> [B, 1]."""
-        return F.relu(self.w1(x))
+        a: Tensor = self.w1(x)
+        return F.relu(a) if self.score_relu else a
 
 
 class AttD1(Attention):
@@ -236,7 +277,8 @@ class AttSn(Attention):
 
     def score(self, x: Tensor) -> Tensor:
         """[B, n] -> [B, n]."""
-        return F.relu(self.w1(x))
+        a: Tensor = self.w1(x)
+        return F.relu(a) if self.score_relu else a
 
 
 class AttD1n(Attention):
@@ -278,13 +320,28 @@ FUSIONS: dict[str, type[Concat] | type[Addition] | type[Attention]] = {
 }
 
 
+def fusion(config: ModelConfig, model: str) -> Concat | Addition | Attention:
+    """The module of a row of Table 4."""
+    kind, n = FUSIONS[model], config.n_features
+    made = kind(n)
+    if isinstance(made, Attention):
+        made.score_relu = config.score_relu == "as printed"
+        if config.attention_weights == "one set for each modality":
+            shared = replace(config, attention_weights="shared by both modalities")
+            made.audio = cast(Attention, fusion(shared, model))
+    return made
+
+
 class Classifier(nn.Sequential):
     """Section 4.1: a hidden layer of 96 neurons with dropout, then one output a class."""
 
     def __init__(self, config: ModelConfig, n_in: int, n_classes: int) -> None:
+        activations = {"ReLU": nn.ReLU, "tanh": nn.Tanh, "none": nn.Identity}
+        before = config.dropout_place == "on the fused features too"
         super().__init__(
+            *([nn.Dropout(config.dropout)] if before else []),
             nn.Linear(n_in, config.hidden),
-            nn.ReLU(),
+            activations[config.hidden_activation](),
             nn.Dropout(config.dropout),
             nn.Linear(config.hidden, n_classes),
         )
@@ -324,13 +381,17 @@ class EmotionModel(nn.Module):
         n = config.n_features
         self.audio = None if model == "text" else audio_encoder(config)
         self.text = None if model == "audio" else text_encoder(config, n_words)
-        self.fusion = FUSIONS[model](n) if model in FUSIONS else None
+        self.fusion = fusion(config, model) if model in FUSIONS else None
         n_in = self.fusion.n_out if self.fusion is not None else n
         self.classifier = Classifier(config, n_in, n_classes)
+        dropped = config.dropout_place == "on the text features too"
+        self.text_dropout = config.dropout if dropped else 0.0
 
     def forward(self, waves: Waves | None, words: Tensor | None) -> Output:
         """One batch; `waves` is None for the text model, `words` [B, n] for the audio model."""
         x_text = self.text(words) if self.text is not None else None  # [B, 400]
+        if x_text is not None and self.text_dropout:
+            x_text = F.dropout(x_text, self.text_dropout, self.training)
         x_audio = self.audio(waves) if self.audio is not None else None  # [B, 400]
         if self.fusion is None:
             return Output(self.classifier(x_text if x_audio is None else x_audio), None)

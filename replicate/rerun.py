@@ -6,6 +6,7 @@ is the evidence that the change left the run's bits alone.
 
 import datetime
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:
         temporary.write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def change_since(runs: list[Run], known: list[Repeat]) -> str:
+def change_since(runs: Sequence[metrics.Tested], known: list[Repeat]) -> str:
     """What has changed in the numerical code since runs were made, in words; empty if nothing.
 
     Args:

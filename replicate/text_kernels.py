@@ -22,8 +22,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from replicate.compiled import kernel, share_out
-from replicate.model import TranscriptionEncoder
-from replicate.transcriptions import PADDING
+from replicate.model import TranscriptionEncoder, lengths
 
 Array = npt.NDArray[Any]
 
@@ -93,16 +92,21 @@ def input_gradient(
 class LargestResponse(torch.autograd.Function):
     """A convolution over words, and the largest response of each of its filters.
 
-    (x [B, n, E], lengths [B], weight [filters, E, taps], bias [filters]) -> [B, filters]. Words
-    from `lengths` on are padding and embedded alike; what the derivative by them is does not count.
+    (x [B, n, E], ends [B], masked, weight [filters, E, taps], bias [filters]) -> [B, filters].
+    Words from `ends` on are padding and embedded alike; what the derivative by them is does not
+    count.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, lengths: Array, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, ends: Array, masked: bool, weight: Tensor, bias: Tensor
+    ) -> Tensor:
         """One matrix product over the windows that differ."""
         (batch, words, size), (filters, _, taps) = x.shape, weight.shape
         x = x.contiguous()
-        windows = np.minimum(lengths + 1, words - taps + 1)
+        windows = np.minimum(ends + 1, words - taps + 1)
+        if masked:
+            windows = np.maximum(ends - taps + 1, 1)
         bounds = np.concatenate([[0], windows.cumsum()])
         starts = np.concatenate([b * words + np.arange(m) for b, m in enumerate(windows)])
         every = x.view(-1).as_strided((batch * words - taps + 1, taps * size), (size, 1))
@@ -124,7 +128,7 @@ class LargestResponse(torch.autograd.Function):
         share_out(weight_gradient, filters, ctx.x, ctx.winners, by_largest, by_w)
         share_out(input_gradient, len(by_x), ctx.w, ctx.winners, by_largest, by_x)
         by_weight = torch.from_numpy(by_w).view(filters, width // size, size).transpose(1, 2)
-        return torch.from_numpy(by_x), None, by_weight, gradient.sum(0)
+        return torch.from_numpy(by_x), None, None, by_weight, gradient.sum(0)
 
 
 class FusedTranscriptionEncoder(TranscriptionEncoder):
@@ -133,10 +137,11 @@ class FusedTranscriptionEncoder(TranscriptionEncoder):
     def forward(self, words: Tensor) -> Tensor:
         """Word numbers [B, n], n >= 5, zero-padded -> x_text [B, 400]."""
         x = self.embedding(words)  # [B, n, 150]
-        place = torch.arange(1, words.shape[1] + 1)
-        lengths = ((words != PADDING) * place).amax(1).numpy()
+        ends = lengths(words).numpy()
         maxima = [
-            LargestResponse.apply(x, lengths, conv.weight, conv.bias)  # type: ignore[no-untyped-call]
+            LargestResponse.apply(  # type: ignore[no-untyped-call]
+                x, ends, self.masked, conv.weight, conv.bias
+            )
             for conv in self.convolutions
         ]
         return F.relu(torch.cat(maxima, dim=1))  # [B, 400]

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from replicate.audio_kernels import FusedAudio, FusedAudioEncoder
 from replicate.corpora.table import Corpus, text_fingerprint
@@ -88,7 +89,8 @@ def examples(experiment: Experiment, table: pd.DataFrame, waveforms: Waveforms |
     parts = split(table, experiment.fold, experiment.training.development)
     _require(experiment, table, waveforms)
     sentences = [tokens(text) for text in table["transcript"].fillna("")]
-    vocab = vocabulary([sentences[i] for i in parts.train])
+    whole = experiment.training.vocabulary == "words of the whole corpus"
+    vocab = vocabulary(sentences if whole else [sentences[i] for i in parts.train])
     ids = tuple(table["utterance"])
     heard = waveforms if experiment.model != "text" else None
     return Examples(
@@ -131,6 +133,9 @@ class Trainer:
     ) -> None:
         _settle(device)
         self.experiment, self.data, self.device = experiment, data, torch.device(device)
+        self.masked = experiment.architecture.padding == "masked"
+        if self.masked and device != "cpu":
+            raise InputError(experiment.name, "masked padding is for the CPU", "use --device cpu")
         self.fused = (
             FusedAudio(data.waveforms) if data.waveforms is not None and device == "cpu" else None
         )
@@ -147,13 +152,14 @@ class Trainer:
             matrix = vectors.matrix(data.vocab, experiment.seed)
             with torch.no_grad():
                 self.model.text.embedding.weight.copy_(torch.from_numpy(matrix))
+            tuned = experiment.training.vectors == "fine-tuned"
+            self.model.text.embedding.weight.requires_grad_(tuned)
         self.model.to(self.device)
-        self.optimiser = torch.optim.Adam(
-            self.model.parameters(),
-            weight_decay=experiment.training.weight_decay,
-            fused=True,
-        )
+        self.optimiser = optimiser(self.model, experiment.training)
+        self.class_weights = class_weights(data, experiment.training, self.device)
         self.discard = discard_probability(data.vocab.counts, experiment.training.subsampling_t)
+        if experiment.training.subsampling == "off":
+            self.discard = np.zeros_like(self.discard)
         self.epochs: list[dict[str, float]] = []
         self.selected: dict[str, dict[str, Any]] = {}
 
@@ -188,16 +194,17 @@ class Trainer:
         rng = np.random.default_rng((self.experiment.seed, epoch))
         torch.manual_seed(int(rng.integers(2**63)))
         order = rng.permutation(self.data.parts.train)
-        chosen = subsample([self.data.sentences[i] for i in order], self.discard, rng)
+        chosen = self._thinned(order, rng)
         size = self.experiment.training.batch_size
         self.model.train()
-        self.optimiser.param_groups[0]["lr"] = rate
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
         total = correct = 0.0
         for start in range(0, len(order), size):
             rows = order[start : start + size]
             output = self._forward(rows, chosen[start : start + size])
             labels = torch.from_numpy(self.data.labels[rows]).to(self.device)
-            loss = F.cross_entropy(output.logits, labels)
+            loss = F.cross_entropy(output.logits, labels, self.class_weights)
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
@@ -207,11 +214,21 @@ class Trainer:
             raise InputError(self.experiment.name, f"loss is {total} in epoch {epoch}", "report it")
         return total / len(order), correct / len(order)
 
+    def _thinned(self, order: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+        """The words of training utterances that Equation 1 leaves."""
+        if self.experiment.training.subsampling != "drawn once":
+            return subsample([self.data.sentences[i] for i in order], self.discard, rng)
+        rows = self.data.parts.train
+        once = np.random.default_rng(self.experiment.seed)
+        kept = subsample([self.data.sentences[i] for i in rows], self.discard, once)
+        of_row = dict(zip(rows, kept, strict=True))
+        return [of_row[i] for i in order]
+
     def _forward(self, rows: np.ndarray, sentences: list[np.ndarray]) -> Output:
         """The model on one batch, given as positions in the cohort and their words."""
         waves: object = None
         if self.fused is not None:
-            waves = self.fused.batch(self.data.rows[rows])
+            waves = self.fused.batch(self.data.rows[rows], self.masked)
         elif self.data.waveforms is not None:
             waves = self.data.waveforms.padded(self.data.rows[rows]).to(self.device)
         words = pad(sentences, max(self.experiment.architecture.filters)).to(self.device)
@@ -222,15 +239,26 @@ class Trainer:
     def predict(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Probabilities [m, 4] and audio scores [m] (NaN without attention), on the CPU."""
         self.model.eval()
-        size = self.experiment.training.batch_size
+        alone = self.experiment.training.test_batches == "one utterance at a time"
+        size = 1 if alone else self.experiment.training.batch_size
+        order = np.arange(len(rows))
+        if self.experiment.training.test_batches == "sorted by length":
+            order = np.argsort(self._lengths(rows), kind="stable")
         probabilities, scores = [torch.zeros(0, len(EMOTIONS))], [torch.zeros(0)]
         for start in range(0, len(rows), size):
-            batch = rows[start : start + size]
+            batch = rows[order[start : start + size]]
             output = self._forward(batch, [self.data.sentences[i] for i in batch])
             probabilities.append(output.logits.softmax(dim=1).cpu())
             score = output.audio_score
             scores.append(torch.full((len(batch),), torch.nan) if score is None else score.cpu())
-        return torch.cat(probabilities), torch.cat(scores)
+        back = torch.from_numpy(np.argsort(order))
+        return torch.cat(probabilities)[back], torch.cat(scores)[back]
+
+    def _lengths(self, rows: np.ndarray) -> np.ndarray:
+        """Length of each utterance: samples, or words where there is no audio."""
+        if self.data.waveforms is not None:
+            return np.asarray(self.data.waveforms.lengths[self.data.rows[rows]])
+        return np.array([len(self.data.sentences[i]) for i in rows])
 
     def _accuracy(self, probabilities: torch.Tensor, part: str) -> float:
         rows = getattr(self.data.parts, part)
@@ -280,6 +308,36 @@ def _settle(device: str) -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(device == "cpu")
     torch.set_flush_denormal(True)
+
+
+def optimiser(model: nn.Module, training: Training) -> torch.optim.Optimizer:
+    """Adam (Section 4.1) with L2 regularisation (Table 1); the rate is set at each epoch."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    decay = training.weight_decay
+    if training.regularisation == "AdamW":
+        return torch.optim.AdamW(parameters, weight_decay=decay, fused=True)
+    if training.regularisation == "none on norms and embeddings":
+        spared = {
+            id(parameter)
+            for module in model.modules()
+            if isinstance(module, nn.BatchNorm1d | nn.Embedding)
+            for parameter in module.parameters()
+        }
+        groups = [
+            {"params": [p for p in parameters if id(p) not in spared], "weight_decay": decay},
+            {"params": [p for p in parameters if id(p) in spared], "weight_decay": 0.0},
+        ]
+        return torch.optim.Adam(groups, fused=True)
+    return torch.optim.Adam(parameters, weight_decay=decay, fused=True)
+
+
+def class_weights(data: Examples, training: Training, device: torch.device) -> torch.Tensor | None:
+    """Weights of the loss, [4]: inverse to the class's share of the training part; None: all 1."""
+    if training.loss == "cross entropy, unweighted":
+        return None
+    counts = np.bincount(data.labels[data.parts.train], minlength=len(EMOTIONS))
+    weights = counts.sum() / (len(EMOTIONS) * counts)
+    return torch.from_numpy(weights.astype(np.float32)).to(device)
 
 
 def learning_rate(training: Training, epoch: int) -> float:

@@ -13,6 +13,7 @@ from replicate.runs import Provenance, Run
 def run(
     true, guessed, utterances=None, model="att_d1", embedding="trainable", seed=0, fold=None,
     scores=np.nan, corpus="iemocap", profile="paper", synthetic=False, selection="last-epoch",
+    choice="",
 ):  # fmt: skip
     """A run whose probabilities put .7 on the guessed class."""
     n = len(true)
@@ -25,7 +26,7 @@ def run(
             **probabilities, "audio_score": np.broadcast_to(scores, n),
         }
     )  # fmt: skip
-    experiment = Experiment(corpus, profile, model, embedding, fold or Fold(), seed)
+    experiment = Experiment(corpus, profile, model, embedding, fold or Fold(), seed, choice=choice)
     provenance = Provenance(
         corpus_title=corpus, synthetic=synthetic, text_fingerprint="", audio_fingerprint=None,
         n_train=5531 - n, n_development=0, n_test=n, vectors=None, commit="", dirty=False, code={},

@@ -170,3 +170,17 @@ def test_there_is_one_search_bar(browser: webdriver.Chrome, addresses: dict[str,
     load(browser, f"{addresses['disk']}/intro.html")
     boxes = browser.find_elements(By.CSS_SELECTOR, "form.bd-search, .search-button-field")
     assert sum(box.is_displayed() for box in boxes) == 1
+
+
+def test_the_ledger_of_claims_filters_and_leads_to_its_evidence(
+    browser: webdriver.Chrome, addresses: dict[str, str], book: Path
+) -> None:
+    load(browser, f"{addresses['disk']}/notebooks/12_verdicts.html")
+    ledger = browser.find_element(By.XPATH, "//figure[.//input[@type='search']]")
+    rows = ledger.find_elements(By.CSS_SELECTOR, "tbody tr")
+    assert len(rows) == 29
+    ledger.find_element(By.TAG_NAME, "input").send_keys("table 7")
+    shown = [row for row in rows if row.is_displayed()]
+    assert 0 < len(shown) < 29 and all("Table 7" in row.text for row in shown)
+    for link in ledger.find_elements(By.CSS_SELECTOR, "tbody a"):
+        assert (book / "notebooks" / link.get_attribute("href").rpartition("/")[2]).is_file()

@@ -1,5 +1,6 @@
 """The command line as a stranger types it: a run from nothing, resumed, and every refusal."""
 
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import pytest
 import torch
 import trees
 
+from replicate import wordlists
 from replicate.corpora import open_corpus
 from replicate.runs import load_run, load_runs, save_run
 
@@ -47,6 +49,24 @@ def test_a_smoke_run_of_the_tables_leaves_verified_runs(tmp_path):
     assert "epoch 2/2" in done.stderr and "left" in done.stderr
     again = replicate(*arguments)
     assert "11 experiments, 11 already done" in again.stdout
+
+
+def test_verdicts_are_told_and_the_stand_in_gives_none_on_the_paper(tmp_path):
+    told = replicate("verdicts", "--corpus", "standin-quick", "--profile", "quick")
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.count("mechanism check, no verdict") > 20
+    listed = json.loads(replicate("verdicts", "--json").stdout)
+    assert [row["id"] for row in listed] == list(range(1, 30))
+    decided = {row["id"] for row in listed if row["verdict"] != "not testable here"}
+    assert decided == {19, 27}, "what the paper's own tables decide"
+    assert all(row["basis"] == "the paper's own tables" for row in listed if row["id"] in decided)
+
+
+def test_words_of_a_corpus_without_runs_are_those_of_its_true_classes(tmp_path):
+    done = replicate("words", "--corpus", "standin-tiny", "--results", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (found,) = wordlists.load("standin-tiny", tmp_path).values()
+    assert found.classes == "true" and found.synthetic and found.rows
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):

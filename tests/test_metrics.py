@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from made_runs import run
 from scipy import stats
 from sklearn import metrics as reference
+from sklearn.calibration import calibration_curve
 
 from replicate import metrics
 from replicate.judging import printed_confusion
@@ -76,6 +77,41 @@ def test_rates_of_absent_classes_are_unknown_not_zero():
     counts = metrics.confusion(["anger", "anger"], ["anger", "sadness"])
     assert metrics.recall(counts).isna().tolist() == [False, True, True, True]
     assert metrics.precision(counts).isna().tolist() == [False, True, True, False]
+
+
+def probabilities(n, seed=0):
+    """Predictions whose true class is drawn from their own probabilities."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(rng.dirichlet([1] * 4, n), columns=list(EMOTIONS))
+    return table.assign(emotion=[rng.choice(EMOTIONS, p=row) for row in table.to_numpy()])
+
+
+def test_reliability_is_scikit_learns_curve():
+    table = probabilities(503)
+    curve = metrics.reliability(table)
+    right = metrics.predicted(table) == table["emotion"]
+    confidence = table[list(EMOTIONS)].max(axis=1)
+    accuracy, mean = calibration_curve(right, confidence, n_bins=10, strategy="quantile")
+    assert curve["accuracy"].to_numpy() == pytest.approx(accuracy)
+    assert curve["confidence"].to_numpy() == pytest.approx(mean)
+    assert curve["n"].sum() == 503 and set(curve["n"]) <= {50, 51}
+
+
+def test_calibration_error_by_sorting():
+    table = probabilities(500)
+    order = np.argsort(table[list(EMOTIONS)].max(axis=1).to_numpy())
+    distances = []
+    for part in np.split(order, 10):
+        rows = table.iloc[part]
+        right = rows[list(EMOTIONS)].to_numpy().argmax(1) == rows["emotion"].map(EMOTIONS.index)
+        distances.append(abs(right.mean() - rows[list(EMOTIONS)].to_numpy().max(1).mean()))
+    assert metrics.expected_calibration_error(table) == pytest.approx(np.mean(distances))
+
+
+def test_calibration_error_of_right_and_of_wrong_probabilities():
+    assert metrics.expected_calibration_error(probabilities(20_000)) < 0.02
+    sure = pd.DataFrame(np.eye(4)[[0, 0, 0, 1]], columns=list(EMOTIONS))
+    assert metrics.expected_calibration_error(sure.assign(emotion="anger")) == 0.25
 
 
 def test_an_unknown_class_is_refused():

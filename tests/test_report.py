@@ -28,6 +28,7 @@ from replicate.report import (
     plots,
     provenance,
     tables,
+    word_tables,
 )
 from replicate.report.page import Stored
 from replicate.report.provenance import MARK, Exhibit, Notice, Source
@@ -87,6 +88,7 @@ FROM_RUNS = {
     "scores": tables.score_spread,
     "cost": tables.cost,
     "table 6": lambda runs: tables.table_6(runs, corpus_of(runs)),
+    "words by both methods": lambda runs: word_tables.by_predicted_class(runs, corpus_of(runs)),
     "own words": lambda runs: tables.own_words(runs, corpus_of(runs), 1),
     "extremes": lambda runs: tables.extreme_scores(runs, corpus_of(runs)),
     "accuracy": figures.accuracy,

@@ -1,17 +1,43 @@
-"""Table 6's word statistics against counts by hand and scikit-learn."""
+"""Words against counts by hand, enumerations and scikit-learn; and the lists that are stored."""
 
+import functools
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
+import made_runs
 import numpy as np
 import pandas as pd
 import pytest
+import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import mutual_info_score
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from replicate.protocol import EMOTIONS
-from replicate.words import mutual_information, top_words, word_table
+from replicate import wordlists
+from replicate.corpora import open_corpus, standin
+from replicate.corpora.table import text_fingerprint
+from replicate.errors import InputError
+from replicate.protocol import EMOTIONS, Fold, cohort
+from replicate.report import word_tables
+from replicate.report.provenance import MARK, Notice
+from replicate.transcriptions import tokens
+from replicate.words import (
+    association,
+    described,
+    expected_information,
+    in_grammar,
+    mutual_information,
+    on_top,
+    survival,
+    top_words,
+    word_table,
+)
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
 
 SENTENCES = [
     ["oh", "oh", "no"],
@@ -51,7 +77,7 @@ def test_every_class_has_every_word_in_order():
     assert table["emotion"].tolist() == [e for e in EMOTIONS for _ in words]
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(corpora)
 def test_any_table_agrees_with_counts_by_hand_and_scikit_learn(corpus):
     sentences, classes = map(list, zip(*corpus, strict=True))
@@ -114,3 +140,209 @@ def test_ties_are_alphabetical_whatever_the_order_of_sentences():
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="5 sentences, 1 classes"):
         word_table(SENTENCES, ["anger"])
+
+
+# --- the corrected method ---
+
+
+def tables_with_margins(n, word, of_class):
+    """Every 2 x 2 table of these margins, and its probability under independence."""
+    both = np.arange(max(0, word + of_class - n), min(word, of_class) + 1)
+    cells = [n - word - of_class + both, of_class - both, word - both, both]
+    joint = np.stack(cells, axis=-1).reshape(-1, 2, 2).astype(float)
+    return joint, stats.hypergeom(n, of_class, word).pmf(both)
+
+
+@pytest.mark.parametrize("margins", [(40, 7, 12), (40, 1, 20), (10, 9, 8), (200, 60, 50)])
+def test_the_expected_information_is_the_mean_over_all_tables(margins):
+    joint, chances = tables_with_margins(*margins)
+    mean = (chances * mutual_information(joint)).sum()
+    assert expected_information(joint) == pytest.approx(np.full(len(joint), mean), rel=1e-9)
+
+
+def test_nothing_is_expected_where_a_word_or_a_class_is_everywhere_or_nowhere():
+    everywhere, nowhere = [[0, 0], [6, 4]], [[10, 0], [0, 0]]
+    assert expected_information(np.array([everywhere, nowhere], dtype=float)).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("margins", [(40, 7, 12), (40, 1, 20), (10, 9, 8)])
+def test_association_is_twice_fishers_smaller_tail(margins):
+    joint, _ = tables_with_margins(*margins)
+    for table, p_value in zip(joint, association(joint), strict=True):
+        tails = [stats.fisher_exact(table, alternative=side).pvalue for side in ("less", "greater")]
+        assert p_value == pytest.approx(min(1, 2 * min(tails)))
+
+
+@settings(max_examples=30, deadline=None)
+@given(corpora)
+def test_corrected_has_the_sign_and_never_more_than_the_information(corpus):
+    table = word_table(*map(list, zip(*corpus, strict=True)))
+    assert (table["corrected"].abs() <= table["mutual_information"]).all()
+    assert (table["corrected"] * table["sign"] >= 0).all()
+    q_values = multipletests(table["p_value"], method="fdr_bh")[1]
+    assert table["q_value"].to_numpy() == pytest.approx(q_values)
+
+
+def noise(n=400, words=60, seed=0):
+    """Sentences of ten random words, and classes that have nothing to do with them."""
+    rng = np.random.default_rng(seed)
+    said = [[f"w{k:02d}" for k in rng.integers(words, size=10)] for _ in range(n)]
+    return said, rng.choice(EMOTIONS, n).tolist()
+
+
+def test_of_unrelated_words_hardly_any_is_found_and_of_a_related_one_it_is():
+    false = [word_table(*noise(seed=seed))["q_value"].min() <= 0.05 for seed in range(20)]
+    assert sum(false) <= 3  # one in twenty is allowed
+    said, classes = noise()
+    for sentence, emotion in zip(said, classes, strict=True):
+        sentence += ["gone"] * (emotion == "sadness")
+    found = word_table(said, classes)
+    assert row(found, "sadness", "gone")["q_value"] < 1e-6
+    assert row(found, "sadness", "gone")["corrected"] > 0 > row(found, "anger", "gone")["corrected"]
+    assert top_words(word_table(*noise())).groupby("emotion").size().tolist() == [3] * 4
+
+
+def test_what_decides_a_class_survives_and_what_a_class_avoids_survives_uncorrected_only():
+    said, classes = noise()
+    for sentence, emotion in zip(said, classes, strict=True):
+        sentence += ["gone"] * (emotion == "sadness") + ["fine"] * (emotion != "anger")
+    kept = survival(said, classes)
+    assert row(kept, "sadness", "gone")["by_information"] == 1
+    assert row(kept, "sadness", "gone")["by_corrected"] == 1
+    assert row(kept, "anger", "fine")["by_information"] == 1
+    assert row(kept, "anger", "fine")["by_corrected"] == 0
+    shares = kept.groupby("emotion")[["by_information", "by_corrected"]].sum()
+    assert shares.to_numpy() == pytest.approx(np.full((4, 2), 3))
+    table = word_table(said, classes)
+    pd.testing.assert_frame_equal(kept[["emotion", "word"]], table[["emotion", "word"]])
+
+
+def test_a_word_of_one_dialogue_survives_as_often_as_its_dialogue_is_drawn():
+    """One of ten dialogues is left out of a sample with probability .9^10."""
+    said, classes = noise()
+    dialogues = np.repeat(range(10), 40)
+    for sentence, emotion, dialogue in zip(said, classes, dialogues, strict=True):
+        sentence += ["business"] if emotion == "anger" and dialogue == 0 else []
+    by_dialogue = row(survival(said, classes, dialogues), "anger", "business")["by_corrected"]
+    assert by_dialogue == pytest.approx(1 - 0.9**10, abs=0.08)
+    assert row(survival(said, classes), "anger", "business")["by_corrected"] > 0.95
+
+
+def test_ranks_are_the_order_of_top_words_and_of_what_is_found():
+    said, classes = noise()
+    for sentence, emotion in zip(said, classes, strict=True):
+        sentence += ["fine"] * (emotion != "anger") + ["gone"] * (emotion == "sadness")
+    texts = [" ".join(sentence) for sentence in said]
+    found = described(
+        pd.DataFrame({"transcript": texts, "emotion": classes, "dialogue": range(len(said))})
+    )
+    top = found[found["rank"] <= 3].sort_values(["emotion", "rank"])
+    pairs = ["emotion", "word"]
+    assert top[pairs].to_numpy().tolist() == top_words(found)[pairs].to_numpy().tolist()
+    ranked = found[found["corrected_rank"].notna()]
+    assert (ranked["corrected"] > 0).all() and (ranked["q_value"] <= 0.05).all()
+    assert row(found, "anger", "fine")["rank"] == 1
+    assert np.isnan(row(found, "anger", "fine")["corrected_rank"])
+    assert set(map(tuple, top[pairs].to_numpy())) <= set(
+        map(tuple, on_top(found)[pairs].to_numpy())
+    )
+
+
+def test_the_grammar_knows_what_its_words_are_worth():
+    """A word of one symbol's clauses alone has the shares of the classes given that symbol."""
+    known = standin.describe("default")
+    joint = np.array(known.prior)[:, None] * np.array(known.channels.text)
+    given_symbol = joint / joint.sum(axis=0)
+    found = in_grammar("default", n=1500)
+    for symbol, word in enumerate(("hell", "congratulations", None, "hurts")):
+        if word:
+            shares = found[found["word"] == word]["true_share"].to_numpy()
+            assert shares == pytest.approx(given_symbol[:, symbol])
+    assert found.groupby("word")["true_share"].sum().to_numpy() == pytest.approx(1)
+    silent = in_grammar("audio-only", n=300).groupby("word")["true_share"]
+    assert all(shares.to_numpy() == pytest.approx(known.prior) for _, shares in silent)
+
+
+# --- stored lists ---
+
+
+@functools.cache
+def lists():
+    """Those of the small corpus, with two trainings: one predicts anger, one is right."""
+    corpus = replace(small.corpus(), name="iemocap-text")
+    table = cohort(corpus)
+    halves = table.iloc[:40], table.iloc[20:]
+    answers = (["anger"] * 40, halves[1]["emotion"].tolist())
+    runs = [
+        made_runs.run(
+            part["emotion"], guessed, part["utterance"].tolist(), "text", seed=seed,
+            fold=Fold("stratified", str(seed)),
+        )
+        for seed, (part, guessed) in enumerate(zip(halves, answers, strict=True))
+    ]  # fmt: skip
+    return corpus, {found.classes: found for found in wordlists.make(corpus, runs)}
+
+
+def test_a_sentence_counts_once_with_the_class_that_the_first_training_predicts():
+    corpus, found = lists()
+    assert list(found) == ["true", "predicted", "one-test-set"]
+    assert [one.sentences for one in found.values()] == [64, 64, 40]
+    assert [len(one.runs) for one in found.values()] == [0, 2, 1]
+    said = cohort(corpus)["transcript"].map(tokens)
+    first = sum("never" in words for words in said[:40])
+    never = row(found["predicted"].table, "anger", "never")
+    assert (never["count"], never["present"]) == (16, 16)
+    assert first == 10  # the other six are those that the second training gets right
+    assert row(found["predicted"].table, "happiness", "great")["count"] == 6
+
+
+def test_lists_read_back_and_hold_single_words(tmp_path):
+    corpus, found = lists()
+    for one in found.values():
+        wordlists.save(one, tmp_path)
+    assert wordlists.load(corpus.name, tmp_path) == found
+    for one in found.values():
+        assert all(tokens(str(word)) == [word] for word in one.table["word"])
+        sizes = one.table.groupby("emotion").size()
+        assert sizes.max() <= 2 * wordlists.KEPT + len(wordlists.REPORTED)
+
+
+def test_a_damaged_list_names_its_remedy(tmp_path):
+    _, found = lists()
+    wordlists.save(found["true"], tmp_path).write_text("{}")
+    with pytest.raises(InputError, match="replicate words --corpus iemocap-text"):
+        wordlists.load("iemocap-text", tmp_path)
+
+
+def test_pages_show_stored_lists_and_say_what_is_missing():
+    _, found = lists()
+    shown = repr(word_tables.on_top_of(found, "iemocap-text", "predicted"))
+    assert "never" in shown and "64 sentences" in shown and "runs text-trainable" in shown
+    assert MARK in shown, "the small corpus is synthetic"
+    missing = word_tables.printed({}, "iemocap-text", "true")
+    assert isinstance(missing, Notice) and "replicate words" in repr(missing)
+    told = word_tables.in_words(found, "one-test-set")
+    assert told["one_test_set_sentences"] == "40"
+    assert word_tables.in_words({}, "one-test-set").keys() == told.keys()
+
+
+def test_the_paper_names_fourteen_words():
+    assert len(wordlists.REPORTED) == 14
+    assert wordlists.REPORTED["happiness", "laughter"] == 0.867
+
+
+@pytest.mark.parametrize("name", ["iemocap-text", "meld"])
+def test_stored_lists_are_what_the_transcripts_give(name):
+    if not (DATA / name).is_dir():
+        pytest.skip(f"no real data at {DATA / name}")
+    stored = wordlists.load(name)["true"]
+    corpus = open_corpus(name, DATA / name)
+    assert stored.text_fingerprint == text_fingerprint(corpus.utterances)
+    sentences = cohort(corpus)
+    said = [tokens(text) for text in sentences["transcript"]]
+    every = word_table(said, sentences["emotion"].tolist())
+    assert stored.sentences == len(said)
+    assert stored.found == (every["q_value"] <= 0.05).sum()
+    pairs = ["emotion", "word"]
+    now = stored.table[pairs].merge(every, how="left", on=pairs)
+    pd.testing.assert_frame_equal(now, stored.table[every.columns], check_exact=False, rtol=1e-9)

@@ -192,6 +192,8 @@ def _presentable(notebook: Any, job: Job) -> Any:
             data = output.get("data", {})
             if "text/html" in data:  # JupyterLab's form of the same figure
                 data.pop("application/vnd.plotly.v1+json", None)
+                page = "".join(data["text/html"])
+                data["text/html"] = re.sub(r'(<a href="\d\d_\w+)\.ipynb"', r'\1.html"', page)
     return notebook
 
 

@@ -162,6 +162,8 @@ def stored(
 ) -> Stored:
     """The runs of a corpus under the first of the profiles that has any, in the tables' order.
 
+    Only those by our own reading of the paper: other choices have a page of their own.
+
     Args:
         name: of the corpus.
         profiles: one or more.
@@ -175,7 +177,7 @@ def stored(
     seen = text_fingerprint(corpus.utterances) if same and corpus is not None else None
     profiles = [profiles] if isinstance(profiles, str) else list(profiles)
     for profile in profiles:
-        runs = load_runs(name, profile, root, seen)
+        runs = [run for run in load_runs(name, profile, root, seen) if not run.experiment.choice]
         if runs:
             return Stored(name, profile, tuple(sorted(runs, key=_place)))
     return Stored(name, profiles[0], ())

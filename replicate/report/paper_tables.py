@@ -113,6 +113,56 @@ def verdicts(
     return table(frame, caption, sources, index=False, wordy=True)
 
 
+#: Kind of a criterion -> the notebook with the evidence, and what that is called.
+EVIDENCE = {
+    "counts": ("02_corpus", "the corpus"),
+    "accuracy": ("07_tables_4_and_5", "Tables 4 and 5"),
+    "order": ("07_tables_4_and_5", "Tables 4 and 5"),
+    "difference": ("07_tables_4_and_5", "Tables 4 and 5"),
+    "quoted": ("07_tables_4_and_5", "Tables 4 and 5"),
+    "score spread": ("05_fusion", "fusion and attention"),
+    "confusion rates": ("09_table_7", "Table 7"),
+    "ranks": ("09_table_7", "Table 7"),
+    "printed table 7": ("09_table_7", "Table 7"),
+    "error spread": ("09_table_7", "Table 7"),
+    "words": ("08_table_6", "Table 6"),
+    "loudness": ("10_table_8", "Table 8"),
+    "extremes": ("10_table_8", "Table 8"),
+    "printed interval": ("01_paper", "the paper"),
+    "none": ("01_paper", "the paper"),
+}
+
+
+def ledger(given: Mapping[str, Sequence[Verdict]], sources: Sequence[Source]) -> Exhibit:
+    """All claims at a glance: a verdict or mechanism check for each corpus, and where to read on.
+
+    Args:
+        given: heading of a column -> verdicts on all claims.
+        sources: what they were computed from.
+    """
+    columns = {heading: [_at_a_glance(v) for v in those] for heading, those in given.items()}
+    claims = next(iter(given.values()))
+    frame = pd.DataFrame(
+        {
+            "claim": [f"{v.claim.id}. {v.claim.statement}" for v in claims],
+            **columns,
+            "evidence": [EVIDENCE[v.claim.criterion.kind][1] for v in claims],
+        }
+    )
+    caption = (
+        "Every claim and what each corpus says of it. In brackets stands a mechanism check: "
+        "the same criterion where it cannot decide on the paper's figures."
+    )
+    links = {name: notebook for notebook, name in EVIDENCE.values()}
+    return table(frame, caption, sources, index=False, wordy=True, links=links, filterable=True)
+
+
+def _at_a_glance(verdict: Verdict) -> str:
+    if verdict.verdict == "not testable here" and verdict.check:
+        return f"({verdict.check})"
+    return verdict.verdict
+
+
 def criteria(given: Sequence[Verdict], sources: Sequence[Source]) -> Exhibit:
     """How each claim is judged, what the criterion cannot tell, and the evidence."""
     frame = pd.DataFrame(

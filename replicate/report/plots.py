@@ -16,6 +16,7 @@ import scipy.stats
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
 from plotly.subplots import make_subplots
 
 from replicate.protocol import EMOTIONS
@@ -341,13 +342,56 @@ def accuracies(
         axes.plot(rows["reported"], places - 0.12, "D", **diamonds)
     for k, (name, value) in enumerate((lines or {}).items()):
         style = ("--", ":", "-.")[k % 3]
-        axes.axvline(value, color="#555555", linestyle=style, linewidth=1, label=name)
+        marked: dict[str, Any] = {"color": "#555555", "linewidth": 1, "label": in_mathtext(name)}
+        axes.axvline(value, linestyle=style, **marked)
     axes.set_yticks(places, [in_mathtext(str(name)) for name in rows.index])
     axes.invert_yaxis()
     axes.grid(axis="x", color="#E5E5E5")
     axes.set_axisbelow(True)
     axes.set_xlabel("accuracy")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+@styled
+def effects(rows: pd.DataFrame) -> Figure:
+    """Differences with their intervals around zero, one row each.
+
+    Args:
+        rows: index name; columns `value`, `low`, `high` (NaN for a single seed).
+    """
+    figure = Figure(figsize=(7.2, 0.9 + 0.3 * len(rows)))
+    axes = figure.subplots()
+    places = np.arange(len(rows))
+    spread = np.vstack([rows["value"] - rows["low"], rows["high"] - rows["value"]])
+    axes.axvline(0, color="black", linewidth=1)
+    axes.errorbar(rows["value"], places, xerr=spread, fmt="o", color=REPRODUCED, capsize=3)
+    axes.set_yticks(places, [str(name) for name in rows.index])
+    axes.invert_yaxis()
+    axes.grid(axis="x", color="#E5E5E5")
+    axes.set_axisbelow(True)
+    axes.set_xlabel("difference in accuracy (95 % interval over seeds)")
+    return figure
+
+
+@styled
+def reliability(panels: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
+    """Accuracy against confidence, panels side by side.
+
+    Args:
+        panels: title -> name -> curve, of `metrics.reliability`.
+    """
+    figure = Figure(figsize=(7.2, 4.2))
+    row = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (title, curves) in zip(row, panels.items(), strict=True):
+        axes.plot([0.25, 1], [0.25, 1], color=FAINT, linewidth=1)
+        for k, (name, curve) in enumerate(curves.items()):
+            style: dict[str, Any] = {"marker": "o", "markersize": 3, "color": SERIES[k]}
+            axes.plot(curve["confidence"], curve["accuracy"], label=in_mathtext(name), **style)
+        axes.set(title=title, xlabel="probability of the predicted class", ylim=(0, 1))
+        if curves:
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16))
+    row[0].set_ylabel("share right")
     return figure
 
 
@@ -374,6 +418,134 @@ def confusions(matrices: Mapping[str, np.ndarray]) -> Figure:
         axes.spines[:].set_visible(False)
         axes.set(title=in_mathtext(title), xlabel="predicted")
     panels[0].set_ylabel("true")
+    return figure
+
+
+@styled
+def pair_shares(shares: pd.DataFrame, label: str) -> Figure:
+    """A share for every pair of models, in percent; 0 is written as never.
+
+    Args:
+        shares: [models, models], symmetric, NaN on the diagonal; index and columns are names.
+        label: what the shares are.
+    """
+    n = len(shares)
+    figure = Figure(figsize=(7.2, 5.6))
+    axes = figure.subplots()
+    below = shares.to_numpy()
+    below = np.where(np.tril(np.ones((n, n), bool), -1), below, np.nan)
+    image = axes.imshow(below, cmap="Blues", vmin=0)
+    for row, column in np.argwhere(~np.isnan(below)):
+        share = below[row, column]
+        dark = share > 0.6 * np.nanmax(below)
+        axes.text(
+            column, row, f"{share:.1%}" if share else "never", ha="center", va="center",
+            fontsize=8, color="white" if dark else "black" if share else "#888888",
+        )  # fmt: skip
+    names = [in_mathtext(str(name)) for name in shares.index]
+    axes.set_xticks(range(n - 1), names[:-1], rotation=35, ha="right")
+    axes.set_yticks(range(1, n), names[1:])
+    axes.set(xlim=(-0.5, n - 1.5), ylim=(n - 0.5, 0.5))
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, ax=axes, shrink=0.7, format=PercentFormatter(1, 0), label=label)
+    return figure
+
+
+def spreads(samples: Mapping[float, np.ndarray], observed: int, xlabel: str, slider: str) -> Any:
+    """A histogram of counts that a slider chooses, coloured from an observed value on (plotly).
+
+    Args:
+        samples: position of the slider -> whole numbers.
+        observed: where the colour changes.
+        xlabel: what the numbers are.
+        slider: what the positions are.
+    """
+    values = np.arange(max(int(sample.max()) for sample in samples.values()) + 1)
+    far = values >= observed
+    heights, names = [], []
+    for sample in samples.values():
+        shares = (np.bincount(sample, minlength=len(values)) / len(sample)).round(4)
+        heights.append([shares[~far].tolist(), shares[far].tolist()])
+        names.append(
+            [f"below {observed}", f"{observed} or more: {(sample >= observed).mean():.0%}"]
+        )
+    steps = [
+        {"label": f"{position:g}", "method": "restyle", "args": [{"y": y, "name": name}]}
+        for position, y, name in zip(samples, heights, names, strict=True)
+    ]
+    first = len(steps) // 2
+    figure = go.Figure()
+    for k, part in enumerate((~far, far)):
+        figure.add_bar(
+            x=values[part], y=heights[first][k], name=names[first][k],
+            marker_color=(FAINT, SERIES[1])[k],
+        )  # fmt: skip
+    top = max(max(near + beyond) for near, beyond in heights)
+    figure.update_xaxes(title_text=xlabel)
+    figure.update_yaxes(title_text="share of the simulations", range=[0, 1.05 * top])
+    _plain(figure, height=460)
+    figure.update_layout(
+        bargap=0.05,
+        legend={"orientation": "h", "x": 1, "y": 1, "xanchor": "right", "yanchor": "bottom"},
+        sliders=[
+            {"active": first, "steps": steps, "currentvalue": {"prefix": f"{slider}: "},
+             "pad": {"t": 50}}
+        ],
+    )  # fmt: skip
+    return figure
+
+
+@styled
+def curves(
+    lines: Mapping[str, np.ndarray],
+    x: np.ndarray,
+    xlabel: str,
+    ylabel: str,
+    marks: Mapping[str, float] | None = None,
+    log: bool = False,
+) -> Figure:
+    """Some curves over one axis.
+
+    Args:
+        lines: name -> values, as many as of `x`.
+        x: where.
+        xlabel: what `x` is.
+        ylabel: what the values are.
+        marks: name -> height of a horizontal reference line.
+        log: whether the horizontal axis is logarithmic.
+    """
+    figure = Figure(figsize=(7.2, 3.4))
+    axes = figure.subplots()
+    for k, (name, values) in enumerate(lines.items()):
+        axes.plot(x, values, color=SERIES[k], linewidth=1.6, label=name)
+    for name, height in (marks or {}).items():
+        axes.axhline(height, color="black", linestyle=":", linewidth=1, label=name)
+    axes.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
+    axes.grid(color="#E5E5E5")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+@styled
+def gates(single: Mapping[str, np.ndarray], means: Mapping[str, np.ndarray]) -> Figure:
+    """Histograms of single gates, and of their means over an utterance's dimensions.
+
+    Args:
+        single: name -> gates in [0, 1], one row of pictures a name.
+        means: the same names -> the mean of each utterance.
+    """
+    figure = Figure(figsize=(7.2, 0.6 + 1.5 * len(single)))
+    grid = figure.subplots(len(single), 2, sharex=True, squeeze=False)
+    bins = list(np.linspace(0, 1, 42))  # one of them around one half
+    for (left, right), name in zip(grid, single, strict=True):
+        left.hist(single[name].ravel(), bins=bins, color=MODALITIES["audio"], alpha=0.6)
+        right.hist(means[name].ravel(), bins=bins, color=MODALITIES["audio"])
+        left.set_title(f"{name}: single gates")
+        right.set_title(f"{name}: means of utterances")
+    for axes in grid.ravel():
+        axes.set_yticks([])
+    for axes in grid[-1]:
+        axes.set_xlabel("p of the audio")
     return figure
 
 

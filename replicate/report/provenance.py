@@ -19,6 +19,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from replicate.corpora.table import Corpus
+from replicate.metrics import Tested
 from replicate.report.layout import in_html
 from replicate.rerun import change_since, repeats
 from replicate.runs import Run, code_version
@@ -76,7 +77,7 @@ def of_corpus(corpus: Corpus, *details: str) -> Source:
     )
 
 
-def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
+def of_runs(runs: Sequence[Tested], selection: str = "") -> tuple[Source, ...]:
     """The sources of what is computed from stored runs: one for each corpus and profile.
 
     Args:
@@ -84,7 +85,7 @@ def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
         selection: how the epoch was chosen, a key of `CHOSEN`; empty where that plays no part.
     """
     kept = repeats()
-    groups: dict[tuple[str, str], list[Run]] = {}
+    groups: dict[tuple[str, str], list[Tested]] = {}
     for run in runs:
         groups.setdefault((run.experiment.corpus, run.experiment.profile), []).append(run)
     return tuple(
@@ -107,7 +108,7 @@ def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
     )
 
 
-def _word_vectors(runs: Sequence[Run]) -> list[str]:
+def _word_vectors(runs: Sequence[Tested]) -> list[str]:
     """Where pretrained word vectors come from and what they lack, if any of the runs has them."""
     lacking: dict[str, list[float]] = {}
     for run in runs:
@@ -180,12 +181,24 @@ class Exhibit:
         return "\n".join([self.plain, self.caption, *(source.line for source in self.sources)])
 
 
+#: A field that hides the rows of the table below it which lack the text typed; it needs no server.
+FILTER = (
+    '<label>Show rows with <input type="search" placeholder="not reproduced" oninput="'
+    "const wanted = this.value.toLowerCase();"
+    "for (const row of this.closest('figure').querySelectorAll('tbody tr'))"
+    " row.hidden = !row.textContent.toLowerCase().includes(wanted)"
+    '"></label>'
+)
+
+
 def table(
     frame: pd.DataFrame,
     caption: str,
     sources: Sequence[Source],
     index: bool = True,
     wordy: bool = False,
+    links: Mapping[str, str] | None = None,
+    filterable: bool = False,
 ) -> Exhibit:
     """A table of finished text or numbers; empty cells show a dash.
 
@@ -195,6 +208,8 @@ def table(
         sources: what made it.
         index: whether to show the index; one with a name becomes a column.
         wordy: whether cells hold sentences, which then share the width of the page, or lines.
+        links: text of a cell -> the notebook that it leads to.
+        filterable: whether a field above the table hides rows that lack what is typed.
     """
     if index and all(frame.index.names) and frame.columns.nlevels == 1:
         frame, index = frame.reset_index(), False
@@ -205,6 +220,10 @@ def table(
     if wordy:
         body = body.replace("<table", '<table style="width:100%;min-width:42rem"', 1)
         body = body.replace(r"\n", "<br>")  # pandas writes a line's end as \n
+    for text, notebook in (links or {}).items():
+        body = body.replace(f"<td>{text}</td>", f'<td><a href="{notebook}.ipynb">{text}</a></td>')
+    if filterable:
+        body = FILTER + body
     return Exhibit(body, shown.to_string(index=index), caption, tuple(sources))
 
 

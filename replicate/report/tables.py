@@ -13,7 +13,7 @@ import pandas as pd
 from replicate import metrics, paper
 from replicate.claims import PAPER_CORPUS
 from replicate.corpora.table import Corpus
-from replicate.experiments import SPEAKERS
+from replicate.experiments import FOUR
 from replicate.judging import printed_confusion
 from replicate.model import FUSIONS
 from replicate.protocol import EMOTIONS, Fold
@@ -92,7 +92,7 @@ COLUMNS = {
 }
 
 #: The models of the grid `speakers`.
-SPEAKER_MODELS = [model for model, _ in SPEAKERS]
+SPEAKER_MODELS = [model for model, _ in FOUR]
 
 #: Said wherever intervals over seeds of accuracies or scores are shown.
 OVER_SEEDS = "Intervals over seeds are Student's t intervals of the mean, cut to [0, 1]."

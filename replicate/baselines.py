@@ -1,0 +1,215 @@
+"""Simple classifiers that stand beside every model.
+
+The look-ups read no content at all: what they reach is what the folds give away. The others read
+text, loudness or spectra with textbook methods.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.dummy import DummyClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, TargetEncoder
+from sklearn.svm import SVC
+from torchaudio.transforms import MFCC
+
+from replicate.corpora.table import Corpus
+from replicate.protocol import EMOTIONS, Fold, classes, split
+from replicate.transcriptions import tokens
+from replicate.waveforms import SAMPLE_RATE, Waveforms, levels
+
+#: Columns of `features` that say how long and how loud an utterance is.
+LOUDNESS = ["seconds", "average", "spread"]
+
+#: Coefficients of each frame; 13 of them, frames of 25 ms every 10 ms and 40 mel bands are usual.
+N_MFCC = 13
+FRAMES = {"n_fft": 400, "hop_length": 160, "n_mels": 40, "pad_mode": "constant"}
+
+#: Columns of `features`: the means over time of the coefficients, then their deviations.
+COEFFICIENTS = [f"mfcc_{k}" for k in range(2 * N_MFCC)]
+
+#: One step of 16 bits, the least loudness whose logarithm is taken.
+QUIETEST = 2.0**-15
+
+#: Training rows of `features`, their classes, test rows -> probabilities of each class, [n, 4].
+Predict = Callable[[pd.DataFrame, np.ndarray, pd.DataFrame], np.ndarray]
+
+
+def majority(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """The largest class always, with the classes' shares as probabilities."""
+    return _fitted(DummyClassifier(strategy="prior"), train, labels, test)
+
+
+def dialogue(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """What is most frequent in the same dialogue."""
+    return _looked_up(train["dialogue"], labels, test["dialogue"])
+
+
+def dialogue_speaker(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """What is most frequent of the same speaker in the same dialogue."""
+    keys = [rows["dialogue"] + "\0" + rows["speaker"] for rows in (train, test)]
+    return _looked_up(keys[0], labels, keys[1])
+
+
+def nearest_turn(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """The class of the same speaker's nearest training turn in the same dialogue.
+
+    Of two equally near turns the earlier one counts.
+    """
+    turn = ["dialogue", "speaker", "place"]
+    known = train[turn].rename_axis("nearest").reset_index().sort_values("place", kind="stable")
+    asked = test[turn].reset_index().sort_values("place", kind="stable")
+    found = pd.merge_asof(asked, known, on="place", by=turn[:2], direction="nearest")
+    nearest = found.set_index("utterance")["nearest"].reindex(test.index).fillna("")
+    return _looked_up(train.index.to_series(), labels, nearest)
+
+
+def same_text(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """What is most frequent among utterances of exactly the same words."""
+    words = [rows["transcript"].map(tokens).map(" ".join) for rows in (train, test)]
+    return _looked_up(words[0], labels, words[1])
+
+
+def tfidf(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """Logistic regression on words and pairs of words, weighted by TF-IDF.
+
+    Weights: Spärck Jones (1972); pairs: Wang & Manning (2012).
+    """
+    weights = TfidfVectorizer(tokenizer=tokens, token_pattern=None, ngram_range=(1, 2))
+    model = make_pipeline(weights, LogisticRegression(max_iter=1000))
+    return _fitted(model, train["transcript"], labels, test["transcript"])
+
+
+def loudness(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """Logistic regression on the logarithms of duration and of Table 8's two levels."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    logarithms = [np.log(rows[LOUDNESS].clip(lower=QUIETEST)) for rows in (train, test)]
+    return _fitted(model, logarithms[0], labels, logarithms[1])
+
+
+def mfcc(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """SVM with an RBF kernel on mean and deviation over time of MFCCs (Davis & Mermelstein 1980).
+
+    Its probabilities are Platt's (1999), from margins in five-fold cross-validation.
+    """
+    machine = CalibratedClassifierCV(SVC(), ensemble=False, cv=5)
+    model = make_pipeline(StandardScaler(), machine)
+    return _fitted(model, train[COEFFICIENTS], labels, test[COEFFICIENTS])
+
+
+def late_fusion(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """Mean of the probabilities of TF-IDF and of MFCCs, the sum rule of Kittler et al. (1998)."""
+    mean: np.ndarray = (tfidf(train, labels, test) + mfcc(train, labels, test)) / 2
+    return mean
+
+
+def _looked_up(train: pd.Series, labels: np.ndarray, test: pd.Series) -> np.ndarray:
+    """Shares of the classes among training utterances of the same key: float64 [n, 4].
+
+    The shares among all of them count as one utterance more (Micci-Barreca 2001, with m = 1): that
+    decides ties, stands in where a key has no training utterance, and outvotes no majority.
+    """
+    encoder = TargetEncoder(target_type="multiclass", smooth=1.0).fit(train.to_frame("key"), labels)
+    shares: np.ndarray = encoder.transform(test.to_frame("key"))
+    return shares
+
+
+def _fitted(model: Any, train: Any, labels: np.ndarray, test: Any) -> np.ndarray:
+    """Probabilities of a scikit-learn classifier; every class is in the training part."""
+    probabilities: np.ndarray = model.fit(train, labels).predict_proba(test)
+    return probabilities
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A baseline as tables and commands know it.
+
+    Attributes:
+        title: how tables call it.
+        predict: what it does.
+        needs: what it reads of an utterance.
+    """
+
+    title: str
+    predict: Predict
+    needs: tuple[Literal["text", "audio"], ...] = ()
+
+
+#: Name, as in folder names -> baseline, in the order of the tables.
+BASELINES = {
+    "majority": Baseline("Largest class", majority),
+    "dialogue": Baseline("Same dialogue", dialogue),
+    "dialogue-speaker": Baseline("Same dialogue and speaker", dialogue_speaker),
+    "nearest-turn": Baseline("Speaker's nearest turn", nearest_turn),
+    "same-text": Baseline("Same words", same_text, ("text",)),
+    "tfidf": Baseline("TF-IDF, logistic regression", tfidf, ("text",)),
+    "loudness": Baseline("Duration and loudness, logistic regression", loudness, ("audio",)),
+    "mfcc": Baseline("MFCC statistics, SVM", mfcc, ("audio",)),
+    "late-fusion": Baseline("TF-IDF and MFCC, late fusion", late_fusion, ("text", "audio")),
+}
+
+
+def features(
+    corpus: Corpus, table: pd.DataFrame, waveforms: Waveforms | None = None
+) -> pd.DataFrame:
+    """What baselines may know of each utterance; its class is not among it.
+
+    Args:
+        corpus: where the utterances come from.
+        table: its cohort.
+        waveforms: its recordings; None leaves the columns from `seconds` on out.
+
+    Returns:
+        Index utterance, in the cohort's order; `dialogue`, `speaker`, `place` (seconds within the
+        dialogue, or where starts are unknown the number of the turn), `transcript`, `seconds`,
+        `average` and `spread` (see `waveforms.levels`), and `COEFFICIENTS`.
+    """
+    turns = corpus.utterances.set_index("utterance")
+    known = turns["start"].notna().all()
+    place = turns["start"] if known else turns.groupby("dialogue").cumcount()
+    rows = table.set_index("utterance")
+    rows = rows[["dialogue", "speaker", "transcript"]].astype(object).fillna("")
+    rows.insert(2, "place", place.astype(float).loc[rows.index])
+    if waveforms is None:
+        return rows
+    ids = rows.index.tolist()
+    lengths = waveforms.lengths[waveforms.rows(ids)]
+    seconds = pd.Series(lengths / SAMPLE_RATE, rows.index, name="seconds")
+    return pd.concat([rows, seconds, levels(waveforms, ids), mfccs(waveforms, ids)], axis="columns")
+
+
+def mfccs(waveforms: Waveforms, ids: list[str]) -> pd.DataFrame:
+    """Means and standard deviations of MFCCs: index utterance, columns `COEFFICIENTS`."""
+    transform = MFCC(SAMPLE_RATE, N_MFCC, melkwargs=FRAMES)
+    rows = []
+    for utterance in ids:
+        frames = transform(torch.from_numpy(waveforms.waveform(utterance)))  # [13, frames]
+        rows.append(torch.cat([frames.mean(1), frames.std(1, correction=0)]).numpy())
+    return pd.DataFrame(np.stack(rows), pd.Index(ids, name="utterance"), COEFFICIENTS)
+
+
+def tested(baseline: Baseline, rows: pd.DataFrame, table: pd.DataFrame, fold: Fold) -> pd.DataFrame:
+    """A baseline's predictions on the test part of a fold.
+
+    Args:
+        baseline: the baseline.
+        rows: of `features`.
+        table: the cohort that they describe.
+        fold: what is held out. All of the rest is trained on.
+
+    Returns:
+        One row an utterance: `utterance`, `dialogue`, `emotion`, the probability of each class,
+        and `audio_score`, NaN as for every model without attention.
+    """
+    parts, labels = split(table, fold), classes(table)
+    train, test = rows.iloc[parts.train], rows.iloc[parts.test]
+    probabilities = baseline.predict(train, labels[parts.train], test)
+    found = table.iloc[parts.test][["utterance", "dialogue", "emotion"]].reset_index(drop=True)
+    return found.assign(**dict(zip(EMOTIONS, probabilities.T, strict=True)), audio_score=np.nan)

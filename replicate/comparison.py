@@ -1,0 +1,355 @@
+"""Is one model better than another? The test that fits how the runs were drawn.
+
+All models are compared on what all of them ran: every function takes a table with a column for
+each model and returns a row for each pair of models, the first minus the second. Where a table has
+several pairs, `p_holm` is the p value after Holm's correction for all of them.
+
+Which test: the same test utterances call for Cochran's Q and McNemar's test; many seeds on one
+split for paired tests over seeds; many random splits, whose training parts overlap, for Nadeau and
+Bengio's correction; groups held out in turn for a bootstrap that draws whole groups.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+from statsmodels.stats.contingency_tables import cochrans_q
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+from statsmodels.stats.weightstats import ttost_paired
+
+from replicate import metrics
+from replicate.metrics import Interval
+from replicate.runs import Run
+
+#: Two models are equivalent if their accuracies differ by less; fixed before any run.
+REGION = 0.01
+
+#: Chance of finding a difference that is there, for `detectable`.
+POWER = 0.8
+
+LEVEL = 0.05
+
+
+def answers(runs: Sequence[Run], selection: str) -> pd.DataFrame:
+    """Which answers are right, on the test utterances that all models answered.
+
+    Returns:
+        Index `fold`, `seed`, `utterance`; a bool column for each `model-embedding`, in the runs'
+        order.
+
+    Raises:
+        ValueError: if two runs are of the same model, fold and seed.
+    """
+    table = metrics.pooled(runs, selection)
+    right = table.assign(
+        name=table["model"] + "-" + table["embedding"],
+        right=(table["predicted"] == table["emotion"]).astype(float),
+    )
+    wide = right.pivot(index=["fold", "seed", "utterance"], columns="name", values="right")
+    return wide[right["name"].unique()].dropna().astype(bool)
+
+
+def accuracies(right: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Accuracy of each model by `seed` or by `fold`, from `answers`."""
+    return right.groupby(level=by).mean()
+
+
+def compare(
+    runs: Sequence[Run], selection: str, clusters: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """Every pair of models by the test that the runs' folds call for.
+
+    Args:
+        runs: runs of two or more models on one corpus, profile and kind of fold.
+        selection: which epoch, see `replicate.runs.SELECTIONS`.
+        clusters: utterance -> what the bootstrap draws as a whole, where groups were held out; by
+            default the group.
+
+    Returns:
+        `over_seeds` for one random split, `over_resplits` for several, `over_clusters` for groups
+        held out.
+    """
+    right = answers(runs, selection)
+    folds = right.index.get_level_values("fold")
+    if any(run.experiment.fold.kind != "stratified" for run in runs):
+        drawn = right.index.get_level_values("utterance").map(dict(clusters)) if clusters else folds
+        return over_clusters(right, drawn)
+    if folds.nunique() == 1:
+        return over_seeds(accuracies(right, "seed"))
+    made = runs[0].provenance
+    return over_resplits(accuracies(right, "fold"), made.n_train, made.n_test)
+
+
+@dataclass(frozen=True)
+class Omnibus:
+    """Cochran's Q: are several models equally good on the same utterances?
+
+    Attributes:
+        n: utterances.
+        statistic: Q, chi-square with one degree of freedom less than there are models.
+        degrees: of freedom.
+        p_value: NaN if the models are right on the same utterances.
+    """
+
+    n: int
+    statistic: float
+    degrees: int
+    p_value: float
+
+
+def cochran(right: pd.DataFrame) -> Omnibus:
+    """Cochran's Q test of several models on one test set."""
+    with np.errstate(invalid="ignore"):
+        found = cochrans_q(right.to_numpy(dtype=int))
+    degrees = right.shape[1] - 1
+    return Omnibus(len(right), float(found.statistic), degrees, float(found.pvalue))
+
+
+def over_utterances(right: pd.DataFrame) -> pd.DataFrame:
+    """McNemar's exact test of each pair on one test set, to follow a significant `cochran`.
+
+    Returns:
+        `first`, `second`, the fields of `metrics.Paired`, `p_holm`.
+    """
+    always = np.ones(len(right), dtype=bool)
+    rows = [
+        {"first": a, "second": b, **vars(metrics.mcnemar(always, right[a], right[b]))}
+        for a, b in combinations(right, 2)
+    ]
+    return _with_holm(pd.DataFrame(rows))
+
+
+def over_seeds(values: pd.DataFrame) -> pd.DataFrame:
+    """Paired t test and Wilcoxon's signed-rank test of each pair.
+
+    They tell what other seeds would give on the same test utterances, not what other utterances
+    would.
+
+    Args:
+        values: accuracies, a row for each seed.
+
+    Returns:
+        `first`, `second`, `n` (seeds), `difference` (mean), `low`, `high` (Student's t), `p_value`
+        (t test), `rank_low`, `rank_high` (see `signed_rank_interval`), `rank_p_value` (see
+        `signed_rank`), and `p_holm`, `rank_p_holm`.
+    """
+    rows = []
+    for first, second, difference in _differences(values):
+        low, high = metrics.mean_interval(difference)
+        rank_low, rank_high = signed_rank_interval(difference)
+        rows.append(
+            {
+                "first": first,
+                "second": second,
+                "n": len(difference),
+                "difference": difference.mean(),
+                "low": low,
+                "high": high,
+                "p_value": _t_test(difference, 1 / len(difference)),
+                "rank_low": rank_low,
+                "rank_high": rank_high,
+                "rank_p_value": signed_rank(difference),
+            }
+        )
+    return _with_holm(_with_holm(pd.DataFrame(rows)), "rank_")
+
+
+def signed_rank_interval(differences: ArrayLike) -> Interval:
+    """The shifts that Wilcoxon's signed-rank test does not reject (Hollander & Wolfe, Section 3.3).
+
+    The ends are ordered means of two differences (Walsh averages), so that coverage is at least
+    95 % for any symmetric distribution; NaN below six differences, where no test can reject.
+    """
+    values = np.asarray(differences, dtype=float)
+    at_most = _signed_rank_distribution(np.arange(1, len(values) + 1))
+    below = int(np.searchsorted(at_most, LEVEL / 2, side="right"))
+    if not below:
+        return Interval(np.nan, np.nan)
+    walsh = np.sort(((values[:, None] + values) / 2)[np.triu_indices(len(values))])
+    return Interval(float(walsh[below - 1]), float(walsh[-below]))
+
+
+def signed_rank(differences: ArrayLike) -> float:
+    """Two-sided p value of Wilcoxon's signed-rank test, exact with ties; zeros are dropped.
+
+    Accuracies on one test set are counts of it, so that differences often tie, and SciPy's exact
+    distribution knows no ties.
+    """
+    values = np.asarray(differences, dtype=float)
+    values = values[values != 0]
+    ranks = (2 * stats.rankdata(np.abs(values))).astype(int)  # twice, as ties have half ranks
+    positive = int(ranks[values > 0].sum())
+    fewer = min(positive, ranks.sum() - positive)
+    return float(min(1.0, 2 * _signed_rank_distribution(ranks)[fewer]))
+
+
+def _signed_rank_distribution(ranks: np.ndarray) -> np.ndarray:
+    """P(sum of the positive ranks <= 0, 1, 2 ...) where every sign is a fair coin's."""
+    ways = np.ones(1)
+    for rank in ranks:  # the product of the polynomials (1 + x^rank) / 2
+        ways = (np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))) / 2
+    distribution: np.ndarray = ways.cumsum()
+    return distribution
+
+
+def over_resplits(values: pd.DataFrame, n_train: int, n_test: int) -> pd.DataFrame:
+    """Corrected resampled t test of each pair (Nadeau & Bengio 2003).
+
+    The training parts of random splits overlap, so differences on them are correlated; the plain t
+    test takes their spread for too much evidence. Here the variance of the mean of J differences
+    is s^2 (1/J + n_test/n_train).
+
+    Args:
+        values: accuracies, a row for each split.
+        n_train: utterances of each training part.
+        n_test: utterances of each test part.
+
+    Returns:
+        `first`, `second`, `n` (splits), `difference`, `low`, `high`, `p_value`, `p_holm`.
+    """
+    share = 1 / len(values) + n_test / n_train
+    rows = []
+    for first, second, difference in _differences(values):
+        margin = stats.t.ppf(1 - LEVEL / 2, len(values) - 1) * _error(difference, share)
+        rows.append(
+            {
+                "first": first,
+                "second": second,
+                "n": len(values),
+                "difference": difference.mean(),
+                "low": difference.mean() - margin,
+                "high": difference.mean() + margin,
+                "p_value": _t_test(difference, share),
+            }
+        )
+    return _with_holm(pd.DataFrame(rows))
+
+
+def over_clusters(right: pd.DataFrame, clusters: Sequence[Hashable] | pd.Index) -> pd.DataFrame:
+    """Percentile bootstrap of the difference in accuracy that draws whole clusters.
+
+    Utterances of one dialogue or speaker resemble each other; an interval over single utterances
+    would be too narrow. So is this one where there are only a few clusters, as with five sessions.
+
+    Args:
+        right: from `answers`.
+        clusters: dialogue, speaker or group of each row.
+
+    Returns:
+        `first`, `second`, `n` (clusters), `difference`, `low`, `high`.
+    """
+    number = pd.factorize(pd.Index(clusters))[0]
+    sizes = np.bincount(number)
+    rows = []
+    for first, second in combinations(right, 2):
+        gains = right[first].to_numpy(dtype=float) - right[second].to_numpy(dtype=float)
+        sums = np.bincount(number, weights=gains)
+        rows.append(
+            {
+                "first": first,
+                "second": second,
+                "n": len(sizes),
+                "difference": gains.mean(),
+                **_ratio_interval(sums, sizes)._asdict(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _ratio_interval(sums: np.ndarray, sizes: np.ndarray) -> Interval:
+    """Bootstrap interval of sum(sums) / sum(sizes) over clusters."""
+    drawn = stats.bootstrap(
+        (sums, sizes),
+        lambda total, size, axis: total.sum(axis=axis) / size.sum(axis=axis),
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        n_resamples=metrics.RESAMPLES,
+        rng=np.random.default_rng(0),
+    )
+    return Interval(*map(float, drawn.confidence_interval))
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Two one-sided t tests (TOST): is a paired difference inside a region around zero?
+
+    Attributes:
+        difference: mean.
+        low: of its 90 % interval, which lies within the region just where `p_value` < 0.05.
+        high: the upper end.
+        region: half its width.
+        p_value: the larger of the two tests'.
+    """
+
+    difference: float
+    low: float
+    high: float
+    region: float
+    p_value: float
+
+    @property
+    def shown(self) -> bool:
+        """Whether equivalence is shown; where it is not, a difference need not be."""
+        return self.p_value < LEVEL
+
+
+def equivalence(first: ArrayLike, second: ArrayLike, region: float = REGION) -> Equivalence:
+    """Whether two models are equally good, from paired accuracies that are not all alike."""
+    one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    p_value = ttost_paired(one, other, -region, region)[0]
+    low, high = stats.ttest_rel(one, other).confidence_interval(1 - 2 * LEVEL)
+    return Equivalence(float(np.mean(one - other)), float(low), float(high), region, float(p_value))
+
+
+def detectable(spreads: Sequence[float], seeds: Sequence[int]) -> pd.DataFrame:
+    """The true difference that a paired t test finds with probability `POWER`, two-sided at .05.
+
+    Args:
+        spreads: standard deviations of the paired differences.
+        seeds: numbers of pairs.
+
+    Returns:
+        A row for each spread, a column for each number of seeds.
+    """
+    effects = [TTestPower().solve_power(nobs=n, alpha=LEVEL, power=POWER) for n in seeds]
+    return pd.DataFrame(
+        np.outer(spreads, effects),
+        pd.Index(spreads, name="sd of differences"),
+        pd.Index(seeds, name="seeds"),
+    )
+
+
+def _differences(values: pd.DataFrame) -> list[tuple[Hashable, Hashable, np.ndarray]]:
+    """Each pair of columns and the differences of their rows: float64 [n]."""
+    if len(values) < 2:
+        raise ValueError(f"{len(values)} paired values; at least two are needed")
+    # rounded: equal differences of shares must be equal numbers, for ranks know ties
+    return [
+        (a, b, (values[a] - values[b]).to_numpy().round(12)) for a, b in combinations(values, 2)
+    ]
+
+
+def _error(differences: np.ndarray, share: float) -> float:
+    """Standard error of the mean of differences, whose variance is this share of theirs."""
+    return float(differences.std(ddof=1) * np.sqrt(share))
+
+
+def _t_test(differences: np.ndarray, share: float) -> float:
+    """Two-sided p value; 1 where there is no difference at all."""
+    if not differences.any():
+        return 1.0
+    with np.errstate(divide="ignore"):
+        t = np.divide(abs(differences.mean()), _error(differences, share))
+    return float(2 * stats.t.sf(t, len(differences) - 1))
+
+
+def _with_holm(rows: pd.DataFrame, prefix: str = "") -> pd.DataFrame:
+    """Add Holm's correction of the column `p_value`."""
+    corrected = multipletests(rows[f"{prefix}p_value"], method="holm")[1]
+    return rows.assign(**{f"{prefix}p_holm": corrected})

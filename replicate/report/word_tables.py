@@ -1,0 +1,173 @@
+"""Table 6 by the paper's method and by the corrected one, side by side."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from replicate import wordlists
+from replicate.corpora import standin
+from replicate.corpora.table import Corpus
+from replicate.metrics import predicted
+from replicate.protocol import cohort
+from replicate.report.layout import NBSP, intervals, name_of, number, whole
+from replicate.report.page import Stored
+from replicate.report.provenance import (
+    Exhibit,
+    Missing,
+    Source,
+    commit_name,
+    listed,
+    of_corpus,
+    of_runs,
+    or_notice,
+    table,
+)
+from replicate.report.tables import SIGNS
+from replicate.wordlists import Classes, WordList, reported
+from replicate.words import described, in_grammar, on_top
+
+#: What the sentences of a list are and where their classes come from, in words.
+CLASSES: dict[Classes, str] = {
+    "true": "the true classes",
+    "predicted": "the classes that text alone predicts, each sentence once, by the first training "
+    "that did not see it",
+    "one-test-set": "the classes that text alone predicts on one test set, as in the paper",
+}
+
+#: How to read the columns of every table here.
+COLUMNS = (
+    "On top again: in what share of resampled sets, of sentences / of whole dialogues, the word is "
+    "among the first three of its class."
+)
+
+
+def by_true_class(corpus: Corpus) -> Exhibit:
+    """The words on top by either method with the true classes of a corpus's cohort."""
+    sentences = cohort(corpus)
+    found = described(sentences)
+    caption = f"Words with the true classes of all {len(sentences):,} sentences. {COLUMNS}"
+    return _beside(found, corpus, caption, [of_corpus(corpus)])
+
+
+@or_notice
+def by_predicted_class(runs: Stored, corpus: Corpus, selection: str = "last-epoch") -> Exhibit:
+    """The same with the classes that the first run of Att_d^1 with Word2Vec predicts."""
+    run = runs.of("att_d1", "word2vec")[0]
+    chosen = run.selected(selection)
+    guessed = predicted(chosen).set_axis(chosen["utterance"])
+    tested = corpus.utterances[corpus.utterances["utterance"].isin(guessed.index)]
+    found = described(tested.assign(emotion=tested["utterance"].map(guessed)))
+    caption = (
+        f"Words with the predicted classes of the {len(tested):,} test sentences ({name_of(run)}, "
+        f"one run as in the paper). {COLUMNS}"
+    )
+    return _beside(found, corpus, caption, of_runs([run], selection))
+
+
+def _beside(
+    found: pd.DataFrame, corpus: Corpus, caption: str, sources: Sequence[Source]
+) -> Exhibit:
+    """The rows on top; on the stand-in also what its grammar knows of them."""
+    best = on_top(found)
+    shown = _columns(best)
+    if corpus.synthetic:
+        known = in_grammar(standin.size_and_preset(corpus.name)[1])
+        truth = best.merge(known, how="left", on=["emotion", "word"]).set_index(shown.index)
+        shown["the grammar", "true share"] = truth["true_share"].map(number)
+        shown["the grammar", "the class"] = truth["true_sign"].map(SIGNS)
+    return table(shown, caption, sources)
+
+
+@or_notice
+def on_top_of(lists: Mapping[Classes, WordList], corpus: str, classes: Classes) -> Exhibit:
+    """The words on top by either method in a stored list."""
+    stored = _stored(lists, corpus, classes)
+    caption = f"Words with {CLASSES[classes]}. {COLUMNS}"
+    return table(_columns(on_top(stored.table)), caption, [of_list(stored)])
+
+
+@or_notice
+def printed(lists: Mapping[Classes, WordList], corpus: str, classes: Classes) -> Exhibit:
+    """The words that the paper names, in a stored list, with their printed ratio."""
+    stored = _stored(lists, corpus, classes)
+    named = stored.table[reported(stored.table).notna()]
+    shown = _columns(named)
+    shown.insert(0, ("counts", "reported ratio"), reported(named).map(number).to_numpy())
+    caption = f"The words that the paper names, with {CLASSES[classes]}. {COLUMNS}"
+    return table(shown, caption, [of_list(stored)])
+
+
+def _stored(lists: Mapping[Classes, WordList], corpus: str, classes: Classes) -> WordList:
+    if classes not in lists:
+        what = f"The words of {corpus} have not been counted, with {CLASSES[classes]}."
+        raise Missing(what, wordlists.command(corpus))
+    return lists[classes]
+
+
+def of_list(stored: WordList) -> Source:
+    """The source of what is shown of a stored list."""
+    return Source(
+        stored.corpus_title,
+        stored.synthetic,
+        (
+            f"{stored.sentences:,} sentences, {stored.words:,} words",
+            *([listed("run", stored.runs)] if stored.runs else []),
+            f"commit {commit_name(stored.commit, stored.dirty)}",
+        ),
+    )
+
+
+def _columns(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `words.described` as text under three headings."""
+    counts = zip(rows["count"], rows["present"], strict=True)
+    shown = pd.DataFrame(
+        {
+            ("counts", "of the class / all"): [f"{k}{NBSP}/{NBSP}{n}" for k, n in counts],
+            ("counts", "ratio"): rows["ratio"].map(number).to_numpy(),
+            ("counts", "95 % (Wilson)"): intervals(rows["low"], rows["high"]).to_numpy(),
+            ("the paper's method", "10\u207b\u00b3 nats"): _milli(rows["mutual_information"]),
+            ("the paper's method", "rank"): rows["rank"].map(whole).to_numpy(),
+            ("the paper's method", "on top again"): _kept(rows, ""),
+            ("corrected", "10\u207b\u00b3 nats, signed"): _milli(rows["corrected"], "+"),
+            ("corrected", "q"): rows["q_value"].map(_small).to_numpy(),
+            ("corrected", "rank"): rows["corrected_rank"].map(whole).to_numpy(),
+            ("corrected", "on top again"): _kept(rows, "corrected_"),
+        }
+    )
+    shown.index = pd.MultiIndex.from_frame(rows[["emotion", "word"]], names=[None, None])
+    return shown
+
+
+def _milli(nats: pd.Series, sign: str = "") -> list[str]:
+    return [f"{1000 * value:{sign}.2f}" for value in nats]
+
+
+def _kept(rows: pd.DataFrame, order: str) -> list[str]:
+    shares = zip(rows[f"{order}survival"], rows[f"{order}dialogue_survival"], strict=True)
+    return [f"{sentences:.2f}{NBSP}/{NBSP}{dialogues:.2f}" for sentences, dialogues in shares]
+
+
+def _small(q: float) -> str:
+    return f"{q:.3f}" if q >= 0.001 else "< 0.001"
+
+
+def in_words(lists: Mapping[Classes, WordList], classes: Classes) -> dict[str, str]:
+    """Numbers for the prose about a stored list; `(not counted yet)` without it.
+
+    `CLASSES_sentences`, `_found` (pairs of a word and a class that pass), `_named` (how many of the
+    paper's words there are) and `_attracted` (those of them that pass with a plus, by name).
+    """
+    prefix = classes.replace("-", "_")
+    if classes not in lists:
+        names = ("sentences", "found", "named", "attracted")
+        return {f"{prefix}_{name}": "(not counted yet)" for name in names}
+    stored = lists[classes]
+    named = stored.table[reported(stored.table).notna()]
+    passing = named[named["corrected_rank"].notna()]
+    words = ", ".join(f"{r.word} ({r.emotion})" for r in passing.itertuples())
+    return {
+        f"{prefix}_sentences": f"{stored.sentences:,}",
+        f"{prefix}_found": f"{stored.found:,}",
+        f"{prefix}_named": f"{len(named)}",
+        f"{prefix}_attracted": f"{len(passing)}: {words}" if len(passing) else "none",
+    }

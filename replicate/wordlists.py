@@ -1,0 +1,187 @@
+"""Single words with their statistics, of texts that may not be shown: `results/<corpus>/words/`.
+
+No clone of this repository has the transcripts of IEMOCAP or MELD. Their licences leave room for
+facts about them: words with counts, each by itself, never a sentence. `replicate words` computes
+them where the corpus is at hand and keeps the ones on top and those that the paper names.
+"""
+
+import datetime
+import importlib.metadata
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter, ValidationError
+
+from replicate import metrics
+from replicate.corpora.table import Corpus, text_fingerprint
+from replicate.errors import InputError
+from replicate.files import replacing
+from replicate.paper import CLAIMS, criteria
+from replicate.protocol import cohort
+from replicate.runs import RESULTS, Run, code_version, package_versions
+from replicate.words import FALSE_DISCOVERIES, described, on_top
+
+#: Words kept of each class by either method, besides those that the paper names.
+KEPT = 20
+
+#: Which class of a sentence counts: the true one, or the one that text alone predicts: for each
+#: sentence by the first training that did not see it, or on the test set of one training.
+Classes = Literal["true", "predicted", "one-test-set"]
+
+#: The ratios that claims on words give, by class and word: those of Table 6, and two in the text.
+REPORTED = {
+    (claim.criterion.emotion, word): float(ratio)
+    for claim in CLAIMS
+    if isinstance(claim.criterion, criteria.Words)
+    for word, ratio in claim.reported.items()
+}
+
+Cell = float | int | str | None
+
+
+@dataclass(frozen=True)
+class WordList:
+    """What `words.described` finds, cut to the words on top.
+
+    Attributes:
+        corpus: name as on the command line.
+        corpus_title: for captions.
+        synthetic: whether the corpus is the stand-in.
+        classes: see `Classes`.
+        sentences: how many there are.
+        words: how many different ones there are.
+        found: pairs of a word and a class whose `q_value` is at most `words.FALSE_DISCOVERIES`.
+        runs: names of the runs that predicted; none for true classes.
+        text_fingerprint: SHA-256 of ids, labels and transcripts of the corpus.
+        commit: git commit of the code.
+        dirty: whether a numerical module differed from that commit.
+        packages: versions.
+        date: UTC, ISO 8601.
+        rows: column -> value, for each word.
+    """
+
+    corpus: str
+    corpus_title: str
+    synthetic: bool
+    classes: Classes
+    sentences: int
+    words: int
+    found: int
+    runs: tuple[str, ...]
+    text_fingerprint: str
+    commit: str
+    dirty: bool
+    packages: dict[str, str]
+    date: str
+    rows: list[dict[str, Cell]]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The rows, with the columns of `words.described`."""
+        return pd.DataFrame(self.rows).astype({"rank": float, "corrected_rank": float})
+
+
+def make(corpus: Corpus, runs: Sequence[Run]) -> Iterator[WordList]:
+    """The lists of a corpus, one for each of `Classes`; without runs, only that of true classes.
+
+    Args:
+        corpus: the corpus.
+        runs: of text alone, each with a test set.
+    """
+    table = cohort(corpus)
+    yield _list(corpus, "true", table, ())
+    if not runs:
+        return
+    tested = metrics.pooled(runs, "last-epoch")
+    parts: dict[Classes, pd.DataFrame] = {
+        "predicted": tested.drop_duplicates("utterance"),
+        "one-test-set": tested[tested["run"] == tested["run"].min()],
+    }
+    for classes, part in parts.items():
+        guessed = part.set_index("utterance")["predicted"]
+        seen = table[table["utterance"].isin(guessed.index)]
+        names = tuple(runs[k].experiment.name for k in part["run"].unique())
+        yield _list(corpus, classes, seen.assign(emotion=seen["utterance"].map(guessed)), names)
+
+
+def _list(corpus: Corpus, classes: Classes, table: pd.DataFrame, runs: tuple[str, ...]) -> WordList:
+    """The list of a cohort, or part of one, by its column `emotion`."""
+    every = described(table)
+    kept = notable(every).astype(object)
+    commit, dirty = code_version(heard=False)
+    used = ("scipy", "scikit-learn", "statsmodels")
+    return WordList(
+        corpus=corpus.name,
+        corpus_title=corpus.title,
+        synthetic=corpus.synthetic,
+        classes=classes,
+        sentences=len(table),
+        words=every["word"].nunique(),
+        found=int((every["q_value"] <= FALSE_DISCOVERIES).sum()),
+        runs=runs,
+        text_fingerprint=text_fingerprint(corpus.utterances),
+        commit=commit,
+        dirty=dirty,
+        packages={
+            **package_versions(),
+            **{name: importlib.metadata.version(name) for name in used},
+        },
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        rows=kept.where(kept.notna(), None).to_dict("records"),  # type: ignore[arg-type]
+    )
+
+
+def notable(every: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `words.described` that are kept."""
+    named = reported(every).notna()
+    return every[named | every.index.isin(on_top(every, KEPT).index)]
+
+
+def reported(table: pd.DataFrame) -> pd.Series:
+    """The ratio that the paper gives a row's word and class, in Table 6 or its text, else NaN.
+
+    Args:
+        table: with columns `emotion` and `word`. Its tags stand in brackets, the paper's do not.
+    """
+    pairs = zip(table["emotion"], table["word"].str.strip("[]"), strict=True)
+    return pd.Series([REPORTED.get(pair, np.nan) for pair in pairs], table.index, dtype=float)
+
+
+def save(found: WordList, root: Path = RESULTS) -> Path:
+    """Store a list."""
+    path = _path(found.corpus, found.classes, root)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(asdict(found), indent=1) + "\n")
+    return path
+
+
+def load(corpus: str, root: Path = RESULTS) -> dict[Classes, WordList]:
+    """The stored lists of a corpus; there may be none.
+
+    Raises:
+        InputError: if a file is damaged.
+    """
+    lists: dict[Classes, WordList] = {}
+    for classes in get_args(Classes):
+        path = _path(corpus, classes, root)
+        try:
+            lists[classes] = TypeAdapter(WordList).validate_json(path.read_bytes())
+        except FileNotFoundError:
+            continue
+        except ValidationError as error:
+            raise InputError(path, "is damaged", f"run `{command(corpus)}`") from error
+    return lists
+
+
+def command(corpus: str) -> str:
+    """What makes the lists of a corpus."""
+    return f"replicate words --corpus {corpus} --data PATH"
+
+
+def _path(corpus: str, classes: Classes, root: Path) -> Path:
+    return root / corpus / "words" / f"{classes}.json"

@@ -1,0 +1,322 @@
+"""The audit against brute force, exact small cases, and other people's code."""
+
+import math
+from decimal import ROUND_HALF_DOWN, ROUND_HALF_UP, Decimal
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, stats
+from sklearn import metrics as reference
+
+from replicate import audit, metrics, paper
+from replicate.corpora.standin.channels import COUNTS as SIZES
+from replicate.errors import InputError
+from replicate.judging import printed_confusion
+from replicate.protocol import EMOTIONS, Fold, split
+from replicate.report import audit as exhibits
+from replicate.report import plots
+from replicate.report.provenance import PAPER
+
+
+def expected_maximum(n):
+    """Of n independent standard normals, by integration of its density."""
+    return integrate.quad(
+        lambda x: x * n * stats.norm.pdf(x) * stats.norm.cdf(x) ** (n - 1), -8, 8, limit=200
+    )[0]
+
+
+# --- Table 7 ---
+
+
+def test_rates_are_scikit_learn_s():
+    true, called = metrics.labels(printed_confusion())
+    precision, recall, f1, _ = reference.precision_recall_fscore_support(true, called)
+    rates = audit.rates(printed_confusion())
+    assert rates["recall"].to_numpy() == pytest.approx(recall)
+    assert rates["precision"].to_numpy() == pytest.approx(precision)
+    assert rates["F1"].to_numpy() == pytest.approx(f1)
+    for emotion in EMOTIONS:
+        one_against_rest = reference.accuracy_score(true == emotion, called == emotion)
+        assert rates.loc[emotion, "accuracy"] == pytest.approx(one_against_rest)
+
+
+def test_measures_and_their_intervals():
+    true, called = metrics.labels(printed_confusion())
+    found = audit.measures(printed_confusion())
+    assert found["value"].to_dict() == pytest.approx(
+        {
+            "accuracy": reference.accuracy_score(true, called),
+            "UAR": reference.balanced_accuracy_score(true, called),
+            "macro-F1": reference.f1_score(true, called, average="macro"),
+            "kappa": reference.cohen_kappa_score(true, called),
+        }
+    )
+    by_scipy = stats.binomtest(397, 555).proportion_ci(method="wilson")
+    assert found.loc["accuracy", ["low", "high"]].tolist() == pytest.approx(list(by_scipy))
+    variances = [r * (1 - r) / n for r, n in zip(metrics.recall(printed_confusion()),
+                 printed_confusion().sum(axis="columns"), strict=True)]  # fmt: skip
+    half = 1.96 * math.sqrt(sum(variances)) / 4  # delta method
+    assert found.loc["UAR", "high"] - found.loc["UAR", "low"] == pytest.approx(2 * half, rel=0.05)
+
+
+# --- what the test set can resolve ---
+
+
+def test_right_utterances_round_to_the_printed_accuracies():
+    printed = [row.accuracy for row in (*paper.TABLE_4, *paper.TABLE_5)]
+    assert (audit.printed_right() / audit.TESTED).round(3).tolist() == printed
+
+
+@pytest.mark.parametrize("net", range(13))
+def test_disagreement_ceiling_by_brute_force(net):
+    n = 61
+    significant = [
+        2 * worse + net
+        for worse in range((n - net) // 2 + 1)
+        if 2 * worse + net and stats.binomtest(worse, 2 * worse + net).pvalue < 0.05
+    ]
+    assert audit.disagreement_ceiling(net, n) == max(significant, default=0)
+    assert audit.disagreement_ceiling(-net, n) == audit.disagreement_ceiling(net, n)
+
+
+@pytest.mark.parametrize("net", [6, 7, 13, 17, 24])
+def test_a_difference_is_significant_up_to_the_ceiling_and_no_further(net):
+    ceiling = audit.disagreement_ceiling(net)
+    true = np.zeros(audit.TESTED)
+    for differ in (net, ceiling, ceiling + 2):
+        first, second = np.zeros(audit.TESTED), np.zeros(audit.TESTED)
+        second[: (differ + net) // 2] = 1
+        first[(differ + net) // 2 : differ] = 1
+        found = metrics.mcnemar(true, first, second)
+        assert found.only_first - found.only_second == net
+        assert (found.p_value < audit.SIGNIFICANCE) == (differ <= ceiling)
+
+
+def test_ceilings_of_pairs():
+    right = audit.printed_right()
+    shares = audit.ceilings(right)
+    assert np.isnan(np.diag(shares)).all()
+    for a, b in combinations(right.index, 2):
+        ceiling = audit.disagreement_ceiling(right[a] - right[b])
+        assert shares.loc[a, b] == shares.loc[b, a] == ceiling / audit.TESTED
+    equal = shares.loc["att_d1-trainable", "att_sn-trainable"]
+    assert equal == 0, "equal accuracies never differ"
+
+
+def test_comparisons_are_those_of_which_both_accuracies_are_printed():
+    found = audit.comparisons()
+    assert found["claim"].value_counts().to_dict() == {13: 6, 14: 1}
+    accuracies = {f"{r.model}-{r.embedding}": r.accuracy for r in (*paper.TABLE_4, *paper.TABLE_5)}
+    for row in found.itertuples():
+        net = accuracies[row.better] - accuracies[row.worse]
+        assert row.net / audit.TESTED == pytest.approx(net, abs=1e-3)
+
+
+def test_unrelated_errors():
+    assert audit.unrelated(1, 1) == audit.unrelated(0, 0) == 0
+    assert audit.unrelated(1, 0) == audit.unrelated(0.5, 0.9) * 2 == 1
+
+
+# --- what chance does ---
+
+
+@pytest.mark.parametrize("disagreement", [0.05, 0.2, 0.4])
+def test_two_equal_models_differ_as_an_exact_sum_says(disagreement):
+    """On each utterance the first leads by 1, 0 or -1; the sum over them by convolution."""
+    n, one = 20, [disagreement / 2, 1 - disagreement, disagreement / 2]
+    exact = np.array([1.0])
+    for _ in range(n):
+        exact = np.convolve(exact, one)
+    right = audit.equal_models(0.69, disagreement, 2, n)
+    lead = right[:, 0] - right[:, 1]
+    found = np.bincount(lead + n, minlength=2 * n + 1) / audit.TRIALS
+    errors = np.sqrt(exact * (1 - exact) / audit.TRIALS)
+    assert (np.abs(found - exact) < 4.5 * errors + 1e-3).all()
+    assert right.mean() / n == pytest.approx(0.69, abs=0.01)
+
+
+@pytest.mark.parametrize("disagreement", [0.1, 0.18, 0.35])
+def test_seven_equal_models_against_the_range_and_maximum_of_normals(disagreement):
+    """Models differ from their mean by about sqrt(n D / 2), whatever the utterances' difficulty."""
+    right = audit.equal_models(0.689, disagreement, 7)
+    scale = math.sqrt(audit.TESTED * disagreement / 2)
+    expected = stats.studentized_range.sf(16.5 / scale, 7, 10**6)
+    assert (np.ptp(right, axis=1) >= 17).mean() == pytest.approx(expected, abs=0.03)
+    gain = (right.max(axis=1) - right.mean(axis=1)).mean()
+    assert gain == pytest.approx(scale * expected_maximum(7), rel=0.03)
+
+
+@pytest.mark.parametrize("disagreement", [0, 0.43, 0.9])
+def test_an_impossible_disagreement_is_refused(disagreement):
+    with pytest.raises(InputError, match=r"choose between 0 and 0\.428"):
+        audit.equal_models(0.69, disagreement, 7)
+
+
+def test_best_epoch_against_known_expectations():
+    assert audit.best_of_epochs(0, 150) == pytest.approx(expected_maximum(150), abs=0.03)
+    for phi in (0.3, 0.7, 0.95):  # the larger of two standard normals with this correlation
+        exact = math.sqrt((1 - phi) / math.pi)
+        assert audit.best_of_epochs(phi, 2) == pytest.approx(exact, abs=0.04)
+    falling = [audit.best_of_epochs(phi, 150) for phi in (0, 0.5, 0.9, 0.99)]
+    assert falling == sorted(falling, reverse=True)
+
+
+# --- the split behind Table 7 ---
+
+
+def test_splits():
+    found = audit.splits()
+    printed = printed_confusion().sum(axis="columns")
+    fits = (found == printed).all(axis="columns")
+    assert set(found.index[fits]) == {
+        "a tenth of each class, rounded up",
+        "555 of all, shared out in proportion",
+    }
+    table = pd.DataFrame({"emotion": np.repeat(EMOTIONS, SIZES)})
+    ours = table["emotion"].iloc[split(table, Fold()).test].value_counts()
+    assert found.loc["a tenth of each class, rounded up"].to_dict() == ours.to_dict()
+    totals = found.sum(axis="columns")
+    assert totals["a tenth of each class, rounded down"] == sum(size // 10 for size in SIZES)
+    assert totals["a tenth of all, shared out in proportion"] == math.ceil(sum(SIZES) / 10)
+
+
+def test_chance_of_the_row_sums_by_counting_draws():
+    rows = printed_confusion().sum(axis="columns")
+    ways = math.prod(math.comb(size, k) for size, k in zip(SIZES, rows, strict=True))
+    exact = ways / math.comb(sum(SIZES), audit.TESTED)
+    assert audit.chance_of_rows() == pytest.approx(exact)
+
+
+# --- Table 6 ---
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.decimals(0, 1, places=3), st.integers(1, 60))
+def test_fractions_against_decimal_rounding(ratio, most):
+    def rounds(k, n, how):
+        return (Decimal(k) / n).quantize(Decimal("0.001"), how) == ratio
+
+    exhaustive = [
+        (k, n)
+        for n in range(1, most + 1)
+        for k in range(n + 1)
+        if rounds(k, n, ROUND_HALF_UP) or rounds(k, n, ROUND_HALF_DOWN)
+    ]
+    assert audit.fractions(ratio, most) == exhaustive
+
+
+def test_fewer_places_leave_more_fractions():
+    assert set(audit.fractions(Decimal("0.800"))) < set(audit.fractions(Decimal("0.80")))
+
+
+def test_words_of_table_6():
+    words = audit.words().set_index("word")
+    assert set(words.index) > {row.word for row in paper.TABLE_6}
+    assert words.loc["they", "direction"] == "below"
+    assert words.loc["laughter", "direction"] == "above"
+    predicted = printed_confusion().sum(axis="index") / 555
+    for row in words.itertuples():
+        k, n = row.fractions[0]
+        assert row.base == predicted[row.emotion]
+        side = "greater" if k / n > row.base else "less"
+        assert row.chance == pytest.approx(stats.binomtest(k, n, row.base, side).pvalue)
+        low, high = stats.binomtest(k, n).proportion_ci(method="wilson")
+        assert (row.low, row.high) == pytest.approx((low, high))
+        holds = {"above": low > row.base, "below": high < row.base}
+        assert holds.get(row.direction, low <= row.base <= high)
+
+
+# --- attention ---
+
+MANY = ("att_sn", "att_d1n", "att_d2n")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("model", audit.ATTENTION)
+def test_gates_are_those_of_the_module_and_exchange_with_the_modalities(model):
+    torch.manual_seed(0)
+    attention = audit.ATTENTION[model](12)
+    text, audio = torch.randn(2, 9, 12)
+    gates = audit.gates(attention, text, audio)
+    assert torch.allclose(gates.mean(1), attention(text, audio).audio_score)
+    assert torch.allclose(audit.gates(attention, audio, text), 1 - gates)
+    strong = audit.strengthened(attention, text, audio, 5.0)
+    assert torch.cat([attention.score(x) for x in strong]).std() == pytest.approx(5.0, rel=1e-4)
+
+
+def test_the_sign_of_the_last_weights_turns_equation_8_s_gates_over():
+    attention = audit.ATTENTION["att_d2n"](12)
+    text, audio = torch.randn(9, 12).relu(), 3 * torch.randn(9, 12)
+    gates = audit.gates(attention, text, audio)
+    attention.w2.weight.data.neg_()
+    assert torch.allclose(audit.gates(attention, text, audio), 1 - gates)
+
+
+@pytest.mark.parametrize("model", MANY)
+@pytest.mark.parametrize("sd", [None, 5.0])
+def test_means_of_many_gates_are_one_half_however_strong(model, sd):
+    gates = audit.untrained_gates(model, 400, sd=sd)
+    means = gates.mean(axis=-1)
+    assert gates.shape == (audit.MODELS, audit.UTTERANCES, 400)
+    assert means.mean() == pytest.approx(0.5, abs=0.003)
+    assert means.std() < 1.1 / (2 * math.sqrt(400))
+    outside = ((gates < 0.1) | (gates > 0.9)).mean()
+    assert outside > 0.5 if sd else outside < 0.001
+
+
+@pytest.mark.parametrize("model", ["att_d1n", "att_d2n"])
+def test_without_a_last_relu_the_features_need_not_be_alike(model):
+    assert audit.untrained_gates(model, 400, rectify_text=True).mean() == pytest.approx(
+        0.5, abs=0.003
+    )
+    assert audit.untrained_gates("att_sn", 400, rectify_text=True).mean() > 0.51
+
+
+# --- exhibits ---
+
+
+def test_equation_1_keeps_most_of_a_word_of_four_ninths_of_t():
+    counts = np.arange(1, 20_001)
+    kept = counts * (1 - exhibits.discard_probability(counts, 8000))
+    assert counts[kept.argmax()] == round(4 * 8000 / 9)
+    assert kept.max() == pytest.approx(4 * 8000 / 27, abs=0.01)
+    usual = counts * (1 - audit.mikolov(counts, 8000))
+    assert (np.diff(usual) > 0).all()
+    assert usual[8000:] == pytest.approx(np.sqrt(counts[8000:] * 8000))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        exhibits.names_in_table_7, exhibits.measures_of_table_7, exhibits.pairs,
+        exhibits.comparisons, lambda: exhibits.best_epochs(17), exhibits.splits, exhibits.words,
+        exhibits.widths, exhibits.discarding, exhibits.surviving,
+    ],
+)  # fmt: skip
+def test_exhibits_name_the_paper_and_no_stand_in(make):
+    exhibit = make()
+    assert PAPER in exhibit.sources and not exhibit.synthetic
+
+
+def test_table_7_s_columns_are_named_by_the_rates_that_fit():
+    plain = exhibits.names_in_table_7().plain
+    fits = {line.split()[0]: line.count("4 of 4") for line in plain.splitlines()}
+    assert fits["recall"] == fits["precision"] == 1
+    assert fits["F1"] == fits["accuracy"] == 0
+
+
+def test_the_slider_shows_whole_distributions():
+    samples = {0.1: np.array([1, 2, 2, 5]), 0.2: np.array([3, 7, 7, 9])}
+    figure = plots.spreads(samples, 5, "x", "slider")
+    (slider,) = figure.layout.sliders
+    for step, (position, sample) in zip(slider.steps, samples.items(), strict=True):
+        change = step.args[0]
+        assert step.label == str(position)
+        assert sum(map(sum, change["y"])) == pytest.approx(1)
+        assert change["name"][1] == f"5 or more: {(sample >= 5).mean():.0%}"
+    assert [list(bar.y) for bar in figure.data] == slider.steps[1].args[0]["y"]

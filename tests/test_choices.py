@@ -1,0 +1,251 @@
+"""The paper's open choices: every other reading changes what it says, and nothing else."""
+
+from pathlib import Path
+
+import made_runs
+import numpy as np
+import pytest
+import small
+import torch
+import torch.nn.functional as F
+from gensim.models import KeyedVectors
+from scipy import stats
+from torch import Tensor
+
+from replicate.audio_kernels import FusedAudio, FusedAudioEncoder, FusedFrontEnd
+from replicate.experiments import CHOICES, GRIDS, PROFILES, chosen, grid
+from replicate.model import AudioFrontEnd, EmotionModel, ModelConfig, RawAudioEncoder
+from replicate.model import TranscriptionEncoder as EagerText
+from replicate.protocol import EMOTIONS, cohort
+from replicate.report.choices import effects, flips
+from replicate.report.page import stored
+from replicate.runs import Run, folder_of, load_runs
+from replicate.text_kernels import FusedTranscriptionEncoder
+from replicate.training import Trainer, class_weights, examples, optimiser, train
+from replicate.transcriptions import WordVectors
+
+
+def trainer(choice: str = "", model: str = "att_d1", **training: object) -> Trainer:
+    experiment = small.experiment(model, **training)
+    if choice:
+        experiment = chosen(experiment, choice)
+    data = examples(experiment, cohort(small.corpus(61)), small.waveforms(61))
+    return Trainer(experiment, data, None, "cpu")
+
+
+def probabilities(made: Trainer, epochs: int = 1) -> Tensor:
+    for _ in range(epochs):
+        made.run_epoch()
+    return made.predict(np.arange(len(made.data.labels)))[0]
+
+
+@pytest.fixture(scope="module")
+def default() -> Tensor:
+    return probabilities(trainer(subsampling_t=20))
+
+
+@pytest.mark.parametrize("choice", [name for name in CHOICES if name != "frozen-vectors"])
+def test_another_reading_gives_other_predictions(choice: str, default: Tensor) -> None:
+    model = "att_s1" if choice == "no-score-relu" else "att_d1"
+    reference = (
+        default if model == "att_d1" else probabilities(trainer("", model, subsampling_t=20))
+    )
+    assert not torch.equal(probabilities(trainer(choice, model, subsampling_t=20)), reference)
+
+
+def test_every_choice_has_a_name_of_its_own() -> None:
+    ours = small.experiment()
+    names = {chosen(ours, choice).name for choice in CHOICES} | {ours.name}
+    assert len(names) == len(CHOICES) + 1
+    for choice in CHOICES:
+        other = chosen(ours, choice)
+        assert (other.architecture, other.training) != (ours.architecture, ours.training)
+
+
+def test_grids_are_what_they_say() -> None:
+    table = cohort(small.corpus())
+    sizes = {name: len(grid(name, "small", PROFILES["quick"], table)) for name in GRIDS}
+    rows = {name: len(made.rows) * len(made.choices) for name, made in GRIDS.items()}
+    folds = {"one": 1, "own": 1, "session": 4, "speaker": 8, "scenario": 0}
+    seeds = len(PROFILES["quick"].seeds)
+    assert sizes == {n: seeds * folds[GRIDS[n].folds] * rows[n] for n in GRIDS}
+    made = grid("choices", "small", PROFILES["quick"], table)
+    assert len({each.name for each in made}) == len(made)
+
+
+def masked_by_hand(front_end: AudioFrontEnd, waves: list[Tensor]) -> Tensor:
+    """Eager, utterance by utterance; batch statistics over all of their positions together."""
+
+    def normed(norm: torch.nn.BatchNorm1d, parts: list[Tensor]) -> list[Tensor]:
+        joined = norm(torch.cat(parts, dim=1)[None])[0]
+        return list(joined.split([part.shape[1] for part in parts], dim=1))
+
+    h = normed(front_end.norm1, [front_end.conv1(x[None, None])[0] for x in waves])
+    y = normed(front_end.norm2, [front_end.conv2(F.relu(part)[None])[0] for part in h])
+    s = normed(front_end.norm_shortcut, [front_end.shortcut(x[None, None])[0] for x in waves])
+    pooled = [
+        F.adaptive_max_pool1d(F.relu(a + b)[None], front_end.bins)[0].T
+        for a, b in zip(y, s, strict=True)
+    ]
+    return torch.stack(pooled)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_masked_audio_is_each_utterance_by_itself(training: bool) -> None:
+    waveforms = small.waveforms(6)
+    torch.manual_seed(0)
+    eager = AudioFrontEnd().double().train(training)
+    fused = FusedFrontEnd().double().train(training)
+    fused.load_state_dict(eager.state_dict())
+    waves = [waveforms.padded([row])[0].double() for row in range(6)]
+    expected = masked_by_hand(eager, waves)
+    found = fused(FusedAudio(waveforms).batch(range(6), masked=True))
+    assert (found - expected).abs().max() < 1e-10
+    direction = torch.randn_like(expected)
+    gradients = [
+        torch.autograd.grad((out * direction).sum(), module.parameters())
+        for out, module in ((found, fused), (expected, eager))
+    ]
+    for ours, reference in zip(*gradients, strict=True):
+        assert (ours - reference).abs().max() < 1e-8 * (1 + reference.abs().max())
+    for name, buffer in eager.named_buffers():
+        assert (fused.get_buffer(name) - buffer).abs().max() < 1e-10
+
+
+def test_masked_predictions_do_not_depend_on_the_batch() -> None:
+    rows = np.arange(8)
+    for choice, depends in (("masked", False), ("", True)):
+        made = trainer(choice)
+        together = made.predict(rows)[0]
+        alone = torch.cat([made.predict(row)[0] for row in rows[:, None]])
+        assert ((together - alone).abs().max() > 1e-6) == depends
+
+
+def test_masked_text_sees_whole_windows_of_words_only() -> None:
+    config = ModelConfig(padding="masked")
+    torch.manual_seed(0)
+    eager, fused = EagerText(config, 30).double(), FusedTranscriptionEncoder(config, 30).double()
+    fused.load_state_dict(eager.state_dict())
+    words = torch.tensor([[3, 4, 5, 6, 7, 8, 9], [3, 4, 5, 6, 7, 0, 0], [3, 0, 0, 0, 0, 0, 0]])
+    assert (fused(words) - eager(words)).abs().max() < 1e-12
+    assert torch.allclose(eager(words)[1:2], eager(words[1:2, :5]), atol=1e-12)
+    with_padding = EagerText(ModelConfig(), 30).double()
+    with_padding.load_state_dict(eager.state_dict())
+    assert not torch.allclose(with_padding(words)[1:2], with_padding(words[1:2, :5]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ModelConfig(residual="none"),
+        ModelConfig(gru_output="mean over time"),
+        ModelConfig(gru_output="maximum over time"),
+    ],
+)
+def test_the_kernels_know_every_audio_choice(config: ModelConfig) -> None:
+    waveforms = small.waveforms(3)
+    torch.manual_seed(0)
+    eager, fused = (kind(config).double() for kind in (RawAudioEncoder, FusedAudioEncoder))
+    fused.load_state_dict(eager.state_dict())
+    expected = eager(waveforms.padded(range(3)).double())
+    assert (fused(FusedAudio(waveforms).batch(range(3))) - expected).abs().max() < 1e-10
+
+
+def test_weights_for_each_modality_are_two_sets() -> None:
+    def weights(name: str) -> int:
+        shared = ModelConfig()
+        own = ModelConfig(attention_weights="one set for each modality")
+        counts = [
+            sum(p.numel() for p in EmotionModel(config, name, 9, 4).fusion.parameters())
+            for config in (shared, own)
+        ]
+        assert counts[1] == 2 * counts[0]
+        return counts[0]
+
+    assert weights("att_d1") == 400 * 400 + 400
+    model = EmotionModel(
+        ModelConfig(attention_weights="one set for each modality"), "att_s1", 9, 4
+    ).fusion
+    text, audio = torch.randn(2, 5, 400)
+    scores = torch.cat([F.relu(model.w1(text)), F.relu(model.audio.w1(audio))], 1).softmax(1)
+    assert torch.allclose(model(text, audio).audio_score, scores[:, 1])
+
+
+def test_what_decays() -> None:
+    model = EmotionModel(ModelConfig(), "att_d1", 9, 4)
+    spared = small.experiment(regularisation="none on norms and embeddings").training
+    groups = optimiser(model, spared).param_groups
+    assert [group["weight_decay"] for group in groups] == [6e-3, 0.0]
+    assert sum(p.numel() for p in groups[1]["params"]) == 9 * 150 + 2 * (4 + 8 + 8)
+    assert sum(len(g["params"]) for g in groups) == len(list(model.parameters()))
+
+
+def test_class_weights_make_classes_equal() -> None:
+    made = trainer("weighted-loss")
+    weights = class_weights(made.data, made.experiment.training, torch.device("cpu"))
+    labels = made.data.labels[made.data.parts.train]
+    totals = [weights[k].item() * (labels == k).sum() for k in range(4)]
+    assert np.allclose(totals, len(labels) / 4)
+
+
+def test_frozen_vectors_stay() -> None:
+    experiment = small.experiment("text")
+    data = examples(experiment, cohort(small.corpus()), None)
+    keyed = KeyedVectors(150)
+    words = list(data.vocab.words[2:])
+    keyed.add_vectors(words, np.random.default_rng(0).normal(size=(len(words), 150)))
+    vectors = WordVectors("random", keyed)
+    moved = []
+    for choice in ("", "frozen-vectors"):
+        made = Trainer(chosen(experiment, choice) if choice else experiment, data, vectors, "cpu")
+        before = made.model.text.embedding.weight.detach().clone()
+        made.run_epoch()
+        moved.append(not torch.equal(made.model.text.embedding.weight, before))
+    assert moved == [True, False]
+
+
+def test_test_batches_change_predictions_and_nothing_else() -> None:
+    made = {choice: trainer(choice) for choice in ("", "test-one-by-one", "test-sorted")}
+    for each in made.values():
+        each.run_epoch()
+    weights = [[p.detach() for p in each.model.parameters()] for each in made.values()]
+    for other in weights[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(weights[0], other, strict=True))
+    rows = np.array([5, 2, 9])
+    alone = made["test-one-by-one"].predict(rows)[0]
+    for k, row in enumerate(rows):
+        assert torch.equal(alone[k : k + 1], made[""].predict(np.array([row]))[0])
+
+
+def test_effects_are_paired_differences_over_seeds() -> None:
+    true = list(EMOTIONS) * 5
+
+    def with_errors(count: int, **options: object) -> Run:
+        guessed = [EMOTIONS[(EMOTIONS.index(e) + (i < count)) % 4] for i, e in enumerate(true)]
+        return made_runs.run(true, guessed, **options)
+
+    runs = [
+        with_errors(errors, model=model, seed=seed, choice=choice)
+        for model in ("concat", "att_d1")
+        for seed, ours, masked, adamw in ((0, 4, 6, 4), (1, 8, 12, 8), (2, 2, 2, 2))
+        for choice, errors in (("", ours), ("masked", masked), ("adamw", adamw))
+    ]
+    runs.append(with_errors(0, model="concat", seed=9, choice="masked"))  # without ours: no pair
+    found = effects(runs, "last-epoch").set_index("choice")
+    per_seed = np.array([-2, -4, 0]) / len(true)
+    assert list(found.index) == ["masked", "adamw"]
+    assert found.loc["masked", "value"] == pytest.approx(per_seed.mean())
+    reference = stats.t.interval(0.95, 2, per_seed.mean(), stats.sem(per_seed))
+    assert found.loc["masked", ["low", "high"]].tolist() == pytest.approx(reference)
+    assert found["seeds"].tolist() == [3, 3] and found.loc["adamw", "value"] == 0
+    changed = flips(runs, "last-epoch").set_index("choice")["share"]
+    assert changed["masked"] == pytest.approx(-per_seed.mean()) and changed["adamw"] == 0
+
+
+def test_other_choices_stay_out_of_the_papers_tables(tmp_path: Path) -> None:
+    for choice in ("", "masked"):
+        experiment = small.experiment("text", epochs=1)
+        experiment = chosen(experiment, choice) if choice else experiment
+        train(experiment, small.corpus(), folder_of(experiment, tmp_path))
+    assert len(load_runs("small", "test", tmp_path)) == 2
+    assert [run.experiment.choice for run in stored("small", "test", root=tmp_path).runs] == [""]

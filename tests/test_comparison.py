@@ -1,0 +1,271 @@
+"""Comparisons against published worked examples, the plain definitions, and simulated coverage."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_runs import run
+from scipy import stats
+from sklearn.datasets import make_moons
+from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
+from sklearn.svm import SVC
+from statsmodels.stats.multitest import multipletests
+
+from replicate import comparison, metrics
+from replicate.protocol import Fold
+
+RNG = np.random.default_rng(0)
+
+#: Hollander & Wolfe, Table 3.1: depression before and after a tranquilizer, nine patients.
+BEFORE = [1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30]
+AFTER = [0.878, 0.647, 0.598, 2.05, 1.06, 1.29, 1.06, 3.14, 1.29]
+
+
+def some_runs(model, chances, folds=None, n=60):
+    """A run for each chance given, which is that of being right, on one fold or on its own."""
+    runs = []
+    for seed, chance in enumerate(chances):
+        right = np.random.default_rng([seed, len(model)]).random(n) < chance
+        guessed = np.where(right, "anger", "sadness")
+        fold = folds[seed] if folds else Fold()
+        ids = [f"{fold.name}-{i}" for i in range(n)]
+        runs.append(run(["anger"] * n, guessed, ids, model, seed=seed, fold=fold))
+    return runs
+
+
+# --- from runs ---
+
+
+def test_answers_keep_the_utterances_that_all_models_answered():
+    both = [*some_runs("concat", [0.7, 0.6]), *some_runs("addition", [0.5])]
+    right = comparison.answers(both, "last-epoch")
+    assert right.columns.tolist() == ["concat-trainable", "addition-trainable"]
+    assert right.index.get_level_values("seed").unique().tolist() == [0]
+    first = metrics.per_run(both[:1], "last-epoch")["accuracy"]
+    assert comparison.accuracies(right, "seed")["concat-trainable"].tolist() == first.tolist()
+
+
+def test_a_run_may_not_come_twice():
+    with pytest.raises(ValueError, match="duplicate"):
+        comparison.answers(some_runs("concat", [0.7]) * 2, "last-epoch")
+
+
+def test_the_runs_choose_their_test():
+    chances = RNG.uniform(0.5, 0.9, (2, 6))
+    splits = [Fold("stratified", str(k)) for k in range(6)]
+    groups = [Fold("session", str(k)) for k in range(6)]
+
+    def both(folds):
+        return [*some_runs("concat", chances[0], folds), *some_runs("text", chances[1], folds)]
+
+    seeds = comparison.compare(both(None), "last-epoch")
+    assert "rank_p_value" in seeds and seeds["n"].tolist() == [6]
+    resplits = comparison.compare(both(splits), "last-epoch")
+    share = 1 / 6 + 60 / (5531 - 60)
+    right = comparison.answers(both(splits), "last-epoch")
+    by_hand = comparison.accuracies(right, "fold").diff(axis=1).iloc[:, 1]
+    t = by_hand.mean() / np.sqrt(share * by_hand.var())
+    assert resplits["p_value"].tolist() == pytest.approx([2 * stats.t.sf(abs(t), 5)])
+    sessions = comparison.compare(both(groups), "last-epoch")
+    assert "p_value" not in sessions and sessions["n"].tolist() == [6]
+    dialogues = {f"session-{k}-{i}": f"{k}-{i // 10}" for k in range(6) for i in range(60)}
+    finer = comparison.compare(both(groups), "last-epoch", dialogues)
+    assert finer["n"].tolist() == [36]
+    assert finer["difference"].tolist() == sessions["difference"].tolist()
+
+
+# --- one test set ---
+
+
+def test_cochran_by_its_definition_and_as_mcnemar_for_two():
+    right = pd.DataFrame(RNG.random((40, 3)) < [0.5, 0.7, 0.9], columns=list("abc"))
+    columns, rows = right.sum(), right.sum(axis=1)
+    k, total = 3, rows.sum()
+    q = (k - 1) * (k * (columns**2).sum() - total**2) / (k * total - (rows**2).sum())
+    found = comparison.cochran(right)
+    assert (found.n, found.degrees) == (40, 2)
+    assert (found.statistic, found.p_value) == pytest.approx((q, stats.chi2.sf(q, 2)))
+    b, c = (right["a"] & ~right["b"]).sum(), (right["b"] & ~right["a"]).sum()
+    assert comparison.cochran(right[["a", "b"]]).statistic == pytest.approx((b - c) ** 2 / (b + c))
+
+
+def test_models_right_on_the_same_utterances_have_no_q():
+    same = pd.DataFrame({"a": [True, False], "b": [True, False]})
+    assert np.isnan(comparison.cochran(same).p_value)
+    assert comparison.over_utterances(same)["p_holm"].tolist() == [1.0]
+
+
+def test_mcnemar_of_all_pairs_with_holms_steps():
+    right = pd.DataFrame(RNG.random((200, 3)) < [0.5, 0.6, 0.75], columns=list("abc"))
+    found = comparison.over_utterances(right)
+    assert (found["first"] + found["second"]).tolist() == ["ab", "ac", "bc"]
+    for pair in found.to_dict("records"):
+        first, second = right[pair["first"]], right[pair["second"]]
+        only = int((first & ~second).sum())
+        differ = int((first != second).sum())
+        assert pair["p_value"] == pytest.approx(stats.binomtest(only, differ).pvalue)
+    ranked = found["p_value"].sort_values()
+    stepped = np.maximum.accumulate(ranked.to_numpy() * [3, 2, 1]).clip(max=1)
+    assert found["p_holm"][ranked.index].to_numpy() == pytest.approx(stepped)
+
+
+# --- seeds ---
+
+
+def test_hollander_and_wolfes_example():
+    """Their Examples 3.1 and 3.3: T+ of 5 and the interval (-0.786, -0.010)."""
+    found = comparison.over_seeds(pd.DataFrame({"after": AFTER, "before": BEFORE})).iloc[0]
+    assert found["rank_p_value"] == pytest.approx(2 * 10 / 2**9)
+    assert (found["rank_low"], found["rank_high"]) == pytest.approx((-0.786, -0.010), abs=1e-9)
+    theirs = stats.ttest_rel(AFTER, BEFORE)
+    assert found["p_value"] == pytest.approx(theirs.pvalue)
+    assert (found["low"], found["high"]) == pytest.approx(theirs.confidence_interval(0.95))
+
+
+@pytest.mark.parametrize("n", [6, 10, 13])
+def test_the_signed_rank_interval_holds_just_the_shifts_that_are_not_rejected(n):
+    differences = np.random.default_rng(n).normal(0.3, 1, n)
+    low, high = comparison.signed_rank_interval(differences)
+    for end, inward in ((low, 1e-6), (high, -1e-6)):
+        inside, outside = (
+            stats.wilcoxon(differences - shift, method="exact").pvalue
+            for shift in (end + inward, end - inward)
+        )
+        assert inside > 0.05 >= outside
+
+
+def test_the_signed_rank_test_with_ties_and_zeros_counts_all_signs():
+    differences = np.array([3, 1, -1, 2, 0, 2, -4, 1]) / 555
+    every = stats.PermutationMethod(n_resamples=2**8)
+    theirs = stats.wilcoxon(differences[differences != 0], method=every).pvalue
+    assert comparison.signed_rank(differences) == pytest.approx(theirs)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=15, unique_by=abs))
+def test_the_signed_rank_test_without_ties_is_scipys(differences):
+    differences = [d for d in differences if d] or [1.0]
+    theirs = stats.wilcoxon(differences, method="exact").pvalue
+    assert comparison.signed_rank(differences) == pytest.approx(theirs)
+
+
+def test_five_seeds_are_too_few_for_ranks():
+    assert np.isnan(comparison.signed_rank_interval([1, 2, 3, 4, 5])).all()
+
+
+def test_ties_of_accuracies_are_ties():
+    """Differences of 10/555 twice, once from 390 - 380 and once from 397 - 387."""
+    first, second = np.array([390, 397, 401]) / 555, np.array([380, 387, 396]) / 555
+    ((_, _, differences),) = comparison._differences(pd.DataFrame({"a": first, "b": second}))
+    assert differences[0] == differences[1]
+
+
+def test_no_difference_at_all_is_no_evidence():
+    found = comparison.over_seeds(pd.DataFrame({"a": [0.7] * 8, "b": [0.7] * 8})).iloc[0]
+    assert found[["p_value", "rank_p_value", "p_holm", "rank_p_holm"]].tolist() == [1] * 4
+    assert found[["low", "high", "rank_low", "rank_high"]].tolist() == [0] * 4
+
+
+def test_one_pair_of_values_is_refused():
+    with pytest.raises(ValueError, match="1 paired values"):
+        comparison.over_seeds(pd.DataFrame({"a": [0.7], "b": [0.6]}))
+
+
+def test_holm_counts_every_pair():
+    values = pd.DataFrame(RNG.normal([0.70, 0.71, 0.73], 0.01, (10, 3)), columns=list("abc"))
+    found = comparison.over_seeds(values)
+    for prefix in ("", "rank_"):
+        corrected = multipletests(found[f"{prefix}p_value"], method="holm")[1]
+        assert found[f"{prefix}p_holm"].tolist() == pytest.approx(corrected.tolist())
+
+
+# --- resplits ---
+
+
+def test_the_corrected_resampled_t_test_of_scikit_learns_example():
+    """Its page on comparing models by grid search prints t = 0.750 and a one-sided p of 0.227."""
+    x, y = make_moons(noise=0.352, random_state=1, n_samples=100)
+    folds = RepeatedStratifiedKFold(n_splits=10, n_repeats=10, random_state=0)
+    values = pd.DataFrame(
+        {
+            kernel: cross_val_score(SVC(kernel=kernel), x, y, scoring="roc_auc", cv=folds)
+            for kernel in ("rbf", "linear")
+        }
+    )
+    found = comparison.over_resplits(values, n_train=90, n_test=10).iloc[0]
+    error = (found["high"] - found["low"]) / 2 / stats.t.ppf(0.975, 99)
+    assert found["difference"] / error == pytest.approx(0.750, abs=5e-4)
+    assert found["p_value"] / 2 == pytest.approx(0.227, abs=5e-4)
+
+
+def test_without_overlap_the_correction_is_the_plain_paired_t_test():
+    values = pd.DataFrame(RNG.normal([0.70, 0.71], 0.01, (20, 2)), columns=["a", "b"])
+    found = comparison.over_resplits(values, n_train=10**12, n_test=1).iloc[0]
+    plain = comparison.over_seeds(values).iloc[0]
+    shared = ["difference", "low", "high", "p_value"]
+    assert found[shared].tolist() == pytest.approx(plain[shared].tolist())
+
+
+# --- clusters ---
+
+
+def test_clusters_are_drawn_whole():
+    """Three dialogues, in one of which the first model gains all: 0, 1/3, 2/3 or 1 of it."""
+    right = pd.DataFrame({"a": [True] * 10 + [False] * 20, "b": [False] * 30})
+    found = comparison.over_clusters(right, np.repeat(["x", "y", "z"], 10)).iloc[0]
+    assert (found["n"], found["low"], found["high"]) == (3, 0, 1)
+    assert found["difference"] == pytest.approx(1 / 3)
+
+
+def test_clusters_of_one_utterance_give_the_plain_interval():
+    right = pd.DataFrame(RNG.random((400, 2)) < [0.8, 0.6], columns=["a", "b"])
+    found = comparison.over_clusters(right, np.arange(400)).iloc[0]
+    gains = right["a"].astype(int) - right["b"].astype(int)
+    plain = stats.norm.interval(0.95, gains.mean(), stats.sem(gains))
+    assert (found["low"], found["high"]) == pytest.approx(plain, abs=0.01)
+
+
+def test_clustered_interval_agrees_with_that_of_any_statistic():
+    right = pd.DataFrame(RNG.random((300, 2)) < [0.7, 0.6], columns=["a", "b"])
+    right["who"] = RNG.integers(25, size=300)
+    found = comparison.over_clusters(right[["a", "b"]], right["who"]).iloc[0]
+    ends = metrics.interval_over_clusters(
+        right, "who", lambda part: pd.DataFrame([{"gain": part["a"].mean() - part["b"].mean()}])
+    )
+    assert (found["low"], found["high"]) == pytest.approx([e.iloc[0, 0] for e in ends], abs=0.02)
+
+
+# --- equivalence and power ---
+
+
+def test_equivalence_is_two_one_sided_tests():
+    first = RNG.normal(0.7, 0.01, 20)
+    second = first + RNG.normal(0.001, 0.004, 20)
+    found = comparison.equivalence(first, second)
+    gains = first - second
+    ends = [
+        stats.ttest_1samp(gains, -0.01, alternative="greater").pvalue,
+        stats.ttest_1samp(gains, 0.01, alternative="less").pvalue,
+    ]
+    assert found.region == 0.01
+    assert found.p_value == pytest.approx(max(ends))
+    assert found.shown and -0.01 < found.low < found.difference < found.high < 0.01
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.004, 0.008, 0.02])
+def test_equivalence_is_shown_just_where_the_90_percent_interval_lies_inside(shift):
+    gains = stats.norm.ppf(np.linspace(0.05, 0.95, 10), shift, 0.01)
+    found = comparison.equivalence(gains, np.zeros(10))
+    assert found.shown == (found.low > -0.01 and found.high < 0.01)
+
+
+def test_what_ten_seeds_can_detect():
+    """The power of the t test at that difference, from the noncentral t distribution itself."""
+    found = comparison.detectable([0.01, 0.017], [5, 10, 20])
+    assert found.loc[0.017, 10] == pytest.approx(0.017, abs=5e-4)
+    for n in found.columns:
+        effect = found.loc[0.01, n] / 0.01
+        critical, shift = stats.t.ppf(0.975, n - 1), effect * np.sqrt(n)
+        power = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
+        assert power == pytest.approx(0.8, abs=1e-6)
