@@ -5,7 +5,6 @@ and where it comes from, and is written last; `predictions.parquet` has a row an
 """
 
 import datetime
-import hashlib
 import importlib.metadata
 import json
 import platform
@@ -23,9 +22,17 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from replicate.baselines import BASELINES, features, tested
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.errors import InputError
-from replicate.files import replacing
+from replicate.files import replacing, sha256
 from replicate.protocol import EMOTIONS, GROUPS, Fold, cohort, groups
-from replicate.runs import PACKAGE, RESULTS, Provenance, _digest, code_version, processor
+from replicate.runs import (
+    PACKAGE,
+    RESULTS,
+    Provenance,
+    code_digest,
+    code_version,
+    damaged,
+    processor,
+)
 from replicate.waveforms import Waveforms
 
 #: In the store and in tables it stands where runs have their profile.
@@ -109,8 +116,7 @@ class BaselineRun:
     @property
     def changed_code(self) -> tuple[str, ...]:
         """The modules that have changed since this result was made."""
-        then = self.provenance.code
-        return tuple(name for name in LOADED_CODE if LOADED_CODE[name] != then.get(name))
+        return self.provenance.changed(self.code_now)
 
 
 def wanted(corpus: Corpus, kind: str, splits: int) -> list[Setting]:
@@ -215,7 +221,7 @@ def save(result: BaselineRun) -> None:
     path = result.folder / PREDICTIONS
     with replacing(path) as temporary:
         result.predictions.to_parquet(temporary, index=False)
-    record = _Record(result.experiment, result.provenance, {PREDICTIONS: _sha256(path)})
+    record = _Record(result.experiment, result.provenance, {PREDICTIONS: sha256(path)})
     with replacing(result.folder / RECORD) as temporary:
         temporary.write_text(json.dumps(asdict(record), indent=1) + "\n")
 
@@ -230,11 +236,9 @@ def load(folder: Path) -> BaselineRun:
     try:
         record = TypeAdapter(_Record).validate_json((folder / RECORD).read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(folder / RECORD, f"{where}: {first['msg']}", again) from error
+        raise damaged(folder / RECORD, error, again) from error
     path, setting = folder / PREDICTIONS, record.experiment
-    if not path.exists() or record.files != {PREDICTIONS: _sha256(path)}:
+    if not path.exists() or record.files != {PREDICTIONS: sha256(path)}:
         raise InputError(path, "missing, or not the file that was written", again)
     if folder.parts[-3:] != (setting.corpus, PROFILE, setting.name):
         raise InputError(folder, f"holds {setting.name} on {setting.corpus}", "move it back")
@@ -275,9 +279,5 @@ def dialogues(results: Iterable[BaselineRun]) -> dict[str, str]:
     return dict(pd.concat(pairs).drop_duplicates().itertuples(index=False)) if pairs else {}
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 #: The code that this process runs: files may change under it.
-LOADED_CODE = {name: _digest((PACKAGE / f"{name}.py").read_text()) for name in MODULES}
+LOADED_CODE = {name: code_digest((PACKAGE / f"{name}.py").read_text()) for name in MODULES}

@@ -1,5 +1,6 @@
 """Files that are whole or absent: write under a temporary name, then replace."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -26,6 +27,11 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def cache_folder() -> Path:

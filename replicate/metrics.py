@@ -7,7 +7,7 @@ utterances?
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,11 @@ from statsmodels.stats.contingency_tables import mcnemar as exact_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
-from replicate.baseline_runs import BaselineRun
 from replicate.protocol import EMOTIONS
 from replicate.runs import Run
+
+if TYPE_CHECKING:  # no page or command without baselines pays for what they import
+    from replicate.baseline_runs import BaselineRun
 
 #: Samples of the bootstrap: percentiles of 95 % intervals to about a twentieth of their width.
 RESAMPLES = 2000
@@ -36,7 +38,7 @@ CONFIGURATION = ["corpus", "profile", "model", "embedding", "choice", "folds"]
 
 
 #: A network's run or a baseline's result.
-Tested = Run | BaselineRun
+Tested: TypeAlias = "Run | BaselineRun"
 
 
 class Interval(NamedTuple):

@@ -22,7 +22,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from replicate.errors import InputError
 from replicate.experiments import Experiment
-from replicate.files import replacing
+from replicate.files import replacing, sha256
 from replicate.protocol import EMOTIONS
 
 PACKAGE = Path(__file__).parent
@@ -104,6 +104,10 @@ class Provenance:
     started: str
     wall_seconds: float
 
+    def changed(self, now: dict[str, str]) -> tuple[str, ...]:
+        """The modules whose digests are others now than when the run was made."""
+        return tuple(name for name in now if now[name] != self.code.get(name))
+
 
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
@@ -150,8 +154,7 @@ class Run:
     @property
     def changed_code(self) -> tuple[str, ...]:
         """The numerical modules that have changed since this run was made."""
-        now = self.code_now
-        return tuple(name for name in now if now[name] != self.provenance.code.get(name))
+        return self.provenance.changed(self.code_now)
 
 
 def folder_of(experiment: Experiment, root: Path = RESULTS) -> Path:
@@ -165,7 +168,7 @@ def save_run(run: Run) -> None:
     for name, table in (("epochs", run.epochs), ("predictions", run.predictions)):
         with replacing(run.folder / f"{name}.parquet") as temporary:
             table.to_parquet(temporary, index=False)
-            digests[f"{name}.parquet"] = hashlib.sha256(temporary.read_bytes()).hexdigest()
+            digests[f"{name}.parquet"] = sha256(temporary)
     record = _Record(run.experiment, run.provenance, digests)
     with replacing(run.folder / "run.json") as temporary:
         temporary.write_text(json.dumps(asdict(record), indent=1) + "\n")
@@ -188,7 +191,7 @@ def load_run(folder: Path) -> Run:
     record = _load_record(folder)
     for name, digest in record.files.items():
         path = folder / name
-        if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        if not path.exists() or sha256(path) != digest:
             raise InputError(path, "missing, or not the file that the run wrote", _again(folder))
     if folder.parts[-3:] != folder_of(record.experiment).parts[-3:]:
         raise InputError(folder, f"holds the run {record.experiment.name}", "move it back")
@@ -203,9 +206,14 @@ def _load_record(folder: Path) -> _Record:
     except FileNotFoundError as error:
         raise InputError(folder, "no finished run here", "run the same command again") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(folder / "run.json", f"{where}: {first['msg']}", _again(folder)) from error
+        raise damaged(folder / "run.json", error, _again(folder)) from error
+
+
+def damaged(path: Path, error: ValidationError, remedy: str) -> InputError:
+    """A record that does not fit, with the first place where it does not."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return InputError(path, f"{where}: {first['msg']}", remedy)
 
 
 def _again(folder: Path) -> str:
@@ -273,14 +281,15 @@ def code_digests(heard: bool) -> dict[str, str]:
     Args:
         heard: whether the run hears audio.
     """
-    return {name: _digest((PACKAGE / f"{name}.py").read_text()) for name in _numerical(heard)}
+    return {name: code_digest((PACKAGE / f"{name}.py").read_text()) for name in _numerical(heard)}
 
 
 def _numerical(heard: bool) -> tuple[str, ...]:
     return NUMERICAL_MODULES + (AUDIO_MODULES if heard else ())
 
 
-def _digest(source: str) -> str:
+def code_digest(source: str) -> str:
+    """Digest of a module, comments and docstrings left out."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
@@ -306,7 +315,7 @@ def code_version(heard: bool) -> tuple[str, bool]:
 
     try:
         commit = git("rev-parse", "--short=12", "HEAD").strip()
-        committed = {n: _digest(git("show", f"{commit}:./{n}.py")) for n in _numerical(heard)}
+        committed = {n: code_digest(git("show", f"{commit}:./{n}.py")) for n in _numerical(heard)}
         return commit, committed != LOADED_CODE[heard]
     except (OSError, subprocess.CalledProcessError):
         return "unknown", True
