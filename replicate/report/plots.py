@@ -375,6 +375,41 @@ def effects(rows: pd.DataFrame) -> Figure:
 
 
 @styled
+def against_truth(panels: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
+    """Measures against the truth with their ranges over seeds, a panel each.
+
+    Args:
+        panels: title -> name of a measure -> columns `truth`, `mean`, `min`, `max` in [0, 1].
+    """
+    rows = -(-len(panels) // 3)
+    figure = Figure(figsize=(7.2, 0.5 + 2.4 * rows))
+    grid = figure.subplots(rows, 3, sharex=True, sharey=True, squeeze=False)
+    drawn: dict[str, Any] = {}
+    for axes, (title, measures) in zip(grid.ravel(), panels.items(), strict=False):
+        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
+        for name, values in measures.items():
+            k = len(drawn)
+            style = drawn.setdefault(name, {"color": SERIES[k], "fmt": "os^D"[k]})
+            spread = [values["mean"] - values["min"], values["max"] - values["mean"]]
+            axes.errorbar(
+                values["truth"], values["mean"], yerr=spread, markersize=4, linewidth=1, **style
+            )
+        axes.set(title=in_mathtext(title), ylim=(-0.05, 1.05))
+    for axes in grid.ravel()[len(panels) :]:
+        axes.set_axis_off()
+    for axes in grid[-1]:
+        axes.set_xlabel("true share of the audio")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("measured")
+    handles = [
+        Line2D([], [], color=style["color"], marker=style["fmt"], linestyle="", label=name)
+        for name, style in drawn.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+@styled
 def reliability(panels: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
     """Accuracy against confidence, panels side by side.
 
