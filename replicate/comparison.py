@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.contingency_tables import cochrans_q
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
+from statsmodels.stats.power import TTestIndPower, TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
 from replicate import metrics
@@ -323,6 +323,19 @@ def detectable(spreads: Sequence[float], seeds: Sequence[int]) -> pd.DataFrame:
         pd.Index(spreads, name="sd of differences"),
         pd.Index(seeds, name="seeds"),
     )
+
+
+def detectable_between(n_first: int, n_second: int, spread: float) -> float:
+    """The true difference between two groups that a t test finds with probability `POWER`.
+
+    Args:
+        n_first: size of one group; it may be 1, as of a single printed run.
+        n_second: size of the other.
+        spread: standard deviation within each.
+    """
+    test = TTestIndPower()
+    effect = test.solve_power(nobs1=n_first, ratio=n_second / n_first, alpha=LEVEL, power=POWER)
+    return float(effect * spread)
 
 
 def _differences(values: pd.DataFrame) -> list[tuple[Hashable, Hashable, np.ndarray]]:

@@ -354,6 +354,38 @@ def accuracies(
 
 
 @styled
+def single_runs(
+    values: Mapping[str, np.ndarray],
+    ends: Mapping[str, tuple[float, float]],
+    reported: Mapping[str, Sequence[float]],
+) -> Figure:
+    """Single runs with the interval for one more, above reported ones; one row a name.
+
+    Args:
+        values: name -> accuracies of single runs.
+        ends: the same names -> the interval, NaN where there is none; the first is shaded.
+        reported: name -> accuracies that others report.
+    """
+    figure = Figure(figsize=(7.2, 0.9 + 0.36 * (len(values) + len(reported))))
+    axes = figure.subplots()
+    axes.axvspan(*next(iter(ends.values())), color=REPRODUCED, alpha=0.12, linewidth=0)
+    for place, (name, single) in enumerate(values.items()):
+        axes.plot(ends[name], [place, place], color=REPRODUCED, linewidth=1.2)
+        axes.plot(single.mean(), place, "|", color=REPRODUCED, markersize=14)
+        axes.plot(single, np.full(len(single), place), "o", color=REPRODUCED, markersize=3.5)
+    for place, points in enumerate(reported.values(), start=len(values)):
+        axes.plot(points, np.full(len(points), place), "D", color=REPORTED, fillstyle="none")
+    names = [*values, *reported]
+    axes.set_yticks(range(len(names)), [in_mathtext(name) for name in names])
+    axes.invert_yaxis()
+    axes.grid(axis="x", color="#E5E5E5")
+    axes.set_axisbelow(True)
+    axes.set_xlabel("accuracy")
+    _legend(axes, [("o", "single run", "full"), ("|", "mean", "full"), ("D", "reported", "none")])
+    return figure
+
+
+@styled
 def effects(rows: pd.DataFrame) -> Figure:
     """Differences with their intervals around zero, one row each.
 
@@ -553,8 +585,9 @@ def curves(
     axes = figure.subplots()
     for k, (name, values) in enumerate(lines.items()):
         axes.plot(x, values, color=SERIES[k], linewidth=1.6, label=name)
-    for name, height in (marks or {}).items():
-        axes.axhline(height, color="black", linestyle=":", linewidth=1, label=name)
+    for k, (name, height) in enumerate((marks or {}).items()):
+        style = (":", "--", "-.")[k % 3]
+        axes.axhline(height, color="black", linestyle=style, linewidth=1, label=name)
     axes.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
     axes.grid(color="#E5E5E5")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
