@@ -1,15 +1,16 @@
 """Is one model better than another? The test that fits how the runs were drawn.
 
 All models are compared on what all of them ran: every function takes a table with a column for
-each model and returns a row for each pair of models, the first minus the second. Where a table has
-several pairs, `p_holm` is the p value after Holm's correction for all of them.
+each model and returns a row for each pair of models, the first minus the second. Some take a
+reference, a column from which each other one is told apart; then those are all the pairs. Where a
+table has several pairs, `p_holm` is the p value after Holm's correction for all of them.
 
 Which test: the same test utterances call for Cochran's Q and McNemar's test; many seeds on one
 split for paired tests over seeds; many random splits, whose training parts overlap, for Nadeau and
 Bengio's correction; groups held out in turn for a bootstrap that draws whole groups.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -18,7 +19,6 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.contingency_tables import cochrans_q
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower, TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
@@ -110,8 +110,12 @@ def cochran(right: pd.DataFrame) -> Omnibus:
     return Omnibus(len(right), float(found.statistic), degrees, float(found.pvalue))
 
 
-def over_utterances(right: pd.DataFrame) -> pd.DataFrame:
+def over_utterances(right: pd.DataFrame, reference: str | None = None) -> pd.DataFrame:
     """McNemar's exact test of each pair on one test set, to follow a significant `cochran`.
+
+    Args:
+        right: a bool column for each model.
+        reference: a column, see above; every pair by default.
 
     Returns:
         `first`, `second`, the fields of `metrics.Paired`, `p_holm`.
@@ -119,12 +123,12 @@ def over_utterances(right: pd.DataFrame) -> pd.DataFrame:
     always = np.ones(len(right), dtype=bool)
     rows = [
         {"first": a, "second": b, **vars(metrics.mcnemar(always, right[a], right[b]))}
-        for a, b in combinations(right, 2)
+        for a, b in _pairs(right, reference)
     ]
     return _with_holm(pd.DataFrame(rows))
 
 
-def over_seeds(values: pd.DataFrame) -> pd.DataFrame:
+def over_seeds(values: pd.DataFrame, reference: str | None = None) -> pd.DataFrame:
     """Paired t test and Wilcoxon's signed-rank test of each pair.
 
     They tell what other seeds would give on the same test utterances, not what other utterances
@@ -132,6 +136,7 @@ def over_seeds(values: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         values: accuracies, a row for each seed.
+        reference: a column, see above; every pair by default.
 
     Returns:
         `first`, `second`, `n` (seeds), `difference` (mean), `low`, `high` (Student's t), `p_value`
@@ -139,7 +144,7 @@ def over_seeds(values: pd.DataFrame) -> pd.DataFrame:
         `signed_rank`), and `p_holm`, `rank_p_holm`.
     """
     rows = []
-    for first, second, difference in _differences(values):
+    for first, second, difference in _differences(values, reference):
         low, high = metrics.mean_interval(difference)
         rank_low, rank_high = signed_rank_interval(difference)
         rows.append(
@@ -230,7 +235,11 @@ def over_resplits(values: pd.DataFrame, n_train: int, n_test: int) -> pd.DataFra
     return _with_holm(pd.DataFrame(rows))
 
 
-def over_clusters(right: pd.DataFrame, clusters: Sequence[Hashable] | pd.Index) -> pd.DataFrame:
+def over_clusters(
+    right: pd.DataFrame,
+    clusters: Sequence[Hashable] | pd.Index,
+    reference: str | None = None,
+) -> pd.DataFrame:
     """Percentile bootstrap of the difference in accuracy that draws whole clusters.
 
     Utterances of one dialogue or speaker resemble each other; an interval over single utterances
@@ -239,6 +248,7 @@ def over_clusters(right: pd.DataFrame, clusters: Sequence[Hashable] | pd.Index) 
     Args:
         right: from `answers`.
         clusters: dialogue, speaker or group of each row.
+        reference: a column, see above; every pair by default.
 
     Returns:
         `first`, `second`, `n` (clusters), `difference`, `low`, `high`.
@@ -246,7 +256,7 @@ def over_clusters(right: pd.DataFrame, clusters: Sequence[Hashable] | pd.Index) 
     number = pd.factorize(pd.Index(clusters))[0]
     sizes = np.bincount(number)
     rows = []
-    for first, second in combinations(right, 2):
+    for first, second in _pairs(right, reference):
         gains = right[first].to_numpy(dtype=float) - right[second].to_numpy(dtype=float)
         sums = np.bincount(number, weights=gains)
         rows.append(
@@ -338,13 +348,22 @@ def detectable_between(n_first: int, n_second: int, spread: float) -> float:
     return float(effect * spread)
 
 
-def _differences(values: pd.DataFrame) -> list[tuple[Hashable, Hashable, np.ndarray]]:
+def _pairs(columns: Iterable[Hashable], reference: Hashable) -> list[tuple[Hashable, Hashable]]:
+    """Every pair, or each other column and the reference."""
+    if reference is None:
+        return list(combinations(columns, 2))
+    return [(column, reference) for column in columns if column != reference]
+
+
+def _differences(
+    values: pd.DataFrame, reference: str | None = None
+) -> list[tuple[Hashable, Hashable, np.ndarray]]:
     """Each pair of columns and the differences of their rows: float64 [n]."""
     if len(values) < 2:
         raise ValueError(f"{len(values)} paired values; at least two are needed")
     # rounded: equal differences of shares must be equal numbers, for ranks know ties
     return [
-        (a, b, (values[a] - values[b]).to_numpy().round(12)) for a, b in combinations(values, 2)
+        (a, b, (values[a] - values[b]).to_numpy().round(12)) for a, b in _pairs(values, reference)
     ]
 
 
@@ -364,5 +383,17 @@ def _t_test(differences: np.ndarray, share: float) -> float:
 
 def _with_holm(rows: pd.DataFrame, prefix: str = "") -> pd.DataFrame:
     """Add Holm's correction of the column `p_value`."""
-    corrected = multipletests(rows[f"{prefix}p_value"], method="holm")[1]
-    return rows.assign(**{f"{prefix}p_holm": corrected})
+    return rows.assign(**{f"{prefix}p_holm": holm(rows[f"{prefix}p_value"])})
+
+
+def holm(p_values: ArrayLike) -> np.ndarray:
+    """Holm's correction (1979), as `multipletests` of statsmodels computes it.
+
+    That collects all garbage at every call, which on a page takes longer than the tests.
+    """
+    values = np.asarray(p_values, dtype=float)
+    order = np.argsort(values)
+    corrected = np.empty(len(values))
+    factors = np.arange(len(values), 0, -1)
+    corrected[order] = np.maximum.accumulate(values[order] * factors).clip(max=1.0)
+    return corrected

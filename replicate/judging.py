@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import chisquare, ttest_1samp
-from statsmodels.stats.multitest import multipletests
 
-from replicate import metrics
+from replicate import comparison, metrics
 from replicate.metrics import Interval
 from replicate.paper import TABLE_4, TABLE_7, Claim, criteria
 from replicate.protocol import EMOTIONS
@@ -220,7 +219,7 @@ def _(criterion: criteria.Difference, claim: Claim, evidence: Evidence) -> Findi
 def _gains(gains: dict[str, pd.Series]) -> Finding:
     """Paired differences that are claimed to be positive: t tests with Holm's correction."""
     intervals = [metrics.mean_interval(gain) for gain in gains.values()]
-    p_values = multipletests([_p_value(gain) for gain in gains.values()], method="holm")[1]
+    p_values = comparison.holm([_p_value(gain) for gain in gains.values()])
     parts: list[Outcome] = []
     described = []
     for (name, gain), interval, p in zip(gains.items(), intervals, p_values, strict=True):

@@ -110,7 +110,7 @@ def _title(one: Tested) -> str:
     return BASELINES[model].title if model in BASELINES else title(model, one.experiment.embedding)
 
 
-def _summary(chosen: Sequence[Tested], results: Sequence[BaselineRun]) -> pd.DataFrame:
+def summary(chosen: Sequence[Tested], results: Sequence[BaselineRun]) -> pd.DataFrame:
     """`metrics.summarise` under the titles of the rows; intervals draw whole dialogues."""
     found = metrics.summarise(chosen, "last-epoch", dialogues(results))
     return found.set_axis(list(dict.fromkeys(map(_title, chosen))))
@@ -120,7 +120,7 @@ def _summary(chosen: Sequence[Tested], results: Sequence[BaselineRun]) -> pd.Dat
 def beside(results: Sequence[BaselineRun], runs: Stored, kind: str = "stratified") -> Exhibit:
     """Every baseline and every model on the same folds."""
     chosen = comparable(results, runs, kind)
-    found = _summary(chosen, results)
+    found = summary(chosen, results)
     shown: dict[str, pd.Series] = {}
     for measure, name in (("accuracy", "accuracy"), ("uar", "UAR"), ("macro_f1", "macro-F1")):
         shown[name] = found[measure].map(number)
@@ -174,7 +174,7 @@ def over_folds(results: Sequence[BaselineRun], corpus: str) -> dict[str, pd.Data
     """
     of_kind(results, corpus, "stratified")
     parts = {kind: [r for r in results if r.experiment.fold.kind == kind] for kind in FOLDS}
-    return {kind: _summary(part, results) for kind, part in parts.items() if part}
+    return {kind: summary(part, results) for kind, part in parts.items() if part}
 
 
 @or_notice
@@ -199,7 +199,7 @@ def by_folds(results: Sequence[BaselineRun], corpus: str) -> Exhibit:
 def look_ups(results: Sequence[BaselineRun], corpus: str) -> Exhibit:
     """Baselines on random splits against the paper's best models."""
     chosen = of_kind(results, corpus, "stratified")
-    found = _summary(chosen, results)
+    found = summary(chosen, results)
     rows = pd.DataFrame(
         {
             "reported": np.nan,
@@ -233,7 +233,7 @@ def in_words(results: Sequence[BaselineRun]) -> dict[str, str]:
             ]  # fmt: skip
             words[f"{key}_{kind}"] = words[f"{key}_{kind}_interval"] = "(not run yet)"
             if chosen:
-                row = _summary(chosen, results).iloc[0]
+                row = summary(chosen, results).iloc[0]
                 words[f"{key}_{kind}"] = f"{row['accuracy']:.3f}"
                 ends = interval(row["accuracy_boot_low"], row["accuracy_boot_high"])
                 words[f"{key}_{kind}_interval"] = ends or "no interval"

@@ -28,6 +28,16 @@ def number(value: float | None) -> str | None:
     return None if value is None or np.isnan(value) else f"{value:.3f}"
 
 
+def signed(value: float) -> str | None:
+    """Three decimals with their sign; NaN stays an empty cell."""
+    return None if np.isnan(value) else f"{value:+.3f}"
+
+
+def small(p_value: float) -> str | None:
+    """Three decimals, or that it is less than the last of them; NaN stays an empty cell."""
+    return "< 0.001" if p_value < 0.001 else number(p_value)
+
+
 def interval(low: float, high: float) -> str | None:
     """`[0.681, 0.725]`, kept on one line; None where there is too little to tell."""
     return None if np.isnan(low) or np.isnan(high) else f"[{low:.3f},{NBSP}{high:.3f}]"

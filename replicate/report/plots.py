@@ -102,25 +102,30 @@ def durations(seconds: pd.DataFrame) -> Any:
 
 
 @styled
-def waveforms(samples: Mapping[str, np.ndarray]) -> Figure:
-    """Waveform and spectrogram of one utterance of each class, on one time axis.
+def waveforms(samples: Mapping[str, np.ndarray], one_scale: bool = False) -> Figure:
+    """Waveforms and spectrograms, one row each, on one time axis.
 
     Args:
-        samples: emotion -> float samples in [-1, 1).
+        samples: emotion, or another name -> float samples in [-1, 1).
+        one_scale: whether all rows share the scales of amplitude and of power.
     """
     figure = Figure(figsize=(7.2, 1.7 * len(samples)))
-    grid = figure.subplots(len(samples), 2, sharex=True, squeeze=False)
-    for (wave_axes, spectrum_axes), (emotion, wave) in zip(grid, samples.items(), strict=True):
-        wave_axes.plot(
-            np.arange(len(wave)) / SAMPLE_RATE, wave, color=COLOURS[emotion], linewidth=0.4
-        )
-        wave_axes.set(title=emotion, ylabel="amplitude")
-        frequency, time, power = scipy.signal.spectrogram(
-            wave, SAMPLE_RATE, nperseg=400, noverlap=240
-        )
+    sharey: Any = "col" if one_scale else False
+    grid = figure.subplots(len(samples), 2, sharex=True, sharey=sharey, squeeze=False)
+    spectra = {
+        name: scipy.signal.spectrogram(wave, SAMPLE_RATE, nperseg=400, noverlap=240)
+        for name, wave in samples.items()
+    }
+    loudest = max(power.max() for _, _, power in spectra.values())
+    for (wave_axes, spectrum_axes), (name, wave) in zip(grid, samples.items(), strict=True):
+        style: dict[str, Any] = {"color": COLOURS.get(name, REPRODUCED), "linewidth": 0.4}
+        wave_axes.plot(np.arange(len(wave)) / SAMPLE_RATE, wave, **style)
+        wave_axes.set(title=name, ylabel="amplitude")
+        frequency, time, power = spectra[name]
+        top = 10 * np.log10((loudest if one_scale else power.max()) + 1e-12)
         level = 10 * np.log10(power + 1e-12)
         spectrum_axes.pcolormesh(
-            time, frequency / 1000, level, vmin=level.max() - 70, cmap="magma", rasterized=True
+            time, frequency / 1000, level, vmin=top - 70, vmax=top, cmap="magma", rasterized=True
         )
         spectrum_axes.set(ylabel="kHz")
     for axes in grid[-1]:
