@@ -304,12 +304,12 @@ def _by_cluster(clusters: Clusters, *values: ArrayLike) -> list[np.ndarray]:
 def _bootstrapped(of_totals: Callable[..., np.ndarray], *sums: np.ndarray) -> Estimate:
     """A statistic of totals over clusters, and its percentile bootstrap."""
     n = len(sums[0])
-    draws = np.random.default_rng(0).integers(n, size=(metrics.RESAMPLES, n))
     with np.errstate(divide="ignore", invalid="ignore"):
         value = float(of_totals(*(one.sum() for one in sums)))
+        if n < 2 or np.isnan(value):
+            return Estimate(value, np.nan, np.nan)
+        draws = np.random.default_rng(0).integers(n, size=(metrics.RESAMPLES, n))
         drawn = of_totals(*(one[draws].sum(axis=1) for one in sums))
-    if n < 2 or np.isnan(value):
-        return Estimate(value, np.nan, np.nan)
     return Estimate(value, *metrics.percentile_interval(drawn))
 
 

@@ -263,6 +263,7 @@ def test_the_difference_of_two_groups_covers_the_truth_though_clusters_resemble_
 def test_too_little_to_compare_gives_no_interval():
     one_cluster = comparison.mean_over_clusters([0.0, 1.0], ["x", "x"])
     assert one_cluster.value == 0.5 and np.isnan(one_cluster[1:]).all()
+    assert np.isnan(comparison.mean_over_clusters([], [])).all()
     one_kind = comparison.difference_over_clusters([0, 1, 1], [True] * 3, ["x", "y", "z"])
     assert np.isnan(one_kind).all()
     sometimes = comparison.difference_over_clusters([0, 1, 1, 0], [True, False] * 2, list("xxyz"))

@@ -138,6 +138,12 @@ def test_repeats_by_hand():
     assert found["difference_low"] < found["difference"] < found["difference_high"]
 
 
+def test_without_repeats_there_is_nothing_to_compare():
+    found = risks.repeats(rows([True, False, True], repeated=[False] * 3)).loc["all"]
+    assert found["share"] == 0 and found["new"] == found["accuracy"] == pytest.approx(2 / 3)
+    assert found[["repeated", "difference", "difference_low", "least"]].isna().all()
+
+
 def with_epochs(run, accuracies):
     return replace(run, epochs=pd.DataFrame({"test_accuracy": accuracies}))
 
@@ -298,6 +304,6 @@ class TestExhibits:
 
     def test_a_figure_has_a_row_for_each_name_and_a_point_for_each_group(self):
         frame = pd.DataFrame({"value": [1, 2], "low": [0, 1], "high": [2, 3]}, ["a", "b"])
-        axes = plots.grouped({"one": frame, "two": frame[:1]}, "x", percent=True).axes[0]
+        axes = plots.grouped({"one": frame[:1], "two": frame}, "x", percent=True).axes[0]
         assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
         assert len(axes.containers) == 2

@@ -380,11 +380,11 @@ def grouped(groups: Mapping[str, pd.DataFrame], xlabel: str, percent: bool = Fal
 
     Args:
         groups: name in the legend -> columns `value`, `low`, `high` (NaN where there is none); the
-            rows are those of the first, a group may lack some.
+            groups need not have the same rows.
         xlabel: what the values are.
         percent: whether to write the values so.
     """
-    names = next(iter(groups.values())).index
+    names = list(dict.fromkeys(name for rows in groups.values() for name in rows.index))
     figure = Figure(figsize=(7.2, 0.9 + len(names) * (0.18 + 0.12 * len(groups))))
     axes = figure.subplots()
     for k, (group, rows) in enumerate(groups.items()):

@@ -115,7 +115,8 @@ def losses(results: Sequence[BaselineRun], runs: Stored) -> Exhibit:
     shown = pd.DataFrame(columns).loc[list(found.index.unique(0))]
     caption = (
         "What accuracy loses against random splits if whole groups are held out, on the same test "
-        "utterances (intervals draw whole dialogues), and the mean recall of the classes."
+        "utterances (intervals draw whole dialogues), and the mean recall of the classes. What has "
+        "been tested on one kind of fold alone has no row."
     )
     return table(shown, caption, of_runs([*results, *alike], "last-epoch"))
 
