@@ -363,13 +363,13 @@ def detectable(spreads: Sequence[float], seeds: Sequence[int]) -> pd.DataFrame:
     )
 
 
-def detectable_between(n_first: int, n_second: int, spread: float = 0.5) -> float:
+def detectable_between(n_first: int, n_second: int, spread: float) -> float:
     """The true difference between two groups that a t test finds with probability `POWER`.
 
     Args:
-        n_first: size of one group.
+        n_first: size of one group; it may be 1, as of a single printed run.
         n_second: size of the other.
-        spread: standard deviation within each; that of right and wrong answers is at most 1/2.
+        spread: standard deviation within each.
     """
     test = TTestIndPower()
     effect = test.solve_power(nobs1=n_first, ratio=n_second / n_first, alpha=LEVEL, power=POWER)

@@ -276,7 +276,6 @@ def test_too_little_to_compare_gives_no_interval():
 def test_two_groups_of_64_detect_half_a_standard_deviation():
     """Cohen (1988), Table 2.4.1: two-sided at .05, power .80."""
     assert comparison.detectable_between(64, 64, spread=1) == pytest.approx(0.5, abs=0.005)
-    assert comparison.detectable_between(64, 10**6) < comparison.detectable_between(64, 64)
 
 
 def test_equivalence_is_two_one_sided_tests():

@@ -354,6 +354,38 @@ def accuracies(
 
 
 @styled
+def single_runs(
+    values: Mapping[str, np.ndarray],
+    ends: Mapping[str, tuple[float, float]],
+    reported: Mapping[str, Sequence[float]],
+) -> Figure:
+    """Single runs with the interval for one more, above reported ones; one row a name.
+
+    Args:
+        values: name -> accuracies of single runs.
+        ends: the same names -> the interval, NaN where there is none; the first is shaded.
+        reported: name -> accuracies that others report.
+    """
+    figure = Figure(figsize=(7.2, 0.9 + 0.36 * (len(values) + len(reported))))
+    axes = figure.subplots()
+    axes.axvspan(*next(iter(ends.values())), color=REPRODUCED, alpha=0.12, linewidth=0)
+    for place, (name, single) in enumerate(values.items()):
+        axes.plot(ends[name], [place, place], color=REPRODUCED, linewidth=1.2)
+        axes.plot(single.mean(), place, "|", color=REPRODUCED, markersize=14)
+        axes.plot(single, np.full(len(single), place), "o", color=REPRODUCED, markersize=3.5)
+    for place, points in enumerate(reported.values(), start=len(values)):
+        axes.plot(points, np.full(len(points), place), "D", color=REPORTED, fillstyle="none")
+    names = [*values, *reported]
+    axes.set_yticks(range(len(names)), [in_mathtext(name) for name in names])
+    axes.invert_yaxis()
+    axes.grid(axis="x", color="#E5E5E5")
+    axes.set_axisbelow(True)
+    axes.set_xlabel("accuracy")
+    _legend(axes, [("o", "single run", "full"), ("|", "mean", "full"), ("D", "reported", "none")])
+    return figure
+
+
+@styled
 def effects(rows: pd.DataFrame) -> Figure:
     """Differences with their intervals around zero, one row each.
 
@@ -371,6 +403,41 @@ def effects(rows: pd.DataFrame) -> Figure:
     axes.grid(axis="x", color="#E5E5E5")
     axes.set_axisbelow(True)
     axes.set_xlabel("difference in accuracy (95 % interval over seeds)")
+    return figure
+
+
+@styled
+def against_truth(panels: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
+    """Measures against the truth with their ranges over seeds, a panel each.
+
+    Args:
+        panels: title -> name of a measure -> columns `truth`, `mean`, `min`, `max` in [0, 1].
+    """
+    rows = -(-len(panels) // 3)
+    figure = Figure(figsize=(7.2, 0.5 + 2.4 * rows))
+    grid = figure.subplots(rows, 3, sharex=True, sharey=True, squeeze=False)
+    drawn: dict[str, Any] = {}
+    for axes, (title, measures) in zip(grid.ravel(), panels.items(), strict=False):
+        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
+        for name, values in measures.items():
+            k = len(drawn)
+            style = drawn.setdefault(name, {"color": SERIES[k], "fmt": "os^D"[k]})
+            spread = [values["mean"] - values["min"], values["max"] - values["mean"]]
+            axes.errorbar(
+                values["truth"], values["mean"], yerr=spread, markersize=4, linewidth=1, **style
+            )
+        axes.set(title=in_mathtext(title), ylim=(-0.05, 1.05))
+    for axes in grid.ravel()[len(panels) :]:
+        axes.set_axis_off()
+    for axes in grid[-1]:
+        axes.set_xlabel("true share of the audio")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("measured")
+    handles = [
+        Line2D([], [], color=style["color"], marker=style["fmt"], linestyle="", label=name)
+        for name, style in drawn.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
 
 
@@ -548,8 +615,9 @@ def curves(
     axes = figure.subplots()
     for k, (name, values) in enumerate(lines.items()):
         axes.plot(x, values, color=SERIES[k], linewidth=1.6, label=name)
-    for name, height in (marks or {}).items():
-        axes.axhline(height, color="black", linestyle=":", linewidth=1, label=name)
+    for k, (name, height) in enumerate((marks or {}).items()):
+        style = (":", "--", "-.")[k % 3]
+        axes.axhline(height, color="black", linestyle=style, linewidth=1, label=name)
     axes.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
     axes.grid(color="#E5E5E5")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -27,6 +27,9 @@ READERS = ("same-text", "tfidf", "text", "concat", "att_d1")
 #: Assumed in advance: of two answers to an utterance one alone is right in at most half the cases.
 DISAGREEMENT = 0.5
 
+#: Standard deviation of answers that are right or wrong, at most.
+RIGHT_SD = 0.5
+
 #: Assumed in advance: standard deviation over runs of what the choice of the epoch adds.
 GAIN_SD = 0.01
 
@@ -260,7 +263,7 @@ def repeats_in_words(results: Sequence[BaselineRun], runs: Stored) -> dict[str, 
     words |= {
         "repeat_old": f"{old:,}",
         "repeat_new": f"{new:,}",
-        "repeat_least": f"{detectable_between(old, new):.3f}" if old and new else ABSENT,
+        "repeat_least": f"{detectable_between(old, new, RIGHT_SD):.3f}" if old and new else ABSENT,
         "repeat_splits": f"{by_split.min():.1%} to {by_split.max():.1%}",
     }
     for name, title in names.items():
