@@ -10,9 +10,10 @@ split for paired tests over seeds; many random splits, whose training parts over
 Bengio's correction; groups held out in turn for a bootstrap that draws whole groups.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,17 @@ REGION = 0.01
 POWER = 0.8
 
 LEVEL = 0.05
+
+#: What a bootstrap draws as a whole: dialogue, speaker or group of each row.
+Clusters: TypeAlias = Sequence[Hashable] | pd.Index | pd.Series
+
+
+class Estimate(NamedTuple):
+    """A mean or a difference with its 95 % interval; NaN where there is too little to tell."""
+
+    value: float
+    low: float
+    high: float
 
 
 def answers(runs: Sequence[Run], selection: str) -> pd.DataFrame:
@@ -236,9 +248,7 @@ def over_resplits(values: pd.DataFrame, n_train: int, n_test: int) -> pd.DataFra
 
 
 def over_clusters(
-    right: pd.DataFrame,
-    clusters: Sequence[Hashable] | pd.Index,
-    reference: str | None = None,
+    right: pd.DataFrame, clusters: Clusters, reference: str | None = None
 ) -> pd.DataFrame:
     """Percentile bootstrap of the difference in accuracy that draws whole clusters.
 
@@ -247,42 +257,68 @@ def over_clusters(
 
     Args:
         right: from `answers`.
-        clusters: dialogue, speaker or group of each row.
+        clusters: of each row.
         reference: a column, see above; every pair by default.
 
     Returns:
         `first`, `second`, `n` (clusters), `difference`, `low`, `high`.
     """
-    number = pd.factorize(pd.Index(clusters))[0]
-    sizes = np.bincount(number)
+    n = pd.Index(clusters).nunique()
     rows = []
     for first, second in _pairs(right, reference):
         gains = right[first].to_numpy(dtype=float) - right[second].to_numpy(dtype=float)
-        sums = np.bincount(number, weights=gains)
+        gain, low, high = mean_over_clusters(gains, clusters)
         rows.append(
             {
                 "first": first,
                 "second": second,
-                "n": len(sizes),
-                "difference": gains.mean(),
-                **_ratio_interval(sums, sizes)._asdict(),
+                "n": n,
+                "difference": gain,
+                "low": low,
+                "high": high,
             }
         )
     return pd.DataFrame(rows)
 
 
-def _ratio_interval(sums: np.ndarray, sizes: np.ndarray) -> Interval:
-    """Bootstrap interval of sum(sums) / sum(sizes) over clusters."""
-    drawn = stats.bootstrap(
-        (sums, sizes),
-        lambda total, size, axis: total.sum(axis=axis) / size.sum(axis=axis),
-        paired=True,
-        vectorized=True,
-        method="percentile",
-        n_resamples=metrics.RESAMPLES,
-        rng=np.random.default_rng(0),
-    )
-    return Interval(*map(float, drawn.confidence_interval))
+def mean_over_clusters(values: ArrayLike, clusters: Clusters) -> Estimate:
+    """The mean of values; its interval draws whole clusters, see `over_clusters`."""
+    sums, sizes = _by_cluster(clusters, values, np.ones(len(clusters)))
+    return _bootstrapped(lambda total, size: total / size, sums, sizes)
+
+
+def difference_over_clusters(values: ArrayLike, chosen: ArrayLike, clusters: Clusters) -> Estimate:
+    """The mean of the chosen values less that of the others; its interval draws whole clusters.
+
+    Args:
+        values: of each row.
+        chosen: bool, of each row. A cluster may hold rows of both kinds.
+        clusters: of each row.
+
+    Returns:
+        NaN if all rows are of one kind; draws in which they are do not count.
+    """
+    one = np.asarray(chosen, dtype=float)
+    parts = _by_cluster(clusters, one * np.asarray(values), one, values, np.ones(len(one)))
+    return _bootstrapped(lambda a, m, b, n: a / m - (b - a) / (n - m), *parts)
+
+
+def _by_cluster(clusters: Clusters, *values: ArrayLike) -> list[np.ndarray]:
+    """Sums of values over the rows of each cluster: float64 [n] for each."""
+    number = pd.factorize(pd.Index(clusters))[0]
+    return [np.bincount(number, weights=np.asarray(one, dtype=float)) for one in values]
+
+
+def _bootstrapped(of_totals: Callable[..., np.ndarray], *sums: np.ndarray) -> Estimate:
+    """A statistic of totals over clusters, and its percentile bootstrap."""
+    n = len(sums[0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(of_totals(*(one.sum() for one in sums)))
+        if n < 2 or np.isnan(value):
+            return Estimate(value, np.nan, np.nan)
+        draws = np.random.default_rng(0).integers(n, size=(metrics.RESAMPLES, n))
+        drawn = of_totals(*(one[draws].sum(axis=1) for one in sums))
+    return Estimate(value, *metrics.percentile_interval(drawn))
 
 
 @dataclass(frozen=True)

@@ -179,11 +179,11 @@ def stored(
     for profile in profiles:
         runs = [run for run in load_runs(name, profile, root, seen) if not run.experiment.choice]
         if runs:
-            return Stored(name, profile, tuple(sorted(runs, key=_place)))
+            return Stored(name, profile, tuple(sorted(runs, key=place)))
     return Stored(name, profiles[0], ())
 
 
-def _place(run: Run) -> tuple[int, int, str]:
+def place(run: Run) -> tuple[int, int, str]:
     """Where a run stands in the tables: by embedding, then in the order of Table 4."""
     experiment = run.experiment
     models = [*FUSIONS, "audio", "text"]

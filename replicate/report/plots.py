@@ -447,6 +447,36 @@ def against_truth(panels: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
 
 
 @styled
+def grouped(groups: Mapping[str, pd.DataFrame], xlabel: str, percent: bool = False) -> Figure:
+    """Values with their intervals, one row a name and in it one point a group.
+
+    Args:
+        groups: name in the legend -> columns `value`, `low`, `high` (NaN where there is none); the
+            groups need not have the same rows.
+        xlabel: what the values are.
+        percent: whether to write the values so.
+    """
+    names = list(dict.fromkeys(name for rows in groups.values() for name in rows.index))
+    figure = Figure(figsize=(7.2, 0.9 + len(names) * (0.18 + 0.12 * len(groups))))
+    axes = figure.subplots()
+    for k, (group, rows) in enumerate(groups.items()):
+        rows = rows.reindex(names)
+        places = np.arange(len(names)) + (k - (len(groups) - 1) / 2) * 0.6 / len(groups)
+        spread = np.vstack([rows["value"] - rows["low"], rows["high"] - rows["value"]]).clip(0)
+        style: dict[str, Any] = {"fmt": "osD^"[k], "markersize": 4, "color": SERIES[k]}
+        axes.errorbar(rows["value"], places, xerr=spread, capsize=2, label=group, **style)
+    axes.set_yticks(range(len(names)), [in_mathtext(str(name)) for name in names])
+    axes.invert_yaxis()
+    axes.grid(axis="x", color="#E5E5E5")
+    axes.set_axisbelow(True)
+    axes.set_xlabel(xlabel)
+    if percent:
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+@styled
 def reliability(panels: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
     """Accuracy against confidence, panels side by side.
 
