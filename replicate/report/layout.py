@@ -38,9 +38,25 @@ def title(model: str, embedding: str) -> str:
     return ", ".join(part for part in (LABELS[model], EMBEDDINGS[embedding]) if part)
 
 
+def named(configuration: str) -> str:
+    """`title` of `att_d1-word2vec`."""
+    model, _, embedding = configuration.partition("-")
+    return title(model, embedding)
+
+
 def name_of(run: Run) -> str:
     """`title` of a run."""
     return title(run.experiment.model, run.experiment.embedding)
+
+
+def signed(value: float) -> str:
+    """Three decimals with the sign; what rounds to zero has a plus."""
+    return f"{round(value, 3) + 0.0:+.3f}"
+
+
+def p_value(p: float) -> str | None:
+    """Three decimals, or that it is less; None where there is no test."""
+    return None if np.isnan(p) else f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def intervals(low: pd.Series, high: pd.Series) -> pd.Series:

@@ -16,7 +16,7 @@ import scipy.stats
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from plotly.subplots import make_subplots
 
 from replicate.protocol import EMOTIONS
@@ -422,32 +422,39 @@ def confusions(matrices: Mapping[str, np.ndarray]) -> Figure:
 
 
 @styled
-def pair_shares(shares: pd.DataFrame, label: str) -> Figure:
-    """A share for every pair of models, in percent; 0 is written as never.
+def pairs(
+    values: pd.DataFrame, texts: pd.DataFrame, label: str, top: float, signed: bool = False
+) -> Figure:
+    """A value for every pair of models as a grid of coloured cells.
 
     Args:
-        shares: [models, models], symmetric, NaN on the diagonal; index and columns are names.
-        label: what the shares are.
+        values: [models, models], of which the part below the diagonal is drawn; index and columns
+            are names. Cells of 0 have grey text.
+        texts: what to write in each cell.
+        label: what the values are.
+        top: the size with the strongest colour.
+        signed: whether values may be negative; else they are shares.
     """
-    n = len(shares)
+    n = len(values)
     figure = Figure(figsize=(7.2, 5.6))
     axes = figure.subplots()
-    below = shares.to_numpy()
-    below = np.where(np.tril(np.ones((n, n), bool), -1), below, np.nan)
-    image = axes.imshow(below, cmap="Blues", vmin=0)
+    below = np.where(np.tril(np.ones((n, n), bool), -1), values.to_numpy(), np.nan)
+    image = axes.imshow(
+        below, cmap="PuOr" if signed else "Blues", vmin=-top if signed else 0, vmax=top
+    )
     for row, column in np.argwhere(~np.isnan(below)):
-        share = below[row, column]
-        dark = share > 0.6 * np.nanmax(below)
+        size = abs(below[row, column])
         axes.text(
-            column, row, f"{share:.1%}" if share else "never", ha="center", va="center",
-            fontsize=8, color="white" if dark else "black" if share else "#888888",
+            column, row, str(texts.iat[row, column]), ha="center", va="center", fontsize=8,
+            color="white" if size > 0.6 * top else "black" if size else "#767676",
         )  # fmt: skip
-    names = [in_mathtext(str(name)) for name in shares.index]
+    names = [in_mathtext(str(name)) for name in values.index]
     axes.set_xticks(range(n - 1), names[:-1], rotation=35, ha="right")
     axes.set_yticks(range(1, n), names[1:])
     axes.set(xlim=(-0.5, n - 1.5), ylim=(n - 0.5, 0.5))
     axes.spines[:].set_visible(False)
-    figure.colorbar(image, ax=axes, shrink=0.7, format=PercentFormatter(1, 0), label=label)
+    written = StrMethodFormatter("{x:+.3f}") if signed else PercentFormatter(1, 0)
+    figure.colorbar(image, ax=axes, shrink=0.7, format=written, label=label)
     return figure
 
 
