@@ -30,7 +30,7 @@ from torch import Tensor
 
 from replicate import measurements
 from replicate.audio_kernels import TAIL, FusedAudio, FusedAudioEncoder
-from replicate.gru_kernels import last_state
+from replicate.gru_kernels import states
 from replicate.model import EmotionModel, ModelConfig
 from replicate.report import speed
 from replicate.text_kernels import FusedTranscriptionEncoder
@@ -225,7 +225,7 @@ def parts(way: Way, waveforms: Waveforms, rows: np.ndarray, repeats: int) -> dic
     return {
         "cutting the batch": milliseconds(lambda: audio.batch(rows), repeats),
         "front end": milliseconds(lambda: model.audio.front_end(batch).sum().backward(), repeats),
-        "GRU": milliseconds(lambda: last_state(model.audio.gru, pooled).sum().backward(), repeats),
+        "GRU": milliseconds(lambda: states(model.audio.gru, pooled).sum().backward(), repeats),
         "text": milliseconds(lambda: model.text(words).sum().backward(), repeats),
         "fusion, classifier": milliseconds(lambda: rest().backward(), repeats),
         "optimiser": milliseconds(way.optimiser.step, repeats),

@@ -50,8 +50,8 @@ from torch.autograd.function import once_differentiable
 
 from replicate.compiled import kernel, share_out
 from replicate.errors import InputError
-from replicate.gru_kernels import last_state
-from replicate.model import AudioFrontEnd, RawAudioEncoder
+from replicate.gru_kernels import states
+from replicate.model import AudioFrontEnd, ModelConfig, RawAudioEncoder
 
 if TYPE_CHECKING:
     from replicate.waveforms import Waveforms
@@ -675,28 +675,35 @@ def window_moments(
 # Module
 
 
+def compiled_for(config: ModelConfig) -> bool:
+    """Whether the kernels compute this front end."""
+    ours = ModelConfig()
+    return (
+        (config.channels, config.kernels) == ((C1, C2), (K1, K2))
+        and config.convolution == ours.convolution
+        and config.residual in (ours.residual, "none")
+        and config.normalisation == ours.normalisation
+    )
+
+
 class FusedFrontEnd(AudioFrontEnd):
     """`AudioFrontEnd` on the CPU: the same parameters, buffers and function.
 
     Raises:
-        InputError: sizes other than Table 2's.
+        InputError: a configuration that it is not compiled for.
     """
 
-    def __init__(
-        self,
-        channels: tuple[int, int] = (C1, C2),
-        kernels: tuple[int, int] = (K1, K2),
-        bins: int = 200,
-        residual: bool = True,
-    ) -> None:
-        if (tuple(channels), tuple(kernels)) != ((C1, C2), (K1, K2)):
+    def __init__(self, config: ModelConfig | None = None) -> None:
+        config = config or ModelConfig()
+        if not compiled_for(config):
             raise InputError(
                 "FusedFrontEnd",
-                f"channels {channels} and kernels {kernels}, but it is compiled for Table 2's "
-                f"{(C1, C2)} and {(K1, K2)}",
-                "use AudioFrontEnd, which takes any sizes",
+                f"channels {config.channels}, kernels {config.kernels}, {config.convolution}, "
+                f"residual {config.residual}, {config.normalisation}: compiled for Table 2 and our "
+                "reading of Section 3.1 only",
+                "use AudioFrontEnd, which takes any",
             )
-        super().__init__(channels, kernels, bins, residual)
+        super().__init__(config)
 
     def forward(self, batch: FusedBatch) -> Tensor:  # type: ignore[override]
         """Pooled features.
@@ -738,7 +745,7 @@ class FusedFrontEnd(AudioFrontEnd):
             shortcut_moments = x_moments[0][centre, centre], x_moments[1][centre]
         w2, f = _fold(self.conv2, self.norm2, r_moments, positions)
         e = torch.zeros(C2, 1, dtype=torch.float64)
-        if self.residual:
+        if self.around:
             e, g = _fold(self.shortcut, self.norm_shortcut, shortcut_moments, positions)
             f = f + g
         pooled: Tensor = MaxPool.apply(  # type: ignore[no-untyped-call]
@@ -794,10 +801,6 @@ class FusedAudioEncoder(RawAudioEncoder):
 
     front_end_class = FusedFrontEnd
 
-    def read(self, pooled: Tensor) -> Tensor:
-        """[B, 200, 8] -> [B, 32]; its last state by the fast kernel."""
-        return (
-            last_state(self.gru, pooled)
-            if self.gru_output == "last state"
-            else super().read(pooled)
-        )
+    def states(self, pooled: Tensor) -> Tensor:
+        """[B, 200, 8] -> [B, 200, 32], by the fast kernel."""
+        return states(self.gru, pooled)

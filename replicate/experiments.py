@@ -8,6 +8,7 @@ import pandas as pd
 from replicate.errors import InputError
 from replicate.model import FUSIONS, ModelConfig
 from replicate.protocol import Fold, groups
+from replicate.transcriptions import Tokens
 
 Embedding = Literal["trainable", "word2vec", "glove", "none"]
 
@@ -40,16 +41,28 @@ class Training:
     """Nowhere stated."""
     subsampling_t: float = 8000.0
     """t of Equation 1, Section 3.2."""
+    frequency: Literal["count in the training part", "relative frequency"] = (
+        "count in the training part"
+    )
+    """f of Equation 1, Section 3.2, "the frequency of the word in the dataset"; relative ones would
+    discard next to nothing."""
     subsampling: Literal["drawn anew each epoch, training part only", "drawn once", "off"] = (
         "drawn anew each epoch, training part only"
     )
     """Section 3.2 does not say when words are discarded; word2vec draws at each pass."""
+    tokens: Tokens = "lower case, tags one token, contractions kept"
+    """Section 3.2 does not say what a word is; Table 6 lists "she's" and the tag of laughter."""
     vocabulary: Literal["words of the training part", "words of the whole corpus"] = (
         "words of the training part"
     )
     """Section 3.2 does not say; words first met in the test are unknown."""
     vectors: Literal["fine-tuned", "frozen"] = "fine-tuned"
     """Pretrained word vectors, Section 3.2: nowhere stated."""
+    waveform: Literal["16 kHz, in [-1, 1)", "loudness normalised per utterance"] = (
+        "16 kHz, in [-1, 1)"
+    )
+    """Section 3.1 says "raw", and Table 8's ratios of standard deviation to mean are those of raw
+    audio."""
     test_batches: Literal[
         "batches of 30 in the cohort's order", "one utterance at a time", "sorted by length"
     ] = "batches of 30 in the cohort's order"
@@ -89,16 +102,22 @@ class Experiment:
         return f"{model}-{self.fold.name}-seed-{self.seed}"
 
 
-#: Another reading of what the paper leaves open (Section 3 and 4.1) -> the fields it changes.
+#: Another reading of what the paper leaves open (Section 3 and 4.1), or another setting of what it
+#: does not -> the fields it changes.
 CHOICES: dict[str, dict[str, Any]] = {
+    "strided": {"architecture.convolution": "stride 2, same padding, bias"},
+    "residual-second": {"architecture.residual": "1x1 projection around the second convolution"},
     "no-residual": {"architecture.residual": "none"},
+    "relu-first": {"architecture.normalisation": "conv, ReLU, norm; conv, ReLU, norm, add"},
     "masked": {"architecture.padding": "masked"},
+    "gru-last": {"architecture.gru_output": "last state"},
     "gru-mean": {"architecture.gru_output": "mean over time"},
-    "gru-maximum": {"architecture.gru_output": "maximum over time"},
     "n_fms-150": {"architecture.n_fms": 150},
+    "concat-2-emb_size": {"architecture.concat": "audio at 2 emb_size"},
     "weights-per-modality": {"architecture.attention_weights": "one set for each modality"},
     "no-score-relu": {"architecture.score_relu": "on none"},
     "hidden-tanh": {"architecture.hidden_activation": "tanh"},
+    "hidden-linear": {"architecture.hidden_activation": "none"},
     "dropout-fused": {"architecture.dropout_place": "on the fused features too"},
     "dropout-text": {"architecture.dropout_place": "on the text features too"},
     "adamw": {"training.regularisation": "AdamW"},
@@ -106,10 +125,15 @@ CHOICES: dict[str, dict[str, Any]] = {
     "weighted-loss": {"training.loss": "weighted by class"},
     "subsampling-once": {"training.subsampling": "drawn once"},
     "subsampling-off": {"training.subsampling": "off"},
+    "relative-frequency": {"training.frequency": "relative frequency"},
+    "case-kept": {"training.tokens": "case kept"},
+    "contractions-split": {"training.tokens": "contractions split"},
     "whole-vocabulary": {"training.vocabulary": "words of the whole corpus"},
     "frozen-vectors": {"training.vectors": "frozen"},
-    "test-one-by-one": {"training.test_batches": "one utterance at a time"},
-    "test-sorted": {"training.test_batches": "sorted by length"},
+    "loudness-normalised": {"training.waveform": "loudness normalised per utterance"},
+    "emb_size-50": {"architecture.emb_size": 50},
+    "slower": {"training.learning_rate": 1e-3},
+    "no-l2": {"training.weight_decay": 0.0},
 }
 
 
@@ -158,13 +182,23 @@ TABLE_5: list[tuple[str, Embedding]] = [("att_d1", "word2vec"), ("att_sn", "word
 UNIMODAL: list[tuple[str, Embedding]] = [("audio", "none"), ("text", "trainable")]
 TEXT: list[tuple[str, Embedding]] = [("text", "trainable"), ("text", "glove")]
 FOUR: list[tuple[str, Embedding]] = [*UNIMODAL, ("concat", "trainable"), ("att_d1", "trainable")]
+ATTENTION: list[tuple[str, Embedding]] = [*TABLE_4[:6], *UNIMODAL]
 TWO: list[tuple[str, Embedding]] = [("concat", "trainable"), ("att_d1", "trainable")]
 
 #: Choices that concern the text model too, and have an effect on it.
 TEXT_CHOICES = (
     "masked", "hidden-tanh", "dropout-text", "adamw", "decay-weights-only", "weighted-loss",
-    "subsampling-once", "subsampling-off", "whole-vocabulary", "test-one-by-one",
+    "subsampling-off", "case-kept", "contractions-split", "whole-vocabulary", "emb_size-50",
+    "slower", "no-l2",
 )  # fmt: skip
+
+#: Choices of how recordings are heard.
+AUDIO_CHOICES = (
+    "no-residual", "masked", "gru-last", "gru-mean", "adamw", "loudness-normalised"
+)  # fmt: skip
+
+#: Front ends without kernels of their own: an epoch takes fifty times as long on a CPU.
+EAGER_CHOICES = ("strided", "residual-second", "relu-first")
 
 
 @dataclass(frozen=True)
@@ -194,17 +228,30 @@ GRIDS = {
     ),
     "text": Grid("the text model alone, a new stratified split for each seed", TEXT, "own"),
     "text-sessions": Grid("the text model alone, sessions held out", TEXT[:1], "session", 3),
-    "text-scenarios": Grid("the text model alone, scenarios held out", TEXT[:1], "scenario", 3),
+    "text-scenarios": Grid("the text model alone, scenarios held out", TEXT[:1], "scenario", 1),
     "text-choices": Grid(
         "the text model alone, the paper's open choices read otherwise",
-        TEXT[:1], "own", 5, ("", *TEXT_CHOICES),
+        TEXT[:1], "own", 3, ("", *TEXT_CHOICES),
+    ),
+    "audio-choices": Grid(
+        "the audio model alone, each speaker held out once, open choices read otherwise",
+        UNIMODAL[:1], "speaker", 1, ("", *AUDIO_CHOICES),
+    ),
+    "attention": Grid(
+        "every attention, Concat and the models of one modality, on one stratified split",
+        ATTENTION, "one", 3,
     ),
     "speakers": Grid("four models, each speaker held out once", FOUR, "speaker"),
     "sessions": Grid("four models, each session held out once", FOUR, "session", 3),
     "scenarios": Grid("four models, each scenario held out once", FOUR, "scenario", 3),
     "choices": Grid(
         "two models, the paper's open choices read otherwise",
-        TWO, "one", 3, ("", *(choice for choice in CHOICES if choice != "frozen-vectors")),
+        TWO, "one", 3,
+        ("", *(choice for choice in CHOICES if choice not in ("frozen-vectors", *EAGER_CHOICES))),
+    ),
+    "front-ends": Grid(
+        "the audio model alone, front ends that are slow on a CPU",
+        UNIMODAL[:1], "one", 3, ("", *EAGER_CHOICES),
     ),
     "vectors": Grid(
         "pretrained vectors, fine-tuned and frozen", TABLE_5[:1], "one", 3, ("", "frozen-vectors")

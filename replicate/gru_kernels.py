@@ -1,4 +1,4 @@
-"""The last state of a GRU on the CPU, 16 utterances side by side.
+"""All states of a GRU on the CPU, 16 utterances side by side.
 
 PyTorch runs 200 steps of some ten small operations each, and as many backward: their overhead is
 many times their arithmetic. Here one kernel walks through all steps. What makes it fast is the
@@ -129,7 +129,7 @@ def gru_backward(
     inputs: Array,
     transposed: Array,
     gates: Array,
-    by_state: Array,
+    by_states: Array,
     by_gates: Array,
     by_x: Array,
 ) -> None:
@@ -141,17 +141,19 @@ def gru_backward(
         inputs: [groups, T + 1, I + H, LANES], of the forward pass.
         transposed: [I + H, 4 H], w transposed.
         gates: [groups, T, 4 H, LANES], of the forward pass.
-        by_state: [groups, H, LANES], by the last state; overwritten.
+        by_states: [groups, T, H, LANES], by the state after each step.
         by_gates: [groups, T, 4 H, LANES], out: by W u + bias.
         by_x: [groups, T, I, LANES], out: by x.
     """
     hidden, size = transposed.shape[1] // 4, transposed.shape[0]
     one = transposed.dtype.type(1)
     by_input = np.empty((size, LANES), transposed.dtype)
+    by_h = np.empty((hidden, LANES), transposed.dtype)
     for group in range(first, last):
-        by_h = by_state[group]
+        by_h[:] = 0
         for t in range(gates.shape[1] - 1, -1, -1):
             gate, out, before = gates[group, t], by_gates[group, t], inputs[group, t, -hidden:]
+            by_h += by_states[group, t]
             for j in range(hidden):
                 for lane in range(LANES):
                     r, z = gate[j, lane], gate[hidden + j, lane]
@@ -169,46 +171,53 @@ def gru_backward(
             by_h += by_input[-hidden:]
 
 
-class LastState(torch.autograd.Function):
-    """(x [B, T, I], w [4 H, I + H], bias [4 H]) -> the state after T steps from zero, [B, H]."""
+class States(torch.autograd.Function):
+    """(x [B, T, I], w [4 H, I + H], bias [4 H]) -> the states from zero, [B, T, H]."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, w: Tensor, bias: Tensor) -> Tensor:
         """All steps in one kernel."""
         (batch, steps, size), hidden = x.shape, len(bias) // 4
         groups = -(-batch // LANES)
-        padded = x.new_zeros(groups * LANES, steps, size)
-        padded[:batch] = x
         inputs = x.new_zeros(groups, steps + 1, size + hidden, LANES)
-        inputs[:, :-1, :size] = padded.view(groups, LANES, steps, size).permute(0, 2, 3, 1)
+        inputs[:, :-1, :size] = _side_by_side(x, groups)
         gates = x.new_empty(groups, steps, 4 * hidden, LANES)
         arrays = (tensor.detach().numpy() for tensor in (inputs, w, bias, gates))
         share_out(gru_forward, groups, *arrays)
         ctx.save_for_backward(inputs, w, gates)
         ctx.batch = batch
-        return inputs[:, -1, size:].transpose(1, 2).reshape(-1, hidden)[:batch]
+        return _one_by_one(inputs[:, 1:, size:], batch)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
         """All steps in one kernel."""
         inputs, w, gates = ctx.saved_tensors
-        (groups, steps, rows, _), size = gates.shape, inputs.shape[2] - gates.shape[2] // 4
-        by_state = gradient.new_zeros(groups * LANES, rows // 4)
-        by_state[: ctx.batch] = gradient
-        by_state = by_state.view(groups, LANES, -1).transpose(1, 2).contiguous()
+        (groups, steps, _, _), size = gates.shape, inputs.shape[2] - gates.shape[2] // 4
+        by_states = _side_by_side(gradient, groups).contiguous()  # [groups, T, H, LANES]
         by_gates = torch.empty_like(gates)
         by_x = gradient.new_empty(groups, steps, size, LANES)
-        given = (inputs, w.t().contiguous(), gates, by_state, by_gates, by_x)
+        given = (inputs, w.t().contiguous(), gates, by_states, by_gates, by_x)
         share_out(gru_backward, groups, *(tensor.detach().numpy() for tensor in given))
         seen = inputs[:, :-1].flatten(0, 1).transpose(1, 2)  # [groups T, LANES, I + H]
         by_w = (by_gates.flatten(0, 1) @ seen).sum(0)
-        by_x = by_x.permute(0, 3, 1, 2).reshape(-1, steps, size)[: ctx.batch]
-        return by_x, by_w, by_gates.sum((0, 1)).sum(1)
+        return _one_by_one(by_x, ctx.batch), by_w, by_gates.sum((0, 1)).sum(1)
 
 
-def last_state(gru: nn.GRU, x: Tensor) -> Tensor:
-    """What `gru(x)[1][0]` is, faster.
+def _side_by_side(x: Tensor, groups: int) -> Tensor:
+    """[B, T, I] -> [groups, T, I, LANES], zeros beyond B."""
+    padded = x.new_zeros(groups * LANES, *x.shape[1:])
+    padded[: len(x)] = x
+    return padded.view(groups, LANES, *x.shape[1:]).permute(0, 2, 3, 1)
+
+
+def _one_by_one(x: Tensor, batch: int) -> Tensor:
+    """[groups, T, I, LANES] -> [B, T, I]."""
+    return x.permute(0, 3, 1, 2).flatten(0, 1)[:batch]
+
+
+def states(gru: nn.GRU, x: Tensor) -> Tensor:
+    """What `gru(x)[0]` is, faster.
 
     Args:
         gru: one layer, one direction, with biases, batch first, on the CPU; the sizes of input and
@@ -216,7 +225,7 @@ def last_state(gru: nn.GRU, x: Tensor) -> Tensor:
         x: [B, T, I].
 
     Returns:
-        [B, H].
+        The states after each step, [B, T, H].
 
     Raises:
         ValueError: any other GRU.
@@ -240,5 +249,5 @@ def last_state(gru: nn.GRU, x: Tensor) -> Tensor:
     by_x = torch.cat([wx_r, wx_z, wx_n, torch.zeros_like(wx_n)])  # [4 H, I]
     by_h = torch.cat([wh_r, wh_z, torch.zeros_like(wh_n), wh_n])  # [4 H, H]
     w, bias = torch.cat([by_x, by_h], 1), torch.cat([bx_r + bh_r, bx_z + bh_z, bx_n, bh_n])
-    state: Tensor = LastState.apply(x, w, bias)  # type: ignore[no-untyped-call]
-    return state
+    found: Tensor = States.apply(x, w, bias)  # type: ignore[no-untyped-call]
+    return found

@@ -5,6 +5,7 @@ paper that is silent and the reason for our reading. Where a tensor changes shap
 B utterances, T samples of the longest, n words of the longest sentence.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, cast
 
@@ -41,24 +42,30 @@ class ModelConfig:
     dropout: float = 0.55
     """Table 1."""
 
-    convolution: Literal["stride 1, same padding, bias"] = "stride 1, same padding, bias"
+    convolution: Literal["stride 1, same padding, bias", "stride 2, same padding, bias"] = (
+        "stride 1, same padding, bias"
+    )
     """Section 3.1 gives only filter sizes; the least that keeps the length, so that the residual
     connection can be added."""
-    residual: Literal["1x1 projection around both convolutions", "none"] = (
-        "1x1 projection around both convolutions"
-    )
+    residual: Literal[
+        "1x1 projection around both convolutions",
+        "1x1 projection around the second convolution",
+        "none",
+    ] = "1x1 projection around both convolutions"
     """Section 3.1 names "a residual connection"; channel counts differ, hence a projection (He et
     al. 2016, option B). Section 5 says that it helped."""
-    normalisation: Literal["conv, norm, ReLU; conv, norm, add, ReLU"] = (
-        "conv, norm, ReLU; conv, norm, add, ReLU"
-    )
+    normalisation: Literal[
+        "conv, norm, ReLU; conv, norm, add, ReLU", "conv, ReLU, norm; conv, ReLU, norm, add"
+    ] = "conv, norm, ReLU; conv, norm, add, ReLU"
     """Section 3.1 lists Batch Normalization and ReLU without an order; this is ResNet's [17]."""
     padding: Literal["zeros, seen by every layer", "masked"] = "zeros, seen by every layer"
     """Sections 3.1 and 3.2 pad with zeros inside a batch and mention no mask: none is used, so a
     prediction depends on the utterances that share its batch. Masked, an utterance ends where its
     recording and its sentence end."""
-    gru_output: Literal["last state", "mean over time", "maximum over time"] = "last state"
-    """Section 3.1 does not say which output of the GRU is used; its last state is the usual one."""
+    gru_output: Literal["maximum over time", "mean over time", "last state"] = "maximum over time"
+    """Section 3.1 does not say which output of the GRU is used. Its last state, the usual one,
+    learns next to nothing under Table 1's regularisation; the maximum is how Section 3.2 pools
+    words, and padding matters least to it."""
     audio_projection: Literal["linear, to the width of the text features"] = (
         "linear, to the width of the text features"
     )
@@ -68,6 +75,10 @@ class ModelConfig:
         "shared by both modalities"
     )
     """Equations 4-8 index no modality: read literally, one W serves audio and text."""
+    concat: Literal["both at the width of the text features", "audio at 2 emb_size"] = (
+        "both at the width of the text features"
+    )
+    """Equation 2 fits either; one audio encoder then serves all fusions."""
     equation_7: Literal["tied, as printed"] = "tied, as printed"
     """Equation 7 uses W_1 twice; untied it would be Equation 8."""
     score_relu: Literal["as printed", "on none"] = "as printed"
@@ -90,29 +101,43 @@ class ModelConfig:
 class AudioFrontEnd(nn.Module):
     """Section 3.1, Table 2: two convolutions and a residual connection on the raw waveform."""
 
-    def __init__(
-        self,
-        channels: tuple[int, int] = (4, 8),
-        kernels: tuple[int, int] = (25, 5),
-        bins: int = 200,
-        residual: bool = True,
-    ) -> None:
+    def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__()
-        (c1, c2), (k1, k2) = channels, kernels
-        self.bins, self.residual = bins, residual
-        self.conv1, self.norm1 = nn.Conv1d(1, c1, k1, padding="same"), nn.BatchNorm1d(c1)
-        self.conv2, self.norm2 = nn.Conv1d(c1, c2, k2, padding="same"), nn.BatchNorm1d(c2)
-        if residual:
-            self.shortcut, self.norm_shortcut = nn.Conv1d(1, c2, 1), nn.BatchNorm1d(c2)
+        config = config or ModelConfig()
+        (c1, c2), (k1, k2) = config.channels, config.kernels
+        stride = 2 if config.convolution.startswith("stride 2") else 1
+        self.bins, self.around = config.n_pool, config.residual.partition("around ")[2]
+        self.norm_first = config.normalisation.startswith("conv, norm")
+        self.conv1, self.norm1 = nn.Conv1d(1, c1, k1, stride, k1 // 2), nn.BatchNorm1d(c1)
+        self.conv2, self.norm2 = nn.Conv1d(c1, c2, k2, stride, k2 // 2), nn.BatchNorm1d(c2)
+        if self.around == "both convolutions":
+            self.shortcut, self.norm_shortcut = nn.Conv1d(1, c2, 1, stride**2), nn.BatchNorm1d(c2)
+        elif self.around == "the second convolution":
+            self.shortcut, self.norm_shortcut = nn.Conv1d(c1, c2, 1, stride), nn.BatchNorm1d(c2)
 
     def forward(self, waves: Tensor) -> Tensor:
         """Zero-padded waveforms [B, T] in [-1, 1) -> pooled features [B, 200, 8]."""
         x = waves[:, None]  # [B, 1, T]
-        h = F.relu(self.norm1(self.conv1(x)))  # [B, 4, T]
-        y = self.norm2(self.conv2(h))  # [B, 8, T]
-        if self.residual:
-            y = y + self.norm_shortcut(self.shortcut(x))
-        return F.adaptive_max_pool1d(F.relu(y), self.bins).transpose(1, 2)  # [B, 200, 8]
+        if self.norm_first:
+            h = F.relu(self.norm1(self.conv1(x)))  # [B, 4, T]
+            y = self.norm2(self.conv2(h))  # [B, 8, T]
+        else:
+            h = self.norm1(F.relu(self.conv1(x)))
+            y = self.norm2(F.relu(self.conv2(h)))
+        if self.around:
+            passed = x if self.around == "both convolutions" else h
+            y = y + self.norm_shortcut(self.shortcut(passed))
+        if self.norm_first:
+            y = F.relu(y)
+        return F.adaptive_max_pool1d(y, self.bins).transpose(1, 2)  # [B, 200, 8]
+
+
+#: What is made of the states of the GRU, [B, 200, 32] -> [B, 32].
+READINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "last state": lambda states: states[:, -1],
+    "mean over time": lambda states: states.mean(1),
+    "maximum over time": lambda states: states.amax(1),
+}
 
 
 class RawAudioEncoder(nn.Module):
@@ -122,33 +147,24 @@ class RawAudioEncoder(nn.Module):
     """
 
     front_end_class: type[AudioFrontEnd] = AudioFrontEnd
-    gru_class: type[nn.GRU] = nn.GRU
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, n_features: int | None = None) -> None:
         super().__init__()
-        residual = config.residual != "none"
-        self.front_end = self.front_end_class(
-            config.channels, config.kernels, config.n_pool, residual
-        )
-        self.gru_output = config.gru_output
-        self.gru = self.gru_class(config.channels[1], config.n_gru, batch_first=True)
-        self.projection = nn.Linear(config.n_gru, config.n_features)
+        self.front_end = self.front_end_class(config)
+        self.read = READINGS[config.gru_output]
+        self.gru = nn.GRU(config.channels[1], config.n_gru, batch_first=True)
+        self.projection = nn.Linear(config.n_gru, n_features or config.n_features)
 
     def forward(self, waves: Waves) -> Tensor:
         """What the front end takes -> x_audio [B, 400]."""
-        pooled = self.front_end(waves)  # [B, 200, 8]
-        x_audio: Tensor = self.projection(self.read(pooled))  # [B, 400]
+        states = self.states(self.front_end(waves))  # [B, 200, 8] -> [B, 200, 32]
+        x_audio: Tensor = self.projection(self.read(states))  # [B, 32] -> [B, 400]
         return x_audio
 
-    def read(self, pooled: Tensor) -> Tensor:
-        """What the GRU makes of the pooled features, [B, 200, 8] -> [B, 32]."""
-        states, last = self.gru(pooled)  # [B, 200, 32], [1, B, 32]
-        read: Tensor = last[0]
-        if self.gru_output == "mean over time":
-            read = states.mean(1)
-        elif self.gru_output == "maximum over time":
-            read = states.amax(1)
-        return read
+    def states(self, pooled: Tensor) -> Tensor:
+        """The GRU's state after each of its steps, [B, 200, 8] -> [B, 200, 32]."""
+        states: Tensor = self.gru(pooled)[0]
+        return states
 
 
 class TranscriptionEncoder(nn.Module):
@@ -187,17 +203,21 @@ class Fused(NamedTuple):
 
     features: Tensor
     """[B, 800] for Concat, else [B, 400]."""
-    audio_score: Tensor | None
-    """[B], the mean over dimensions of p_audio; the text's is 1 minus this. None without
-    attention."""
+    p_audio: Tensor | None
+    """Equation 9, [B, 1 or 400]; the text's is 1 minus this. None without attention."""
+
+    @property
+    def audio_score(self) -> Tensor | None:
+        """[B], the mean over dimensions of p_audio, as in Tables 4 and 5."""
+        return None if self.p_audio is None else self.p_audio.mean(1)
 
 
 class Concat(nn.Module):
     """Equation 2: y = x_text (+) x_audio."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, n_audio: int | None = None) -> None:
         super().__init__()
-        self.n_out = 2 * n
+        self.n_out = n + (n_audio or n)
 
     def forward(self, text: Tensor, audio: Tensor) -> Fused:
         """x_text [B, n], x_audio [B, n] -> y [B, 2n]."""
@@ -238,7 +258,7 @@ class Attention(nn.Module):
         of_audio = self if self.audio is None else self.audio
         scores = torch.stack([self.score(text), of_audio.score(audio)])  # [2, B, 1 or n]
         p_text, p_audio = scores.softmax(dim=0)  # Equation 9
-        return Fused(p_text * text + p_audio * audio, p_audio.mean(dim=1))  # Equation 10
+        return Fused(p_text * text + p_audio * audio, p_audio)  # Equation 10
 
 
 class AttS1(Attention):
@@ -324,6 +344,8 @@ def fusion(config: ModelConfig, model: str) -> Concat | Addition | Attention:
     """The module of a row of Table 4."""
     kind, n = FUSIONS[model], config.n_features
     made = kind(n)
+    if isinstance(made, Concat) and config.concat == "audio at 2 emb_size":
+        made = Concat(n, 2 * config.emb_size)
     if isinstance(made, Attention):
         made.score_relu = config.score_relu == "as printed"
         if config.attention_weights == "one set for each modality":
@@ -352,8 +374,8 @@ class Output(NamedTuple):
 
     logits: Tensor
     """[B, 4]."""
-    audio_score: Tensor | None
-    """[B], or None without attention."""
+    p_audio: Tensor | None
+    """[B, 1 or 400], or None without attention."""
 
 
 class EmotionModel(nn.Module):
@@ -379,7 +401,9 @@ class EmotionModel(nn.Module):
     ) -> None:
         super().__init__()
         n = config.n_features
-        self.audio = None if model == "text" else audio_encoder(config)
+        wide = model == "concat" and config.concat == "audio at 2 emb_size"
+        n_audio = 2 * config.emb_size if wide else n
+        self.audio = None if model == "text" else audio_encoder(config, n_audio)
         self.text = None if model == "audio" else text_encoder(config, n_words)
         self.fusion = fusion(config, model) if model in FUSIONS else None
         n_in = self.fusion.n_out if self.fusion is not None else n
@@ -396,7 +420,7 @@ class EmotionModel(nn.Module):
         if self.fusion is None:
             return Output(self.classifier(x_text if x_audio is None else x_audio), None)
         fused = self.fusion(x_text, x_audio)
-        return Output(self.classifier(fused.features), fused.audio_score)
+        return Output(self.classifier(fused.features), fused.p_audio)
 
 
 def parameter_counts(module: nn.Module) -> dict[str, int]:

@@ -32,7 +32,7 @@ class Comparison:
         name: of the experiment.
         exact: whether bits must agree: same processor, device and package versions, all on CPU.
         changed: the numerical modules whose code has changed since; bits must agree nevertheless.
-        identical: whether they do, in every prediction and epoch.
+        identical: whether they do, in every prediction, treatment and epoch.
         flips: share of test utterances whose predicted class differs (last epoch).
         loss: relative difference of the first epoch's loss.
         accuracy: difference of the last epoch's test accuracy, repeat minus stored.
@@ -78,6 +78,7 @@ def compare(stored: Run, again: Run) -> Comparison:
         exact=_kind(stored) == _kind(again) and stored.provenance.device == "cpu",
         changed=stored.changed_code,
         identical=stored.predictions.equals(again.predictions)
+        and stored.treated.equals(again.treated)
         and _curves(stored).equals(_curves(again)),
         flips=float(flipped.mean()),
         loss=abs(losses[1] - losses[0]) / losses[0],

@@ -1,7 +1,8 @@
 """The run store: `results/<corpus>/<profile>/<experiment>/` with its provenance.
 
-`run.json` holds the experiment and where it comes from, `epochs.parquet` the learning curves and
-`predictions.parquet` one row an utterance and selection of epoch. `run.json` is written last: a
+`run.json` holds the experiment and where it comes from, `epochs.parquet` the learning curves,
+`predictions.parquet` one row an utterance and selection of epoch, and `treated.parquet` one row an
+utterance and treatment. `run.json` is written last: a
 folder without it is a run in progress. Ids and numbers only, never audio or transcripts.
 """
 
@@ -37,10 +38,14 @@ NUMERICAL_MODULES = (
     "transcriptions",
     "model",
     "training",
+    "treatments",
     "text_kernels",
     "compiled",
 )
 AUDIO_MODULES = ("waveforms", "audio_kernels", "gru_kernels")
+
+#: What a run stores beside its record.
+TABLES = ("epochs", "predictions", "treated")
 
 PACKAGES = ("torch", "numpy", "numba", "pandas", "gensim")
 
@@ -130,7 +135,9 @@ class Run:
             without a development part), test_accuracy, seconds.
         predictions: selection (see `SELECTIONS`), epoch, utterance, emotion, the probability of
             each class, audio_score (mean attention on audio, NaN without attention; the text's is
-            1 minus this).
+            1 minus this), audio_spread (its standard deviation over dimensions).
+        treated: treatment (see `replicate.treatments`), and as in `predictions`; the last epoch's
+            model.
         folder: where it is stored.
     """
 
@@ -138,6 +145,7 @@ class Run:
     provenance: Provenance
     epochs: pd.DataFrame
     predictions: pd.DataFrame
+    treated: pd.DataFrame
     folder: Path
 
     def selected(self, selection: str) -> pd.DataFrame:
@@ -165,7 +173,8 @@ def folder_of(experiment: Experiment, root: Path = RESULTS) -> Path:
 def save_run(run: Run) -> None:
     """Write a run; `run.json` comes last, so an interrupted write leaves no finished run."""
     digests = {}
-    for name, table in (("epochs", run.epochs), ("predictions", run.predictions)):
+    for name in TABLES:
+        table = getattr(run, name)
         with replacing(run.folder / f"{name}.parquet") as temporary:
             table.to_parquet(temporary, index=False)
             digests[f"{name}.parquet"] = sha256(temporary)
@@ -189,15 +198,15 @@ def load_run(folder: Path) -> Run:
             folder's name and place promise.
     """
     record = _load_record(folder)
-    for name, digest in record.files.items():
-        path = folder / name
-        if not path.exists() or sha256(path) != digest:
+    for name in TABLES:
+        path = folder / f"{name}.parquet"
+        if not path.exists() or sha256(path) != record.files.get(path.name):
             raise InputError(path, "missing, or not the file that the run wrote", _again(folder))
     if folder.parts[-3:] != folder_of(record.experiment).parts[-3:]:
         raise InputError(folder, f"holds the run {record.experiment.name}", "move it back")
-    tables = [pd.read_parquet(folder / f"{name}.parquet") for name in ("epochs", "predictions")]
-    _verify_predictions(tables[1], record, folder)
-    return Run(record.experiment, record.provenance, tables[0], tables[1], folder)
+    epochs, predictions, treated = (pd.read_parquet(folder / f"{name}.parquet") for name in TABLES)
+    _verify_predictions(predictions, record, folder)
+    return Run(record.experiment, record.provenance, epochs, predictions, treated, folder)
 
 
 def _load_record(folder: Path) -> _Record:

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from replicate.audio_kernels import FusedAudio, FusedAudioEncoder
+from replicate.audio_kernels import FusedAudio, FusedAudioEncoder, compiled_for
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import Experiment, Training
@@ -51,6 +51,7 @@ from replicate.transcriptions import (
     tokens,
     vocabulary,
 )
+from replicate.treatments import altered_waveforms, answers
 from replicate.waveforms import Waveforms
 
 #: Called after every epoch with the experiment, the epochs so far, and utterances per second.
@@ -88,11 +89,14 @@ def examples(experiment: Experiment, table: pd.DataFrame, waveforms: Waveforms |
     """
     parts = split(table, experiment.fold, experiment.training.development)
     _require(experiment, table, waveforms)
-    sentences = [tokens(text) for text in table["transcript"].fillna("")]
+    kind = experiment.training.tokens
+    sentences = [tokens(text, kind) for text in table["transcript"].fillna("")]
     whole = experiment.training.vocabulary == "words of the whole corpus"
     vocab = vocabulary(sentences if whole else [sentences[i] for i in parts.train])
     ids = tuple(table["utterance"])
     heard = waveforms if experiment.model != "text" else None
+    if heard is not None and experiment.training.waveform == "loudness normalised per utterance":
+        heard = altered_waveforms("rms", heard, heard.rows(ids), np.random.default_rng(0))
     return Examples(
         utterances=ids,
         labels=classes(table),
@@ -134,18 +138,22 @@ class Trainer:
         _settle(device)
         self.experiment, self.data, self.device = experiment, data, torch.device(device)
         self.masked = experiment.architecture.padding == "masked"
-        if self.masked and device != "cpu":
-            raise InputError(experiment.name, "masked padding is for the CPU", "use --device cpu")
-        self.fused = (
-            FusedAudio(data.waveforms) if data.waveforms is not None and device == "cpu" else None
-        )
+        kernels = device == "cpu" and compiled_for(experiment.architecture)
+        if self.masked and not kernels:
+            raise InputError(
+                experiment.name,
+                "masked padding is for the CPU and the default front end",
+                "use --device cpu, and change one choice at a time",
+            )
+        heard = data.waveforms
+        self.fused = FusedAudio(heard) if heard is not None and kernels else None
         torch.manual_seed(experiment.seed)
         self.model = EmotionModel(
             experiment.architecture,
             experiment.model,
             len(data.vocab.words),
             len(EMOTIONS),
-            FusedAudioEncoder if device == "cpu" else RawAudioEncoder,
+            FusedAudioEncoder if kernels else RawAudioEncoder,
             FusedTranscriptionEncoder if device == "cpu" else TranscriptionEncoder,
         )
         if vectors is not None and self.model.text is not None:
@@ -157,9 +165,7 @@ class Trainer:
         self.model.to(self.device)
         self.optimiser = optimiser(self.model, experiment.training)
         self.class_weights = class_weights(data, experiment.training, self.device)
-        self.discard = discard_probability(data.vocab.counts, experiment.training.subsampling_t)
-        if experiment.training.subsampling == "off":
-            self.discard = np.zeros_like(self.discard)
+        self.discard = discard(data.vocab.counts, experiment.training)
         self.epochs: list[dict[str, float]] = []
         self.selected: dict[str, dict[str, Any]] = {}
 
@@ -170,9 +176,9 @@ class Trainer:
         rate = learning_rate(self.experiment.training, epoch)
         loss, accuracy = self._train(epoch, rate)
         development = self._accuracy(self.predict(self.data.parts.development)[0], "development")
-        probabilities, scores = self.predict(self.data.parts.test)
+        probabilities, attention = self.predict(self.data.parts.test)
         test = self._accuracy(probabilities, "test")
-        now = {"epoch": epoch, "probabilities": probabilities, "scores": scores}
+        now = {"epoch": epoch, "probabilities": probabilities, "attention": attention}
         for selection, measure in zip(SELECTIONS, (np.inf, development, test), strict=True):
             best = self.selected.get(selection, {"measure": -np.inf})
             if measure > best["measure"] or selection == "last-epoch":
@@ -237,22 +243,24 @@ class Trainer:
 
     @torch.no_grad()
     def predict(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Probabilities [m, 4] and audio scores [m] (NaN without attention), on the CPU."""
+        """Probabilities [m, 4], and mean and standard deviation of p_audio [m, 2], on the CPU.
+
+        The latter are over the dimensions of Equations 6-8, and NaN without attention.
+        """
         self.model.eval()
         alone = self.experiment.training.test_batches == "one utterance at a time"
         size = 1 if alone else self.experiment.training.batch_size
         order = np.arange(len(rows))
         if self.experiment.training.test_batches == "sorted by length":
             order = np.argsort(self._lengths(rows), kind="stable")
-        probabilities, scores = [torch.zeros(0, len(EMOTIONS))], [torch.zeros(0)]
+        probabilities, attention = [torch.zeros(0, len(EMOTIONS))], [torch.zeros(0, 2)]
         for start in range(0, len(rows), size):
             batch = rows[order[start : start + size]]
             output = self._forward(batch, [self.data.sentences[i] for i in batch])
             probabilities.append(output.logits.softmax(dim=1).cpu())
-            score = output.audio_score
-            scores.append(torch.full((len(batch),), torch.nan) if score is None else score.cpu())
+            attention.append(_mean_and_spread(output.p_audio, len(batch)))
         back = torch.from_numpy(np.argsort(order))
-        return torch.cat(probabilities)[back], torch.cat(scores)[back]
+        return torch.cat(probabilities)[back], torch.cat(attention)[back]
 
     def _lengths(self, rows: np.ndarray) -> np.ndarray:
         """Length of each utterance: samples, or words where there is no audio."""
@@ -283,20 +291,43 @@ class Trainer:
 
     def predictions(self) -> pd.DataFrame:
         """The kept predictions of every selection, see `replicate.runs.Run`."""
-        test = self.data.parts.test
         parts = []
         for selection, kept in self.selected.items():
-            part = pd.DataFrame(
-                {
-                    "selection": selection,
-                    "epoch": kept["epoch"],
-                    "utterance": [self.data.utterances[i] for i in test],
-                    "emotion": [EMOTIONS[i] for i in self.data.labels[test]],
-                }
-            )
-            part[list(EMOTIONS)] = kept["probabilities"].numpy()
-            parts.append(part.assign(audio_score=kept["scores"].numpy()))
+            part = self.answers(kept["probabilities"], kept["attention"])
+            part.insert(0, "selection", selection)
+            part.insert(1, "epoch", kept["epoch"])
+            parts.append(part)
         return pd.concat(parts, ignore_index=True)
+
+    def answers(self, probabilities: torch.Tensor, attention: torch.Tensor) -> pd.DataFrame:
+        """What `predict` says of the test part, with ids and classes."""
+        test = self.data.parts.test
+        table = pd.DataFrame(
+            {
+                "utterance": [self.data.utterances[i] for i in test],
+                "emotion": [EMOTIONS[i] for i in self.data.labels[test]],
+            }
+        )
+        table[list(EMOTIONS)] = probabilities.numpy()
+        table[["audio_score", "audio_spread"]] = attention.numpy()
+        return table
+
+
+def _mean_and_spread(p_audio: torch.Tensor | None, count: int) -> torch.Tensor:
+    """[B, 1 or 400] -> [B, 2] on the CPU; NaN without attention."""
+    if p_audio is None:
+        return torch.full((count, 2), torch.nan)
+    return torch.stack([p_audio.mean(1), p_audio.std(1, correction=0)], 1).cpu()
+
+
+def discard(counts: np.ndarray, training: Training) -> np.ndarray:
+    """Equation 1 as the training reads it: probability of each word to be left out."""
+    if training.subsampling == "off":
+        return np.zeros(len(counts))
+    relative = training.frequency == "relative frequency"
+    return discard_probability(
+        counts / counts.sum() if relative else counts, training.subsampling_t
+    )
 
 
 def _settle(device: str) -> None:
@@ -383,7 +414,10 @@ def train(
             report(experiment, pd.DataFrame(trainer.epochs), seen / trainer.epochs[-1]["seconds"])
     epochs = pd.DataFrame(trainer.epochs).astype({"epoch": int})
     provenance = replace(provenance, wall_seconds=float(epochs["seconds"].sum()))
-    run = Run(experiment, provenance, epochs, trainer.predictions(), folder)
+    fresh = Trainer(experiment, data, vectors, device)
+    run = Run(
+        experiment, provenance, epochs, trainer.predictions(), answers(trainer, fresh), folder
+    )
     save_run(run)
     checkpoint.remove()
     return run

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -21,10 +22,24 @@ PADDING, UNKNOWN = 0, 1
 #: A tag such as [LAUGHTER] is one token; contractions stay whole ("she's" stands in Table 6).
 TOKEN = re.compile(r"\[\w+\]|\w+(?:'\w+)*")
 
+#: The same with contractions in parts: "she", "'s".
+PART = re.compile(r"\[\w+\]|\w+|(?<=\w)'\w+")
 
-def tokens(transcript: str) -> list[str]:
-    """Lower-case words, tags such as `[laughter]` as one token, punctuation dropped."""
-    return TOKEN.findall(transcript.lower().replace("\u2019", "'"))
+Tokens = Literal["lower case, tags one token, contractions kept", "case kept", "contractions split"]
+
+
+def tokens(
+    transcript: str, kind: Tokens = "lower case, tags one token, contractions kept"
+) -> list[str]:
+    """Lower-case words, tags such as `[laughter]` as one token, punctuation dropped.
+
+    Args:
+        transcript: as spoken.
+        kind: our reading of Section 3.2, or one of two others.
+    """
+    text = transcript if kind == "case kept" else transcript.lower()
+    pattern = PART if kind == "contractions split" else TOKEN
+    return pattern.findall(text.replace("\u2019", "'"))
 
 
 @dataclass(frozen=True)

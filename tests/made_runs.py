@@ -13,7 +13,7 @@ from replicate.runs import Provenance, Run
 def run(
     true, guessed, utterances=None, model="att_d1", embedding="trainable", seed=0, fold=None,
     scores=np.nan, corpus="iemocap", profile="paper", synthetic=False, selection="last-epoch",
-    choice="",
+    choice="", treated=None,
 ):  # fmt: skip
     """A run whose probabilities put .7 on the guessed class."""
     n = len(true)
@@ -23,7 +23,7 @@ def run(
     predictions = pd.DataFrame(
         {
             "selection": selection, "epoch": 150, "utterance": utterances, "emotion": list(true),
-            **probabilities, "audio_score": np.broadcast_to(scores, n),
+            **probabilities, "audio_score": np.broadcast_to(scores, n), "audio_spread": 0.0,
         }
     )  # fmt: skip
     experiment = Experiment(corpus, profile, model, embedding, fold or Fold(), seed, choice=choice)
@@ -32,4 +32,6 @@ def run(
         n_train=5531 - n, n_development=0, n_test=n, vectors=None, commit="", dirty=False, code={},
         packages={}, hardware="", device="cpu", threads=1, started="", wall_seconds=0.0,
     )  # fmt: skip
-    return Run(experiment, provenance, pd.DataFrame(), predictions, Path())
+    nothing = predictions.iloc[:0].drop(columns=["selection", "epoch"]).assign(treatment="")
+    treated = nothing if treated is None else treated
+    return Run(experiment, provenance, pd.DataFrame(), predictions, treated, Path())

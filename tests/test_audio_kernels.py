@@ -19,7 +19,7 @@ from torch import Tensor
 import replicate
 from replicate.audio_kernels import BLOCK, TAIL, FusedAudio, FusedFrontEnd
 from replicate.errors import InputError
-from replicate.model import AudioFrontEnd
+from replicate.model import AudioFrontEnd, ModelConfig
 from replicate.waveforms import Waveforms
 
 #: Biases that the normalisation after them removes: their gradient is zero in training mode, where
@@ -138,8 +138,8 @@ def test_rows_choose_and_order_utterances() -> None:
 def test_any_number_of_bins() -> None:
     waveforms = noise(700, 90)
     for bins in (1, 7, 1000):
-        fused = FusedFrontEnd(bins=bins).eval()
-        eager = AudioFrontEnd(bins=bins).eval()
+        fused = FusedFrontEnd(ModelConfig(n_pool=bins)).eval()
+        eager = AudioFrontEnd(ModelConfig(n_pool=bins)).eval()
         eager.load_state_dict(fused.state_dict())
         expected = eager(waveforms.padded([0, 1]))
         assert gap(fused(FusedAudio(waveforms).batch([0, 1])), expected) < 1e-5
@@ -264,7 +264,9 @@ def test_a_diverged_model_shows() -> None:
 
 def test_what_it_cannot_do_it_refuses() -> None:
     with pytest.raises(InputError, match=r"Table 2(.|\n)*AudioFrontEnd"):
-        FusedFrontEnd(channels=(4, 16))
+        FusedFrontEnd(ModelConfig(channels=(4, 16)))
+    with pytest.raises(InputError, match=r"stride 2(.|\n)*AudioFrontEnd"):
+        FusedFrontEnd(ModelConfig(convolution="stride 2, same padding, bias"))
     batch = FusedAudio(noise(500)).batch([0])
     with pytest.raises(InputError, match="AudioFrontEnd"):
         FusedFrontEnd().to("meta")(batch)

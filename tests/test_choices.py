@@ -13,7 +13,7 @@ from scipy import stats
 from torch import Tensor
 
 from replicate.audio_kernels import FusedAudio, FusedAudioEncoder, FusedFrontEnd
-from replicate.experiments import CHOICES, GRIDS, PROFILES, chosen, grid
+from replicate.experiments import CHOICES, GRIDS, PROFILES, Training, chosen, grid
 from replicate.model import AudioFrontEnd, EmotionModel, ModelConfig, RawAudioEncoder
 from replicate.model import TranscriptionEncoder as EagerText
 from replicate.protocol import EMOTIONS, cohort
@@ -21,7 +21,7 @@ from replicate.report.choices import effects, flips
 from replicate.report.page import stored
 from replicate.runs import Run, folder_of, load_runs
 from replicate.text_kernels import FusedTranscriptionEncoder
-from replicate.training import Trainer, class_weights, examples, optimiser, train
+from replicate.training import Trainer, class_weights, discard, examples, optimiser, train
 from replicate.transcriptions import WordVectors
 
 
@@ -29,7 +29,9 @@ def trainer(choice: str = "", model: str = "att_d1", **training: object) -> Trai
     experiment = small.experiment(model, **training)
     if choice:
         experiment = chosen(experiment, choice)
-    data = examples(experiment, cohort(small.corpus(61)), small.waveforms(61))
+    table = cohort(small.corpus(61))
+    table["transcript"] = "She's she's " + table["transcript"]
+    data = examples(experiment, table, small.waveforms(61))
     return Trainer(experiment, data, None, "cpu")
 
 
@@ -46,7 +48,7 @@ def default() -> Tensor:
 
 @pytest.mark.parametrize("choice", [name for name in CHOICES if name != "frozen-vectors"])
 def test_another_reading_gives_other_predictions(choice: str, default: Tensor) -> None:
-    model = "att_s1" if choice == "no-score-relu" else "att_d1"
+    model = {"no-score-relu": "att_s1", "concat-2-emb_size": "concat"}.get(choice, "att_d1")
     reference = (
         default if model == "att_d1" else probabilities(trainer("", model, subsampling_t=20))
     )
@@ -67,8 +69,9 @@ def test_grids_are_what_they_say() -> None:
     sizes = {name: len(grid(name, "small", PROFILES["quick"], table)) for name in GRIDS}
     rows = {name: len(made.rows) * len(made.choices) for name, made in GRIDS.items()}
     folds = {"one": 1, "own": 1, "session": 4, "speaker": 8, "scenario": 0}
-    seeds = len(PROFILES["quick"].seeds)
-    assert sizes == {n: seeds * folds[GRIDS[n].folds] * rows[n] for n in GRIDS}
+    quick = PROFILES["quick"].seeds
+    seeds = {name: len(quick[: made.seeds]) for name, made in GRIDS.items()}
+    assert sizes == {n: seeds[n] * folds[GRIDS[n].folds] * rows[n] for n in GRIDS}
     made = grid("choices", "small", PROFILES["quick"], table)
     assert len({each.name for each in made}) == len(made)
 
@@ -138,8 +141,8 @@ def test_masked_text_sees_whole_windows_of_words_only() -> None:
     "config",
     [
         ModelConfig(residual="none"),
+        ModelConfig(gru_output="last state"),
         ModelConfig(gru_output="mean over time"),
-        ModelConfig(gru_output="maximum over time"),
     ],
 )
 def test_the_kernels_know_every_audio_choice(config: ModelConfig) -> None:
@@ -149,6 +152,57 @@ def test_the_kernels_know_every_audio_choice(config: ModelConfig) -> None:
     fused.load_state_dict(eager.state_dict())
     expected = eager(waveforms.padded(range(3)).double())
     assert (fused(FusedAudio(waveforms).batch(range(3))) - expected).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("choice", "layers"),
+    [
+        ("strided", ["conv1", "norm1", "relu", "conv2", "norm2", "add both", "relu"]),
+        ("residual-second", ["conv1", "norm1", "relu", "conv2", "norm2", "add second", "relu"]),
+        ("relu-first", ["conv1", "relu", "norm1", "conv2", "relu", "norm2", "add both"]),
+    ],
+)
+def test_other_front_ends_are_what_they_say(choice: str, layers: list[str]) -> None:
+    torch.manual_seed(0)
+    config = chosen(small.experiment(), choice).architecture
+    front_end = AudioFrontEnd(config).eval()
+    assert front_end.conv1.stride == ((2,) if choice == "strided" else (1,))
+    x = after_first = torch.randn(2, 1, 4001)
+    h = x
+    for layer in layers:
+        if layer == "relu":
+            h = F.relu(h)
+        elif layer.startswith("add"):
+            passed = x if layer == "add both" else after_first
+            h = h + front_end.norm_shortcut(front_end.shortcut(passed))
+        else:
+            after_first = h if layer == "conv2" else after_first
+            h = getattr(front_end, layer)(h)
+    assert h.shape[2] == (1001 if choice == "strided" else 4001)
+    expected = F.adaptive_max_pool1d(h, 200).transpose(1, 2)
+    assert torch.equal(front_end(x[:, 0]), expected)
+
+
+def test_concat_of_other_width() -> None:
+    config = chosen(small.experiment("concat"), "concat-2-emb_size").architecture
+    model = EmotionModel(config, "concat", 9, 4)
+    assert model.audio.projection.out_features == 300
+    assert model.classifier[0].in_features == 700
+    assert EmotionModel(config, "addition", 9, 4).audio.projection.out_features == 400
+
+
+def test_normalised_recordings_are_equally_loud() -> None:
+    experiment = chosen(small.experiment("audio"), "loudness-normalised")
+    data = examples(experiment, cohort(small.corpus()), small.waveforms())
+    levels = [data.waveforms.waveform(utterance).std() for utterance in data.utterances]
+    assert np.allclose(levels, 10 ** (-26 / 20), rtol=0.1)
+    assert data.waveforms.fingerprint == small.waveforms().fingerprint
+
+
+def test_relative_frequencies_discard_next_to_nothing() -> None:
+    counts = np.array([0, 0, 3000, 20])
+    training = chosen(small.experiment(), "relative-frequency").training
+    assert discard(counts, training).max() < 0.012 < discard(counts, Training()).max()
 
 
 def test_weights_for_each_modality_are_two_sets() -> None:
@@ -205,16 +259,17 @@ def test_frozen_vectors_stay() -> None:
 
 
 def test_test_batches_change_predictions_and_nothing_else() -> None:
-    made = {choice: trainer(choice) for choice in ("", "test-one-by-one", "test-sorted")}
+    orders = ("batches of 30 in the cohort's order", "one utterance at a time", "sorted by length")
+    made = {order: trainer(test_batches=order) for order in orders}
     for each in made.values():
         each.run_epoch()
     weights = [[p.detach() for p in each.model.parameters()] for each in made.values()]
     for other in weights[1:]:
         assert all(torch.equal(a, b) for a, b in zip(weights[0], other, strict=True))
     rows = np.array([5, 2, 9])
-    alone = made["test-one-by-one"].predict(rows)[0]
+    alone = made["one utterance at a time"].predict(rows)[0]
     for k, row in enumerate(rows):
-        assert torch.equal(alone[k : k + 1], made[""].predict(np.array([row]))[0])
+        assert torch.equal(alone[k : k + 1], made[orders[0]].predict(np.array([row]))[0])
 
 
 def test_effects_are_paired_differences_over_seeds() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from replicate.audio_kernels import FusedAudio, FusedAudioEncoder
-from replicate.gru_kernels import LANES, last_state
+from replicate.gru_kernels import LANES, states
 from replicate.model import ModelConfig, RawAudioEncoder
 from replicate.waveforms import Waveforms
 
@@ -25,17 +25,17 @@ def gru_and_input(
     return gru, x.requires_grad_()
 
 
-def gradients(gru: nn.GRU, x: Tensor, state: Tensor) -> list[Tensor]:
-    direction = torch.randn(state.shape, generator=torch.Generator().manual_seed(0))
-    total = (state * direction.to(state)).sum()
+def gradients(gru: nn.GRU, x: Tensor, found: Tensor) -> list[Tensor]:
+    direction = torch.randn(found.shape, generator=torch.Generator().manual_seed(0))
+    total = (found * direction.to(found)).sum()
     return list(torch.autograd.grad(total, [x, *gru.parameters()]))
 
 
 def assert_same(gru: nn.GRU, x: Tensor, tolerance: float) -> None:
-    expected, state = gru(x)[1][0], last_state(gru, x)
-    assert state.shape == expected.shape
-    assert (state - expected).abs().max() < tolerance
-    pairs = zip(gradients(gru, x, state), gradients(gru, x, expected), strict=True)
+    expected, found = gru(x)[0], states(gru, x)
+    assert found.shape == expected.shape
+    assert (found - expected).abs().max() < tolerance
+    pairs = zip(gradients(gru, x, found), gradients(gru, x, expected), strict=True)
     for ours, reference in pairs:
         assert (ours - reference).abs().max() < tolerance * (1 + reference.abs().max())
 
@@ -59,26 +59,26 @@ def test_float32(scale: float) -> None:
 def test_gradients_are_the_derivatives() -> None:
     gru, x = gru_and_input(2, 5, 1, torch.float64)
 
-    class State(nn.Module):
+    class States(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.gru = gru
 
         def forward(self, x: Tensor) -> Tensor:
-            return last_state(self.gru, x)
+            return states(self.gru, x)
 
-    names, values = zip(*State().named_parameters(), strict=True)
+    names, values = zip(*States().named_parameters(), strict=True)
 
-    def state(x: Tensor, *changed: Tensor) -> Tensor:
+    def found(x: Tensor, *changed: Tensor) -> Tensor:
         parameters = dict(zip(names, changed, strict=True))
-        return torch.func.functional_call(State(), parameters, (x,))
+        return torch.func.functional_call(States(), parameters, (x,))
 
-    assert torch.autograd.gradcheck(state, (x, *values), fast_mode=True)
+    assert torch.autograd.gradcheck(found, (x, *values), fast_mode=True)
 
 
 def test_same_bits_again() -> None:
     gru, x = gru_and_input(30, 50, 1, torch.float32)
-    first, second = (gradients(gru, x, last_state(gru, x)) for _ in range(2))
+    first, second = (gradients(gru, x, states(gru, x)) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
@@ -86,9 +86,9 @@ def test_a_diverged_model_shows() -> None:
     gru, x = gru_and_input(3, 5, 1, torch.float32)
     with torch.no_grad():
         x[1, 2, 3] = torch.nan
-    state = last_state(gru, x)
-    assert state[1].isnan().any()
-    assert not state[[0, 2]].isnan().any()
+    found = states(gru, x)
+    assert found[1].isnan().any()
+    assert not found[[0, 2]].isnan().any()
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_diverged_model_shows() -> None:
 )
 def test_other_kinds_are_refused(gru: nn.GRU) -> None:
     with pytest.raises(ValueError, match="multiples of 8"):
-        last_state(gru, torch.zeros(2, 3, gru.input_size))
+        states(gru, torch.zeros(2, 3, gru.input_size))
 
 
 def test_fused_encoder_is_the_eager_encoder() -> None:

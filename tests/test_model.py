@@ -127,27 +127,37 @@ def test_audio_front_end(length):
     np.testing.assert_allclose(got.detach(), expected, rtol=1e-9, atol=1e-12)
 
 
-def gru_last_state(w, sequence):
-    """Sequence [T, i] -> state [h]; gates in PyTorch's order: reset, update, new."""
+def gru_states(w, sequence):
+    """Sequence [T, i] -> states [T, h]; gates in PyTorch's order: reset, update, new."""
     h = np.zeros(w["weight_hh_l0"].shape[1])
+    states = []
     for x in sequence:
         a = np.split(w["weight_ih_l0"] @ x + w["bias_ih_l0"], 3)
         b = np.split(w["weight_hh_l0"] @ h + w["bias_hh_l0"], 3)
         reset, update = sigmoid(a[0] + b[0]), sigmoid(a[1] + b[1])
         h = (1 - update) * np.tanh(a[2] + reset * b[2]) + update * h
-    return h
+        states.append(h)
+    return np.array(states)
 
 
-def test_raw_audio_encoder():
-    encoder = RawAudioEncoder(ModelConfig())
+@pytest.mark.parametrize(
+    ("output", "read"),
+    [
+        ("maximum over time", lambda states: states.max(axis=1)),
+        ("mean over time", lambda states: states.mean(axis=1)),
+        ("last state", lambda states: states[:, -1]),
+    ],
+)
+def test_raw_audio_encoder(output, read):
+    encoder = RawAudioEncoder(ModelConfig(gru_output=output))
     waves = torch.randn(2, 500) * 0.1
     w = weights(encoder)
     part = lambda prefix: {  # noqa: E731
         name.removeprefix(prefix): value for name, value in w.items() if name.startswith(prefix)
     }
     pooled = front_end(part("front_end."), waves.numpy())
-    states = np.stack([gru_last_state(part("gru."), sequence) for sequence in pooled])
-    expected = states @ w["projection.weight"].T + w["projection.bias"]
+    states = np.stack([gru_states(part("gru."), sequence) for sequence in pooled])
+    expected = read(states) @ w["projection.weight"].T + w["projection.bias"]
     got = encoder(waves)
     assert got.shape == (2, 400)
     np.testing.assert_allclose(got.detach(), expected, rtol=1e-9, atol=1e-12)
@@ -174,7 +184,7 @@ def test_every_model_gives_four_classes_and_learns_everywhere(model):
     network = EmotionModel(ModelConfig(), model, 30, 4)
     output = network(torch.randn(3, 400) * 0.1, torch.randint(1, 30, (3, 6)))
     assert output.logits.shape == (3, 4)
-    assert (output.audio_score is None) == (not model.startswith("att"))
+    assert (output.p_audio is None) == (not model.startswith("att"))
     output.logits.square().sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 

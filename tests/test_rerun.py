@@ -24,6 +24,10 @@ def test_the_same_machine_must_repeat_every_bit_but_may_take_longer():
     assert compare(run(), run(seconds=2.0)).holds
     assert not compare(run(), run(loss=1.0 + 1e-12)).holds
     assert not compare(run(10), run(14)).holds
+    treated = run().selected("last-epoch").drop(columns=["selection", "epoch"])
+    answers = replace(run(), treated=treated.assign(treatment="rms"))
+    others = replace(run(), treated=treated.assign(treatment="rms", anger=0.2))
+    assert compare(answers, answers).holds and not compare(answers, others).holds
 
 
 @pytest.mark.parametrize(

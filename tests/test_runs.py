@@ -50,7 +50,7 @@ def test_a_stored_run_holds_ids_and_numbers_but_no_transcript(run):
     assert not [word for word in (*small.WORDS, "word1") if word in stored]
 
 
-@pytest.mark.parametrize("name", ["epochs.parquet", "predictions.parquet"])
+@pytest.mark.parametrize("name", ["epochs.parquet", "predictions.parquet", "treated.parquet"])
 def test_a_changed_file_is_refused(run, name):
     path = run.folder / name
     path.write_bytes(path.read_bytes()[:-1])

@@ -35,6 +35,13 @@ def test_tokens(transcript, expected):
     assert tokens(transcript) == expected
 
 
+def test_other_tokens():
+    said = "She's GONE. [LAUGHTER] \u2019cause I'd've"
+    split = ["she", "'s", "gone", "[laughter]", "cause", "i", "'d", "'ve"]
+    assert tokens(said, "contractions split") == split
+    assert tokens(said, "case kept") == ["She's", "GONE", "[LAUGHTER]", "cause", "I'd've"]
+
+
 def test_vocabulary_ranks_by_count_and_knows_only_what_it_saw():
     vocab = vocabulary([["b", "a", "c"], ["c", "a", "c"]])
     assert vocab.words == ("[padding]", "[unknown]", "c", "a", "b")
