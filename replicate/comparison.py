@@ -189,6 +189,26 @@ def mean_difference(differences: ArrayLike, overlap: float = 0.0) -> Mean:
     return Mean(n, mean, spread, float(mean - margin), float(mean + margin), float(p_value))
 
 
+def size_tests(differences: ArrayLike, region: float, overlap: float = 0.0) -> tuple[float, float]:
+    """Is the mean of paired differences larger, is it smaller in size than a region around zero?
+
+    Args:
+        differences: one for each seed or split.
+        region: half the region's width.
+        overlap: see `mean_difference`.
+
+    Returns:
+        The p values of the two one-sided t tests, the second being that of TOST; NaN without any
+        spread.
+    """
+    mean = mean_difference(differences, overlap)
+    error = mean.spread * np.sqrt(1 / mean.n + overlap)
+    if not error > 0:
+        return np.nan, np.nan
+    t = (abs(mean.difference) - region) / error
+    return float(stats.t.sf(t, mean.n - 1)), float(stats.t.cdf(t, mean.n - 1))
+
+
 def over_seeds(values: pd.DataFrame) -> pd.DataFrame:
     """Paired t test and Wilcoxon's signed-rank test of each pair.
 

@@ -299,6 +299,16 @@ def test_equivalence_of_all_pairs_is_corrected():
     assert found["p_holm"].tolist() == pytest.approx(corrected.tolist())
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_mean_is_larger_or_smaller_than_a_region(sign):
+    gains = sign * RNG.normal(0.02, 0.01, 8)
+    larger, smaller = comparison.size_tests(gains, 0.015)
+    outside = stats.ttest_1samp(sign * gains, 0.015, alternative="greater").pvalue
+    assert larger == pytest.approx(outside)
+    assert smaller == pytest.approx(comparison.equivalence(gains, 0 * gains, 0.015).p_value)
+    assert np.isnan(comparison.size_tests([0.02, 0.02], 0.01)).all()
+
+
 def test_what_ten_seeds_can_detect():
     assert comparison.detectable([0.017], [10]).loc[0.017, 10] == pytest.approx(0.017, abs=5e-4)
 

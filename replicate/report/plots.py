@@ -354,23 +354,36 @@ def accuracies(
 
 
 @styled
-def effects(rows: pd.DataFrame) -> Figure:
-    """Differences with their intervals around zero, one row each.
+def effects(rows: pd.DataFrame, bands: Mapping[str, float], xlabel: str) -> Figure:
+    """Differences with their intervals around zero, one row each, beside known sizes.
 
     Args:
-        rows: index name; columns `value`, `low`, `high` (NaN for a single seed).
+        rows: index name; columns `value`, `low`, `high` (NaN where there is no interval), `impact`,
+            the class that each belongs to.
+        bands: name -> a size to compare with; the first is a band, a second one dashed lines.
+        xlabel: what the values are.
     """
-    figure = Figure(figsize=(7.2, 0.9 + 0.3 * len(rows)))
+    figure = Figure(figsize=(7.2, 1.4 + 0.27 * len(rows)))
     axes = figure.subplots()
-    places = np.arange(len(rows))
-    spread = np.vstack([rows["value"] - rows["low"], rows["high"] - rows["value"]])
+    for k, (name, size) in enumerate(bands.items()):
+        label = f"{name}: {size:.3f}"
+        if k:
+            ends: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "linestyles": "--"}
+            axes.vlines([-size, size], 0, 1, colors="#555555", label=label, **ends)
+        else:
+            axes.axvspan(-size, size, color="#DDDDDD", linewidth=0, label=label)
     axes.axvline(0, color="black", linewidth=1)
-    axes.errorbar(rows["value"], places, xerr=spread, fmt="o", color=REPRODUCED, capsize=3)
+    places = pd.Series(range(len(rows)), rows.index)
+    for k, (impact, part) in enumerate(rows.groupby("impact", sort=False)):
+        spread = np.vstack([part["value"] - part["low"], part["high"] - part["value"]])
+        style: dict[str, Any] = {"fmt": "osD^v"[k], "color": SERIES[k], "capsize": 3}
+        axes.errorbar(part["value"], places[part.index], xerr=spread, label=str(impact), **style)
     axes.set_yticks(places, [str(name) for name in rows.index])
     axes.invert_yaxis()
     axes.grid(axis="x", color="#E5E5E5")
     axes.set_axisbelow(True)
-    axes.set_xlabel("difference in accuracy (95 % interval over seeds)")
+    axes.set_xlabel(xlabel)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
 
 
