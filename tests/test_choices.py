@@ -408,7 +408,7 @@ def test_exhibits_of_a_study_say_what_it_found(loaded: Stored) -> None:
     [
         ((9, 3, 1, 2), "moves accuracy more than"),
         ((9, 3, 0, 2), "may move accuracy more"),
-        ((9, 0, 0, 9), "None of these choices moves"),
+        ((9, 0, 0, 9), "none of these choices moves"),
         ((9, 0, 0, 2), "too few to be sure that none does"),
     ],
 )

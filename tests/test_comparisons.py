@@ -29,9 +29,11 @@ def compared(chances, seeds=3, n=200):
 
 
 def test_models_far_apart_are_told_apart():
-    words = comparisons.in_words(compared([0.95, 0.6, 0.2]))
-    assert words["rejected"] == "3 of 3"
-    assert (words["apart"], words["always"], words["never"]) == ("3", "3", "0")
+    found = compared([0.95, 0.6, 0.2])
+    assert comparisons.single_in_words(found) == {
+        "rejected": "3 of 3", "apart": "3", "always": "3", "never": "0"
+    }  # fmt: skip
+    words = comparisons.seeds_in_words(found)
     assert (words["t_differ"], words["equal"], words["untold"]) == ("3", "0", "0")
     assert words["conclusion"] == "These runs tell all models apart"
     assert words["rank_differ"] == "0"  # three seeds are too few for ranks
@@ -39,8 +41,8 @@ def test_models_far_apart_are_told_apart():
 
 def test_equal_models_are_not():
     found = compared([0.7, 0.7, 0.7])
-    words = comparisons.in_words(found)
-    assert (words["rejected"], words["t_differ"], words["never"]) == ("0 of 3", "0", "3")
+    single, words = comparisons.single_in_words(found), comparisons.seeds_in_words(found)
+    assert (single["rejected"], single["never"], words["t_differ"]) == ("0 of 3", "3", "0")
     assert words["conclusion"].endswith("do not show that any two of the models differ")
     assert found.over_seeds["said"].eq("cannot be told").all()
 
@@ -65,17 +67,23 @@ def test_one_seed_gives_mcnemars_test_and_nothing_over_seeds():
     notice = comparisons.over_seeds(found)
     assert isinstance(notice, Notice) and "second seed" in notice.text
     assert "1" in repr(comparisons.single_trainings(found)).splitlines()[1].split()[-1]
-    assert set(comparisons.in_words(found).values()) == {"(not run yet)"}
-    assert set(comparisons.power_in_words(found).values()) == {"(not run yet)"}
+    assert comparisons.single_in_words(found)["apart"] == "1"
+    assert set(comparisons.seeds_in_words(found).values()) == {"(not run yet)"}
+    power = comparisons.power_in_words(found)
+    assert (power["pairs"], power["rank_can"]) == ("1", "cannot")
+    assert power["equal_spread"] == "(no spread is known)"
 
 
 def test_one_model_is_no_pair():
-    assert isinstance(comparisons.same_utterances(compared([0.7])), Notice)
+    found = compared([0.7])
+    assert isinstance(comparisons.same_utterances(found), Notice)
+    for told in (comparisons.power_in_words, comparisons.single_in_words):
+        assert set(told(found).values()) == {"(not run yet)"}
 
 
-@pytest.mark.parametrize(("models", "can"), [(7, "can"), (5, "can"), (2, "can")])
-def test_ten_seeds_are_enough_for_ranks_up_to_seven_models(models, can):
-    words = comparisons.power_in_words(compared([0.7] * models, seeds=10, n=20))
+@pytest.mark.parametrize(("seeds", "can"), [(10, "can"), (9, "cannot")])
+def test_seven_models_need_ten_seeds_for_ranks(seeds, can):
+    words = comparisons.power_in_words(compared([0.7] * 7, seeds, n=20))
     assert words["rank_can"] == can
     assert int(words["rank_seeds"]) == comparison.fewest_seeds(int(words["pairs"]))
 

@@ -417,15 +417,15 @@ def verdict(choices: int, beyond: int, more: int, less: int) -> str:
         less: of which it is sure that it is smaller.
     """
     if more:
-        return "What the paper leaves open moves accuracy more than what it compares"
+        return "what the paper leaves open moves accuracy more than what it compares"
     if beyond:
         return (
-            "What the paper leaves open may move accuracy more than what it compares, but these "
+            "what the paper leaves open may move accuracy more than what it compares, but these "
             "runs are too few to be sure"
         )
     if less == choices:
-        return "None of these choices moves accuracy as much as what the paper compares"
+        return "none of these choices moves accuracy as much as what the paper compares"
     return (
-        "None of these choices moved accuracy as much as what the paper compares, but these runs "
+        "none of these choices moved accuracy as much as what the paper compares, but these runs "
         "are too few to be sure that none does"
     )

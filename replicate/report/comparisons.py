@@ -1,5 +1,6 @@
 """Do the models of Tables 4 and 5 differ? First what could be told, then what the tests tell."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import comb
@@ -323,7 +324,7 @@ def chance_spread(n: int, disagreement: float = 0.2) -> float:
 
 
 def widest_for_equivalence(seeds: int) -> float:
-    """Spread of differences over seeds up to which models of equal mean are shown to be equal."""
+    """Spread of differences up to which equal means are shown to be equal; NaN for one seed."""
     return float(REGION * np.sqrt(seeds) / student.ppf(1 - LEVEL, seeds - 1))
 
 
@@ -334,48 +335,60 @@ def power_in_words(compared: Compared) -> dict[str, str]:
         "equal_spread",
     )  # fmt: skip
     try:
-        seeds, pairs = len(compared.accuracies), compared.pairs
+        right, pairs = compared.right, compared.pairs
     except Missing:
         return dict.fromkeys(names, "(not run yet)")
     needed = comparison.fewest_seeds(pairs)
-    values = (
-        len(compared.names),
+    return _told(
+        names,
+        right.shape[1],
         pairs,
-        listed("seed", compared.accuracies.index),
+        listed("seed", right.index.get_level_values("seed")),
         number(chance_spread(compared.tested)),
         number(chance_spread(TESTED)),
         needed,
-        "can" if seeds >= needed else "cannot",
-        number(widest_for_equivalence(seeds)),
+        "can" if compared.seeds >= needed else "cannot",
+        number(widest_for_equivalence(compared.seeds)) or "(no spread is known)",
     )
-    return {name: str(value) for name, value in zip(names, values, strict=True)}
 
 
-def in_words(compared: Compared) -> dict[str, str]:
-    """Results for the prose; `(not run yet)` where there are no runs."""
-    names = (
-        "rejected", "apart", "always", "never", "t_differ", "rank_differ", "equal", "untold",
-        "spread", "conclusion",
-    )  # fmt: skip
+def single_in_words(compared: Compared) -> dict[str, str]:
+    """Results on the same utterances for the prose; `(not run yet)` where there are no runs."""
+    names = ("rejected", "apart", "always", "never")
     try:
-        over_seeds = compared.over_seeds
+        tests, differ = compared.trainings[0], compared.same_utterances["differ"]
     except Missing:
         return dict.fromkeys(names, "(not run yet)")
-    tests, differ = compared.trainings[0], compared.same_utterances["differ"]
     apart = tests["apart"]
-    t_differ = int((over_seeds["p_holm"] < LEVEL).sum())
-    values = (
+    return _told(
+        names,
         f"{(tests['p_holm'] < LEVEL).sum()} of {len(tests)}",
-        f"{apart.min()}" if apart.nunique() == 1 else f"{apart.min()} to {apart.max()}",
+        apart.min() if apart.nunique() == 1 else f"{apart.min()} to {apart.max()}",
         (differ == 1).sum(),
         (differ == 0).sum(),
-        t_differ,
-        (over_seeds["rank_p_holm"] < LEVEL).sum(),
-        (over_seeds["equal_p_holm"] < LEVEL).sum(),
-        (over_seeds["said"] == "cannot be told").sum(),
-        number(float(over_seeds["spread"].median())),
-        _conclusion(t_differ, compared.pairs),
     )
+
+
+def seeds_in_words(compared: Compared) -> dict[str, str]:
+    """Results over seeds for the prose; `(not run yet)` where there are too few runs."""
+    names = ("t_differ", "rank_differ", "equal", "untold", "spread", "conclusion")
+    try:
+        found = compared.over_seeds
+    except Missing:
+        return dict.fromkeys(names, "(not run yet)")
+    differ = int((found["p_holm"] < LEVEL).sum())
+    return _told(
+        names,
+        differ,
+        (found["rank_p_holm"] < LEVEL).sum(),
+        (found["equal_p_holm"] < LEVEL).sum(),
+        (found["said"] == "cannot be told").sum(),
+        number(float(found["spread"].median())),
+        _conclusion(differ, compared.pairs),
+    )
+
+
+def _told(names: Sequence[str], *values: object) -> dict[str, str]:
     return {name: str(value) for name, value in zip(names, values, strict=True)}
 
 
@@ -387,11 +400,11 @@ def _conclusion(differ: int, pairs: int) -> str:
     return "These runs tell some of the models apart, and others not"
 
 
-def order_in_words(given: list[Verdict]) -> dict[str, str]:
+def order_in_words(given: Sequence[Verdict]) -> dict[str, str]:
     """Claim 12 for the prose: our order of the fusions against the paper's."""
     (found,) = (verdict for verdict in given if verdict.claim.criterion.kind == "order")
     if np.isnan(found.low):
-        return {"tau": found.evidence or "(not run yet)", "resembles": "cannot be judged"}
+        return {"tau": "tau (not run yet)", "resembles": "cannot be judged"}
     resembles = (
         "resembles the paper's" if found.low > 0
         else "runs against the paper's" if found.high < 0
