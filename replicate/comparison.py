@@ -35,6 +35,10 @@ POWER = 0.8
 
 LEVEL = 0.05
 
+#: To which differences are rounded: equal differences of shares must be equal numbers, for ranks
+#: know ties, and without a spread there is no test.
+PLACES = 12
+
 
 def answers(runs: Sequence[Run], selection: str) -> pd.DataFrame:
     """Which answers are right, on the test utterances that all models answered.
@@ -152,10 +156,11 @@ class Mean:
     Attributes:
         n: how many.
         difference: their mean.
-        spread: their standard deviation. This and what follows is NaN for a single one.
-        low: the 95 % interval of the mean.
+        spread: their standard deviation, NaN for a single one.
+        low: the 95 % interval of the mean, NaN without any spread.
         high: the upper end.
-        p_value: of the t test, two-sided; 1 where there is no difference at all.
+        p_value: of the t test, two-sided; 1 without any spread, which is no evidence: a few
+            differences of counts on a small test set are often alike.
     """
 
     n: int
@@ -177,16 +182,15 @@ def mean_difference(differences: ArrayLike, overlap: float = 0.0) -> Mean:
         differences: one for each seed or split.
         overlap: n_test / n_train of random splits; 0 where all differences come from one split.
     """
-    values = np.asarray(differences, dtype=float)
+    values = np.asarray(differences, dtype=float).round(PLACES)
     n, mean = len(values), float(values.mean())
-    if n < 2:
-        return Mean(n, mean, np.nan, np.nan, np.nan, np.nan)
+    if not np.ptp(values):
+        return Mean(n, mean, 0.0 if n > 1 else np.nan, np.nan, np.nan, 1.0)
     spread = float(values.std(ddof=1))
-    error = spread * np.sqrt(1 / n + overlap)
-    margin = stats.t.ppf(1 - LEVEL / 2, n - 1) * error
-    with np.errstate(divide="ignore"):
-        p_value = 2 * stats.t.sf(abs(mean) / error, n - 1) if values.any() else 1.0
-    return Mean(n, mean, spread, float(mean - margin), float(mean + margin), float(p_value))
+    error = float(spread * np.sqrt(1 / n + overlap))
+    low, high = stats.t.interval(1 - LEVEL, n - 1, mean, error)
+    p_value = 2 * stats.t.sf(abs(mean) / error, n - 1)
+    return Mean(n, mean, spread, float(low), float(high), float(p_value))
 
 
 def size_tests(differences: ArrayLike, region: float, overlap: float = 0.0) -> tuple[float, float]:
@@ -198,13 +202,13 @@ def size_tests(differences: ArrayLike, region: float, overlap: float = 0.0) -> t
         overlap: see `mean_difference`.
 
     Returns:
-        The p values of the two one-sided t tests, the second being that of TOST; NaN without any
+        The p values of the two one-sided t tests, the second being that of TOST; 1 without any
         spread.
     """
     mean = mean_difference(differences, overlap)
     error = mean.spread * np.sqrt(1 / mean.n + overlap)
     if not error > 0:
-        return np.nan, np.nan
+        return 1.0, 1.0
     t = (abs(mean.difference) - region) / error
     return float(stats.t.sf(t, mean.n - 1)), float(stats.t.cdf(t, mean.n - 1))
 
@@ -372,11 +376,11 @@ class Equivalence:
 def equivalence(first: ArrayLike, second: ArrayLike, region: float = REGION) -> Equivalence:
     """Whether two models are equally good, from paired accuracies.
 
-    Without any spread of the differences there is no test: interval and p value are NaN.
+    Without any spread of the differences there is no test: the interval is NaN, the p value 1.
     """
     one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    if len(one) < 2 or not np.ptp((one - other).round(12)):
-        return Equivalence(float(np.mean(one - other)), np.nan, np.nan, region, np.nan)
+    if len(one) < 2 or not np.ptp((one - other).round(PLACES)):
+        return Equivalence(float(np.mean(one - other)), np.nan, np.nan, region, 1.0)
     p_value = ttost_paired(one, other, -region, region)[0]
     low, high = stats.ttest_rel(one, other).confidence_interval(1 - 2 * LEVEL)
     return Equivalence(float(np.mean(one - other)), float(low), float(high), region, float(p_value))
@@ -458,9 +462,8 @@ def _differences(values: pd.DataFrame) -> list[tuple[Hashable, Hashable, np.ndar
     """Each pair of columns and the differences of their rows: float64 [n]."""
     if len(values) < 2:
         raise ValueError(f"{len(values)} paired values; at least two are needed")
-    # rounded: equal differences of shares must be equal numbers, for ranks know ties
     return [
-        (a, b, (values[a] - values[b]).to_numpy().round(12)) for a, b in combinations(values, 2)
+        (a, b, (values[a] - values[b]).to_numpy().round(PLACES)) for a, b in combinations(values, 2)
     ]
 
 

@@ -338,7 +338,7 @@ def test_another_seed_flips_predictions_too() -> None:
 def test_every_choice_has_words_that_stand_in_the_data() -> None:
     words = {name: reading(name) for name in CHOICES}
     assert all(found.ours != found.other for found in words.values())
-    printed = {name for name, found in words.items() if found.impact is None}
+    printed = {name for name, found in words.items() if found.impact == choices.SETTING}
     assert printed == {"emb_size-50", "slower", "no-l2"}
     assert (words["slower"].subject, words["slower"].ours) == ("Learning Rate", "3e^{-3}")
     assert words["n_fms-150"].other == "n_fms set to emb_size"

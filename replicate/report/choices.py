@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -36,9 +37,10 @@ SAME = ["model", "embedding", "fold", "seed"]
 #: How far apart the models are that the paper compares: best less worst of Table 4.
 PRINTED = max(row.accuracy for row in paper.TABLE_4) - min(row.accuracy for row in paper.TABLE_4)
 
-#: Expected impact -> how pages call it; what the paper prints is no open choice.
-IMPACTS = {"very high": "very high", "high": "high", "medium": "medium", "low": "low",
-           None: "printed setting"}  # fmt: skip
+#: Stands for the expected impact where the paper prints what is changed: no open choice.
+SETTING = "printed setting"
+
+IMPACTS = (*reversed(get_args(paper.Impact)), SETTING)
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,14 @@ class Reading:
         ours: our reading.
         other: the other one.
         reason: why ours.
-        impact: expected before the runs; None for a printed setting.
+        impact: expected before the runs, one of `IMPACTS`.
     """
 
     subject: str
     ours: str
     other: str
     reason: str
-    impact: paper.Impact | None
+    impact: str
 
 
 def reading(name: str) -> Reading:
@@ -69,7 +71,7 @@ def reading(name: str) -> Reading:
             return Reading(choice.choice, choice.default, other, choice.reason, choice.impact)
     settings = [*paper.TABLE_1, *paper.TABLE_2, *paper.TABLE_3]
     printed = next(row for row in settings if row.field == field)
-    return Reading(printed.name, printed.printed, str(value), "As printed.", None)
+    return Reading(printed.name, printed.printed, str(value), "As printed.", SETTING)
 
 
 def readings() -> Exhibit:
@@ -79,7 +81,7 @@ def readings() -> Exhibit:
         {
             "what is open": [found.subject for found in words.values()],
             "the other reading": [found.other for found in words.values()],
-            "expected impact": [IMPACTS[found.impact] for found in words.values()],
+            "expected impact": [found.impact for found in words.values()],
             "grids": [
                 ", ".join(grid for grid, made in GRIDS.items() if name in made.choices)
                 for name in words
@@ -241,9 +243,7 @@ class Study:
             found["larger"] < LEVEL, "more",
             np.where(found["smaller"] < LEVEL, "less", "cannot be told"),
         )  # fmt: skip
-        return found.assign(
-            impact=[IMPACTS[reading(str(c)).impact] for c in found.index], size=size
-        )
+        return found.assign(impact=[reading(str(c)).impact for c in found.index], size=size)
 
     @cached_property
     def ours(self) -> float:
@@ -301,7 +301,7 @@ def effect_sizes(made: Study) -> Exhibit:
         "apart that the paper compares. Names are explained in the next table."
     )
     expected = "expected impact: " + found["impact"]
-    marked = found.assign(impact=expected.where(found["impact"] != IMPACTS[None], IMPACTS[None]))
+    marked = found.assign(impact=expected.where(found["impact"] != SETTING, SETTING))
     figure = plots.effects(marked, bands, f"difference in accuracy, over {unit(made.runs)}s")
     return picture(figure, alt, caption, [*of_runs(made.runs, made.selection), PAPER])
 
@@ -311,29 +311,30 @@ def effect_table(made: Study) -> Exhibit:
     """The choices by effect, with our reading and why, and how many predictions each changes."""
     found, words = made.effects, [reading(str(name)) for name in made.effects.index]
     flipped = flips(made.runs, made.selection).set_index("choice")["share"]
+    ends = intervals(found["low"], found["high"]).fillna("")
     shown = pd.DataFrame(
         {
-            "the other reading": [f"{r.subject}: {r.other}" for r in words],
+            "choice": [
+                f"{name}\n{r.subject}: {r.other}"
+                for name, r in zip(found.index, words, strict=True)
+            ],
             "ours, and why": [f"{r.ours}. {r.reason}" for r in words],
-            "expected": found["impact"],
-            "difference": found["value"].map(signed),
-            "95 %": intervals(found["low"], found["high"]),
-            f"{unit(made.runs)}s": found["n"],
+            "expected impact": found["impact"],
+            "difference, 95 %": found["value"].map(signed) + "\n" + ends,
             "than Table 4's models": found["size"],
             "predictions changed": flipped.reindex(found.index).map("{:.1%}".format),
         }
     )
-    other_seed = flips_of_seeds(made.runs, made.selection)
-    seeds = (
-        "" if np.isnan(other_seed) else f" Another seed of our reading changes {other_seed:.1%}."
-    )
+    n = " or ".join(map(str, sorted(found["n"].unique())))
+    by_seed = flips_of_seeds(made.runs, made.selection)
+    seeds = "" if np.isnan(by_seed) else f" Another seed of our reading changes {by_seed:.1%}."
     caption = (
-        f"The choices by effect. Than Table 4's models: whether it is more or less than the "
-        f"{PRINTED:.3f} between the best and the worst of them, by one-sided t tests with Holm's "
-        f"correction. Predictions changed: share of the test utterances.{seeds}"
+        f"The choices by effect, over {n} {unit(made.runs)}s. Than Table 4's models: whether it is "
+        f"more or less than the {PRINTED:.3f} between the best and the worst of them, by one-sided "
+        f"t tests with Holm's correction. Predictions changed: share of the test utterances.{seeds}"
     )
     sources = [*of_runs(made.runs, made.selection), PAPER]
-    return table(shown.rename_axis("choice"), caption, sources, wordy=True)
+    return table(shown, caption, sources, index=False, wordy=True)
 
 
 @or_notice
@@ -342,7 +343,7 @@ def impact_table(made: Study) -> Exhibit:
     found = made.effects.assign(distance=made.effects["value"].abs())
     rows = {
         impact: _counted(found[found["impact"] == impact])
-        for impact in IMPACTS.values()
+        for impact in IMPACTS
         if impact in set(found["impact"])
     }
     caption = (
@@ -379,7 +380,7 @@ def in_words(made: Study, prefix: str = "") -> dict[str, str]:
         "verdict",
     )  # fmt: skip
     try:
-        found = made.effects[made.effects["impact"] != IMPACTS[None]]
+        found = made.effects[made.effects["impact"] != SETTING]
     except Missing:
         found = pd.DataFrame()
     if found.empty:
