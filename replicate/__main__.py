@@ -13,6 +13,7 @@ import click
 import torch
 
 from replicate import baseline_runs, metrics, schedule, wordlists
+from replicate import loudness as levels
 from replicate import rerun as rerunning
 from replicate.baselines import BASELINES
 from replicate.claims import Verdict, as_frame
@@ -297,6 +298,18 @@ def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> No
     alone = [run for run in runs if run.experiment.name.startswith("text-trainable-stratified")]
     for found in wordlists.make(opened, alone):
         click.echo(wordlists.save(found, results))
+
+
+@main.command()
+@click.option("--corpus", "name", required=True)
+@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
+              help="The corpus's folder.")  # fmt: skip
+@skip_damaged_option
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
+              help="Where levels are stored.  [default: results/]")  # fmt: skip
+def loudness(name: str, data: Path | None, skip_damaged: bool, results: Path) -> None:
+    """Store how loud each utterance is: ids, classes, speakers and two numbers each."""
+    click.echo(levels.save(levels.make(open_corpus(name, data, skip_damaged)), results))
 
 
 def _jobs(jobs: int | None, device: str) -> int:

@@ -1,17 +1,19 @@
 """Is one model better than another? The test that fits how the runs were drawn.
 
 All models are compared on what all of them ran: every function takes a table with a column for
-each model and returns a row for each pair of models, the first minus the second. Where a table has
-several pairs, `p_holm` is the p value after Holm's correction for all of them.
+each model and returns a row for each pair of models, the first minus the second. Some take a
+reference, a column from which each other one is told apart; then those are all the pairs. Where a
+table has several pairs, `p_holm` is the p value after Holm's correction for all of them.
 
 Which test: the same test utterances call for Cochran's Q and McNemar's test; many seeds on one
 split for paired tests over seeds; many random splits, whose training parts overlap, for Nadeau and
 Bengio's correction; groups held out in turn for a bootstrap that draws whole groups.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -19,8 +21,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.optimize import brentq
 from statsmodels.stats.contingency_tables import cochrans_q
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
+from statsmodels.stats.power import TTestIndPower, TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
 from replicate import metrics
@@ -38,6 +39,17 @@ LEVEL = 0.05
 #: To which differences are rounded: equal differences of shares must be equal numbers, for ranks
 #: know ties, and without a spread there is no test.
 PLACES = 12
+
+#: What a bootstrap draws as a whole: dialogue, speaker or group of each row.
+Clusters: TypeAlias = Sequence[Hashable] | pd.Index | pd.Series
+
+
+class Estimate(NamedTuple):
+    """A mean or a difference with its 95 % interval; NaN where there is too little to tell."""
+
+    value: float
+    low: float
+    high: float
 
 
 def answers(runs: Sequence[Run], selection: str) -> pd.DataFrame:
@@ -115,8 +127,12 @@ def cochran(right: pd.DataFrame) -> Omnibus:
     return Omnibus(len(right), float(found.statistic), degrees, float(found.pvalue))
 
 
-def over_utterances(right: pd.DataFrame) -> pd.DataFrame:
+def over_utterances(right: pd.DataFrame, reference: str | None = None) -> pd.DataFrame:
     """McNemar's exact test of each pair on one test set, to follow a significant `cochran`.
+
+    Args:
+        right: a bool column for each model.
+        reference: a column, see above; every pair by default.
 
     Returns:
         `first`, `second`, the fields of `metrics.Paired`, `p_holm`.
@@ -124,7 +140,7 @@ def over_utterances(right: pd.DataFrame) -> pd.DataFrame:
     always = np.ones(len(right), dtype=bool)
     rows = [
         {"first": a, "second": b, **vars(metrics.mcnemar(always, right[a], right[b]))}
-        for a, b in combinations(right, 2)
+        for a, b in _pairs(right, reference)
     ]
     return _with_holm(pd.DataFrame(rows))
 
@@ -213,7 +229,7 @@ def size_tests(differences: ArrayLike, region: float, overlap: float = 0.0) -> t
     return float(stats.t.sf(t, mean.n - 1)), float(stats.t.cdf(t, mean.n - 1))
 
 
-def over_seeds(values: pd.DataFrame) -> pd.DataFrame:
+def over_seeds(values: pd.DataFrame, reference: str | None = None) -> pd.DataFrame:
     """Paired t test and Wilcoxon's signed-rank test of each pair.
 
     They tell what other seeds would give on the same test utterances, not what other utterances
@@ -221,13 +237,14 @@ def over_seeds(values: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         values: accuracies, a row for each seed.
+        reference: a column, see above; every pair by default.
 
     Returns:
         `first`, `second`, the fields of `Mean`, `rank_low`, `rank_high` (see
         `signed_rank_interval`), `rank_p_value` (signed-rank test), `p_holm`, `rank_p_holm`.
     """
     rows = []
-    for first, second, difference in _differences(values):
+    for first, second, difference in _differences(values, reference):
         rank_low, rank_high = signed_rank_interval(difference)
         rows.append(
             {
@@ -304,7 +321,9 @@ def over_resplits(values: pd.DataFrame, n_train: int, n_test: int) -> pd.DataFra
     return _with_holm(pd.DataFrame(rows))
 
 
-def over_clusters(right: pd.DataFrame, clusters: Sequence[Hashable] | pd.Index) -> pd.DataFrame:
+def over_clusters(
+    right: pd.DataFrame, clusters: Clusters, reference: str | None = None
+) -> pd.DataFrame:
     """Percentile bootstrap of the difference in accuracy that draws whole clusters.
 
     Utterances of one dialogue or speaker resemble each other; an interval over single utterances
@@ -312,41 +331,68 @@ def over_clusters(right: pd.DataFrame, clusters: Sequence[Hashable] | pd.Index) 
 
     Args:
         right: from `answers`.
-        clusters: dialogue, speaker or group of each row.
+        clusters: of each row.
+        reference: a column, see above; every pair by default.
 
     Returns:
         `first`, `second`, `n` (clusters), `difference`, `low`, `high`.
     """
-    number = pd.factorize(pd.Index(clusters))[0]
-    sizes = np.bincount(number)
+    n = pd.Index(clusters).nunique()
     rows = []
-    for first, second in combinations(right, 2):
+    for first, second in _pairs(right, reference):
         gains = right[first].to_numpy(dtype=float) - right[second].to_numpy(dtype=float)
-        sums = np.bincount(number, weights=gains)
+        gain, low, high = mean_over_clusters(gains, clusters)
         rows.append(
             {
                 "first": first,
                 "second": second,
-                "n": len(sizes),
-                "difference": gains.mean(),
-                **_ratio_interval(sums, sizes)._asdict(),
+                "n": n,
+                "difference": gain,
+                "low": low,
+                "high": high,
             }
         )
     return pd.DataFrame(rows)
 
 
-def _ratio_interval(sums: np.ndarray, sizes: np.ndarray) -> Interval:
-    """Bootstrap interval of sum(sums) / sum(sizes) over clusters."""
-    drawn = stats.bootstrap(
-        (sums, sizes),
-        lambda total, size, axis: total.sum(axis=axis) / size.sum(axis=axis),
-        paired=True,
-        vectorized=True,
-        method="percentile",
-        n_resamples=metrics.RESAMPLES,
-        rng=np.random.default_rng(0),
-    )
-    return Interval(*map(float, drawn.confidence_interval))
+def mean_over_clusters(values: ArrayLike, clusters: Clusters) -> Estimate:
+    """The mean of values; its interval draws whole clusters, see `over_clusters`."""
+    sums, sizes = _by_cluster(clusters, values, np.ones(len(clusters)))
+    return _bootstrapped(lambda total, size: total / size, sums, sizes)
+
+
+def difference_over_clusters(values: ArrayLike, chosen: ArrayLike, clusters: Clusters) -> Estimate:
+    """The mean of the chosen values less that of the others; its interval draws whole clusters.
+
+    Args:
+        values: of each row.
+        chosen: bool, of each row. A cluster may hold rows of both kinds.
+        clusters: of each row.
+
+    Returns:
+        NaN if all rows are of one kind; draws in which they are do not count.
+    """
+    one = np.asarray(chosen, dtype=float)
+    parts = _by_cluster(clusters, one * np.asarray(values), one, values, np.ones(len(one)))
+    return _bootstrapped(lambda a, m, b, n: a / m - (b - a) / (n - m), *parts)
+
+
+def _by_cluster(clusters: Clusters, *values: ArrayLike) -> list[np.ndarray]:
+    """Sums of values over the rows of each cluster: float64 [n] for each."""
+    number = pd.factorize(pd.Index(clusters))[0]
+    return [np.bincount(number, weights=np.asarray(one, dtype=float)) for one in values]
+
+
+def _bootstrapped(of_totals: Callable[..., np.ndarray], *sums: np.ndarray) -> Estimate:
+    """A statistic of totals over clusters, and its percentile bootstrap."""
+    n = len(sums[0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(of_totals(*(one.sum() for one in sums)))
+        if n < 2 or np.isnan(value):
+            return Estimate(value, np.nan, np.nan)
+        draws = np.random.default_rng(0).integers(n, size=(metrics.RESAMPLES, n))
+        drawn = of_totals(*(one[draws].sum(axis=1) for one in sums))
+    return Estimate(value, *metrics.percentile_interval(drawn))
 
 
 @dataclass(frozen=True)
@@ -458,16 +504,51 @@ def resolvable(n: int, disagreement: float, level: float = LEVEL) -> float:
     return float(brentq(lacking, 0, disagreement)) if lacking(disagreement) > 0 else np.nan
 
 
-def _differences(values: pd.DataFrame) -> list[tuple[Hashable, Hashable, np.ndarray]]:
+def detectable_between(n_first: int, n_second: int, spread: float) -> float:
+    """The true difference between two groups that a t test finds with probability `POWER`.
+
+    Args:
+        n_first: size of one group; it may be 1, as of a single printed run.
+        n_second: size of the other.
+        spread: standard deviation within each.
+    """
+    test = TTestIndPower()
+    effect = test.solve_power(nobs1=n_first, ratio=n_second / n_first, alpha=LEVEL, power=POWER)
+    return float(effect * spread)
+
+
+def _pairs(columns: Iterable[Hashable], reference: Hashable) -> list[tuple[Hashable, Hashable]]:
+    """Every pair, or each other column and the reference."""
+    if reference is None:
+        return list(combinations(columns, 2))
+    return [(column, reference) for column in columns if column != reference]
+
+
+def _differences(
+    values: pd.DataFrame, reference: str | None = None
+) -> list[tuple[Hashable, Hashable, np.ndarray]]:
     """Each pair of columns and the differences of their rows: float64 [n]."""
     if len(values) < 2:
         raise ValueError(f"{len(values)} paired values; at least two are needed")
     return [
-        (a, b, (values[a] - values[b]).to_numpy().round(PLACES)) for a, b in combinations(values, 2)
+        (a, b, (values[a] - values[b]).to_numpy().round(PLACES))
+        for a, b in _pairs(values, reference)
     ]
 
 
 def _with_holm(rows: pd.DataFrame, prefix: str = "") -> pd.DataFrame:
     """Add Holm's correction of the column `p_value`."""
-    corrected = multipletests(rows[f"{prefix}p_value"], method="holm")[1]
-    return rows.assign(**{f"{prefix}p_holm": corrected})
+    return rows.assign(**{f"{prefix}p_holm": holm(rows[f"{prefix}p_value"])})
+
+
+def holm(p_values: ArrayLike) -> np.ndarray:
+    """Holm's correction (1979), as `multipletests` of statsmodels computes it.
+
+    That collects all garbage at every call, which on a page takes longer than the tests.
+    """
+    values = np.asarray(p_values, dtype=float)
+    order = np.argsort(values)
+    corrected = np.empty(len(values))
+    factors = np.arange(len(values), 0, -1)
+    corrected[order] = np.maximum.accumulate(values[order] * factors).clip(max=1.0)
+    return corrected

@@ -12,10 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import chisquare
-from statsmodels.stats.multitest import multipletests
 
-from replicate import metrics
-from replicate.comparison import mean_difference
+from replicate import comparison, metrics
 from replicate.metrics import Interval
 from replicate.paper import TABLE_4, TABLE_7, Claim, criteria
 from replicate.protocol import EMOTIONS
@@ -220,9 +218,9 @@ def _(criterion: criteria.Difference, claim: Claim, evidence: Evidence) -> Findi
 
 def _gains(gains: dict[str, pd.Series]) -> Finding:
     """Paired differences that are claimed to be positive: t tests with Holm's correction."""
-    means = [mean_difference(gain) for gain in gains.values()]
+    means = [comparison.mean_difference(gain) for gain in gains.values()]
     intervals = [Interval(mean.low, mean.high) for mean in means]
-    p_values = multipletests([mean.p_value for mean in means], method="holm")[1]
+    p_values = comparison.holm([mean.p_value for mean in means])
     parts: list[Outcome] = []
     described = []
     for name, mean, interval, p in zip(gains, means, intervals, p_values, strict=True):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import binomtest
+from scipy.stats import t as student
 from statsmodels.stats.contingency_tables import mcnemar as exact_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
@@ -203,6 +204,20 @@ def mean_interval(values: ArrayLike) -> Interval:
 def share_interval(values: ArrayLike) -> Interval:
     """`mean_interval` of shares, cut to where a share can lie."""
     return Interval(*map(float, np.clip(mean_interval(values), 0, 1)))
+
+
+def prediction_interval(values: ArrayLike) -> Interval:
+    """Where one more value of the same kind lies, for one value a run; NaN for fewer than two.
+
+    Student's t, mean +- t s sqrt(1 + 1/n). The values must be drawn independently and alike, such
+    as runs that each have a seed and a random split of their own; then their spread already holds
+    the luck of the test utterances.
+    """
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        return Interval(np.nan, np.nan)
+    margin = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / len(values))
+    return Interval(float(values.mean() - margin), float(values.mean() + margin))
 
 
 def bootstrap_confusions(

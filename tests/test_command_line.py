@@ -13,8 +13,9 @@ import pytest
 import torch
 import trees
 
-from replicate import wordlists
+from replicate import loudness, wordlists
 from replicate.corpora import open_corpus
+from replicate.protocol import EMOTIONS
 from replicate.runs import load_run, load_runs, save_run
 
 REPLICATE = [sys.executable, "-m", "replicate"]
@@ -67,6 +68,13 @@ def test_words_of_a_corpus_without_runs_are_those_of_its_true_classes(tmp_path):
     assert done.returncode == 0, done.stderr
     (found,) = wordlists.load("standin-tiny", tmp_path).values()
     assert found.classes == "true" and found.synthetic and found.rows
+
+
+def test_levels_of_a_corpus_are_stored(tmp_path):
+    done = replicate("loudness", "--corpus", "standin-tiny", "--results", tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = loudness.load("standin-tiny", tmp_path)
+    assert found.synthetic and set(found.table["emotion"]) == set(EMOTIONS)
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):

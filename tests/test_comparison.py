@@ -270,7 +270,46 @@ def test_clustered_interval_agrees_with_that_of_any_statistic():
     assert (found["low"], found["high"]) == pytest.approx([e.iloc[0, 0] for e in ends], abs=0.02)
 
 
+def test_a_mean_over_clusters_is_scipys_bootstrap_of_a_ratio():
+    values, who = RNG.normal(size=200), RNG.integers(20, size=200)
+    sums, sizes = np.bincount(who, values), np.bincount(who)
+    reference = stats.bootstrap(
+        (sums, sizes), lambda a, n, axis: a.sum(axis) / n.sum(axis), paired=True,
+        vectorized=True, method="percentile", n_resamples=20_000,
+    ).confidence_interval  # fmt: skip
+    found = comparison.mean_over_clusters(values, who)
+    assert found.value == pytest.approx(values.mean())
+    assert found[1:] == pytest.approx(reference, abs=0.02)
+
+
+def test_the_difference_of_two_groups_covers_the_truth_though_clusters_resemble_each_other():
+    """Chosen or not is a matter of the row, and each cluster has a level of its own."""
+    rng, hits = np.random.default_rng(3), 0
+    for _ in range(200):
+        who, chosen = np.repeat(np.arange(40), 10), rng.random(400) < 0.3
+        values = rng.normal(size=40)[who] + 0.5 * chosen + rng.normal(size=400)
+        found = comparison.difference_over_clusters(values, chosen, who)
+        assert found.value == pytest.approx(values[chosen].mean() - values[~chosen].mean())
+        hits += found.low < 0.5 < found.high
+    assert 0.9 < hits / 200 < 0.99
+
+
+def test_too_little_to_compare_gives_no_interval():
+    one_cluster = comparison.mean_over_clusters([0.0, 1.0], ["x", "x"])
+    assert one_cluster.value == 0.5 and np.isnan(one_cluster[1:]).all()
+    assert np.isnan(comparison.mean_over_clusters([], [])).all()
+    one_kind = comparison.difference_over_clusters([0, 1, 1], [True] * 3, ["x", "y", "z"])
+    assert np.isnan(one_kind).all()
+    sometimes = comparison.difference_over_clusters([0, 1, 1, 0], [True, False] * 2, list("xxyz"))
+    assert np.isfinite(sometimes).all()
+
+
 # --- equivalence and power ---
+
+
+def test_two_groups_of_64_detect_half_a_standard_deviation():
+    """Cohen (1988), Table 2.4.1: two-sided at .05, power .80."""
+    assert comparison.detectable_between(64, 64, spread=1) == pytest.approx(0.5, abs=0.005)
 
 
 def test_equivalence_is_two_one_sided_tests():

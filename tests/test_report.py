@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replicate import paper
+from replicate import loudness, paper
 from replicate.model import FUSIONS, EmotionModel, ModelConfig
 from replicate.protocol import EMOTIONS, Fold, cohort, split
 from replicate.report import (
@@ -35,7 +35,6 @@ from replicate.report.page import Stored
 from replicate.report.provenance import MARK, Exhibit, Notice, Source
 from replicate.runs import save_run
 from replicate.transcriptions import vocabulary
-from replicate.waveforms import levels
 
 RNG = np.random.default_rng(0)
 
@@ -454,9 +453,8 @@ class TestCorpus:
         assert isinstance(corpus_tables.known_informativeness(real), Notice)
 
     def test_table_8_and_its_picture(self):
-        level = levels(small.waveforms(), self.table["utterance"].tolist())
-        level[["emotion", "speaker"]] = self.table[["emotion", "speaker"]].to_numpy()
-        shown = tables.table_8(level, self.corpus)
+        level = loudness.of_cohort(self.corpus, small.waveforms())
+        shown = tables.table_8(level, self.corpus.name, self.here)
         assert "0.062" in shown.body and MARK in shown.body
         assert "anger" in figures.loudness(level, self.here).plain
 

@@ -29,6 +29,7 @@ from replicate.words import (
     association,
     described,
     expected_information,
+    fewest,
     in_grammar,
     mutual_information,
     on_top,
@@ -324,6 +325,27 @@ def test_pages_show_stored_lists_and_say_what_is_missing():
     told = word_tables.in_words(found, "one-test-set")
     assert told["one_test_set_sentences"] == "40"
     assert word_tables.in_words({}, "one-test-set").keys() == told.keys()
+
+
+@pytest.mark.parametrize(("sentences", "words"), [(560, 1071), (80, 20)])
+def test_the_fewest_sentences_of_a_word_that_can_count(sentences, words):
+    of_class = sentences // 4
+
+    def corrected(k):  # a word in k sentences, all of one class
+        table = [[k, of_class - k], [0, sentences - of_class]]
+        return 4 * words * 2 * stats.fisher_exact(table, "greater").pvalue
+
+    least = fewest(sentences, words)
+    assert corrected(least) <= 0.05 < corrected(least - 1)
+
+
+def test_the_grammar_bears_words_out_on_the_stand_in_alone():
+    corpus = open_corpus("standin-tiny")
+    told = word_tables.borne_out(corpus)
+    right, of = map(int, told["by_rank"].split(" of "))
+    assert of == 12 and 0 <= right <= of
+    known = word_tables.borne_out(replace(corpus, synthetic=False))
+    assert known["by_rank"] == "(known of the stand-in alone)"
 
 
 def test_the_paper_names_fourteen_words():

@@ -24,6 +24,7 @@ from replicate.report.provenance import (
     picture,
     table,
 )
+from replicate.runs import Run
 
 #: The paper's best model with each kind of embeddings: what the look-ups have to be held against.
 PRINTED = {
@@ -70,7 +71,7 @@ def comparable(results: Sequence[BaselineRun], runs: Stored, kind: str) -> list[
     found: list[Tested] = [*of_kind(results, runs.corpus, kind), *trained]
     folds: dict[str, set[tuple[str, str]]] = {}
     for one in found:
-        folds.setdefault(_title(one), set()).add(_fold(one))
+        folds.setdefault(titled(one), set()).add(_fold(one))
     shared = set.intersection(*folds.values())
     if not shared:
         lack(runs.corpus, kind, "baselines on the folds of all runs")
@@ -105,22 +106,23 @@ def lack(corpus: str, kind: str, wanted: str) -> NoReturn:
     )
 
 
-def _title(one: Tested) -> str:
+def titled(one: Tested) -> str:
+    """A baseline or a model as tables call it."""
     model = one.experiment.model
     return BASELINES[model].title if model in BASELINES else title(model, one.experiment.embedding)
 
 
-def _summary(chosen: Sequence[Tested], results: Sequence[BaselineRun]) -> pd.DataFrame:
+def summary(chosen: Sequence[Tested], results: Sequence[BaselineRun]) -> pd.DataFrame:
     """`metrics.summarise` under the titles of the rows; intervals draw whole dialogues."""
     found = metrics.summarise(chosen, "last-epoch", dialogues(results))
-    return found.set_axis(list(dict.fromkeys(map(_title, chosen))))
+    return found.set_axis(list(dict.fromkeys(map(titled, chosen))))
 
 
 @or_notice
 def beside(results: Sequence[BaselineRun], runs: Stored, kind: str = "stratified") -> Exhibit:
     """Every baseline and every model on the same folds."""
     chosen = comparable(results, runs, kind)
-    found = _summary(chosen, results)
+    found = summary(chosen, results)
     shown: dict[str, pd.Series] = {}
     for measure, name in (("accuracy", "accuracy"), ("uar", "UAR"), ("macro_f1", "macro-F1")):
         shown[name] = found[measure].map(number)
@@ -147,7 +149,7 @@ def reliability(results: Sequence[BaselineRun], runs: Stored, kind: str = "strat
     samples = metrics.pooled(shown, "last-epoch")
     panels = {
         panel: {
-            _title(shown[part["run"].iloc[0]]): metrics.reliability(part, BINS)
+            titled(shown[part["run"].iloc[0]]): metrics.reliability(part, BINS)
             for model in models
             if len(part := samples[samples["model"] == model])
         }
@@ -166,15 +168,18 @@ def reliability(results: Sequence[BaselineRun], runs: Stored, kind: str = "strat
     return picture(plots.reliability(panels), told, caption, of_runs(shown, "last-epoch"))
 
 
-def over_folds(results: Sequence[BaselineRun], corpus: str) -> dict[str, pd.DataFrame]:
-    """Kind of fold -> every baseline's row of `metrics.summarise`, by title.
+def over_folds(
+    results: Sequence[BaselineRun], corpus: str, runs: Sequence[Run] = ()
+) -> dict[str, pd.DataFrame]:
+    """Kind of fold -> every baseline's and every model's row of `metrics.summarise`, by title.
 
     Raises:
-        Missing: if there are none on random splits.
+        Missing: if there are no baselines on random splits.
     """
     of_kind(results, corpus, "stratified")
-    parts = {kind: [r for r in results if r.experiment.fold.kind == kind] for kind in FOLDS}
-    return {kind: _summary(part, results) for kind, part in parts.items() if part}
+    tested: list[Tested] = [*results, *runs]
+    parts = {kind: [one for one in tested if one.experiment.fold.kind == kind] for kind in FOLDS}
+    return {kind: summary(part, results) for kind, part in parts.items() if part}
 
 
 @or_notice
@@ -199,7 +204,7 @@ def by_folds(results: Sequence[BaselineRun], corpus: str) -> Exhibit:
 def look_ups(results: Sequence[BaselineRun], corpus: str) -> Exhibit:
     """Baselines on random splits against the paper's best models."""
     chosen = of_kind(results, corpus, "stratified")
-    found = _summary(chosen, results)
+    found = summary(chosen, results)
     rows = pd.DataFrame(
         {
             "reported": np.nan,
@@ -233,7 +238,7 @@ def in_words(results: Sequence[BaselineRun]) -> dict[str, str]:
             ]  # fmt: skip
             words[f"{key}_{kind}"] = words[f"{key}_{kind}_interval"] = "(not run yet)"
             if chosen:
-                row = _summary(chosen, results).iloc[0]
+                row = summary(chosen, results).iloc[0]
                 words[f"{key}_{kind}"] = f"{row['accuracy']:.3f}"
                 ends = interval(row["accuracy_boot_low"], row["accuracy_boot_high"])
                 words[f"{key}_{kind}_interval"] = ends or "no interval"

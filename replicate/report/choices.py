@@ -8,7 +8,6 @@ from typing import get_args
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from replicate import comparison, metrics, paper
 from replicate.comparison import LEVEL
@@ -159,7 +158,7 @@ def effects(runs: Sequence[Run], selection: str, region: float = PRINTED) -> pd.
         )
     frame = pd.DataFrame(rows)
     for column in ("larger", "smaller"):
-        frame[column] = multipletests(frame[column], method="holm")[1]
+        frame[column] = comparison.holm(frame[column])
     return frame.sort_values("value", key=abs, ascending=False, ignore_index=True)
 
 

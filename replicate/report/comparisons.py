@@ -14,7 +14,7 @@ from replicate.audit import TESTED
 from replicate.claims import Verdict
 from replicate.comparison import LEVEL, POWER, REGION
 from replicate.report import plots
-from replicate.report.layout import intervals, name_of, named, number, p_value, signed
+from replicate.report.layout import intervals, name_of, named, number, signed, small
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     PAPER,
@@ -195,7 +195,7 @@ def single_trainings(compared: Compared) -> Exhibit:
             "best - worst": by_training.apply(np.ptp, axis="columns").map(number),
             "Q": tests["statistic"].map("{:.1f}".format, na_action="ignore"),
             "degrees of freedom": tests["degrees"],
-            "p, corrected": tests["p_holm"].map(p_value),
+            "p, corrected": tests["p_holm"].map(small),
             f"of {compared.pairs} pairs differ": tests["apart"],
         }
     )
@@ -295,11 +295,11 @@ def over_seeds_table(compared: Compared) -> Exhibit:
             ("pair", "second"): found["second"],
             ("difference", "mean"): found["difference"].map(signed),
             ("paired t test", "95 %"): intervals(found["low"], found["high"]),
-            ("paired t test", "p, corrected"): found["p_holm"].map(p_value),
+            ("paired t test", "p, corrected"): found["p_holm"].map(small),
             ("signed-rank test", "95 %"): intervals(found["rank_low"], found["rank_high"]),
-            ("signed-rank test", "p, corrected"): found["rank_p_holm"].map(p_value),
+            ("signed-rank test", "p, corrected"): found["rank_p_holm"].map(small),
             (f"within ±{REGION:g}", "90 %"): intervals(found["equal_low"], found["equal_high"]),
-            (f"within ±{REGION:g}", "p, corrected"): found["equal_p_holm"].map(p_value),
+            (f"within ±{REGION:g}", "p, corrected"): found["equal_p_holm"].map(small),
             ("so they", ""): found["said"],
         }
     )

@@ -28,6 +28,16 @@ def number(value: float | None) -> str | None:
     return None if value is None or np.isnan(value) else f"{value:.3f}"
 
 
+def signed(value: float) -> str | None:
+    """Three decimals with their sign, a plus for zero; NaN stays an empty cell."""
+    return None if np.isnan(value) else f"{round(value, 3) + 0.0:+.3f}"
+
+
+def small(p_value: float) -> str | None:
+    """Three decimals, or that it is less than the last of them; NaN stays an empty cell."""
+    return "< 0.001" if p_value < 0.001 else number(p_value)
+
+
 def interval(low: float, high: float) -> str | None:
     """`[0.681, 0.725]`, kept on one line; None where there is too little to tell."""
     return None if np.isnan(low) or np.isnan(high) else f"[{low:.3f},{NBSP}{high:.3f}]"
@@ -47,16 +57,6 @@ def named(configuration: str) -> str:
 def name_of(run: Run) -> str:
     """`title` of a run."""
     return title(run.experiment.model, run.experiment.embedding)
-
-
-def signed(value: float) -> str:
-    """Three decimals with the sign; what rounds to zero has a plus."""
-    return f"{round(value, 3) + 0.0:+.3f}"
-
-
-def p_value(p: float) -> str | None:
-    """Three decimals, or that it is less; None where there is no test."""
-    return None if np.isnan(p) else f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def intervals(low: pd.Series, high: pd.Series) -> pd.Series:

@@ -10,17 +10,17 @@ import pandas as pd
 from IPython.display import Markdown
 from myst_nb import glue  # type: ignore[import-untyped]
 
-from replicate import metrics
+from replicate import loudness, metrics
 from replicate.claims import CorpusInfo, Verdict, corpus_info, verdicts
 from replicate.corpora import open_corpus
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.experiments import EMB_SIZE
 from replicate.model import FUSIONS
-from replicate.protocol import EMOTIONS, cohort
+from replicate.protocol import EMOTIONS
 from replicate.report.provenance import MARK, Missing, Notice
 from replicate.runs import RESULTS, Run, load_runs
 from replicate.transcriptions import tokens
-from replicate.waveforms import SAMPLE_RATE, Waveforms, class_averages, levels, open_waveforms
+from replicate.waveforms import SAMPLE_RATE, Waveforms, class_averages, open_waveforms
 from replicate.words import word_table
 
 #: How the names of the runs behind Table 6 begin.
@@ -179,11 +179,11 @@ def stored(
     for profile in profiles:
         runs = [run for run in load_runs(name, profile, root, seen) if not run.experiment.choice]
         if runs:
-            return Stored(name, profile, tuple(sorted(runs, key=_place)))
+            return Stored(name, profile, tuple(sorted(runs, key=place)))
     return Stored(name, profiles[0], ())
 
 
-def _place(run: Run) -> tuple[int, int, str]:
+def place(run: Run) -> tuple[int, int, str]:
     """Where a run stands in the tables: by embedding, then in the order of Table 4."""
     experiment = run.experiment
     models = [*FUSIONS, "audio", "text"]
@@ -205,20 +205,21 @@ def words_of(run: Run, corpus: Corpus, selection: str = "last-epoch") -> pd.Data
 def judged(
     runs: Stored, corpus: Corpus | None = None, selection: str = "last-epoch"
 ) -> list[Verdict]:
-    """Verdicts on all claims, from runs and, where it is at hand, from the corpus itself."""
+    """Verdicts on all claims, from runs and from the corpus, or what is stored of its loudness."""
     if runs.runs:
         info = corpus_info(runs.runs)
     else:
         title, synthetic = (corpus.title, corpus.synthetic) if corpus else (runs.corpus, False)
         info = CorpusInfo(runs.corpus, title, synthetic, runs.profile)
     if corpus is None:
-        return verdicts(info, runs.runs, selection=selection)
+        kept = loudness.load(runs.corpus)
+        level = kept.table if kept else None
+        return verdicts(info, runs.runs, _table_8(level), None, level, selection)
     readers = [run for run in runs.runs if run.experiment.name.startswith(TABLE_6)]
     words = words_of(readers[0], corpus, selection) if readers else None
-    level = None
-    if corpus.has_audio:
-        table = cohort(corpus)
-        level = levels(open_waveforms(corpus), table["utterance"].tolist())
-        level[["emotion", "speaker"]] = table[["emotion", "speaker"]].to_numpy()
-    table8 = None if level is None else class_averages(level)
-    return verdicts(info, runs.runs, table8, words, level, selection)
+    level = loudness.of_cohort(corpus) if corpus.has_audio else None
+    return verdicts(info, runs.runs, _table_8(level), words, level, selection)
+
+
+def _table_8(level: pd.DataFrame | None) -> pd.DataFrame | None:
+    return None if level is None else class_averages(level)

@@ -119,7 +119,7 @@ EVIDENCE = {
     "accuracy": ("07_tables_4_and_5", "Tables 4 and 5"),
     "order": ("07_tables_4_and_5", "Tables 4 and 5"),
     "difference": ("07_tables_4_and_5", "Tables 4 and 5"),
-    "quoted": ("07_tables_4_and_5", "Tables 4 and 5"),
+    "quoted": ("18_does_audio_help", "does audio help?"),
     "score spread": ("05_fusion", "fusion and attention"),
     "confusion rates": ("09_table_7", "Table 7"),
     "ranks": ("09_table_7", "Table 7"),

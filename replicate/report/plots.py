@@ -102,25 +102,30 @@ def durations(seconds: pd.DataFrame) -> Any:
 
 
 @styled
-def waveforms(samples: Mapping[str, np.ndarray]) -> Figure:
-    """Waveform and spectrogram of one utterance of each class, on one time axis.
+def waveforms(samples: Mapping[str, np.ndarray], one_scale: bool = False) -> Figure:
+    """Waveforms and spectrograms, one row each, on one time axis.
 
     Args:
-        samples: emotion -> float samples in [-1, 1).
+        samples: emotion, or another name -> float samples in [-1, 1).
+        one_scale: whether all rows share the scales of amplitude and of power.
     """
     figure = Figure(figsize=(7.2, 1.7 * len(samples)))
-    grid = figure.subplots(len(samples), 2, sharex=True, squeeze=False)
-    for (wave_axes, spectrum_axes), (emotion, wave) in zip(grid, samples.items(), strict=True):
-        wave_axes.plot(
-            np.arange(len(wave)) / SAMPLE_RATE, wave, color=COLOURS[emotion], linewidth=0.4
-        )
-        wave_axes.set(title=emotion, ylabel="amplitude")
-        frequency, time, power = scipy.signal.spectrogram(
-            wave, SAMPLE_RATE, nperseg=400, noverlap=240
-        )
+    sharey: Any = "col" if one_scale else False
+    grid = figure.subplots(len(samples), 2, sharex=True, sharey=sharey, squeeze=False)
+    spectra = {
+        name: scipy.signal.spectrogram(wave, SAMPLE_RATE, nperseg=400, noverlap=240)
+        for name, wave in samples.items()
+    }
+    loudest = max(power.max() for _, _, power in spectra.values())
+    for (wave_axes, spectrum_axes), (name, wave) in zip(grid, samples.items(), strict=True):
+        style: dict[str, Any] = {"color": COLOURS.get(name, REPRODUCED), "linewidth": 0.4}
+        wave_axes.plot(np.arange(len(wave)) / SAMPLE_RATE, wave, **style)
+        wave_axes.set(title=name, ylabel="amplitude")
+        frequency, time, power = spectra[name]
+        top = 10 * np.log10((loudest if one_scale else power.max()) + 1e-12)
         level = 10 * np.log10(power + 1e-12)
         spectrum_axes.pcolormesh(
-            time, frequency / 1000, level, vmin=level.max() - 70, cmap="magma", rasterized=True
+            time, frequency / 1000, level, vmin=top - 70, vmax=top, cmap="magma", rasterized=True
         )
         spectrum_axes.set(ylabel="kHz")
     for axes in grid[-1]:
@@ -354,6 +359,38 @@ def accuracies(
 
 
 @styled
+def single_runs(
+    values: Mapping[str, np.ndarray],
+    ends: Mapping[str, tuple[float, float]],
+    reported: Mapping[str, Sequence[float]],
+) -> Figure:
+    """Single runs with the interval for one more, above reported ones; one row a name.
+
+    Args:
+        values: name -> accuracies of single runs.
+        ends: the same names -> the interval, NaN where there is none; the first is shaded.
+        reported: name -> accuracies that others report.
+    """
+    figure = Figure(figsize=(7.2, 0.9 + 0.36 * (len(values) + len(reported))))
+    axes = figure.subplots()
+    axes.axvspan(*next(iter(ends.values())), color=REPRODUCED, alpha=0.12, linewidth=0)
+    for place, (name, single) in enumerate(values.items()):
+        axes.plot(ends[name], [place, place], color=REPRODUCED, linewidth=1.2)
+        axes.plot(single.mean(), place, "|", color=REPRODUCED, markersize=14)
+        axes.plot(single, np.full(len(single), place), "o", color=REPRODUCED, markersize=3.5)
+    for place, points in enumerate(reported.values(), start=len(values)):
+        axes.plot(points, np.full(len(points), place), "D", color=REPORTED, fillstyle="none")
+    names = [*values, *reported]
+    axes.set_yticks(range(len(names)), [in_mathtext(name) for name in names])
+    axes.invert_yaxis()
+    axes.grid(axis="x", color="#E5E5E5")
+    axes.set_axisbelow(True)
+    axes.set_xlabel("accuracy")
+    _legend(axes, [("o", "single run", "full"), ("|", "mean", "full"), ("D", "reported", "none")])
+    return figure
+
+
+@styled
 def effects(rows: pd.DataFrame, bands: Mapping[str, float], xlabel: str) -> Figure:
     """Differences with their intervals around zero, one row each, beside known sizes.
 
@@ -384,6 +421,71 @@ def effects(rows: pd.DataFrame, bands: Mapping[str, float], xlabel: str) -> Figu
     axes.set_axisbelow(True)
     axes.set_xlabel(xlabel)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    return figure
+
+
+@styled
+def against_truth(panels: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
+    """Measures against the truth with their ranges over seeds, a panel each.
+
+    Args:
+        panels: title -> name of a measure -> columns `truth`, `mean`, `min`, `max` in [0, 1].
+    """
+    rows = -(-len(panels) // 3)
+    figure = Figure(figsize=(7.2, 0.5 + 2.4 * rows))
+    grid = figure.subplots(rows, 3, sharex=True, sharey=True, squeeze=False)
+    drawn: dict[str, Any] = {}
+    for axes, (title, measures) in zip(grid.ravel(), panels.items(), strict=False):
+        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
+        for name, values in measures.items():
+            k = len(drawn)
+            style = drawn.setdefault(name, {"color": SERIES[k], "fmt": "os^D"[k]})
+            spread = [values["mean"] - values["min"], values["max"] - values["mean"]]
+            axes.errorbar(
+                values["truth"], values["mean"], yerr=spread, markersize=4, linewidth=1, **style
+            )
+        axes.set(title=in_mathtext(title), ylim=(-0.05, 1.05))
+    for axes in grid.ravel()[len(panels) :]:
+        axes.set_axis_off()
+    for axes in grid[-1]:
+        axes.set_xlabel("true share of the audio")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("measured")
+    handles = [
+        Line2D([], [], color=style["color"], marker=style["fmt"], linestyle="", label=name)
+        for name, style in drawn.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+@styled
+def grouped(groups: Mapping[str, pd.DataFrame], xlabel: str, percent: bool = False) -> Figure:
+    """Values with their intervals, one row a name and in it one point a group.
+
+    Args:
+        groups: name in the legend -> columns `value`, `low`, `high` (NaN where there is none); the
+            groups need not have the same rows.
+        xlabel: what the values are.
+        percent: whether to write the values so.
+    """
+    names = list(dict.fromkeys(name for rows in groups.values() for name in rows.index))
+    figure = Figure(figsize=(7.2, 0.9 + len(names) * (0.18 + 0.12 * len(groups))))
+    axes = figure.subplots()
+    for k, (group, rows) in enumerate(groups.items()):
+        rows = rows.reindex(names)
+        places = np.arange(len(names)) + (k - (len(groups) - 1) / 2) * 0.6 / len(groups)
+        spread = np.vstack([rows["value"] - rows["low"], rows["high"] - rows["value"]]).clip(0)
+        style: dict[str, Any] = {"fmt": "osD^"[k], "markersize": 4, "color": SERIES[k]}
+        axes.errorbar(rows["value"], places, xerr=spread, capsize=2, label=group, **style)
+    axes.set_yticks(range(len(names)), [in_mathtext(str(name)) for name in names])
+    axes.invert_yaxis()
+    axes.grid(axis="x", color="#E5E5E5")
+    axes.set_axisbelow(True)
+    axes.set_xlabel(xlabel)
+    if percent:
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
@@ -538,8 +640,9 @@ def curves(
     axes = figure.subplots()
     for k, (name, values) in enumerate(lines.items()):
         axes.plot(x, values, color=SERIES[k], linewidth=1.6, label=name)
-    for name, height in (marks or {}).items():
-        axes.axhline(height, color="black", linestyle=":", linewidth=1, label=name)
+    for k, (name, height) in enumerate((marks or {}).items()):
+        style = (":", "--", "-.")[k % 3]
+        axes.axhline(height, color="black", linestyle=style, linewidth=1, label=name)
     axes.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
     axes.grid(color="#E5E5E5")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))

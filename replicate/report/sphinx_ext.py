@@ -92,7 +92,7 @@ def jobs(book: Path) -> list[Job]:
         key.update(chosen["corpus"].encode())
         for corpus in sorted({*_corpora(metadata, chosen["corpus"]), chosen["corpus"]}):
             # a run's record holds the digests of its other files
-            records = ("run.json", "baseline.json", "words/*.json")
+            records = ("run.json", "baseline.json", "words/*.json", "loudness.json")
             for part in _contents(book.parent / "results" / corpus, *records):
                 key.update(part)
         made.append(

@@ -32,8 +32,8 @@ from replicate.report.provenance import (
     CHOSEN,
     Exhibit,
     Missing,
+    Source,
     listed,
-    of_corpus,
     of_runs,
     or_notice,
     table,
@@ -537,13 +537,13 @@ def own_words(
     return table(shown, caption, of_runs(chosen, selection))
 
 
-def table_8(level: pd.DataFrame, corpus: Corpus) -> Exhibit:
+def table_8(level: pd.DataFrame, corpus: str, source: Source) -> Exhibit:
     """Table 8: loudness of each class, with intervals that draw whole speakers.
 
     Args:
-        level: `emotion`, `speaker`, `average` and `spread` of each utterance, the last two from
-            `replicate.waveforms.levels`.
-        corpus: where they come from.
+        level: from `replicate.loudness.of_cohort`.
+        corpus: name of where they come from.
+        source: the same in full.
     """
     found = class_averages(level)
     low, high = metrics.interval_over_clusters(level, "speaker", class_averages)
@@ -555,14 +555,14 @@ def table_8(level: pd.DataFrame, corpus: Corpus) -> Exhibit:
     columns = {}
     for name in printed:
         columns[name, "reported"] = printed[name].map(number)
-        columns[name, heading(corpus.name, corpus.synthetic)] = found[name].map(number)
+        columns[name, heading(corpus, source.synthetic)] = found[name].map(number)
         columns[name, "95 %"] = intervals(low[name], high[name])
     frame = pd.DataFrame(columns).loc[list(EMOTIONS)]
     caption = (
         "Table 8, as reported and ours; full scale is 1. Intervals draw whole speakers, since "
         "utterances of one speaker may resemble each other."
     )
-    return table(frame, caption, [of_corpus(corpus)])
+    return table(frame, caption, [source])
 
 
 @or_notice

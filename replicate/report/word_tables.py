@@ -9,7 +9,7 @@ from replicate.corpora import standin
 from replicate.corpora.table import Corpus
 from replicate.metrics import predicted
 from replicate.protocol import cohort
-from replicate.report.layout import NBSP, intervals, name_of, number, whole
+from replicate.report.layout import NBSP, intervals, name_of, number, small, whole
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     Exhibit,
@@ -23,8 +23,18 @@ from replicate.report.provenance import (
     table,
 )
 from replicate.report.tables import SIGNS
+from replicate.transcriptions import tokens
 from replicate.wordlists import Classes, WordList, reported
-from replicate.words import described, in_grammar, on_top
+from replicate.words import (
+    FALSE_DISCOVERIES,
+    TOP,
+    described,
+    fewest,
+    in_grammar,
+    on_top,
+    top_words,
+    word_table,
+)
 
 #: What the sentences of a list are and where their classes come from, in words.
 CLASSES: dict[Classes, str] = {
@@ -129,7 +139,7 @@ def _columns(rows: pd.DataFrame) -> pd.DataFrame:
             ("the paper's method", "rank"): rows["rank"].map(whole).to_numpy(),
             ("the paper's method", "on top again"): _kept(rows, ""),
             ("corrected", "10\u207b\u00b3 nats, signed"): _milli(rows["corrected"], "+"),
-            ("corrected", "q"): rows["q_value"].map(_small).to_numpy(),
+            ("corrected", "q"): rows["q_value"].map(small).to_numpy(),
             ("corrected", "rank"): rows["corrected_rank"].map(whole).to_numpy(),
             ("corrected", "on top again"): _kept(rows, "corrected_"),
         }
@@ -147,27 +157,52 @@ def _kept(rows: pd.DataFrame, order: str) -> list[str]:
     return [f"{sentences:.2f}{NBSP}/{NBSP}{dialogues:.2f}" for sentences, dialogues in shares]
 
 
-def _small(q: float) -> str:
-    return f"{q:.3f}" if q >= 0.001 else "< 0.001"
-
-
 def in_words(lists: Mapping[Classes, WordList], classes: Classes) -> dict[str, str]:
     """Numbers for the prose about a stored list; `(not counted yet)` without it.
 
-    `CLASSES_sentences`, `_found` (pairs of a word and a class that pass), `_named` (how many of the
-    paper's words there are) and `_attracted` (those of them that pass with a plus, by name).
+    `CLASSES_sentences`, `_fewest` (see `words.fewest`), `_found` (pairs of a word and a class that
+    pass), `_named` (how many of the paper's words there are), `_attracted` (those of them that pass
+    with a plus, by name), and `_kept` and `_kept_corrected`: in what share of resampled sets of
+    dialogues the words on top by either method are on top again, mean.
     """
     prefix = classes.replace("-", "_")
     if classes not in lists:
-        names = ("sentences", "found", "named", "attracted")
+        names = ("sentences", "fewest", "found", "named", "attracted", "kept", "kept_corrected")
         return {f"{prefix}_{name}": "(not counted yet)" for name in names}
     stored = lists[classes]
     named = stored.table[reported(stored.table).notna()]
     passing = named[named["corrected_rank"].notna()]
     words = ", ".join(f"{r.word} ({r.emotion})" for r in passing.itertuples())
+    top = {order: stored.table[stored.table[f"{order}rank"] <= TOP] for order in ("", "corrected_")}
+    kept = {order: rows[f"{order}dialogue_survival"].mean() for order, rows in top.items()}
     return {
         f"{prefix}_sentences": f"{stored.sentences:,}",
+        f"{prefix}_fewest": f"{fewest(stored.sentences, stored.words)}",
         f"{prefix}_found": f"{stored.found:,}",
         f"{prefix}_named": f"{len(named)}",
         f"{prefix}_attracted": f"{len(passing)}: {words}" if len(passing) else "none",
+        f"{prefix}_kept": number(kept[""]) or "(no word)",
+        f"{prefix}_kept_corrected": number(kept["corrected_"]) or "(no word)",
+    }
+
+
+def borne_out(corpus: Corpus) -> dict[str, str]:
+    """How many words on top with the true classes the stand-in's grammar bears out.
+
+    `by_rank` and `by_corrected`, as in `9 of 12`; known of the stand-in alone.
+    """
+    if not corpus.synthetic:
+        return dict.fromkeys(("by_rank", "by_corrected"), "(known of the stand-in alone)")
+    sentences = cohort(corpus)
+    said = [tokens(text) for text in sentences["transcript"].fillna("")]
+    every = word_table(said, sentences["emotion"].tolist())
+    passing = every[(every["sign"] > 0) & (every["q_value"] <= FALSE_DISCOVERIES)]
+    chosen = {
+        "by_rank": top_words(every),
+        "by_corrected": passing.sort_values("corrected").groupby("emotion").tail(TOP),
+    }
+    known = in_grammar(standin.size_and_preset(corpus.name)[1])
+    return {
+        name: f"{(rows.merge(known, on=['emotion', 'word'])['true_sign'] > 0).sum()} of {len(rows)}"
+        for name, rows in chosen.items()
     }

@@ -2,7 +2,8 @@
 
 `channels` says what each modality knows, `casting` who speaks when and feels what, `grammar` finds
 words, `planning` puts them together, `voice` speaks, `write` fills a folder and `manifest` tells
-whether it is the published one. `describe(preset).summary` says what the corpus is not.
+whether it is the published one. `describe(preset)` tells what each modality knows, and what the
+corpus is not; `evidence` what the text and the sound of single utterances tell.
 """
 
 from replicate.corpora.standin.casting import SIZES
@@ -14,6 +15,7 @@ from replicate.corpora.standin.channels import (
     describe,
     size_and_preset,
 )
+from replicate.corpora.standin.evidence import evidence
 from replicate.corpora.standin.grammar import sentences
 from replicate.corpora.standin.manifest import Fingerprint, fingerprint, published
 from replicate.corpora.standin.planning import Planned, plan
@@ -28,6 +30,7 @@ __all__ = [
     "Informativeness",
     "Planned",
     "describe",
+    "evidence",
     "fingerprint",
     "generate",
     "plan",

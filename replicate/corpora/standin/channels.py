@@ -9,6 +9,7 @@ C, so what an observer of one utterance can know about C is a finite sum, comput
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,10 @@ COUNTS = (1103, 1636, 1708, 1084)
 #: WaveAvgStd.
 LOG_LEVEL = ((-3.864, 1.006), (-4.439, 0.979), (-4.947, 0.688), (-5.546, 0.704))
 LEVEL_RANGE = (6e-4, 0.25)
+
+#: Steps of log level, fine enough for sums over them to stand for integrals; where they part.
+STEPS = 4000
+_EDGES = np.linspace(np.log(LEVEL_RANGE[0]), np.log(LEVEL_RANGE[1]), STEPS + 1)[1:-1]
 
 Matrix = tuple[tuple[float, float, float, float], ...]
 
@@ -64,19 +69,20 @@ _LAUGHTER = (0.005, 0.12, 0.01, 0.005)
 _BREATH = (0.02, 0.02, 0.02, 0.12)
 
 
-def _prior() -> NDArray[np.float64]:
+def prior() -> NDArray[np.float64]:
+    """P(C): [4]."""
     return np.array(COUNTS) / sum(COUNTS)
 
 
 def _uninformative(channel: Matrix) -> Matrix:
     """The channel whose symbols are as frequent as before and tell nothing."""
-    row = _prior() @ np.array(channel)
+    row = prior() @ np.array(channel)
     return (tuple(row.tolist()),) * 4
 
 
 def _pooled(rates: Sequence[float], text: Matrix) -> tuple[float, ...]:
     """Tag rates that do not depend on the symbol, with the same tags in all."""
-    return (float(_prior() @ np.array(text) @ np.array(rates)),) * 4
+    return (float(prior() @ np.array(text) @ np.array(rates)),) * 4
 
 
 @dataclass(frozen=True)
@@ -181,13 +187,16 @@ SUMMARY = (
 )
 
 
-def _levels_given_class(loudness: bool, bins: int = 4000) -> NDArray[np.float64]:
-    """P(level bin | C): capped log-normals over equal steps of log level, the ends included."""
-    low, high = np.log(LEVEL_RANGE)
-    edges = np.linspace(low, high, bins + 1)[1:-1]
-    cdf = np.array([[NormalDist(*c).cdf(edge) for edge in edges] for c in LOG_LEVEL])
-    mass = np.diff(cdf, prepend=0.0, append=1.0)  # [4, bins]
-    return mass if loudness else np.tile(_prior() @ mass, (4, 1))
+def level_step(level: float) -> int:
+    """The step of `observables` that a level (mean |x|) falls into."""
+    return int(np.searchsorted(_EDGES, np.log(level)))
+
+
+def _levels_given_class(loudness: bool) -> NDArray[np.float64]:
+    """P(level step | C): capped log-normals over equal steps of log level, the ends included."""
+    cdf = np.array([[NormalDist(*c).cdf(edge) for edge in _EDGES] for c in LOG_LEVEL])
+    mass = np.diff(cdf, prepend=0.0, append=1.0)  # [4, STEPS]
+    return mass if loudness else np.tile(prior() @ mass, (4, 1))
 
 
 def _tags_given_symbol(model: Channels) -> NDArray[np.float64]:
@@ -198,13 +207,36 @@ def _tags_given_symbol(model: Channels) -> NDArray[np.float64]:
     )
 
 
+class Observables(NamedTuple):
+    """P(value | C) of all that can be observed of an utterance, a row for each class.
+
+    Given the class they are independent, but for the tags, which follow J.
+    """
+
+    text: NDArray[np.float64]
+    """J: [4, 4]."""
+    prosody: NDArray[np.float64]
+    """K: [4, 4]."""
+    loudness: NDArray[np.float64]
+    """The step of L, see `level_step`: [4, STEPS]."""
+    tags: NDArray[np.float64]
+    """T: none, a breath, a laugh, both: [4, 4]."""
+
+
+def observables(model: Channels) -> Observables:
+    """What follows from the channels for each observable by itself."""
+    text = np.array(model.text)
+    tags = text @ _tags_given_symbol(model)
+    return Observables(text, np.array(model.prosody), _levels_given_class(model.loudness), tags)
+
+
 def ceiling(*observations: NDArray[np.float64]) -> Ceiling:
     """The ceiling of an observer of things that are independent given the class.
 
     Args:
         observations: for each thing, P(value | C), a row for each class.
     """
-    joint = _prior()[:, None]  # [4, values seen so far]
+    joint = prior()[:, None]  # [4, values seen so far]
     for seen in observations:
         joint = (joint[:, :, None] * seen[:, None, :]).reshape(4, -1)
     independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
@@ -226,11 +258,10 @@ def describe(preset: str) -> Informativeness:
         InputError: there is no such preset.
     """
     model = channels(preset)
-    text, prosody = np.array(model.text), np.array(model.prosody)
-    level, tags = _levels_given_class(model.loudness), text @ _tags_given_symbol(model)
+    text, prosody, level, tags = observables(model)
     return Informativeness(
         preset=preset,
-        prior=tuple(_prior().tolist()),
+        prior=tuple(prior().tolist()),
         channels=model,
         majority=ceiling(),
         text=ceiling(text),

@@ -1,0 +1,180 @@
+"""Objections to what text alone shows, each answered by runs as far as there are any."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from replicate import metrics, text_alone
+from replicate.audit import TESTED
+from replicate.corpora.standin.channels import COUNTS as SIZES
+from replicate.experiments import CHOICES, GRIDS
+from replicate.judging import UNKNOWN
+from replicate.metrics import Interval
+from replicate.protocol import EMOTIONS
+from replicate.report import choices
+from replicate.report.audio_gain import UNRUN, epoch, needed, signed, sources_of
+from replicate.report.audit import LABELS
+from replicate.report.provenance import PAPER, Exhibit, Missing, of_runs, or_notice, table
+from replicate.runs import SELECTIONS
+from replicate.text_alone import TARGET, TextAlone, accuracies
+from replicate.treatments import TREATMENTS
+
+#: Treatments that change nothing but the other utterances of a test batch, and so the padding.
+BATCHES = ("one-by-one", "sorted")
+
+#: Field of the configuration -> the objection that another reading of it answers.
+OBJECTIONS = {
+    "training.tokens": "tokenisation",
+    "training.vocabulary": "tokenisation",
+    "training.subsampling": "Equation 1",
+    "training.frequency": "Equation 1",
+    "architecture.padding": "padding",
+}
+
+
+class Answer(NamedTuple):
+    """What an objection changes: text alone under it, less text alone by our reading."""
+
+    objection: str
+    reading: str
+    difference: float
+    change: Interval
+    rests_on: str
+
+
+def answers(text: TextAlone, selection: str) -> list[Answer]:
+    """Every objection, answered as far as there are runs."""
+    return [
+        *_other_epochs(text, selection),
+        *_other_batches(text, selection),
+        *_other_folds(text, selection),
+        _other_cohort(text, selection),
+        *_other_readings(text, selection),
+    ]
+
+
+def _other_epochs(text: TextAlone, selection: str) -> Iterator[Answer]:
+    ours = accuracies(text.drawn(selection), selection)
+    for other in SELECTIONS:
+        if other != selection:
+            found = accuracies(text.drawn(other), other)
+            yield _over_seeds("epoch", epoch(other), found - ours)
+
+
+def _other_batches(text: TextAlone, selection: str) -> Iterator[Answer]:
+    """Only the last epoch's model was asked again in other batches."""
+    runs = text.drawn(selection) if selection == "last-epoch" else []
+    ours = accuracies(runs, selection)
+    for treatment in BATCHES:
+        found = text_alone.treated(runs, treatment)
+        yield _over_seeds("padding", TREATMENTS[treatment], found - ours)
+
+
+def _over_seeds(objection: str, reading: str, differences: pd.Series) -> Answer:
+    """An answer by differences over runs of the same seed and split, NaN where one is lacking."""
+    found = differences.dropna()
+    seeds = f"{len(found)} seeds" if len(found) else UNRUN
+    return Answer(objection, reading, found.mean(), metrics.mean_interval(found), seeds)
+
+
+def _other_folds(text: TextAlone, selection: str) -> Iterator[Answer]:
+    for kind in ("session", "scenario"):
+        found = text_alone.elsewhere(text, kind, selection)
+        reading = f"a {kind} held out"
+        if found.empty:
+            yield Answer("split", reading, np.nan, UNKNOWN, UNRUN)
+        for row in found.to_dict("records"):
+            ends = Interval(row["low"], row["high"])
+            yield Answer("split", reading, row["difference"], ends, f"{row['n']} dialogues")
+
+
+def _other_cohort(text: TextAlone, selection: str) -> Answer:
+    runs = text.drawn(selection)
+    reading = f"{runs[0].provenance.n_test - TESTED} test utterances fewer, any"
+    bounds = text_alone.without_surplus(runs, selection)
+    return Answer("cohort", reading, np.nan, bounds, f"bounds, {len(runs)} seeds")
+
+
+def _other_readings(text: TextAlone, selection: str) -> Iterator[Answer]:
+    runs = text_alone.own_splits(text.chosen(selection))
+    read_otherwise = any(run.experiment.choice for run in runs)
+    found = choices.effects(runs, selection).to_dict("records") if read_otherwise else []
+    known = {row["choice"]: row for row in found}
+    for choice in filter(None, GRIDS["text-choices"].choices):
+        objection = OBJECTIONS.get(next(iter(CHOICES[choice])), "hyperparameters")
+        if row := known.get(choice):
+            ends, seeds = Interval(row["low"], row["high"]), f"{row['n']} seeds"
+            yield Answer(objection, choice, row["value"], ends, seeds)
+        else:
+            yield Answer(objection, choice, np.nan, UNKNOWN, UNRUN)
+
+
+@or_notice
+def objections(text: TextAlone, selection: str) -> Exhibit:
+    """Each objection with what it changes, and whether that would change the conclusion."""
+    ours = needed(text, selection)
+    reach = metrics.prediction_interval(accuracies(ours, selection)).high
+    given = sorted(answers(text, selection), key=lambda answer: answer.objection)
+    found = [text_alone.verdict(reach, answer.change) for answer in given]
+    frame = pd.DataFrame(
+        {
+            "objection": [answer.objection for answer in given],
+            "instead": [answer.reading for answer in given],
+            "changes text alone by": [
+                None if np.isnan(answer.difference) else f"{answer.difference:+.3f}"
+                for answer in given
+            ],
+            "95 %": [signed(answer.change) for answer in given],
+            "rests on": [answer.rests_on for answer in given],
+            "changes the conclusion": found,
+        }
+    )
+    caption = (
+        f"What each objection changes in text alone ({epoch(selection)}), and whether the "
+        f"interval for one run, which ends at {reach:.3f}, would then reach {TARGET} where it does "
+        "not, or no longer where it does. Seeds: paired over them, Student's t. Dialogues: the "
+        "same utterances, whole dialogues drawn."
+    )
+    used = [run for run in text.chosen(selection) if run.experiment.embedding == "trainable"]
+    others = [text.drawn(other) for other in SELECTIONS]
+    sources = sources_of([used, *others])
+    return table(frame, caption, [*sources, PAPER], index=False)
+
+
+@or_notice
+def cohort(text: TextAlone) -> Exhibit:
+    """Utterances of each class, in the paper's cohort and here."""
+    here = text_alone.class_sizes(text)
+    if here.empty:
+        raise Missing(
+            f"The classes of {text.corpus} have not been counted.",
+            f"replicate baselines --corpus {text.corpus} --data PATH --folds session",
+        )
+    frame = pd.DataFrame({"the paper's cohort": pd.Series(SIZES, EMOTIONS), "here": here}).loc[
+        list(EMOTIONS)
+    ]
+    frame.loc["all"] = frame.sum()
+    frame["more"] = frame["here"] - frame["the paper's cohort"]
+    shown = frame.map("{:,}".format)
+    simple = [r for r in text.simple if r.experiment.fold.kind == "session"]
+    caption = (
+        "Utterances of each class. The paper's cohort: IEMOCAP's own labels, excitement merged "
+        "into happiness, which add up to the paper's total."
+    )
+    return table(shown, caption, [*of_runs(simple), LABELS])
+
+
+def in_words(text: TextAlone) -> dict[str, str]:
+    """How many objections would change the conclusion, for the prose."""
+    ours = text.drawn("last-epoch")
+    given = answers(text, "last-epoch") if len(ours) > 1 else []
+    reach = metrics.prediction_interval(accuracies(ours, "last-epoch")).high
+    found = [text_alone.verdict(reach, answer.change) for answer in given]
+    return {
+        "objections": f"{len(given)}" if given else UNRUN,
+        "changing": f"{found.count('yes')}" if given else UNRUN,
+        "unchanging": f"{found.count('no')}" if given else UNRUN,
+        "untold": f"{found.count('cannot be told')}" if given else UNRUN,
+    }

@@ -1,0 +1,121 @@
+"""What altered input changes in the answers of finished models, from stored runs.
+
+A treatment (`replicate.treatments`) leaves the weights alone, so every altered answer has its
+partner: the same training on the same utterance as it is.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from replicate import comparison, metrics
+from replicate.runs import Run
+
+#: The last epoch's answers to the test part as it is.
+UNTREATED = "as recorded"
+
+#: What is drawn anew in another experiment: a training, or the group held out with its training.
+Unit = Literal["seed", "fold"]
+
+
+def under(run: Run, treatment: str) -> Run:
+    """The run with its answers under a treatment in place of the last epoch's."""
+    rows = run.treated[run.treated["treatment"] == treatment].drop(columns="treatment")
+    return replace(run, predictions=rows.assign(selection="last-epoch"))
+
+
+def answers(runs: Sequence[Run], treatments: Iterable[str]) -> pd.DataFrame:
+    """Predicted classes of one model, untreated and under each treatment.
+
+    Args:
+        runs: of one model, each with another fold or seed.
+        treatments: keys of `replicate.treatments.TREATMENTS` that apply to it.
+
+    Returns:
+        Index `fold`, `seed`, `utterance`, `emotion`; columns `UNTREATED`, then the treatments.
+    """
+    parts = {UNTREATED: list(runs)}
+    parts |= {treatment: [under(run, treatment) for run in runs] for treatment in treatments}
+    return side_by_side(parts)
+
+
+def side_by_side(parts: dict[str, list[Run]]) -> pd.DataFrame:
+    """Predicted classes of the last epochs, as `answers` returns them.
+
+    Args:
+        parts: heading -> runs of one model, each with another fold or seed; utterances that are not
+            in all of the parts are left out.
+    """
+    index = ["fold", "seed", "utterance", "emotion"]
+    columns = {
+        name: metrics.pooled(runs, "last-epoch").set_index(index)["predicted"]
+        for name, runs in parts.items()
+    }
+    return pd.DataFrame(columns).dropna()
+
+
+def right(answered: pd.DataFrame) -> pd.DataFrame:
+    """Which of the `answers` are right: bool."""
+    true = answered.index.get_level_values("emotion")
+    return answered.eq(pd.Series(true, answered.index), axis="index")
+
+
+def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
+    """Every other column of `answers` against the first.
+
+    Args:
+        answered: from `answers`.
+        unit: `seed` for trainings on one test set, `fold` for groups held out in turn.
+
+    Returns:
+        Index heading; `accuracy`; `difference` from the first with its bootstrap interval `low`,
+        `high` (draws utterances, all seeds of one together, or whole folds); `unit_low`,
+        `unit_high` (Student's t over units) and `p_holm` (paired t test over units), NaN for one
+        unit, NaN and 1 where all units differ by the same, which leaves their spread unknown;
+        `found`, in how many of the `seeds` McNemar's exact test finds a difference, Holm's
+        correction applied (both corrections are for all columns); `changed`, the share of answers
+        that are another class, with `changed_low`, `changed_high` (t over units, cut to [0, 1]).
+    """
+    correct, first = right(answered), str(answered.columns[0])
+    rows = drawn(correct, unit)
+    rows.insert(0, "accuracy", correct.mean()[rows.index])
+    rows = rows.join(_over_units(correct.groupby(level=unit).mean()))
+    tests = [
+        comparison.over_utterances(part, first).set_index("first")["p_holm"] < comparison.LEVEL
+        for _, part in correct.groupby(level="seed")
+    ]
+    rows["found"], rows["seeds"] = pd.DataFrame(tests).sum(), len(tests)
+    changed = answered[rows.index].ne(answered[first], axis="index").groupby(level=unit).mean()
+    rows["changed"] = changed.mean()
+    ends = [metrics.share_interval(changed[name]) for name in rows.index]
+    rows[["changed_low", "changed_high"]] = ends
+    return rows
+
+
+def _over_units(accuracies: pd.DataFrame) -> pd.DataFrame:
+    """Columns `unit_low` to `p_holm` of `effects`; the accuracies have a row for each unit."""
+    first, *others = accuracies.columns
+    if len(accuracies) < 2:
+        return pd.DataFrame(np.nan, others, ["unit_low", "unit_high", "p_holm"])
+    rows = comparison.over_seeds(accuracies, first).set_index("first")
+    rows = rows.rename(columns={"low": "unit_low", "high": "unit_high"})
+    return rows[["unit_low", "unit_high", "p_holm"]]
+
+
+def drawn(true: pd.DataFrame, unit: Unit) -> pd.DataFrame:
+    """Shares of each other column less that of the first, with bootstrap intervals.
+
+    Args:
+        true: bool, with the index of `answers`.
+        unit: see `effects`.
+
+    Returns:
+        Index heading; `difference`, `low`, `high`.
+    """
+    level = "utterance" if unit == "seed" else "fold"
+    clusters = true.index.get_level_values(level)
+    rows = comparison.over_clusters(true, clusters, str(true.columns[0])).set_index("first")
+    return rows[["difference", "low", "high"]].rename_axis(None)

@@ -1,0 +1,408 @@
+"""Attention scores against the truth: the truth itself, the measures, and their verdicts."""
+
+import itertools
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import made_runs
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.metrics import mutual_info_score
+
+from replicate import importance, metrics
+from replicate.corpora import standin
+from replicate.importance import ASTRAY, FOLLOWS, HARDLY, UNKNOWN
+from replicate.protocol import EMOTIONS, Fold
+from replicate.report import attention
+from replicate.report.page import Stored
+from replicate.runs import Run, load_runs, save_run
+
+evidence = cache(standin.evidence)
+plan = cache(standin.plan)
+SHARE = importance.truth()["share"]
+
+
+def cohort(size: str, preset: str) -> list[standin.Planned]:
+    return [turn for turn in plan(size, preset) if turn.in_cohort]
+
+
+# --- the truth ---
+
+
+def test_what_single_utterances_tell_averages_to_the_channels_bits() -> None:
+    told, known = evidence("full", "default"), standin.describe("default")
+    for modality, bits in (("text", known.text.bits), ("audio", known.audio.bits)):
+        for name in (modality, f"{modality}_gain"):
+            error = told[name].std() / len(told) ** 0.5
+            assert told[name].mean() == pytest.approx(bits, abs=4 * error)
+
+
+def test_text_evidence_is_what_counting_the_plan_gives() -> None:
+    said = cohort("full", "default")
+    acted, symbol = ([getattr(t, name) for t in said] for name in ("acted", "text_symbol"))
+    counts = pd.crosstab(np.array(symbol), np.array(acted))
+    posterior = counts.div(counts.sum(axis=1), axis=0)
+    prior = counts.sum() / counts.to_numpy().sum()
+    counted = [np.log2(posterior.loc[j, c] / prior[c]) for j, c in zip(symbol, acted, strict=True)]
+    assert np.abs(evidence("full", "default")["text"] - counted).max() < 0.35
+    bits = mutual_info_score(acted, symbol) / np.log(2)
+    assert evidence("full", "default")["text"].mean() == pytest.approx(bits, abs=0.02)
+
+
+def test_audio_evidence_is_bayes_rule_with_densities() -> None:
+    """Symbols, tags and the level's density, capped at both ends, multiplied by hand."""
+    model = standin.PRESETS["default"]
+    prior = np.array([1103, 1636, 1708, 1084]) / 5531
+    means, sds = np.array([(-3.864, 1.006), (-4.439, 0.979), (-4.947, 0.688), (-5.546, 0.704)]).T
+    low, high = np.log([6e-4, 0.25])
+    told = evidence("quick", "default")
+    for turn in cohort("quick", "default")[::7]:
+        rates = [
+            np.array(rate) if heard else 1 - np.array(rate)
+            for rate, heard in ((model.laughter, turn.laughter), (model.breath, turn.breath))
+        ]
+        level = np.log(turn.level)
+        density = stats.norm.pdf(level, means, sds)
+        if level <= low + 1e-9:
+            density = stats.norm.cdf(low, means, sds)
+        if level >= high - 1e-9:
+            density = stats.norm.sf(high, means, sds)
+        joint = (
+            prior
+            * np.array(model.prosody)[:, turn.prosody_symbol]
+            * (np.array(model.text) @ (rates[0] * rates[1]))
+            * density
+        )
+        expected = np.log2(joint[turn.acted] / joint.sum() / prior[turn.acted])
+        assert told.loc[turn.utterance, "audio"] == pytest.approx(expected, abs=0.01)
+
+
+def test_what_a_preset_silences_tells_nothing() -> None:
+    for preset, silent in (("text-only", "audio"), ("audio-only", "text")):
+        told = evidence("quick", preset)
+        assert np.abs(told[[silent, f"{silent}_gain"]]).max(axis=None) < 1e-12
+    clean = evidence("quick", "clean")
+    assert np.allclose(clean["text"], clean["audio"]) and (clean["text"] > 1.6).all()
+
+
+def test_shares_of_the_truth() -> None:
+    known = importance.truth()
+    assert list(known.index) == [
+        "text-only", "audio-hard", "clean", "default", "text-hard", "audio-only",
+    ]  # fmt: skip
+    assert known.loc[["text-only", "clean", "audio-only"], "share"].tolist() == pytest.approx(
+        [0, 0.5, 1], abs=1e-9
+    )
+    assert np.isnan(known.loc["clean", "share_added"])
+    assert known["share_added"].dropna().is_monotonic_increasing
+    other = list(known["share_accuracy"].sort_values().index)
+    assert other[2:4] == ["default", "clean"], "the page says that two neighbours change places"
+    assert other[:2] + other[4:] == list(known.index[[0, 1, 4, 5]])
+    default = standin.describe("default")
+    lifts = [part.accuracy - default.majority.accuracy for part in (default.audio, default.text)]
+    assert known.loc["default", "share_accuracy"] == pytest.approx(lifts[0] / sum(lifts))
+
+
+def test_presets_of_a_corpus() -> None:
+    assert importance.corpora("iemocap")["default"] == "standin-quick"
+    assert importance.corpora("standin-tiny-clean")["text-hard"] == "standin-tiny-text-hard"
+    assert list(importance.corpora("emodb")) == list(SHARE.index)
+
+
+def test_share_of_losses() -> None:
+    assert importance.share(0.3, 0.1) == pytest.approx(0.75)
+    assert importance.share(0.3, -0.1) == 1
+    assert np.isnan(importance.share(0.02, 0.01, importance.LEAST_LOSS))
+
+
+# --- rank correlations ---
+
+
+def test_rank_correlation_is_scipys() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 5, (2, 30, 12)).astype(float)
+    expected = [stats.spearmanr(a, b).statistic for a, b in zip(x, y, strict=True)]
+    assert importance.rank_correlation(x, y) == pytest.approx(np.array(expected))
+    assert importance.rank_correlation(np.ones(5), np.arange(5)) == 0
+
+
+def test_agreement_against_scipy() -> None:
+    rng = np.random.default_rng(1)
+    values = pd.Series(rng.normal(np.repeat(SHARE.to_numpy(), 3), 0.3), np.repeat(SHARE.index, 3))
+    means = values.groupby(level=0).mean()[SHARE.index]
+    found = importance.agreement(values, SHARE)
+    assert found.rho == pytest.approx(stats.spearmanr(means, SHARE).statistic)
+    assert found.tau == pytest.approx(stats.kendalltau(means, SHARE).statistic)
+    assert found.slope == pytest.approx(stats.linregress(SHARE, means).slope)
+    assert found.low <= found.rho <= found.high
+    assert found.slope_low < found.slope < found.slope_high
+    null = [stats.spearmanr(order, SHARE).statistic for order in itertools.permutations(means)]
+    beyond = np.mean(np.abs(null) >= abs(found.rho) - 1e-9)
+    assert found.p_value == pytest.approx(beyond)
+
+
+def test_needed_is_the_tables_critical_value() -> None:
+    """Two-sided 0.05, as printed in tables of Spearman's rho (Zar 1972)."""
+    assert importance.needed(6) == pytest.approx(0.886, abs=5e-4)
+    assert importance.needed(5) == pytest.approx(1)
+    assert np.isnan(importance.needed(4))
+
+
+def test_power_falls_with_noise_to_the_level_of_the_test() -> None:
+    chances = [importance.power(noise, SHARE, 4000) for noise in (0, 0.1, 0.3, 100)]
+    assert chances[0] == 1 and chances == sorted(chances, reverse=True)
+    assert chances[-1] == pytest.approx(12 / 720, abs=0.007)  # rho of 0.886 and more, one-sided
+
+
+def test_detectable_correlation_is_detected_as_often_as_promised() -> None:
+    n, rng = 61, np.random.default_rng(0)
+    rho = importance.detectable(n)
+    normal = 2 * np.sin(np.pi * rho / 6)  # Pearson's of a normal pair with this Spearman's
+    pairs = rng.multivariate_normal([0, 0], [[1, normal], [normal, 1]], (1500, n))
+    found = importance.rank_correlation(pairs[..., 0], pairs[..., 1])
+    t = found * np.sqrt((n - 2) / (1 - found**2))
+    power = (2 * stats.t.sf(np.abs(t), n - 2) < 0.05).mean()
+    assert power == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("mean", "noise", "verdict"),
+    [
+        (SHARE, 0.005, FOLLOWS),
+        (0.5 + 0.01 * SHARE, 0.0001, HARDLY),
+        (1 - SHARE, 0.005, ASTRAY),
+        (SHARE * 0 + 0.5, 0.0, ASTRAY),
+        (SHARE.iloc[[2, 0, 1, 3, 5, 4]].to_numpy(), 0.005, UNKNOWN),
+    ],
+)
+def test_verdicts_from_preset_to_preset(mean: pd.Series, noise: float, verdict: str) -> None:
+    rng = np.random.default_rng(0)
+    values = np.repeat(np.asarray(mean), 3) + rng.normal(0, noise, 18)
+    found = importance.agreement(pd.Series(values, np.repeat(SHARE.index, 3)), SHARE)
+    assert found.verdict == verdict
+
+
+def test_too_few_presets_tell_nothing() -> None:
+    values = pd.Series([0.1, 0.2, np.nan], ["text-only", "clean", "default"])
+    found = importance.agreement(values, SHARE)
+    assert found.n == 2 and np.isnan(found.rho) and found.verdict == UNKNOWN
+    same = pd.Series(0.0, SHARE.index)
+    assert np.isnan(importance.agreement(SHARE, same).rho)
+
+
+# --- made runs ---
+
+
+def made(preset: str, model: str, seed: int, faithful: bool) -> Run:
+    """A run that is always right, and whose attention is the truth or has nothing to do with it.
+
+    Without audio half of the audio's true share is lost, without text half of the text's.
+    """
+    said = cohort("quick", preset)[::10]
+    ids, true = [turn.utterance for turn in said], [EMOTIONS[turn.acted] for turn in said]
+    n, known, told = len(said), SHARE[preset], evidence("quick", preset)
+    rng = np.random.default_rng((seed, list(SHARE.index).index(preset), len(model)))
+    ranks = stats.rankdata((told["audio"] - told["text"])[ids]) / n - 0.5
+    scores = (known + 0.1 * ranks if faithful else 0.5) + rng.normal(0, 0.01, n)
+    run = made_runs.run(
+        true, true, ids, model=model, embedding="none" if model == "audio" else "trainable",
+        seed=seed, scores=scores if model.startswith("att") else np.nan, profile="quick",
+        corpus=importance.corpora("standin-quick")[preset], synthetic=True,
+    )  # fmt: skip
+    lost = {f"audio-{how}": known / 2 for how in ("zero", "shuffled")}
+    lost |= {f"text-{how}": (1 - known) / 2 for how in ("zero", "shuffled")}
+    lost = {"audio": {}, "text": {}, "concat": lost}.get(model, lost | {"half": 0.1})
+    parts = [run.predictions.assign(treatment="untrained", audio_score=rng.normal(0.5, 0.01, n))]
+    for treatment, share in lost.items():
+        wrong = np.arange(n) < round(share * n)
+        turned = run.predictions.copy()
+        turned.loc[wrong, list(EMOTIONS)] = np.roll(turned.loc[wrong, list(EMOTIONS)], 1, axis=1)
+        parts.append(turned.assign(treatment=treatment))
+    return replace(run, treated=pd.concat(parts, ignore_index=True))
+
+
+@cache
+def world(faithful: bool, *models: str) -> dict[str, list[Run]]:
+    return {
+        preset: [made(preset, model, seed, faithful) for model in models for seed in range(2)]
+        for preset in SHARE.index
+    }
+
+
+@cache
+def scores(faithful: bool) -> dict[str, importance.Scores]:
+    return importance.scores(world(faithful, "att_d1", "concat", "audio", "text"), "quick")
+
+
+def test_measures_of_a_made_run() -> None:
+    run = made("default", "att_d1", 0, faithful=True)
+    found, n = importance.measures([run]), len(run.predictions)
+    assert (found["utterances"], found["accuracy"], found["spread"]) == (n, 1, 0)
+    assert found["half"] == pytest.approx(round(0.9 * n) / n - 1)
+    assert found["flips"] == pytest.approx(-found["half"])
+    for modality, share in (("audio", SHARE["default"]), ("text", 1 - SHARE["default"])):
+        assert found[f"{modality}_zeroed"] == pytest.approx(share / 2, abs=1 / n)
+    assert found["zeroed"] == pytest.approx(SHARE["default"], abs=2 / n)
+    assert found["score"] == pytest.approx(run.predictions["audio_score"].mean())
+    alone = importance.measures([made("default", "audio", 0, faithful=True)])
+    assert "half" not in alone and "zeroed" not in alone
+    assert "half" not in importance.measures([made("default", "concat", 0, faithful=True)])
+
+
+def test_measures_of_a_stored_run() -> None:
+    stored = load_runs("standin-quick", "quick")
+    runs = [run for run in stored if run.experiment.name.startswith("att_sn-trainable")]
+    if not runs:
+        pytest.skip("no runs of the stand-in are stored")
+    found, own = importance.measures(runs[:1]), runs[0].selected("last-epoch")
+    assert found["accuracy"] == metrics.accuracy(own["emotion"], metrics.predicted(own))
+    answers = runs[0].treated.set_index("treatment")
+    for name, treatment in (("audio_zeroed", "audio-zero"), ("text_shuffled", "text-shuffled")):
+        other = answers.loc[treatment]
+        right = metrics.accuracy(other["emotion"], metrics.predicted(other))
+        assert found[name] == pytest.approx(found["accuracy"] - right)
+    assert found["untrained"] == pytest.approx(answers.loc["untrained", "audio_score"].mean())
+    assert 0 < found["spread"] < 0.5 and 0 <= found["flips"] <= 1
+    assert len(own) == importance.tested("quick")
+
+
+def test_folds_held_out_in_turn_are_pooled() -> None:
+    whole = made("default", "att_d1", 0, faithful=True)
+    ids = sorted(whole.predictions["utterance"])
+    parts = []
+    for chosen in (ids[:20], ids[20:]):
+        predictions, treated = (
+            table[table["utterance"].isin(chosen)] for table in (whole.predictions, whole.treated)
+        )
+        parts.append(replace(whole, predictions=predictions, treated=treated))
+    assert importance.measures(parts) == pytest.approx(importance.measures([whole]))
+
+
+def test_reached_share_is_that_of_the_accuracies_above_the_largest_class() -> None:
+    table = pd.DataFrame(
+        [
+            ("default", "audio", 0.5), ("default", "audio", 0.6), ("default", "text", 0.45),
+            ("clean", "audio", 0.3), ("clean", "text", 0.9), ("audio-hard", "audio", 0.9),
+            ("text-only", "audio", 0.31), ("text-only", "text", 0.3),
+        ],
+        columns=["preset", "model", "accuracy"],
+    ).assign(majority=0.3)  # fmt: skip
+    found = importance.reached(table)
+    assert found["default"] == pytest.approx(0.25 / 0.4) and found["clean"] == 0
+    assert np.isnan(found["text-only"]) and "audio-hard" not in found
+
+
+@pytest.mark.parametrize("faithful", [True, False])
+def test_verdicts_from_utterance_to_utterance(faithful: bool) -> None:
+    assert set(scores(faithful)) == {"att_d1"}
+    one = scores(faithful)["att_d1"]
+    assert "clean" not in set(one.runs["preset"]), "there all utterances tell the same"
+    found, runs = importance.followed(one), importance.by_run(one)
+    assert found["rho"] == pytest.approx(runs["rho"].mean())
+    assert found["difference"] == pytest.approx(found["rho"] - found["untrained"])
+    assert found["low"] <= found["rho"] <= found["high"]
+    if faithful:
+        assert found["verdict"] == FOLLOWS and found["rho"] > 0.8
+    else:
+        error = 1 / (found["utterances"] * len(runs)) ** 0.5
+        assert found["verdict"] in (ASTRAY, UNKNOWN) and abs(found["rho"]) < 4 * error
+
+
+def test_score_of_an_utterance_is_held_against_its_own_truth() -> None:
+    one = scores(True)["att_d1"]
+    position = one.runs.query("preset == 'default' and seed == 1").index[0]
+    run = made("default", "att_d1", 1, faithful=True)
+    own = run.predictions.set_index("utterance")["audio_score"]
+    told = evidence("quick", "default").loc[own.index]
+    expected = stats.spearmanr(own, told["audio"] - told["text"]).statistic
+    assert importance.by_run(one)["rho"][position] == pytest.approx(expected)
+
+
+# --- the page ---
+
+
+def store(runs: dict[str, list[Run]], root: Path) -> None:
+    for run in itertools.chain(*runs.values()):
+        experiment = run.experiment
+        folder = root / experiment.corpus / experiment.profile / experiment.name
+        save_run(replace(run, folder=folder))
+
+
+@pytest.fixture
+def stored(tmp_path, monkeypatch):
+    """Runs of all models, stored where the page looks for them."""
+    store(world(True, "att_d1", "concat", "audio", "text"), tmp_path)
+    look = attention.stored
+    monkeypatch.setattr(attention, "stored", lambda *a: look(*a, root=tmp_path))
+    return attention.study("iemocap", "paper")
+
+
+def test_page_with_runs(stored) -> None:
+    assert stored.profile == "quick" and list(stored.runs) == list(SHARE.index)
+    glance = attention.glance(stored)
+    assert glance.plain.count(FOLLOWS) == 6 and glance.synthetic
+    words = attention.in_words(stored)
+    assert words["score"] == f"{FOLLOWS} (1 of 1 models)" and words["trained_on"] == "6 of 6"
+    for shown in (
+        attention.learned(stored),
+        attention.across(stored),
+        attention.orders(stored, "score", "untrained"),
+        attention.orders(stored, "zeroed", "shuffled"),
+        attention.by_utterance(stored),
+        attention.by_preset(stored),
+        attention.inside(stored),
+    ):
+        assert shown.synthetic and "nan" not in shown.plain.lower(), shown.caption
+
+
+def test_real_speech_whose_words_tell_nothing() -> None:
+    """Two speakers held out in turn; the made audio is lost as in the preset without text."""
+    whole = [made("audio-only", model, 0, True) for model in ("att_d1", "concat", "audio", "text")]
+    runs = []
+    for run, speaker in itertools.product(whole, ("a", "b")):
+        theirs = "M" if speaker == "a" else "F"
+        predictions, treated = (
+            table[table["utterance"].str[-4] == theirs] for table in (run.predictions, run.treated)
+        )
+        experiment = replace(run.experiment, corpus="emodb", fold=Fold("speaker", speaker))
+        held_out = {"experiment": experiment, "predictions": predictions, "treated": treated}
+        runs.append(replace(run, **held_out))
+    shown = attention.without_text(Stored("emodb", "quick", tuple(runs)))
+    expected = importance.measures([whole[0]])
+    for measure in ("score", "audio_zeroed", "text_zeroed"):
+        assert f"{expected[measure]:.3f}" in shown.plain
+    empty = attention.without_text(Stored("emodb", "paper", ()))
+    assert "--corpus emodb" in empty.command and "--grid speakers" in empty.command
+
+
+def test_page_without_runs_names_the_commands(tmp_path, monkeypatch) -> None:
+    look = attention.stored
+    monkeypatch.setattr(attention, "stored", lambda *a: look(*a, root=tmp_path))
+    empty = attention.study("standin-quick", "quick")
+    for notice in (
+        attention.learned(empty),
+        attention.glance(empty),
+        attention.across(empty),
+        attention.orders(empty, "score"),
+        attention.by_utterance(empty),
+        attention.by_preset(empty),
+        attention.inside(empty),
+    ):
+        assert "replicate run --corpus standin-quick-clean --profile quick --grid attention" in (
+            notice.command
+        )
+    assert set(attention.in_words(empty).values()) == {"(not run yet)", "0 of 6"}
+    assert attention.truths().plain and attention.precision().plain
+
+
+def test_page_with_one_preset_alone(tmp_path, monkeypatch) -> None:
+    store({"clean": world(True, "att_d1", "concat", "audio", "text")["clean"]}, tmp_path)
+    look = attention.stored
+    monkeypatch.setattr(attention, "stored", lambda *a: look(*a, root=tmp_path))
+    one = attention.study("standin-quick", "quick")
+    assert attention.in_words(one)["score"] == f"{UNKNOWN} (1 of 1 models)"
+    assert attention.across(one).synthetic and UNKNOWN in attention.glance(one).plain
+    assert "--grid attention" in attention.by_utterance(one).command

@@ -1,0 +1,377 @@
+"""Loudness: stored levels, altered recordings, and what follows for the audio model."""
+
+import functools
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import made_runs
+import numpy as np
+import pandas as pd
+import pytest
+import small
+import torch
+import torch.nn.functional as F
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from replicate import baseline_runs, comparison, loudness, metrics, treated
+from replicate.corpora import open_corpus
+from replicate.errors import InputError
+from replicate.experiments import CHOICES
+from replicate.model import AudioFrontEnd, ModelConfig
+from replicate.protocol import EMOTIONS, Fold, cohort
+from replicate.report import loudness_tables, page, treatment_tables
+from replicate.report.page import Stored
+from replicate.report.provenance import MARK, Notice
+from replicate.treated import UNTREATED
+from replicate.treatments import NOMINAL, RECORDINGS
+from replicate.waveforms import SAMPLE_RATE, open_waveforms, statistics
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+RNG = np.random.default_rng(0)
+
+#: Text may be of either type of pandas.
+LOOSELY = {"check_dtype": False, "check_index_type": False, "rtol": 1e-12}
+
+
+def heard(true, guessed, altered=None, ids=None, **more):
+    """A run whose answers under each treatment are our choice; as untreated by default."""
+    model = more.pop("model", "audio")
+    embedding = "none" if model == "audio" else "trainable"
+    made = [
+        made_runs.run(true, (altered or {}).get(name, guessed), ids, model, embedding, **more)
+        for name in ("", *RECORDINGS)
+    ]
+    parts = {name: run.predictions for name, run in zip(RECORDINGS, made[1:], strict=True)}
+    table = pd.concat(parts, names=["treatment", None]).reset_index("treatment")
+    return replace(made[0], treated=table.drop(columns=["selection", "epoch"]))
+
+
+def noisy(true, chance, rng):
+    """Guesses that are right with a chance."""
+    other = rng.choice(EMOTIONS, len(true))
+    return np.where(rng.random(len(true)) < chance, true, other)
+
+
+def seeds(n=60, count=4, folds=None):
+    """Runs that rms harms and the other treatments leave alone."""
+    rng = np.random.default_rng(1)
+    runs = []
+    for k in range(count):
+        true = [EMOTIONS[i % 4] for i in range(n)]
+        fold = folds[k] if folds else Fold()
+        ids = [f"{fold.name}-{i}" for i in range(n)]
+        altered = {"rms": noisy(true, 0.2 + k / 20, rng)}
+        where = {"seed": 0, "fold": fold} if folds else {"seed": k}
+        runs.append(heard(true, noisy(true, 0.8, rng), altered, ids, **where))
+    return runs
+
+
+class TestEffects:
+    def test_answers_stand_side_by_side(self):
+        runs = seeds()
+        found = treated.answers(runs, RECORDINGS)
+        assert list(found) == [UNTREATED, *RECORDINGS] and len(found) == 240
+        second = found.xs(1, level="seed")["rms"].tolist()
+        under = runs[1].treated[runs[1].treated["treatment"] == "rms"]
+        assert second == metrics.predicted(under).tolist()
+        rights = treated.right(found)[UNTREATED].groupby(level="seed").mean()
+        assert rights.tolist() == metrics.per_run(runs, "last-epoch")["accuracy"].tolist()
+
+    def test_over_seeds_are_paired_t_tests_with_holms_correction(self):
+        runs = seeds()
+        found = treated.effects(treated.answers(runs, ["rms", "louder"]), "seed").loc["rms"]
+        right = treated.right(treated.answers(runs, ["rms"])).groupby(level="seed").mean()
+        paired = stats.ttest_rel(right["rms"], right[UNTREATED])
+        assert found["p_holm"] == pytest.approx(min(1, 2 * paired.pvalue))
+        ends = paired.confidence_interval()
+        assert found[["unit_low", "unit_high"]].tolist() == pytest.approx([ends.low, ends.high])
+        assert found["difference"] == pytest.approx((right["rms"] - right[UNTREATED]).mean())
+        assert found["low"] < found["difference"] < found["high"] < 0
+
+    def test_mcnemar_counts_the_seeds_in_which_it_finds_a_difference(self):
+        weak = [EMOTIONS[i % 4] for i in range(60)]
+        wrong = np.where(np.arange(60) < 5, np.roll(weak, 1), weak)  # 5 of 5 turn: p = 0.0625
+        runs = [*seeds(count=2), heard(weak, weak, {"rms": wrong}, seed=2)]
+        runs[2].predictions["utterance"] = runs[0].predictions["utterance"]
+        runs[2].treated["utterance"] = list(runs[0].predictions["utterance"]) * len(RECORDINGS)
+        found = treated.effects(treated.answers(runs, RECORDINGS), "seed")
+        assert found.loc["rms", ["found", "seeds"]].tolist() == [2, 3]
+
+    def test_nothing_changes_where_nothing_is_altered(self):
+        found = treated.effects(treated.answers(seeds(), RECORDINGS), "seed").loc["softer"]
+        assert found[["difference", "low", "high", "found", "changed"]].tolist() == [0] * 5
+        assert np.isnan(found["unit_low"]) and found["p_holm"] == 1, "without spread, no evidence"
+
+    def test_changed_answers_count_though_accuracy_stays(self):
+        true = ["anger"] * 8
+        runs = [
+            heard(true, ["sadness"] * 8, {"rms": ["happiness"] * k + ["sadness"] * (8 - k)}, seed=k)
+            for k in (2, 4)
+        ]
+        found = treated.effects(treated.answers(runs, ["rms"]), "seed").loc["rms"]
+        assert found["difference"] == 0 and found["changed"] == pytest.approx(3 / 8)
+        assert (found["changed_low"], found["changed_high"]) == (0, 1)
+
+    def test_groups_held_out_are_drawn_as_a_whole(self):
+        runs = seeds(folds=[Fold("speaker", str(k)) for k in range(4)])
+        answered = treated.answers(runs, ["rms"])
+        found = treated.effects(answered, "fold").loc["rms"]
+        right = treated.right(answered)
+        by_hand = comparison.over_clusters(
+            right[["rms", UNTREATED]], right.index.get_level_values(0)
+        )
+        assert [found["low"], found["high"]] == by_hand[["low", "high"]].iloc[0].tolist()
+        assert found["seeds"] == 1
+
+    def test_one_seed_has_no_spread_over_seeds(self):
+        found = treated.effects(treated.answers(seeds(count=1), ["rms"]), "seed").loc["rms"]
+        assert np.isnan([found["unit_low"], found["p_holm"]]).all() and found["low"] < 0
+
+
+@pytest.mark.parametrize("test", [comparison.over_seeds, comparison.over_utterances])
+def test_with_a_reference_the_pairs_are_those_with_it(test):
+    table = pd.DataFrame(RNG.random((12, 4)), columns=list("abcd"))
+    if test is comparison.over_utterances:
+        table = table > 0.5
+    every = test(table).set_index(["first", "second"])
+    found = test(table, "d").set_index(["first", "second"])
+    assert found.index.tolist() == [("a", "d"), ("b", "d"), ("c", "d")]
+    same = ["difference", "p_value"]
+    pd.testing.assert_frame_equal(found[same], every.loc[found.index, same])
+    holm = multipletests(found["p_value"], method="holm")[1]
+    assert found["p_holm"].tolist() == pytest.approx(holm.tolist())
+
+
+def test_the_receptive_field_is_what_gradients_reach():
+    torch.manual_seed(0)
+    front_end = AudioFrontEnd().double().eval()
+    reached = torch.zeros(101, dtype=torch.double)
+    for _ in range(20):  # a ReLU blocks some paths of each
+        x = torch.randn(1, 1, 101, dtype=torch.double, requires_grad=True)
+        front_end.conv2(F.relu(front_end.conv1(x)))[0, :, 50].sum().backward()
+        reached += x.grad[0, 0].abs()
+    places = reached.nonzero().flatten()
+    field = treatment_tables.receptive_field(ModelConfig())
+    assert len(places) == field == int(places[-1] - places[0]) + 1
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.1, 61), (0.2, 555), (0.05, 339)])
+def test_the_smallest_difference_is_where_mcnemar_begins_to_find(share, n):
+    turned = round(share * n)
+    net = round(treatment_tables.smallest_net(share, n) * n)
+
+    def p_value(ahead):
+        true, first = np.ones(n), np.ones(n)
+        second = np.ones(n)
+        second[: (turned + ahead) // 2] = 0
+        first[(turned + ahead) // 2 : turned] = 0
+        return metrics.mcnemar(true, first, second).p_value
+
+    net += (turned - net) % 2  # as many turn as the share says: only every other net is possible
+    assert p_value(net) < 0.05 <= p_value(net - 2)
+
+
+def test_few_turned_answers_show_nothing():
+    assert np.isnan(treatment_tables.smallest_net(0.05, 61))
+
+
+class TestRecordings:
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+
+    def recording(self, level):
+        wave = level * (1 + np.sin(8 * np.pi * self.time)) * np.sin(2000 * np.pi * self.time)
+        return np.rint(32768 * wave).astype(np.int16)
+
+    def test_what_each_treatment_keeps(self):
+        found = treatment_tables.kept([self.recording(0.01), self.recording(0.1)], 50)
+        assert found.loc[UNTREATED].tolist() == pytest.approx([0, 20, 1, 1], abs=0.05)
+        assert found.loc["louder"].tolist() == pytest.approx([6, 20, 1, 1], abs=0.05)
+        assert found.loc["softer"].tolist() == pytest.approx([-6, 20, 1, 1], abs=0.05)
+        assert found.loc["rms", "range"] == pytest.approx(0, abs=0.01)
+        assert found.loc["envelope", "envelope"] > 0.7 > abs(found.loc["envelope", "spectrum"])
+        shuffled = found.loc["time-shuffled"]
+        assert shuffled["level"] == pytest.approx(0, abs=1e-9)
+        assert max(abs(shuffled["envelope"]), abs(shuffled["spectrum"])) < 0.5
+
+    def test_they_are_shown_and_marked(self):
+        here = treatment_tables.Source("small", synthetic=True)
+        recordings = [self.recording(0.1)]
+        shown = treatment_tables.described(recordings, 50, here)
+        assert all(done in shown.body for done in RECORDINGS.values()) and MARK in shown.body
+        assert MARK in repr(treatment_tables.drawn(recordings[0], "a tone", here))
+
+
+# --- levels ---
+
+
+def test_levels_are_stored_and_read_back(tmp_path):
+    corpus = small.corpus()
+    level = loudness.of_cohort(corpus, small.waveforms())
+    expected = statistics(small.waveforms(), cohort(corpus))
+    assert page.class_averages(level)["WaveAvg"].equals(expected["WaveAvg"])
+    kept = replace(loudness.load("emodb"), rows=list(level.itertuples(name=None)), corpus="small")
+    path = loudness.save(kept, tmp_path)
+    assert loudness.load("small", tmp_path) == kept
+    pd.testing.assert_frame_equal(kept.table, level, **LOOSELY)
+    path.write_text(path.read_text().replace("anger", "7", 1).replace('"u000"', "0"))
+    with pytest.raises(InputError, match="replicate loudness --corpus small"):
+        loudness.load("small", tmp_path)
+    assert loudness.load("iemocap", tmp_path) is None
+
+
+def test_stored_levels_are_those_of_the_recordings():
+    if not (DATA / "emodb").is_dir():
+        pytest.skip(f"no recordings at {DATA / 'emodb'}")
+    corpus = open_corpus("emodb", DATA / "emodb")
+    kept = loudness.load("emodb")
+    assert kept.audio_fingerprint == open_waveforms(corpus).fingerprint
+    pd.testing.assert_frame_equal(kept.table, loudness.of_cohort(corpus), **LOOSELY)
+
+
+def test_sad_speech_of_emodb_is_not_the_softest():
+    level = loudness.load("emodb").table
+    rows = loudness_tables.above_softest(level)
+    decibels = (20 * np.log10(level["average"])).groupby([level["speaker"], level["emotion"]])
+    means = decibels.mean().unstack()
+    paired = [stats.ttest_rel(means[emotion], means["sadness"]) for emotion in rows.index]
+    expected = multipletests([found.pvalue for found in paired], method="holm")[1]
+    assert rows["p_holm"].tolist() == pytest.approx(expected.tolist())
+    low = [found.confidence_interval().low for found in paired]
+    assert rows["low"].tolist() == pytest.approx(low)
+    told = loudness_tables.softest_in_words("emodb")
+    assert told["emodb_louder_classes"] == "no class" and told["emodb_speakers"] == "10"
+    assert "10 speakers" not in repr(loudness_tables.is_softest("meld"))
+    assert isinstance(loudness_tables.table_8("meld"), Notice)
+
+
+def test_levels_decide_where_no_recordings_are_at_hand():
+    given = {verdict.claim.id: verdict for verdict in page.judged(Stored("emodb", "paper", ()))}
+    for claim in (25, 26):
+        assert given[claim].verdict == "not testable here"
+        assert given[claim].check == "criterion not met" and given[claim].reproduced
+
+
+def test_the_shift_is_what_equal_loudness_does_to_the_mean_level():
+    level = pd.DataFrame({"spread": [NOMINAL, NOMINAL / 10]})
+    assert loudness_tables.shift(level) == pytest.approx(10)
+
+
+# --- the page ---
+
+
+@functools.cache
+def results():
+    """Baselines on one split of the small corpus, whose loudness says the class."""
+    with tempfile.TemporaryDirectory() as root:
+        settings = baseline_runs.wanted(small.corpus(), "stratified", 1)
+        chosen = [s for s in settings if s.model in loudness_tables.RIVALS]
+        made = baseline_runs.compute(chosen, small.corpus(), small.waveforms(), Path(root))
+        return tuple(made)
+
+
+def network(chance, altered=None, model="audio", choice=""):
+    """Two seeds of a network on the same split."""
+    tested = results()[0]
+    true = tested.predictions["emotion"].tolist()
+    ids = tested.predictions["utterance"].tolist()
+    rng = np.random.default_rng(2)
+    runs = []
+    for seed in range(2):
+        wrong = {name: noisy(true, chance, rng) for name, chance in (altered or {}).items()}
+        run = heard(
+            true, noisy(true, chance, rng), wrong, ids, model=model, seed=seed, corpus="small",
+            profile="quick", synthetic=True, choice=choice,
+        )  # fmt: skip
+        runs.append(replace(run, provenance=replace(
+            run.provenance, text_fingerprint=tested.provenance.text_fingerprint)))  # fmt: skip
+    return runs
+
+
+def kept(*runs):
+    return Stored("small", "quick", tuple(runs))
+
+
+EXHIBITS = {
+    "precision": lambda runs: treatment_tables.precision({"small": (runs, "stratified")}),
+    "beside": lambda runs: loudness_tables.beside(results(), runs, "stratified"),
+    "picture": lambda runs: treatment_tables.accuracies(
+        runs, "stratified", loudness_tables.landmarks(results(), runs, "stratified")
+    ),
+    "one model": lambda runs: treatment_tables.effect_table(runs, "stratified", "audio"),
+    "every model": lambda runs: treatment_tables.effect_table(runs, "stratified"),
+    "extremes": lambda runs: treatment_tables.extremes(runs, "stratified"),
+}
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_every_exhibit_is_marked_or_says_what_is_missing(name):
+    shown = EXHIBITS[name](kept(*network(0.7), *network(0.6, model="concat")))
+    assert MARK in repr(shown) and "profile quick" in repr(shown)
+    assert ("Concat" in shown.plain) == (name == "every model")
+    missing = EXHIBITS[name](kept())
+    assert isinstance(missing, Notice) and "replicate" in missing.command
+
+
+def test_the_network_is_ahead_where_it_is_better():
+    found = loudness_tables.ahead(
+        loudness_tables.rivals(results(), kept(*network(1.0)), "stratified"),
+        baseline_runs.dialogues(results()),
+    )
+    (tested,) = (one for one in results() if one.experiment.model == "majority")
+    right = metrics.accuracy(tested.predictions["emotion"], metrics.predicted(tested.predictions))
+    assert found.loc["majority", "difference"] == pytest.approx(1 - right)
+    assert found.loc["majority", "low"] > 0
+
+
+@pytest.mark.parametrize(
+    ("chance", "altered", "conclusion"),
+    [
+        (1.0, {"rms": 0.0}, "the answers hang on the level, and nothing shows"),
+        (1.0, {}, "nothing shows that the network hears more than loudness, nor"),
+    ],
+)
+def test_conclusions_follow_the_intervals(chance, altered, conclusion):
+    runs = kept(*network(chance, altered))
+    told = loudness_tables.in_words(results(), runs, "stratified", "here")
+    assert told["here_loudness"] == "1.000", "the small corpus's loudness says the class"
+    assert told["here_conclusion"].startswith(conclusion)
+    assert told["here_audio"] == "1.000" and told["here_constant"] == "0 of 2"
+    empty = loudness_tables.in_words((), kept(), "stratified", "here")
+    assert empty.keys() == told.keys() and set(empty.values()) == {"(not run yet)"}
+
+
+def test_a_model_that_hears_more_than_loudness_is_seen_ahead():
+    flat = [one for one in results() if one.experiment.model != "loudness"]
+    (majority,) = (one for one in flat if one.experiment.model == "majority")
+    deaf = replace(majority, experiment=replace(majority.experiment, model="loudness"))
+    told = loudness_tables.in_words([*flat, deaf], kept(*network(1.0)), "stratified", "here")
+    assert told["here_conclusion"].startswith("the network hears more than loudness")
+    assert told["here_soft_found"] == "no more and no less often"
+
+
+def test_louder_speech_is_called_angry_more_often():
+    (first, second) = network(1.0)
+    true = first.predictions["emotion"].tolist()
+    ids = first.predictions["utterance"].tolist()
+    altered = {"louder": ["anger"] * len(true), "softer": ["neutrality"] * len(true)}
+    runs = [
+        replace(run, treated=heard(true, true, altered, ids).treated) for run in (first, second)
+    ]
+    told = loudness_tables.in_words(results(), kept(*runs), "stratified", "here")
+    assert (told["here_loud_louder"], told["here_loud_softer"]) == ("1.000", "0.000")
+    assert told["here_loud_found"] == "more often" and told["here_soft_softer"] == "0.000"
+
+
+def test_trainings_on_equally_loud_recordings_are_held_against_ours():
+    assert CHOICES[loudness_tables.NORMALISED] == {
+        "training.waveform": "loudness normalised per utterance"
+    }
+    ours, other = network(1.0), network(0.0, choice=loudness_tables.NORMALISED)
+    found = loudness_tables.normalised([*ours, *other])
+    assert found.index.tolist() == ["Audio"] and found.loc["Audio", "ours"] == 1
+    assert found.loc["Audio", "accuracy"] == 1 + found.loc["Audio", "difference"] < 0.7
+    missing = loudness_tables.trained_normalised("standin-tiny", "quick", "stratified")
+    assert isinstance(missing, Notice) and "--grid choices" in missing.command
+    assert loudness_tables.normalised_in_words("emodb", "smoke", "speaker") == "(not run yet)"

@@ -1,0 +1,309 @@
+"""Risks of the protocol: by hand, against transcripts, and against simulated processes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import made_runs
+import numpy as np
+import pandas as pd
+import pytest
+import small
+from scipy.signal import lfilter
+
+from replicate import audit, baseline_runs, baselines, metrics, risks
+from replicate.corpora import open_corpus
+from replicate.protocol import EMOTIONS, Fold, cohort, groups, split
+from replicate.report import plots
+from replicate.report import risks as exhibits
+from replicate.report.page import Stored
+from replicate.report.provenance import MARK, Notice
+from replicate.transcriptions import tokens
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+SESSION, RANDOM = Fold("session", "1"), Fold()
+
+
+@pytest.fixture(scope="module")
+def iemocap():
+    """The stored baselines on IEMOCAP's transcripts."""
+    return baseline_runs.load_all("iemocap-text")
+
+
+def equal_texts(table, fold):
+    """Utterance -> whether its words occur in training, from the transcripts themselves."""
+    parts = split(table, fold)
+    words = table["transcript"].fillna("").map(lambda text: " ".join(tokens(text)))
+    found = words.iloc[parts.test].isin(set(words.iloc[parts.train]))
+    return dict(zip(table["utterance"].iloc[parts.test], found, strict=True))
+
+
+def looked_up(table, rows, fold):
+    """The two baselines that tell repeated texts, computed on the spot."""
+    made = made_runs.run(["anger"], ["anger"])
+    return [
+        baseline_runs.BaselineRun(
+            baseline_runs.Setting("small", name, fold),
+            made.provenance,
+            baselines.tested(baselines.BASELINES[name], rows, table, fold),
+            made.folder,
+        )
+        for name in ("majority", "same-text")
+    ]
+
+
+class TestRepeated:
+    def test_answers_tell_what_the_transcripts_would(self):
+        corpus = small.corpus(160)
+        table = cohort(corpus)
+        rows = baselines.features(corpus, table)
+        folds = [RANDOM, *(Fold("session", name) for name in groups(table, "session"))]
+        flags = risks.repeated([r for fold in folds for r in looked_up(table, rows, fold)])
+        for fold in folds:
+            assert flags[fold.name].to_dict() == equal_texts(table, fold)
+        assert 0 < flags.mean() < 1
+
+    def test_the_stored_ones_tell_what_iemocaps_transcripts_would(self, iemocap):
+        if not (DATA / "iemocap-text").exists():
+            pytest.skip("needs the transcripts in ../shared/data/iemocap-text")
+        table = cohort(open_corpus("iemocap-text", DATA / "iemocap-text"))
+        flags = risks.repeated(iemocap)
+        for fold in (RANDOM, SESSION, Fold("scenario", "script01")):
+            assert flags[fold.name].to_dict() == equal_texts(table, fold)
+
+    def test_a_fold_that_only_one_of_them_has_is_left_out(self):
+        corpus = small.corpus()
+        table = cohort(corpus)
+        rows = baselines.features(corpus, table)
+        both, other = looked_up(table, rows, RANDOM), looked_up(table, rows, SESSION)
+        flags = risks.repeated([*both, other[1]])
+        assert set(flags.index.get_level_values("fold")) == {RANDOM.name}
+        assert risks.repeated([both[0]]).empty
+
+    def test_shares_by_dialogue_and_kind_of_fold(self):
+        ids = ["Ses01F_impro01_F000", "Ses01F_script01_1_F000", "Ses01F_script01_1_F001"]
+        index = pd.MultiIndex.from_product([["stratified-0", "session-1"], ids])
+        flags = pd.Series([True, True, False, False, True, True], index, name="repeated")
+        found = risks.shares(flags.rename_axis(["fold", "utterance"]))
+        assert found["stratified"].tolist() == pytest.approx([2 / 3, 1 / 2, 1])
+        assert found.loc["improvised", "session"] == 0
+        assert list(found.index) == ["all", "scripted", "improvised"]
+
+
+def rows(right, folds="stratified", dialogues=None, **more):
+    """Rows of `risks.answered`, two utterances a dialogue."""
+    n = len(right)
+    ids = [f"u{i}" for i in range(n)]
+    dialogues = dialogues or [f"d{i // 2}" for i in range(n)]
+    return pd.DataFrame(
+        {"run": 0, "utterance": ids, "folds": folds, "right": right, "dialogue": dialogues, **more}
+    )
+
+
+class TestKindsOfFolds:
+    def test_each_utterance_counts_once_and_only_if_both_tested_it(self):
+        answers = pd.concat(
+            [
+                rows([True, True, True, False, True]),
+                rows([False] * 5),  # another seed: halves all shares
+                rows([False, True, False, False], "session"),  # the fifth was not tested
+            ]
+        )
+        found = risks.lost(answers).loc["session"]
+        assert found["lost"] == pytest.approx(np.mean([0.5, -0.5, 0.5, 0]))
+        assert found["utterances"] == 4 and found["lost_low"] <= found["lost"]
+
+    def test_dialogues_are_drawn_whole(self):
+        """Three dialogues, one of which loses all."""
+        right = [True] * 4 + [False] * 8
+        dialogues = [f"d{i // 4}" for i in range(12)]
+        random = rows(right, dialogues=dialogues)
+        session = rows([False] * 12, "session", dialogues)
+        found = risks.lost(pd.concat([random, session])).loc["session"]
+        assert (found["lost_low"], found["lost_high"]) == (0, 1)
+        assert found["lost"] == pytest.approx(1 / 3)
+
+    def test_one_kind_of_fold_tells_nothing(self):
+        assert risks.lost(rows([True, False])).empty
+
+
+def test_repeats_by_hand():
+    flags = [True, True, True, False] * 2
+    first = rows([True, False, True, False, True, True, True, True], repeated=flags)
+    second = first.assign(run=1, right=[True] * 6 + [False, False])
+    found = risks.repeats(pd.concat([first, second])).loc["all"]
+    assert found[["share", "accuracy"]].tolist() == pytest.approx([3 / 4, 12 / 16])
+    assert found[["repeated", "new"]].tolist() == pytest.approx([10 / 12, 2 / 4])
+    assert found["difference"] == pytest.approx(10 / 12 - 2 / 4)
+    assert found[["least", "most"]].tolist() == pytest.approx([1 / 3, 1 / 3])
+    assert found["difference_low"] < found["difference"] < found["difference_high"]
+
+
+def test_without_repeats_there_is_nothing_to_compare():
+    found = risks.repeats(rows([True, False, True], repeated=[False] * 3)).loc["all"]
+    assert found["share"] == 0 and found["new"] == found["accuracy"] == pytest.approx(2 / 3)
+    assert found[["repeated", "difference", "difference_low", "least"]].isna().all()
+
+
+def with_epochs(run, accuracies):
+    return replace(run, epochs=pd.DataFrame({"test_accuracy": accuracies}))
+
+
+class TestEpochs:
+    def test_the_gain_is_the_best_test_epoch_less_the_last(self):
+        true = list(EMOTIONS) * 5
+        last = made_runs.run(true, ["anger"] * 20)
+        best = made_runs.run(true, true, selection="test-best").predictions
+        both = replace(last, predictions=pd.concat([last.predictions, best]))
+        found = risks.epochs([with_epochs(both, [0.2, 1.0, 0.5, 0.25])]).iloc[0]
+        assert (found["last-epoch"], found["test-best"], found["gain"]) == (0.25, 1.0, 0.75)
+        assert np.isnan(found["development-best"])
+
+    def test_fluctuation_finds_the_process_that_made_it(self):
+        noise = np.random.default_rng(0).normal(size=8000)
+        series = 0.6 + 0.01 * np.sqrt(1 - 0.7**2) * lfilter([1], [1, -0.7], noise)
+        found = risks.fluctuation(series)
+        assert found["sd"] == pytest.approx(0.01, rel=0.05)
+        assert found["autocorrelation"] == pytest.approx(0.7, abs=0.03)
+
+    def test_what_chance_adds_is_the_mean_of_maxima(self):
+        """The audit's figure: the best of 150 epochs, sd .01 and correlation .7, adds .025."""
+        assert 0.01 * audit.best_of_epochs(0.7, 150) == pytest.approx(0.025, abs=0.0005)
+        noise = np.random.default_rng(1).normal(0, 0.01, (100, 100))
+        chance = np.mean([risks.fluctuation(series)["by_chance"] for series in noise])
+        assert chance == pytest.approx(noise[:, 50:].max(axis=1).mean(), rel=0.1)
+
+    @pytest.mark.parametrize("rise", [0.0, 0.002])
+    def test_steady_learning_is_no_fluctuation(self, rise):
+        found = risks.fluctuation(0.3 + rise * np.arange(100))
+        assert found["sd"] == found["by_chance"] == 0
+
+
+def with_batches(run, alone, by_length):
+    """The run with other answers in other batches."""
+    parts = [
+        made_runs.run(run.predictions["emotion"], guessed).predictions.assign(treatment=name)
+        for name, guessed in (("one-by-one", alone), ("sorted", by_length), ("half", alone))
+    ]
+    return replace(run, treated=pd.concat(parts).drop(columns=["selection", "epoch"]))
+
+
+TRUE = list(EMOTIONS) * 2
+GUESSED = [*EMOTIONS, "anger", "anger", "anger", "anger"]  # 5 of 8 right
+
+
+class TestFlips:
+    def run(self, **more):
+        run = made_runs.run(TRUE, GUESSED, **more)
+        return with_batches(run, TRUE, ["sadness", *GUESSED[1:]])
+
+    def test_by_hand(self):
+        known = {u: f"d{k // 2}" for k, u in enumerate(self.run().predictions["utterance"])}
+        found = risks.flips(risks.rebatched([self.run(), self.run(seed=1)], known))
+        assert list(found.index) == list(risks.BATCHES)
+        assert found["share"].tolist() == pytest.approx([3 / 8, 1 / 8])
+        assert found["change"].tolist() == pytest.approx([3 / 8, -1 / 8])
+        assert (found["share_low"] <= found["share"]).all()
+
+
+class TestExhibits:
+    """On predictions of our choice, and on the stored baselines."""
+
+    def result(self, model, guessed, fold=RANDOM, **more):
+        made = made_runs.run(TRUE, guessed, fold=fold, **more)
+        dialogues = [f"d{k // 2}" for k in range(len(TRUE))]
+        setting = baseline_runs.Setting("iemocap", model, fold)
+        predictions = made.predictions.assign(dialogue=dialogues)
+        return baseline_runs.BaselineRun(setting, made.provenance, predictions, made.folder)
+
+    def results(self, **more):
+        return [
+            self.result("majority", ["anger"] * 8, **more),
+            self.result("same-text", ["anger"] * 4 + TRUE[4:], **more),
+            self.result("same-text", ["anger"] * 8, SESSION, **more),
+        ]
+
+    def runs(self):
+        text = made_runs.run(TRUE, GUESSED, model="text")
+        held_out = made_runs.run(TRUE, ["anger"] * 8, model="text", fold=SESSION)
+        return Stored("iemocap", "paper", (text, held_out))
+
+    def test_each_model_is_compared_with_itself(self):
+        shown = exhibits.losses(self.results(), self.runs()).plain
+        (text,) = (line.split() for line in shown.splitlines() if line.startswith("Text"))
+        assert "+0.375" in text
+        assert "one session" in shown and "Largest class" not in shown
+        assert "one session: " in exhibits.folds(self.results(), self.runs()).plain
+
+    def test_repeats_are_those_of_the_look_up(self):
+        shown = exhibits.repeats_table(self.results(), self.runs()).plain
+        (text,) = (line.split() for line in shown.splitlines() if line.startswith("Text"))
+        assert text[2] == "37.5%" and text[4:6] == ["0.000", "1.000"]
+        assert "-1.000" in text
+        words = exhibits.repeats_in_words(self.results(), self.runs())
+        assert (words["repeat_old"], words["repeat_new"]) == ("3", "5")
+        assert words["text_repeats"].startswith("-1.000 [") and words["text_added"] == "-0.375"
+
+    def test_runs_on_another_version_of_the_corpus_have_no_known_repeats(self):
+        text = made_runs.run(TRUE, GUESSED, model="text")
+        other = replace(text, provenance=replace(text.provenance, text_fingerprint="another"))
+        shown = exhibits.repeats_table(self.results(), Stored("iemocap", "paper", (other,)))
+        assert "Same words" in shown.plain and "Text" not in shown.plain
+
+    def test_masked_runs_stand_beside_ours(self, monkeypatch):
+        masked = replace(made_runs.run(TRUE, GUESSED, choice="masked"))
+        ours = with_batches(made_runs.run(TRUE, GUESSED), TRUE, GUESSED)
+        other = made_runs.run(TRUE, GUESSED, choice="adamw")
+        stored = [with_batches(masked, GUESSED, GUESSED), ours, other]
+        monkeypatch.setattr(exhibits, "load_runs", lambda *_: stored)
+        shown = exhibits.flips_table("iemocap", "paper", self.results()).plain
+        lines = {line.split("  ")[0]: line for line in shown.splitlines()}
+        assert "0.375" in lines["Att_d^1"] and "0.375" not in lines["Att_d^1, masked"]
+        assert not any("adamw" in line for line in lines)
+        words = exhibits.flips_in_words("iemocap", "paper", self.results())
+        assert (words["flip_high"], words["flip_masked"]) == ("37.5%", "0.0%")
+        assert words["flip_least"] == f"{metrics.wilson(0, 8).high:.1%}"
+
+    def test_the_stand_in_is_marked(self):
+        for make in (exhibits.folds, exhibits.losses, exhibits.repeats_picture):
+            assert MARK in repr(make(self.results(synthetic=True), self.runs()))
+        assert MARK not in repr(exhibits.losses(self.results(), self.runs()))
+
+    def test_without_results_the_command_is_shown(self):
+        nothing = Stored("iemocap", "none", ())
+        for make in (exhibits.folds, exhibits.losses, exhibits.repeats_table, exhibits.styles):
+            for runs in (nothing, self.runs()):
+                assert isinstance(make([], runs), Notice)
+                assert "replicate baselines --corpus iemocap --data" in repr(make([], runs))
+        assert "replicate baselines" in repr(exhibits.shares({"iemocap": []}))
+        for notice in (
+            exhibits.epochs([nothing]),
+            exhibits.flips_table("iemocap", "none", []),
+            exhibits.flips_picture("iemocap", "none", []),
+        ):
+            assert "replicate run --corpus iemocap --data PATH" in repr(notice)
+
+    def test_words_are_the_same_with_and_without_results(self):
+        nothing = Stored("iemocap", "none", ())
+        for make in (exhibits.folds_in_words, exhibits.repeats_in_words):
+            full, empty = make(self.results(), self.runs()), make([], nothing)
+            assert full.keys() == empty.keys() and full != empty
+            assert make([], self.runs()).keys() == empty.keys()
+        run = with_epochs(self.runs().runs[0], [0.2, 0.3, 0.4, 0.3])
+        full = exhibits.epochs_in_words(Stored("iemocap", "paper", (run,)))
+        assert full.keys() == exhibits.epochs_in_words(nothing).keys()
+
+    def test_on_iemocaps_text_a_scenario_costs_more_than_a_session(self, iemocap):
+        chosen = [r for r in iemocap if r.experiment.model in ("majority", "same-text", "tfidf")]
+        nothing = Stored("iemocap-text", "none", ())
+        lost = exhibits.lost(chosen, nothing).loc["TF-IDF, logistic regression"]
+        assert 0 < lost.loc["session", "lost_low"] < lost.loc["session", "lost_high"]
+        assert lost.loc["session", "lost_high"] < lost.loc["scenario", "lost_low"]
+        assert "one scenario" in exhibits.styles(chosen, nothing).plain
+        shares = exhibits.shares({"iemocap-text": chosen}).plain  # the audit's figures
+        assert "24.5%" in shares and "39.6%" in shares
+
+    def test_a_figure_has_a_row_for_each_name_and_a_point_for_each_group(self):
+        frame = pd.DataFrame({"value": [1, 2], "low": [0, 1], "high": [2, 3]}, ["a", "b"])
+        axes = plots.grouped({"one": frame[:1], "two": frame}, "x", percent=True).axes[0]
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+        assert len(axes.containers) == 2
