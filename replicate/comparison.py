@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
+from scipy.optimize import brentq
 from statsmodels.stats.contingency_tables import cochrans_q
 from statsmodels.stats.power import TTestIndPower, TTestPower
 from statsmodels.stats.weightstats import ttost_paired
@@ -34,6 +35,10 @@ REGION = 0.01
 POWER = 0.8
 
 LEVEL = 0.05
+
+#: To which differences are rounded: equal differences of shares must be equal numbers, for ranks
+#: know ties, and without a spread there is no test.
+PLACES = 12
 
 #: What a bootstrap draws as a whole: dialogue, speaker or group of each row.
 Clusters: TypeAlias = Sequence[Hashable] | pd.Index | pd.Series
@@ -140,6 +145,90 @@ def over_utterances(right: pd.DataFrame, reference: str | None = None) -> pd.Dat
     return _with_holm(pd.DataFrame(rows))
 
 
+def each_training(right: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`cochran` and `over_utterances` for the models of each fold and seed by themselves.
+
+    Several answers to one utterance are no independent trials, so seeds may not be pooled here.
+
+    Returns:
+        By `fold` and `seed`: the fields of `Omnibus`, `p_holm` (Holm's correction for all of these
+        rows), and `apart`, the number of pairs that `over_utterances` tells apart.
+        By `fold` and `seed`, a row for each pair: the columns of `over_utterances`, whose
+        correction is for the pairs of one training.
+    """
+    parts = dict(iter(right.groupby(level=["fold", "seed"])))
+    found = {key: over_utterances(part) for key, part in parts.items()}
+    pairs = pd.concat(found, names=["fold", "seed"]).droplevel(-1)
+    index = pd.MultiIndex.from_tuples(parts, names=["fold", "seed"])
+    tests = pd.DataFrame([vars(cochran(part)) for part in parts.values()], index)
+    apart = (pairs["p_holm"] < LEVEL).groupby(level=["fold", "seed"]).sum()
+    return _with_holm(tests).assign(apart=apart), pairs
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of paired differences.
+
+    Attributes:
+        n: how many.
+        difference: their mean.
+        spread: their standard deviation, NaN for a single one.
+        low: the 95 % interval of the mean, NaN without any spread.
+        high: the upper end.
+        p_value: of the t test, two-sided; 1 without any spread, which is no evidence: a few
+            differences of counts on a small test set are often alike.
+    """
+
+    n: int
+    difference: float
+    spread: float
+    low: float
+    high: float
+    p_value: float
+
+
+def mean_difference(differences: ArrayLike, overlap: float = 0.0) -> Mean:
+    """Paired t test and interval, with Nadeau and Bengio's correction (2003) for random splits.
+
+    The training parts of random splits overlap, so differences on them are correlated; the plain t
+    test takes their spread for too much evidence. The variance of the mean of J differences is
+    s^2 (1/J + n_test/n_train).
+
+    Args:
+        differences: one for each seed or split.
+        overlap: n_test / n_train of random splits; 0 where all differences come from one split.
+    """
+    values = np.asarray(differences, dtype=float).round(PLACES)
+    n, mean = len(values), float(values.mean())
+    if not np.ptp(values):
+        return Mean(n, mean, 0.0 if n > 1 else np.nan, np.nan, np.nan, 1.0)
+    spread = float(values.std(ddof=1))
+    error = float(spread * np.sqrt(1 / n + overlap))
+    low, high = stats.t.interval(1 - LEVEL, n - 1, mean, error)
+    p_value = 2 * stats.t.sf(abs(mean) / error, n - 1)
+    return Mean(n, mean, spread, float(low), float(high), float(p_value))
+
+
+def size_tests(differences: ArrayLike, region: float, overlap: float = 0.0) -> tuple[float, float]:
+    """Is the mean of paired differences larger, is it smaller in size than a region around zero?
+
+    Args:
+        differences: one for each seed or split.
+        region: half the region's width.
+        overlap: see `mean_difference`.
+
+    Returns:
+        The p values of the two one-sided t tests, the second being that of TOST; 1 without any
+        spread.
+    """
+    mean = mean_difference(differences, overlap)
+    error = mean.spread * np.sqrt(1 / mean.n + overlap)
+    if not error > 0:
+        return 1.0, 1.0
+    t = (abs(mean.difference) - region) / error
+    return float(stats.t.sf(t, mean.n - 1)), float(stats.t.cdf(t, mean.n - 1))
+
+
 def over_seeds(values: pd.DataFrame, reference: str | None = None) -> pd.DataFrame:
     """Paired t test and Wilcoxon's signed-rank test of each pair.
 
@@ -151,26 +240,20 @@ def over_seeds(values: pd.DataFrame, reference: str | None = None) -> pd.DataFra
         reference: a column, see above; every pair by default.
 
     Returns:
-        `first`, `second`, `n` (seeds), `difference` (mean), `low`, `high` (Student's t), `p_value`
-        (t test), `rank_low`, `rank_high` (see `signed_rank_interval`), `rank_p_value` (see
-        `signed_rank`), and `p_holm`, `rank_p_holm`.
+        `first`, `second`, the fields of `Mean`, `rank_low`, `rank_high` (see
+        `signed_rank_interval`), `rank_p_value` (signed-rank test), `p_holm`, `rank_p_holm`.
     """
     rows = []
     for first, second, difference in _differences(values, reference):
-        low, high = metrics.mean_interval(difference)
         rank_low, rank_high = signed_rank_interval(difference)
         rows.append(
             {
                 "first": first,
                 "second": second,
-                "n": len(difference),
-                "difference": difference.mean(),
-                "low": low,
-                "high": high,
-                "p_value": _t_test(difference, 1 / len(difference)),
+                **vars(mean_difference(difference)),
                 "rank_low": rank_low,
                 "rank_high": rank_high,
-                "rank_p_value": signed_rank(difference),
+                "rank_p_value": _signed_rank(difference),
             }
         )
     return _with_holm(_with_holm(pd.DataFrame(rows)), "rank_")
@@ -183,43 +266,45 @@ def signed_rank_interval(differences: ArrayLike) -> Interval:
     95 % for any symmetric distribution; NaN below six differences, where no test can reject.
     """
     values = np.asarray(differences, dtype=float)
-    at_most = _signed_rank_distribution(np.arange(1, len(values) + 1))
-    below = int(np.searchsorted(at_most, LEVEL / 2, side="right"))
+    below = int(np.searchsorted(_signed_rank_distribution(len(values)), LEVEL / 2, side="right"))
     if not below:
         return Interval(np.nan, np.nan)
     walsh = np.sort(((values[:, None] + values) / 2)[np.triu_indices(len(values))])
     return Interval(float(walsh[below - 1]), float(walsh[-below]))
 
 
-def signed_rank(differences: ArrayLike) -> float:
-    """Two-sided p value of Wilcoxon's signed-rank test, exact with ties; zeros are dropped.
-
-    Accuracies on one test set are counts of it, so that differences often tie, and SciPy's exact
-    distribution knows no ties.
-    """
-    values = np.asarray(differences, dtype=float)
-    values = values[values != 0]
-    ranks = (2 * stats.rankdata(np.abs(values))).astype(int)  # twice, as ties have half ranks
-    positive = int(ranks[values > 0].sum())
-    fewer = min(positive, ranks.sum() - positive)
-    return float(min(1.0, 2 * _signed_rank_distribution(ranks)[fewer]))
-
-
-def _signed_rank_distribution(ranks: np.ndarray) -> np.ndarray:
-    """P(sum of the positive ranks <= 0, 1, 2 ...) where every sign is a fair coin's."""
+def _signed_rank_distribution(n: int) -> np.ndarray:
+    """P(sum of the positive ranks <= 0, 1, 2 ...) of n values where every sign is a fair coin's."""
     ways = np.ones(1)
-    for rank in ranks:  # the product of the polynomials (1 + x^rank) / 2
+    for rank in range(1, n + 1):  # the product of the polynomials (1 + x^rank) / 2
         ways = (np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))) / 2
     distribution: np.ndarray = ways.cumsum()
     return distribution
 
 
-def over_resplits(values: pd.DataFrame, n_train: int, n_test: int) -> pd.DataFrame:
-    """Corrected resampled t test of each pair (Nadeau & Bengio 2003).
+def _signed_rank(differences: np.ndarray) -> float:
+    """Two-sided p value of Wilcoxon's signed-rank test; zeros are dropped.
 
-    The training parts of random splits overlap, so differences on them are correlated; the plain t
-    test takes their spread for too much evidence. Here the variance of the mean of J differences
-    is s^2 (1/J + n_test/n_train).
+    Accuracies on one test set are counts of it, so that differences often tie. SciPy's test is
+    exact with ties up to 13 differences, more than any profile has seeds.
+    """
+    with np.errstate(invalid="ignore"):  # SciPy divides by the spread of the ranks of no values
+        return float(stats.wilcoxon(differences).pvalue)
+
+
+def fewest_seeds(pairs: int) -> int:
+    """Seeds from which the signed-rank test can reject at all, after Holm's correction.
+
+    Its least p value is that of n differences of one sign, 2 / 2^n.
+
+    Args:
+        pairs: how many are tested together.
+    """
+    return int(np.ceil(np.log2(2 * pairs / LEVEL)))
+
+
+def over_resplits(values: pd.DataFrame, n_train: int, n_test: int) -> pd.DataFrame:
+    """Corrected resampled t test of each pair, see `mean_difference`.
 
     Args:
         values: accuracies, a row for each split.
@@ -227,23 +312,12 @@ def over_resplits(values: pd.DataFrame, n_train: int, n_test: int) -> pd.DataFra
         n_test: utterances of each test part.
 
     Returns:
-        `first`, `second`, `n` (splits), `difference`, `low`, `high`, `p_value`, `p_holm`.
+        `first`, `second`, the fields of `Mean`, `p_holm`.
     """
-    share = 1 / len(values) + n_test / n_train
-    rows = []
-    for first, second, difference in _differences(values):
-        margin = stats.t.ppf(1 - LEVEL / 2, len(values) - 1) * _error(difference, share)
-        rows.append(
-            {
-                "first": first,
-                "second": second,
-                "n": len(values),
-                "difference": difference.mean(),
-                "low": difference.mean() - margin,
-                "high": difference.mean() + margin,
-                "p_value": _t_test(difference, share),
-            }
-        )
+    rows = [
+        {"first": a, "second": b, **vars(mean_difference(difference, n_test / n_train))}
+        for a, b, difference in _differences(values)
+    ]
     return _with_holm(pd.DataFrame(rows))
 
 
@@ -346,29 +420,88 @@ class Equivalence:
 
 
 def equivalence(first: ArrayLike, second: ArrayLike, region: float = REGION) -> Equivalence:
-    """Whether two models are equally good, from paired accuracies that are not all alike."""
+    """Whether two models are equally good, from paired accuracies.
+
+    Without any spread of the differences there is no test: the interval is NaN, the p value 1.
+    """
     one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if len(one) < 2 or not np.ptp((one - other).round(PLACES)):
+        return Equivalence(float(np.mean(one - other)), np.nan, np.nan, region, 1.0)
     p_value = ttost_paired(one, other, -region, region)[0]
     low, high = stats.ttest_rel(one, other).confidence_interval(1 - 2 * LEVEL)
     return Equivalence(float(np.mean(one - other)), float(low), float(high), region, float(p_value))
 
 
-def detectable(spreads: Sequence[float], seeds: Sequence[int]) -> pd.DataFrame:
-    """The true difference that a paired t test finds with probability `POWER`, two-sided at .05.
+def equivalences(values: pd.DataFrame) -> pd.DataFrame:
+    """`equivalence` of each pair.
+
+    Args:
+        values: accuracies, a row for each seed.
+
+    Returns:
+        `first`, `second`, the fields of `Equivalence`, `p_holm`.
+    """
+    rows = [
+        {"first": a, "second": b, **vars(equivalence(values[a], values[b]))}
+        for a, b in combinations(values, 2)
+    ]
+    return _with_holm(pd.DataFrame(rows))
+
+
+def detectable(
+    spreads: Sequence[float], seeds: Sequence[int], level: float = LEVEL
+) -> pd.DataFrame:
+    """The true difference that a paired t test finds, in its direction, with probability `POWER`.
 
     Args:
         spreads: standard deviations of the paired differences.
         seeds: numbers of pairs.
+        level: of the test, two-sided.
 
     Returns:
         A row for each spread, a column for each number of seeds.
     """
-    effects = [TTestPower().solve_power(nobs=n, alpha=LEVEL, power=POWER) for n in seeds]
+    # statsmodels' own two-sided solution does not converge for few seeds and a low level
+    test = {"alpha": level / 2, "alternative": "larger", "power": POWER}
+    effects = [TTestPower().solve_power(nobs=n, **test) for n in seeds]
     return pd.DataFrame(
         np.outer(spreads, effects),
         pd.Index(spreads, name="sd of differences"),
         pd.Index(seeds, name="seeds"),
     )
+
+
+def mcnemar_power(n: int, disagreement: float, difference: float, level: float = LEVEL) -> float:
+    """Probability that McNemar's exact test finds a true difference, in its direction.
+
+    Args:
+        n: test utterances.
+        disagreement: share of utterances on which one of the two models alone is right.
+        difference: of their accuracies, from 0 to `disagreement`.
+        level: of the test, two-sided.
+    """
+    differ = np.arange(n + 1)
+    most = stats.binom.ppf(level / 2, differ, 0.5) - 1  # that the worse model alone may get right
+    found = stats.binom.cdf(most, differ, (1 - difference / disagreement) / 2)
+    return float(stats.binom.pmf(differ, n, disagreement) @ found)
+
+
+def resolvable(n: int, disagreement: float, level: float = LEVEL) -> float:
+    """The true difference that McNemar's exact test finds with probability `POWER`.
+
+    Args:
+        n: test utterances.
+        disagreement: share of utterances on which one of the two models alone is right.
+        level: of the test, two-sided.
+
+    Returns:
+        The difference of the accuracies; NaN where not even the largest possible is found.
+    """
+
+    def lacking(difference: float) -> float:
+        return mcnemar_power(n, disagreement, difference, level) - POWER
+
+    return float(brentq(lacking, 0, disagreement)) if lacking(disagreement) > 0 else np.nan
 
 
 def detectable_between(n_first: int, n_second: int, spread: float) -> float:
@@ -397,24 +530,10 @@ def _differences(
     """Each pair of columns and the differences of their rows: float64 [n]."""
     if len(values) < 2:
         raise ValueError(f"{len(values)} paired values; at least two are needed")
-    # rounded: equal differences of shares must be equal numbers, for ranks know ties
     return [
-        (a, b, (values[a] - values[b]).to_numpy().round(12)) for a, b in _pairs(values, reference)
+        (a, b, (values[a] - values[b]).to_numpy().round(PLACES))
+        for a, b in _pairs(values, reference)
     ]
-
-
-def _error(differences: np.ndarray, share: float) -> float:
-    """Standard error of the mean of differences, whose variance is this share of theirs."""
-    return float(differences.std(ddof=1) * np.sqrt(share))
-
-
-def _t_test(differences: np.ndarray, share: float) -> float:
-    """Two-sided p value; 1 where there is no difference at all."""
-    if not differences.any():
-        return 1.0
-    with np.errstate(divide="ignore"):
-        t = np.divide(abs(differences.mean()), _error(differences, share))
-    return float(2 * stats.t.sf(t, len(differences) - 1))
 
 
 def _with_holm(rows: pd.DataFrame, prefix: str = "") -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import chisquare, ttest_1samp
+from scipy.stats import chisquare
 
 from replicate import comparison, metrics
 from replicate.metrics import Interval
@@ -218,21 +218,17 @@ def _(criterion: criteria.Difference, claim: Claim, evidence: Evidence) -> Findi
 
 def _gains(gains: dict[str, pd.Series]) -> Finding:
     """Paired differences that are claimed to be positive: t tests with Holm's correction."""
-    intervals = [metrics.mean_interval(gain) for gain in gains.values()]
-    p_values = comparison.holm([_p_value(gain) for gain in gains.values()])
+    means = [comparison.mean_difference(gain) for gain in gains.values()]
+    intervals = [Interval(mean.low, mean.high) for mean in means]
+    p_values = comparison.holm([mean.p_value for mean in means])
     parts: list[Outcome] = []
     described = []
-    for (name, gain), interval, p in zip(gains.items(), intervals, p_values, strict=True):
-        parts.append("undecided" if p >= 0.05 else "met" if gain.mean() > 0 else "not met")
+    for name, mean, interval, p in zip(gains, means, intervals, p_values, strict=True):
+        parts.append("undecided" if p >= 0.05 else "met" if mean.difference > 0 else "not met")
         significance = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
-        described.append(f"{name}: {bracketed(gain.mean(), interval, '+')}, {significance}")
+        described.append(f"{name}: {bracketed(mean.difference, interval, '+')}, {significance}")
     interval = intervals[0] if len(intervals) == 1 else UNKNOWN
     return Finding(all_of(parts), "; ".join(described), interval)
-
-
-def _p_value(differences: pd.Series) -> float:
-    """Two-sided paired t test; 1 where there is no difference at all."""
-    return float(ttest_1samp(differences, 0).pvalue) if differences.any() else 1.0
 
 
 @judge.register
@@ -297,7 +293,7 @@ def _(criterion: criteria.ConfusionRates, claim: Claim, evidence: Evidence) -> F
         emotion, rate = key.split()
         p, ours = float(value), rates[rate][emotion]
         error = np.sqrt(p * (1 - p) / sizes[rate][emotion])
-        interval = metrics.mean_interval(ours)
+        interval = metrics.share_interval(ours)
         parts.append(near(ours.mean(), interval, p, criterion.standard_errors * error))
         described.append(f"{key} {bracketed(ours.mean(), interval)} ({parts[-1]})")
     shortfall = too_few(len(counts), criterion.seeds)

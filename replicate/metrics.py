@@ -201,6 +201,11 @@ def mean_interval(values: ArrayLike) -> Interval:
     return Interval(*map(float, DescrStatsW(values).tconfint_mean(alpha=0.05)))
 
 
+def share_interval(values: ArrayLike) -> Interval:
+    """`mean_interval` of shares, cut to where a share can lie."""
+    return Interval(*map(float, np.clip(mean_interval(values), 0, 1)))
+
+
 def prediction_interval(values: ArrayLike) -> Interval:
     """Where one more value of the same kind lies, for one value a run; NaN for fewer than two.
 
@@ -361,7 +366,7 @@ def summarise(
     Columns: `n_runs`, `n_seeds`, `n_utterances` (different ones tested); `accuracy`, `uar`,
     `macro_f1`, `ece` (expected calibration error), `audio_score` (means over seeds; where groups
     are held out in turn, a seed's value is that of its folds pooled) with `_low` and `_high` over
-    seeds (Student's t, NaN for one seed); `accuracy`, `uar` and `macro_f1` also with `_boot_low`
+    seeds (`share_interval`); `accuracy`, `uar` and `macro_f1` also with `_boot_low`
     and `_boot_high` over utterances (percentile bootstrap, all seeds of an utterance drawn
     together); `text_score`; `audio_score_sd`, the standard deviation over a run's utterances, mean
     over runs.
@@ -414,7 +419,7 @@ def _over_seeds(group: pd.DataFrame) -> dict[str, float]:
     row: dict[str, float] = {}
     for name, of_seeds in values.items():
         row[name] = float(of_seeds.mean())
-        row[f"{name}_low"], row[f"{name}_high"] = mean_interval(of_seeds)
+        row[f"{name}_low"], row[f"{name}_high"] = share_interval(of_seeds)
     return row
 
 

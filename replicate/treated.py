@@ -74,10 +74,10 @@ def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
         Index heading; `accuracy`; `difference` from the first with its bootstrap interval `low`,
         `high` (draws utterances, all seeds of one together, or whole folds); `unit_low`,
         `unit_high` (Student's t over units) and `p_holm` (paired t test over units), NaN for one
-        unit and where all units differ by the same, which leaves their spread unknown; `found`, in
-        how many of the `seeds` McNemar's exact test finds a difference, Holm's correction applied
-        (both corrections are for all columns); `changed`, the share of answers that are another
-        class, with `changed_low`, `changed_high` (t over units, cut to [0, 1]).
+        unit, NaN and 1 where all units differ by the same, which leaves their spread unknown;
+        `found`, in how many of the `seeds` McNemar's exact test finds a difference, Holm's
+        correction applied (both corrections are for all columns); `changed`, the share of answers
+        that are another class, with `changed_low`, `changed_high` (t over units, cut to [0, 1]).
     """
     correct, first = right(answered), str(answered.columns[0])
     rows = drawn(correct, unit)
@@ -90,8 +90,8 @@ def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     rows["found"], rows["seeds"] = pd.DataFrame(tests).sum(), len(tests)
     changed = answered[rows.index].ne(answered[first], axis="index").groupby(level=unit).mean()
     rows["changed"] = changed.mean()
-    ends = [metrics.mean_interval(changed[name]) for name in rows.index]
-    rows[["changed_low", "changed_high"]] = np.clip(ends, 0, 1)
+    ends = [metrics.share_interval(changed[name]) for name in rows.index]
+    rows[["changed_low", "changed_high"]] = ends
     return rows
 
 
@@ -102,9 +102,6 @@ def _over_units(accuracies: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(np.nan, others, ["unit_low", "unit_high", "p_holm"])
     rows = comparison.over_seeds(accuracies, first).set_index("first")
     rows = rows.rename(columns={"low": "unit_low", "high": "unit_high"})
-    alike = np.isclose(rows["unit_low"], rows["unit_high"])
-    rows["p_holm"] = comparison.holm(rows["p_value"].mask(alike, 1.0))
-    rows.loc[alike, ["unit_low", "unit_high", "p_holm"]] = np.nan
     return rows[["unit_low", "unit_high", "p_holm"]]
 
 

@@ -12,13 +12,15 @@ from gensim.models import KeyedVectors
 from scipy import stats
 from torch import Tensor
 
+from replicate import paper
 from replicate.audio_kernels import FusedAudio, FusedAudioEncoder, FusedFrontEnd
 from replicate.experiments import CHOICES, GRIDS, PROFILES, Training, chosen, grid
-from replicate.model import AudioFrontEnd, EmotionModel, ModelConfig, RawAudioEncoder
+from replicate.model import FUSIONS, AudioFrontEnd, EmotionModel, ModelConfig, RawAudioEncoder
 from replicate.model import TranscriptionEncoder as EagerText
-from replicate.protocol import EMOTIONS, cohort
-from replicate.report.choices import effects, flips
-from replicate.report.page import stored
+from replicate.protocol import EMOTIONS, Fold, cohort
+from replicate.report import choices
+from replicate.report.choices import Study, effects, flips, reading
+from replicate.report.page import Stored, stored
 from replicate.runs import Run, folder_of, load_runs
 from replicate.text_kernels import FusedTranscriptionEncoder
 from replicate.training import Trainer, class_weights, discard, examples, optimiser, train
@@ -272,13 +274,13 @@ def test_test_batches_change_predictions_and_nothing_else() -> None:
         assert torch.equal(alone[k : k + 1], made[orders[0]].predict(np.array([row]))[0])
 
 
-def test_effects_are_paired_differences_over_seeds() -> None:
+def with_errors(count: int, **options: object) -> Run:
     true = list(EMOTIONS) * 5
+    guessed = [EMOTIONS[(EMOTIONS.index(e) + (i < count)) % 4] for i, e in enumerate(true)]
+    return made_runs.run(true, guessed, **options)
 
-    def with_errors(count: int, **options: object) -> Run:
-        guessed = [EMOTIONS[(EMOTIONS.index(e) + (i < count)) % 4] for i, e in enumerate(true)]
-        return made_runs.run(true, guessed, **options)
 
+def test_effects_are_paired_differences_over_seeds() -> None:
     runs = [
         with_errors(errors, model=model, seed=seed, choice=choice)
         for model in ("concat", "att_d1")
@@ -287,14 +289,131 @@ def test_effects_are_paired_differences_over_seeds() -> None:
     ]
     runs.append(with_errors(0, model="concat", seed=9, choice="masked"))  # without ours: no pair
     found = effects(runs, "last-epoch").set_index("choice")
-    per_seed = np.array([-2, -4, 0]) / len(true)
+    per_seed = np.array([-2, -4, 0]) / 20
     assert list(found.index) == ["masked", "adamw"]
     assert found.loc["masked", "value"] == pytest.approx(per_seed.mean())
     reference = stats.t.interval(0.95, 2, per_seed.mean(), stats.sem(per_seed))
     assert found.loc["masked", ["low", "high"]].tolist() == pytest.approx(reference)
-    assert found["seeds"].tolist() == [3, 3] and found.loc["adamw", "value"] == 0
+    assert found["n"].tolist() == [3, 3] and found.loc["adamw", "value"] == 0
     changed = flips(runs, "last-epoch").set_index("choice")["share"]
     assert changed["masked"] == pytest.approx(-per_seed.mean()) and changed["adamw"] == 0
+
+
+def test_splits_of_their_own_widen_the_intervals() -> None:
+    def runs(own: bool) -> list[Run]:
+        return [
+            with_errors(errors, model="text", seed=seed, choice=choice,
+                        fold=Fold("stratified", str(seed if own else 0)))
+            for seed, pair in enumerate([(4, 6), (8, 11), (2, 2)])
+            for choice, errors in zip(("", "masked"), pair, strict=True)
+        ]  # fmt: skip
+
+    plain, own = (effects(runs(kind), "last-epoch").iloc[0] for kind in (False, True))
+    assert own["value"] == plain["value"]
+    ratio = (own["high"] - own["low"]) / (plain["high"] - plain["low"])
+    assert ratio == pytest.approx(np.sqrt(1 + 3 * 20 / (5531 - 20)))
+
+
+def test_where_speakers_are_held_out_intervals_are_over_speakers() -> None:
+    runs = [
+        with_errors(errors, model="audio", embedding="none", choice=choice, fold=Fold("speaker", w))
+        for w, pair in {"03": (4, 6), "08": (8, 11), "09": (2, 2), "10": (1, 4)}.items()
+        for choice, errors in zip(("", "masked"), pair, strict=True)
+    ]
+    found = effects(runs, "last-epoch").iloc[0]
+    assert (choices.unit(runs), found["n"]) == ("speaker", 4)
+    gains = -np.array([2, 3, 0, 3]) / 20
+    expected = stats.t.interval(0.95, 3, gains.mean(), stats.sem(gains))
+    assert found[["low", "high"]].tolist() == pytest.approx(expected)
+
+
+def test_another_seed_flips_predictions_too() -> None:
+    runs = [with_errors(errors, seed=seed) for seed, errors in enumerate((0, 5, 10))]
+    expected = np.mean([5, 10, 5]) / 20
+    assert choices.flips_of_seeds(runs, "last-epoch") == pytest.approx(expected)
+    own = [with_errors(0, seed=k, fold=Fold("stratified", str(k))) for k in range(2)]
+    assert np.isnan(choices.flips_of_seeds(own, "last-epoch"))
+
+
+def test_every_choice_has_words_that_stand_in_the_data() -> None:
+    words = {name: reading(name) for name in CHOICES}
+    assert all(found.ours != found.other for found in words.values())
+    printed = {name for name, found in words.items() if found.impact == choices.SETTING}
+    assert printed == {"emb_size-50", "slower", "no-l2"}
+    assert (words["slower"].subject, words["slower"].ours) == ("Learning Rate", "3e^{-3}")
+    assert words["n_fms-150"].other == "n_fms set to emb_size"
+    for choice in paper.OPEN_CHOICES:
+        assert set(choice.readings) <= set(CHOICES)
+        assert set(choice.readings.values()) <= set(choice.alternatives)
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Stored:
+    """Three seeds: all fusions by our reading; masked far worse, a slower rate not run on all."""
+    ours = [
+        with_errors(2 + k % 2, model=fusion, seed=seed)
+        for k, fusion in enumerate(FUSIONS)
+        for seed in range(3)
+    ]
+    other = [
+        with_errors(errors + seed, model=model, seed=seed, choice=choice)
+        for choice, errors in (("masked", 14), ("slower", 17), ("adamw", 2))
+        for model in ("concat", "att_d1")
+        for seed in range(3)
+    ]
+    text = [
+        with_errors(0, model="text", seed=seed, choice=choice, fold=Fold("stratified", str(seed)))
+        for choice in ("", "masked")
+        for seed in range(3)
+    ]
+    return Stored("iemocap", "paper", (*ours, *other, *text))
+
+
+def test_a_study_holds_the_runs_of_its_grids_alone(loaded: Stored) -> None:
+    both = Study(loaded, ("choices", "vectors"), "last-epoch")
+    text = Study(loaded, ("text-choices",), "last-epoch")
+    assert {run.experiment.model for run in both.runs} == {"concat", "att_d1"}
+    assert {run.experiment.model for run in text.runs} == {"text"}
+    notice = choices.effect_sizes(Study(loaded, ("audio-choices",), "last-epoch"))
+    assert "--corpus iemocap --data PATH --profile paper --grid audio-choices" in repr(notice)
+
+
+def test_effects_are_held_against_what_the_paper_compares(loaded: Stored) -> None:
+    made = Study(loaded, ("choices",), "last-epoch")
+    assert made.ours == pytest.approx(1 / 20)
+    assert made.effects["size"].to_dict() == {
+        "slower": "more", "masked": "more", "adamw": "cannot be told"
+    }  # fmt: skip
+    assert made.effects.loc["slower", "impact"] == "printed setting"
+    words = choices.in_words(made, "x_")
+    assert (words["x_choices"], words["x_beyond"], words["x_more"]) == ("2", "1", "1")
+    assert words["x_largest"].startswith("padding in a batch, -0.")
+    some = [run for run in loaded.runs if run.experiment.model != "addition"]
+    assert np.isnan(Study(Stored("iemocap", "paper", tuple(some)), ("choices",), "last-epoch").ours)
+    nothing = choices.in_words(Study(Stored("iemocap", "paper", ()), ("choices",), "last-epoch"))
+    assert set(nothing) == {name.removeprefix("x_") for name in words}
+    assert set(nothing.values()) == {"(not run yet)"}
+
+
+def test_exhibits_of_a_study_say_what_it_found(loaded: Stored) -> None:
+    made = Study(loaded, ("choices",), "last-epoch")
+    assert "padding in a batch: masked" in repr(choices.effect_table(made))
+    assert "beyond 0.031" in repr(choices.effect_sizes(made))
+    expected = repr(choices.impact_table(made))
+    assert "high" in expected and "printed setting" in expected
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ((9, 3, 1, 2), "moves accuracy more than"),
+        ((9, 3, 0, 2), "may move accuracy more"),
+        ((9, 0, 0, 9), "none of these choices moves"),
+        ((9, 0, 0, 2), "too few to be sure that none does"),
+    ],
+)
+def test_the_verdict_says_no_more_than_the_tests(counts: tuple[int, ...], said: str) -> None:
+    assert said in choices.verdict(*counts)
 
 
 def test_other_choices_stay_out_of_the_papers_tables(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Verdicts from runs whose predictions are made to order."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -99,6 +100,13 @@ def test_an_accuracy_comes_with_its_interval_over_seeds(on_paper):
     assert found.reproduced.startswith(f"{np.mean(values):.3f} [")
     assert found.reported == "accuracy 0.679; audio score 0.516; text score 0.484"
     assert "pass every row" in found.weakness
+
+
+def test_intervals_of_shares_stay_where_shares_can_lie():
+    found = judged(runs_of("att_d1-word2vec", [540, 60]))
+    assert (found[10].low, found[10].high) == (0, 1)
+    ends = [float(end) for end in re.findall(r"(-?\d\.\d+)[,\]]", found[17].reproduced)]
+    assert len(ends) == 16 and min(ends) == 0 and max(ends) == 1
 
 
 def test_what_the_paper_s_own_tables_decide():

@@ -1,10 +1,10 @@
 """Comparisons against published worked examples, the plain definitions, and simulated coverage."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from made_runs import run
 from scipy import stats
 from sklearn.datasets import make_moons
@@ -110,6 +110,23 @@ def test_mcnemar_of_all_pairs_with_holms_steps():
     assert found["p_holm"][ranked.index].to_numpy() == pytest.approx(stepped)
 
 
+def test_every_training_is_tested_by_itself():
+    runs = [*some_runs("concat", [0.9, 0.5]), *some_runs("text", [0.4, 0.5]),
+            *some_runs("audio", [0.4, 0.6])]  # fmt: skip
+    right = comparison.answers(runs, "last-epoch")
+    tests, pairs = comparison.each_training(right)
+    assert tests.index.tolist() == [("stratified-0", 0), ("stratified-0", 1)]
+    for training, row in tests.iterrows():
+        part = right.loc[training]
+        assert row["p_value"] == comparison.cochran(part).p_value
+        expected = comparison.over_utterances(part)
+        assert pairs.loc[training].reset_index(drop=True).equals(expected)
+        assert row["apart"] == (expected["p_holm"] < 0.05).sum()
+    assert tests["apart"].tolist() == [2, 0]
+    corrected = multipletests(tests["p_value"], method="holm")[1]
+    assert tests["p_holm"].tolist() == pytest.approx(corrected.tolist())
+
+
 # --- seeds ---
 
 
@@ -137,17 +154,19 @@ def test_the_signed_rank_interval_holds_just_the_shifts_that_are_not_rejected(n)
 
 def test_the_signed_rank_test_with_ties_and_zeros_counts_all_signs():
     differences = np.array([3, 1, -1, 2, 0, 2, -4, 1]) / 555
-    every = stats.PermutationMethod(n_resamples=2**8)
-    theirs = stats.wilcoxon(differences[differences != 0], method=every).pvalue
-    assert comparison.signed_rank(differences) == pytest.approx(theirs)
+    values = pd.DataFrame({"a": 0.5 + differences, "b": 0.5})
+    ranks = stats.rankdata(np.abs(differences[differences != 0]))
+    signs = np.array(list(product([False, True], repeat=len(ranks))))
+    sums, found = signs @ ranks, ranks[differences[differences != 0] > 0].sum()
+    tail = min(np.mean(sums <= found), np.mean(sums >= found))
+    assert comparison.over_seeds(values)["rank_p_value"].tolist() == pytest.approx([2 * tail])
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.lists(st.floats(-1, 1, allow_subnormal=False), min_size=1, max_size=15, unique_by=abs))
-def test_the_signed_rank_test_without_ties_is_scipys(differences):
-    differences = [d for d in differences if d] or [1.0]
-    theirs = stats.wilcoxon(differences, method="exact").pvalue
-    assert comparison.signed_rank(differences) == pytest.approx(theirs)
+@pytest.mark.parametrize("pairs", [1, 21, 36])
+def test_the_fewest_seeds_with_which_ranks_can_reject(pairs):
+    n = comparison.fewest_seeds(pairs)
+    least = [pairs * stats.wilcoxon(np.arange(1, m + 1)).pvalue for m in (n - 1, n)]
+    assert least[0] >= 0.05 > least[1]
 
 
 def test_five_seeds_are_too_few_for_ranks():
@@ -164,7 +183,22 @@ def test_ties_of_accuracies_are_ties():
 def test_no_difference_at_all_is_no_evidence():
     found = comparison.over_seeds(pd.DataFrame({"a": [0.7] * 8, "b": [0.7] * 8})).iloc[0]
     assert found[["p_value", "rank_p_value", "p_holm", "rank_p_holm"]].tolist() == [1] * 4
-    assert found[["low", "high", "rank_low", "rank_high"]].tolist() == [0] * 4
+    assert found[["rank_low", "rank_high"]].tolist() == [0, 0] and np.isnan(found["low"])
+
+
+def test_differences_that_are_all_alike_are_no_evidence():
+    """One utterance of 61 with each of three seeds, in numbers that differ by rounding."""
+    shares = np.array([33, 34, 38]) / 61 - np.array([32, 33, 37]) / 61
+    assert len(set(shares)) > 1
+    found = comparison.mean_difference(shares)
+    assert found.p_value == 1 and np.isnan(found.low)
+    assert comparison.size_tests(shares, 0.001) == (1, 1)
+
+
+def test_a_single_difference_has_no_interval():
+    found = comparison.mean_difference([0.02])
+    assert (found.n, found.difference) == (1, 0.02)
+    assert np.isnan([found.spread, found.low, found.high]).all() and found.p_value == 1
 
 
 def test_one_pair_of_values_is_refused():
@@ -299,12 +333,60 @@ def test_equivalence_is_shown_just_where_the_90_percent_interval_lies_inside(shi
     assert found.shown == (found.low > -0.01 and found.high < 0.01)
 
 
+def test_without_any_spread_there_is_no_test_of_equivalence():
+    found = comparison.equivalence([0.7, 0.6, 0.5], [0.7, 0.6, 0.5])
+    assert not found.shown and np.isnan([found.low, found.high]).all()
+
+
+def test_equivalence_of_all_pairs_is_corrected():
+    values = pd.DataFrame(RNG.normal(0.7, 0.003, (10, 3)), columns=list("abc"))
+    found = comparison.equivalences(values)
+    assert (found["first"] + found["second"]).tolist() == ["ab", "ac", "bc"]
+    assert found["p_value"][1] == comparison.equivalence(values["a"], values["c"]).p_value
+    corrected = multipletests(found["p_value"], method="holm")[1]
+    assert found["p_holm"].tolist() == pytest.approx(corrected.tolist())
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_mean_is_larger_or_smaller_than_a_region(sign):
+    gains = sign * RNG.normal(0.02, 0.01, 8)
+    larger, smaller = comparison.size_tests(gains, 0.015)
+    outside = stats.ttest_1samp(sign * gains, 0.015, alternative="greater").pvalue
+    assert larger == pytest.approx(outside)
+    assert smaller == pytest.approx(comparison.equivalence(gains, 0 * gains, 0.015).p_value)
+    assert comparison.size_tests([0.02, 0.02], 0.01) == (1, 1)
+
+
 def test_what_ten_seeds_can_detect():
-    """The power of the t test at that difference, from the noncentral t distribution itself."""
-    found = comparison.detectable([0.01, 0.017], [5, 10, 20])
-    assert found.loc[0.017, 10] == pytest.approx(0.017, abs=5e-4)
+    assert comparison.detectable([0.017], [10]).loc[0.017, 10] == pytest.approx(0.017, abs=5e-4)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.05 / 36])
+def test_power_over_seeds_is_that_of_the_noncentral_t_distribution(level):
+    found = comparison.detectable([0.01, 0.02], [2, 3, 5, 10, 20], level)
+    assert found.loc[0.02].tolist() == pytest.approx((2 * found.loc[0.01]).tolist())
     for n in found.columns:
-        effect = found.loc[0.01, n] / 0.01
-        critical, shift = stats.t.ppf(0.975, n - 1), effect * np.sqrt(n)
-        power = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
-        assert power == pytest.approx(0.8, abs=1e-6)
+        critical, shift = stats.t.isf(level / 2, n - 1), found.loc[0.01, n] / 0.01 * np.sqrt(n)
+        assert stats.nct.sf(critical, n - 1, shift) == pytest.approx(0.8, abs=1e-5)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.3])
+def test_power_of_mcnemars_test_by_counting_every_outcome(level):
+    n, disagreement, difference = 14, 0.6, 0.35
+    first, second = (disagreement + difference) / 2, (disagreement - difference) / 2
+    power = sum(
+        stats.multinomial.pmf([b, c, n - b - c], n, [first, second, 1 - disagreement])
+        for b in range(n + 1)
+        for c in range(min(b, n - b + 1))
+        if stats.binomtest(b, b + c).pvalue < level
+    )
+    assert comparison.mcnemar_power(n, disagreement, difference, level) == pytest.approx(power)
+
+
+def test_what_a_test_set_can_resolve():
+    found = comparison.resolvable(555, 0.2)
+    assert comparison.mcnemar_power(555, 0.2, found) == pytest.approx(0.8)
+    z = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)  # Connor (1987), without continuity
+    assert found == pytest.approx(z * np.sqrt(0.2 / 555), rel=0.05)
+    assert comparison.resolvable(555, 0.2, 0.05 / 36) > found > comparison.resolvable(5531, 0.2)
+    assert np.isnan(comparison.resolvable(61, 0.05))  # three utterances decide nothing

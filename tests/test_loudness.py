@@ -102,7 +102,7 @@ class TestEffects:
     def test_nothing_changes_where_nothing_is_altered(self):
         found = treated.effects(treated.answers(seeds(), RECORDINGS), "seed").loc["softer"]
         assert found[["difference", "low", "high", "found", "changed"]].tolist() == [0] * 5
-        assert np.isnan(found["p_holm"]), "equal differences tell nothing about their spread"
+        assert np.isnan(found["unit_low"]) and found["p_holm"] == 1, "without spread, no evidence"
 
     def test_changed_answers_count_though_accuracy_stays(self):
         true = ["anger"] * 8

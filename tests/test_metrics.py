@@ -137,6 +137,18 @@ def test_mean_interval_by_hand():
     assert metrics.mean_interval([0.7, 0.7]) == pytest.approx((0.7, 0.7))
 
 
+def test_intervals_of_shares_stay_where_shares_can_lie():
+    assert metrics.share_interval([0.0, 1.0]) == (0, 1)
+    inside = [0.68, 0.70, 0.71]
+    assert metrics.share_interval(inside) == metrics.mean_interval(inside)
+    assert np.isnan(metrics.share_interval([0.7])).all()
+    true = ["anger"] * 10
+    runs = [run(true, [e] * 10, scores=k, seed=k) for k, e in enumerate(["anger", "sadness"])]
+    (row,) = metrics.summarise(runs, "last-epoch").to_dict("records")
+    for measure in ("accuracy", "uar", "macro_f1", "ece", "audio_score"):
+        assert 0 <= row[f"{measure}_low"] < row[f"{measure}_high"] <= 1
+
+
 def test_bootstrap_agrees_with_scipy(table_7):
     true, guessed = table_7
     ours = metrics.percentile_interval(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from replicate.errors import InputError
@@ -154,6 +154,8 @@ class Choice:
         reason: why.
         impact: how much it can move the results, as expected before the runs.
         field: the field of `Experiment` that holds it, dotted; None where code alone does.
+        readings: key of `replicate.experiments.CHOICES` -> the alternative that it is, where that
+            changes another field.
     """
 
     choice: str
@@ -163,6 +165,7 @@ class Choice:
     reason: str
     impact: Impact
     field: str | None = None
+    readings: dict[str, str] = Field(default_factory=dict)
 
 
 def load(path: Path, adapter: TypeAdapter[Loaded]) -> Loaded:

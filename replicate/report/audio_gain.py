@@ -12,8 +12,7 @@ from replicate.experiments import EMB_SIZE, FOUR, GRIDS
 from replicate.metrics import Interval, Tested
 from replicate.model import FUSIONS
 from replicate.report import plots
-from replicate.report.audit import named
-from replicate.report.layout import NBSP, interval, number, title, whole
+from replicate.report.layout import NBSP, interval, named, number, title, whole
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     CHOSEN,

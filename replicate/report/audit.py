@@ -9,7 +9,7 @@ from replicate import audit, paper
 from replicate.experiments import Training
 from replicate.judging import printed_confusion
 from replicate.report import plots
-from replicate.report.layout import EMBEDDINGS, NBSP, intervals, number, title
+from replicate.report.layout import EMBEDDINGS, NBSP, intervals, named, number, title
 from replicate.report.provenance import (
     PAPER,
     Exhibit,
@@ -66,12 +66,6 @@ def measures_of_table_7() -> Exhibit:
     return table(shown, caption, [PAPER])
 
 
-def named(configuration: str) -> str:
-    """`att_d1-word2vec` as captions call it."""
-    model, _, embedding = configuration.partition("-")
-    return title(model, embedding)
-
-
 def pairs() -> Exhibit:
     """The largest disagreement at which each pair of printed accuracies would differ."""
     shares = audit.ceilings(audit.printed_right())
@@ -87,7 +81,7 @@ def pairs() -> Exhibit:
         "be significant? Exact two-sided McNemar test at 0.05; never: not even if the worse model "
         "is right on no utterance that the better one misses."
     )
-    figure = plots.pair_shares(shown, "largest disagreement")
+    figure = plots.pairs(shown, shown.map(_share_or_never), "largest disagreement", over.max())
     return picture(figure, alt, caption, [PAPER])
 
 

@@ -29,8 +29,8 @@ def number(value: float | None) -> str | None:
 
 
 def signed(value: float) -> str | None:
-    """Three decimals with their sign; NaN stays an empty cell."""
-    return None if np.isnan(value) else f"{value:+.3f}"
+    """Three decimals with their sign, a plus for zero; NaN stays an empty cell."""
+    return None if np.isnan(value) else f"{round(value, 3) + 0.0:+.3f}"
 
 
 def small(p_value: float) -> str | None:
@@ -46,6 +46,12 @@ def interval(low: float, high: float) -> str | None:
 def title(model: str, embedding: str) -> str:
     """A model and its embedding as captions call them."""
     return ", ".join(part for part in (LABELS[model], EMBEDDINGS[embedding]) if part)
+
+
+def named(configuration: str) -> str:
+    """`title` of `att_d1-word2vec`."""
+    model, _, embedding = configuration.partition("-")
+    return title(model, embedding)
 
 
 def name_of(run: Run) -> str:

@@ -33,7 +33,7 @@ from replicate.report.treatment_tables import (
     unit_of,
     units_of,
 )
-from replicate.runs import Run
+from replicate.runs import Run, load_runs
 from replicate.treatments import NOMINAL, RECORDINGS
 
 #: What is compared: nothing, loudness alone, a textbook's view of the spectrum, the network.
@@ -126,7 +126,7 @@ def equally_loud(corpus: str, profile: str, kind: str) -> list[Run]:
     """
     runs = [
         run
-        for run in choices.studied(corpus, profile)
+        for run in choices.studied(load_runs(corpus, profile))
         if run.experiment.choice in ("", NORMALISED) and run.experiment.fold.kind == kind
     ]
     names = {name_of(run) for run in runs if run.experiment.choice}

@@ -105,7 +105,7 @@ def _other_readings(text: TextAlone, selection: str) -> Iterator[Answer]:
     for choice in filter(None, GRIDS["text-choices"].choices):
         objection = OBJECTIONS.get(next(iter(CHOICES[choice])), "hyperparameters")
         if row := known.get(choice):
-            ends, seeds = Interval(row["low"], row["high"]), f"{row['seeds']} seeds"
+            ends, seeds = Interval(row["low"], row["high"]), f"{row['n']} seeds"
             yield Answer(objection, choice, row["value"], ends, seeds)
         else:
             yield Answer(objection, choice, np.nan, UNKNOWN, UNRUN)
@@ -134,8 +134,8 @@ def objections(text: TextAlone, selection: str) -> Exhibit:
     caption = (
         f"What each objection changes in text alone ({epoch(selection)}), and whether the "
         f"interval for one run, which ends at {reach:.3f}, would then reach {TARGET} where it does "
-        "not, or no longer where it does. Seeds: paired over them, Student's t. Dialogues: the "
-        "same utterances, whole dialogues drawn."
+        "not, or no longer where it does. Seeds: paired over them, Student's t, widened because "
+        "their splits overlap. Dialogues: the same utterances, whole dialogues drawn."
     )
     used = [run for run in text.chosen(selection) if run.experiment.embedding == "trainable"]
     others = [text.drawn(other) for other in SELECTIONS]

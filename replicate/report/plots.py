@@ -16,7 +16,7 @@ import scipy.stats
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from plotly.subplots import make_subplots
 
 from replicate.protocol import EMOTIONS
@@ -391,23 +391,36 @@ def single_runs(
 
 
 @styled
-def effects(rows: pd.DataFrame) -> Figure:
-    """Differences with their intervals around zero, one row each.
+def effects(rows: pd.DataFrame, bands: Mapping[str, float], xlabel: str) -> Figure:
+    """Differences with their intervals around zero, one row each, beside known sizes.
 
     Args:
-        rows: index name; columns `value`, `low`, `high` (NaN for a single seed).
+        rows: index name; columns `value`, `low`, `high` (NaN where there is no interval), `impact`,
+            the class that each belongs to.
+        bands: name -> a size to compare with; the first is a band, a second one dashed lines.
+        xlabel: what the values are.
     """
-    figure = Figure(figsize=(7.2, 0.9 + 0.3 * len(rows)))
+    figure = Figure(figsize=(7.2, 1.4 + 0.27 * len(rows)))
     axes = figure.subplots()
-    places = np.arange(len(rows))
-    spread = np.vstack([rows["value"] - rows["low"], rows["high"] - rows["value"]])
+    for k, (name, size) in enumerate(bands.items()):
+        label = f"{name}: {size:.3f}"
+        if k:
+            ends: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "linestyles": "--"}
+            axes.vlines([-size, size], 0, 1, colors="#555555", label=label, **ends)
+        else:
+            axes.axvspan(-size, size, color="#DDDDDD", linewidth=0, label=label)
     axes.axvline(0, color="black", linewidth=1)
-    axes.errorbar(rows["value"], places, xerr=spread, fmt="o", color=REPRODUCED, capsize=3)
+    places = pd.Series(range(len(rows)), rows.index)
+    for k, (impact, part) in enumerate(rows.groupby("impact", sort=False)):
+        spread = np.vstack([part["value"] - part["low"], part["high"] - part["value"]])
+        style: dict[str, Any] = {"fmt": "osD^v"[k], "color": SERIES[k], "capsize": 3}
+        axes.errorbar(part["value"], places[part.index], xerr=spread, label=str(impact), **style)
     axes.set_yticks(places, [str(name) for name in rows.index])
     axes.invert_yaxis()
     axes.grid(axis="x", color="#E5E5E5")
     axes.set_axisbelow(True)
-    axes.set_xlabel("difference in accuracy (95 % interval over seeds)")
+    axes.set_xlabel(xlabel)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
 
 
@@ -524,32 +537,39 @@ def confusions(matrices: Mapping[str, np.ndarray]) -> Figure:
 
 
 @styled
-def pair_shares(shares: pd.DataFrame, label: str) -> Figure:
-    """A share for every pair of models, in percent; 0 is written as never.
+def pairs(
+    values: pd.DataFrame, texts: pd.DataFrame, label: str, top: float, signed: bool = False
+) -> Figure:
+    """A value for every pair of models as a grid of coloured cells.
 
     Args:
-        shares: [models, models], symmetric, NaN on the diagonal; index and columns are names.
-        label: what the shares are.
+        values: [models, models], of which the part below the diagonal is drawn; index and columns
+            are names. Cells of 0 have grey text.
+        texts: what to write in each cell.
+        label: what the values are.
+        top: the size with the strongest colour.
+        signed: whether values may be negative; else they are shares.
     """
-    n = len(shares)
+    n = len(values)
     figure = Figure(figsize=(7.2, 5.6))
     axes = figure.subplots()
-    below = shares.to_numpy()
-    below = np.where(np.tril(np.ones((n, n), bool), -1), below, np.nan)
-    image = axes.imshow(below, cmap="Blues", vmin=0)
+    below = np.where(np.tril(np.ones((n, n), bool), -1), values.to_numpy(), np.nan)
+    image = axes.imshow(
+        below, cmap="PuOr" if signed else "Blues", vmin=-top if signed else 0, vmax=top
+    )
     for row, column in np.argwhere(~np.isnan(below)):
-        share = below[row, column]
-        dark = share > 0.6 * np.nanmax(below)
+        size = abs(below[row, column])
         axes.text(
-            column, row, f"{share:.1%}" if share else "never", ha="center", va="center",
-            fontsize=8, color="white" if dark else "black" if share else "#888888",
+            column, row, str(texts.iat[row, column]), ha="center", va="center", fontsize=8,
+            color="white" if size > 0.6 * top else "black" if size else "#767676",
         )  # fmt: skip
-    names = [in_mathtext(str(name)) for name in shares.index]
+    names = [in_mathtext(str(name)) for name in values.index]
     axes.set_xticks(range(n - 1), names[:-1], rotation=35, ha="right")
     axes.set_yticks(range(1, n), names[1:])
     axes.set(xlim=(-0.5, n - 1.5), ylim=(n - 0.5, 0.5))
     axes.spines[:].set_visible(False)
-    figure.colorbar(image, ax=axes, shrink=0.7, format=PercentFormatter(1, 0), label=label)
+    written = StrMethodFormatter("{x:+.3f}") if signed else PercentFormatter(1, 0)
+    figure.colorbar(image, ax=axes, shrink=0.7, format=written, label=label)
     return figure
 
 

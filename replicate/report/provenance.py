@@ -218,7 +218,7 @@ def table(
     if any(source.synthetic for source in sources):
         body = body.replace("<thead>", f"<caption>{MARK}</caption><thead>", 1)
     if wordy:
-        body = body.replace("<table", '<table style="width:100%;min-width:42rem"', 1)
+        body = body.replace("<table", '<table style="width:100%;min-width:40rem"', 1)
         body = body.replace(r"\n", "<br>")  # pandas writes a line's end as \n
     for text, notebook in (links or {}).items():
         body = body.replace(f"<td>{text}</td>", f'<td><a href="{notebook}.ipynb">{text}</a></td>')

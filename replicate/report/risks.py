@@ -13,7 +13,7 @@ from replicate.comparison import detectable, detectable_between, difference_over
 from replicate.metrics import Tested
 from replicate.report import plots
 from replicate.report.baseline_tables import HELD_OUT, lack, of_kind, over_folds, titled
-from replicate.report.layout import LABELS, interval, intervals, name_of, number
+from replicate.report.layout import LABELS, interval, intervals, name_of, number, signed
 from replicate.report.page import Stored, place
 from replicate.report.provenance import Exhibit, Missing, of_runs, or_notice, picture, table
 from replicate.runs import RESULTS, SELECTIONS, Run, load_runs
@@ -35,10 +35,6 @@ GAIN_SD = 0.01
 
 #: `risks.BATCHES` in words.
 IN_BATCHES = {"one-by-one": "one by one", "sorted": "sorted by length"}
-
-
-def _signed(value: float) -> str | None:
-    return None if np.isnan(value) else f"{value:+.3f}"
 
 
 def _percent(share: float) -> str | None:
@@ -112,7 +108,7 @@ def losses(results: Sequence[BaselineRun], runs: Stored) -> Exhibit:
     for kind, summary in rows.items():
         if kind in found.index.unique(1):
             part = found.xs(kind, level=1)
-            columns[HELD_OUT[kind], "accuracy lost"] = part["lost"].map(_signed)
+            columns[HELD_OUT[kind], "accuracy lost"] = part["lost"].map(signed)
             columns[HELD_OUT[kind], "95 %"] = intervals(part["lost_low"], part["lost_high"])
         columns[HELD_OUT[kind], "UAR"] = summary["uar"].map(number)
     shown = pd.DataFrame(columns).loc[list(found.index.unique(0))]
@@ -231,10 +227,10 @@ def repeats_table(results: Sequence[BaselineRun], runs: Stored) -> Exhibit:
             "accuracy": frame["accuracy"].map(number),
             "on repeated": frame["repeated"].map(number),
             "on new": frame["new"].map(number),
-            "difference": frame["difference"].map(_signed),
+            "difference": frame["difference"].map(signed),
             "95 %": intervals(frame["difference_low"], frame["difference_high"]),
             "in single runs": intervals(frame["least"], frame["most"]),
-            "all less new": (frame["accuracy"] - frame["new"]).map(_signed),
+            "all less new": (frame["accuracy"] - frame["new"]).map(signed),
         }
     )
     caption = (
@@ -289,7 +285,7 @@ def styles(results: Sequence[BaselineRun], runs: Stored) -> Exhibit:
                 rows[name, HELD_OUT[kind]] = {
                     "scripted": number(halves["scripted"]["right"].mean()),
                     "improvised": number(halves["improvised"]["right"].mean()),
-                    "difference": _signed(gap.value),
+                    "difference": signed(gap.value),
                     "95 %": interval(gap.low, gap.high),
                 }
     if not rows:
@@ -320,11 +316,11 @@ def epochs(stored: Sequence[Stored]) -> Exhibit:
     )
     rows = epoch_rows(stored).rename_axis(["corpus", "held out", "model"])
     shown = pd.DataFrame({s.replace("-", " "): rows[s].map(number) for s in SELECTIONS})
-    shown["best - last"] = rows["gain"].map(_signed)
+    shown["best - last"] = rows["gain"].map(signed)
     shown["95 %"] = intervals(rows["gain_low"], rows["gain_high"])
     shown["fluctuation"] = rows["sd"].map(number)
     shown["correlation"] = rows["autocorrelation"].map(number)
-    shown["by chance"] = rows["by_chance"].map(_signed)
+    shown["by chance"] = rows["by_chance"].map(signed)
     shown["runs"] = rows["runs"].map("{:.0f}".format)
     return table(shown, caption, of_runs(runs))
 
@@ -431,7 +427,7 @@ def flips_table(corpus: str, profile: str, results: Sequence[BaselineRun]) -> Ex
         part = found.xs(name, level="test batches")
         columns[label, "classes that change"] = part["share"].map(number)
         columns[label, "95 %"] = intervals(part["share_low"], part["share_high"])
-        columns[label, "accuracy"] = part["change"].map(_signed)
+        columns[label, "accuracy"] = part["change"].map(signed)
         columns[label, "95 % "] = intervals(part["change_low"], part["change_high"])
     caption = (
         "The finished models in other test batches than the usual ones of 30: share of predicted "

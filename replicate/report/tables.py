@@ -112,11 +112,6 @@ def ours(runs: Sequence[Run]) -> str:
     return heading(corpora.pop() if len(corpora) == 1 else "", synthetic)
 
 
-def over_seeds(low: pd.Series, high: pd.Series) -> pd.Series:
-    """Student's t intervals of shares, cut to where a share can lie."""
-    return intervals(low.clip(0, 1), high.clip(0, 1))
-
-
 def reproduced(lines: Sequence[Line], runs: Stored, selection: str) -> pd.DataFrame:
     """Rows of Table 4 or 5 as reported and as reproduced, NaN where a row has no runs.
 
@@ -164,7 +159,7 @@ def _accuracy_columns(frame: pd.DataFrame, name: str) -> pd.DataFrame:
             "reported": frame["reported"].map(number),
             name: frame["value"].map(number),
             "95 % over utterances": intervals(frame["low"], frame["high"]),
-            "95 % over seeds": over_seeds(frame["seeds_low"], frame["seeds_high"]),
+            "95 % over seeds": intervals(frame["seeds_low"], frame["seeds_high"]),
             "seeds": frame["seeds"].map(whole),
         }
     )
@@ -304,7 +299,7 @@ def text_alone_in_words(runs: Stored) -> dict[str, str]:
     for name, selection in (("text_last", "last-epoch"), ("text_best", "test-best")):
         found = metrics.summarise(chosen, selection)
         words[name] = absent if found.empty else f"{found['accuracy'].iloc[0]:.3f}"
-        ends = None if found.empty else over_seeds(found["accuracy_low"], found["accuracy_high"])
+        ends = None if found.empty else intervals(found["accuracy_low"], found["accuracy_high"])
         words[f"{name}_interval"] = (ends is not None and ends.iloc[0]) or "no interval"
     return words
 
@@ -586,7 +581,7 @@ def score_spread(runs: Stored, kind: str = "stratified", selection: str = "last-
         {
             ("mean audio score", "reported"): names.map(means).map(number),
             ("mean audio score", name): found["audio_score"].map(number),
-            ("mean audio score", "95 % over seeds"): over_seeds(
+            ("mean audio score", "95 % over seeds"): intervals(
                 found["audio_score_low"], found["audio_score_high"]
             ),
             ("standard deviation over utterances", "reported"): names.map(spreads).map(number),
