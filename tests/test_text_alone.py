@@ -20,6 +20,7 @@ from replicate.experiments import GRIDS
 from replicate.metrics import Interval
 from replicate.protocol import EMOTIONS, Fold
 from replicate.report import audio_gain, objections
+from replicate.report.layout import ABSENT
 from replicate.report.page import Stored
 from replicate.report.provenance import MARK, Exhibit, Notice
 from replicate.text_alone import TARGET, TextAlone
@@ -264,8 +265,8 @@ def test_one_run_has_no_spread(name):
     alone = replace(NOTHING, runs=tuple(made().drawn("last-epoch")[:1]))
     notice = EXHIBITS[name](alone)
     assert isinstance(notice, Notice) and "two splits" in notice.text
-    assert audio_gain.in_words(alone)["last_one"] == audio_gain.UNRUN
-    assert objections.in_words(alone)["objections"] == audio_gain.UNRUN
+    assert audio_gain.in_words(alone)["last_one"] == ABSENT
+    assert objections.in_words(alone)["objections"] == ABSENT
 
 
 @pytest.mark.parametrize("name", EXHIBITS)
@@ -293,11 +294,11 @@ def test_objections_are_answered_as_far_as_there_are_runs():
     given = {answer.reading: answer for answer in objections.answers(text, "last-epoch")}
     assert set(filter(None, GRIDS["text-choices"].choices)) <= set(given)
     assert given["adamw"].difference == pytest.approx(0.004, abs=1e-3)
-    assert given["hidden-tanh"].rests_on == audio_gain.UNRUN
+    assert given["hidden-tanh"].rests_on == ABSENT
     assert given["best test epoch"].change == pytest.approx((0, 0))
     assert given[TREATMENTS["sorted"]].change == pytest.approx((0, 0))
-    assert given[TREATMENTS["one-by-one"]].rests_on == audio_gain.UNRUN
-    assert given["a scenario held out"].rests_on == audio_gain.UNRUN
+    assert given[TREATMENTS["one-by-one"]].rests_on == ABSENT
+    assert given["a scenario held out"].rests_on == ABSENT
     shown = objections.objections(text, "last-epoch")
     for reading, expected in (
         ("adamw", "no"), ("masked", "yes"), ("hidden-tanh", "cannot be told")
@@ -314,7 +315,7 @@ def test_print_says_seven_utterances_more_and_eight_fewer():
     assert "+7" in line(shown, "Att_d^1, printed") and "-8" in line(shown, "Att_s^n, printed")
     gain = line(shown, "GloVe (50) less trained (150)")
     assert "-0.010" in gain and "not shown" in gain
-    assert audio_gain.UNRUN in line(shown, "GloVe (50) less trained (50)")
+    assert ABSENT in line(shown, "GloVe (50) less trained (50)")
 
 
 def test_equal_readers_are_alike():
@@ -362,7 +363,7 @@ def test_the_answer_may_hang_on_the_epoch():
 def test_prose_has_all_its_words_without_any_run():
     for words in (audio_gain.in_words, objections.in_words):
         assert words(NOTHING).keys() == words(made()).keys()
-    assert audio_gain.in_words(NOTHING)["answer"] == audio_gain.UNRUN
+    assert audio_gain.in_words(NOTHING)["answer"] == ABSENT
     assert audio_gain.in_words(NOTHING)["target"] == f"{max(r.accuracy for r in paper.TABLE_4)}"
 
 

@@ -24,7 +24,7 @@ from replicate.importance import (
 from replicate.model import FUSIONS
 from replicate.protocol import Fold
 from replicate.report import plots
-from replicate.report.layout import interval, intervals, number, title, whole
+from replicate.report.layout import ABSENT, interval, intervals, number, title, whole
 from replicate.report.page import Stored, stored
 from replicate.report.provenance import (
     Exhibit,
@@ -455,7 +455,7 @@ def _unlearned(found: Study) -> dict[str, str]:
     """Presets whose text (`unread`) or audio (`unheard`) tells something that is not learned."""
     known, words = importance.truth(), {}
     for name, modality in (("unread", "text"), ("unheard", "audio")):
-        words[name] = "(not run yet)"
+        words[name] = ABSENT
         if modality in _present(found, ["text", "audio"]):
             rows = found.measured[found.measured["model"] == modality]
             lift = (rows["accuracy"] - rows["majority"]).groupby(rows["preset"]).mean()
@@ -472,4 +472,4 @@ def _tallied(verdicts: Sequence[str]) -> str:
         for verdict in (FOLLOWS, HARDLY, UNKNOWN, ASTRAY)
         if verdict in counts
     ]
-    return ", ".join(said) or "(not run yet)"
+    return ", ".join(said) or ABSENT

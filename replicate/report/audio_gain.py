@@ -12,7 +12,7 @@ from replicate.experiments import EMB_SIZE, FOUR, GRIDS
 from replicate.metrics import Interval, Tested
 from replicate.model import FUSIONS
 from replicate.report import plots
-from replicate.report.layout import NBSP, interval, named, number, title, whole
+from replicate.report.layout import ABSENT, NBSP, interval, named, number, title, whole
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     CHOSEN,
@@ -56,9 +56,6 @@ TEXT_EMBEDDINGS = ("trainable", "glove")
 
 #: The reading whose trained vectors are as wide as GloVe's.
 EQUAL = f"emb_size-{EMB_SIZE['glove']}"
-
-#: Stands where a run is still to be made.
-UNRUN = "(not run yet)"
 
 #: What a grid holds out -> what comparing two models on it can tell.
 TELLS = {
@@ -312,7 +309,7 @@ def paired(first: pd.Series, second: pd.Series, run: Run) -> dict[str, str | Non
     """
     both = pd.DataFrame({"first": first, "second": second}).dropna()
     if len(both) < 2:
-        return {"difference": UNRUN, "95 %": None, "splits": None}
+        return {"difference": ABSENT, "95 %": None, "splits": None}
     made = run.provenance
     (row,) = comparison.over_resplits(both, made.n_train, made.n_test).to_dict("records")
     return {
@@ -466,8 +463,8 @@ def in_words(text: TextAlone) -> dict[str, str]:
     }.items():
         words |= {f"{key}_{name}": value for name, value in _told(single).items()}
     one = metrics.prediction_interval(last)
-    words["left"] = signed(text_alone.left(TARGET, one)) or UNRUN
-    words["detects"] = UNRUN
+    words["left"] = signed(text_alone.left(TARGET, one)) or ABSENT
+    words["detects"] = ABSENT
     if len(last) > 1:
         words["detects"] = f"{comparison.detectable_between(1, len(last), last.std()):.3f}"
     return words | {"answer": _answer({words["last_where"], words["best_epoch_where"]})}
@@ -475,8 +472,8 @@ def in_words(text: TextAlone) -> dict[str, str]:
 
 def _answer(where: set[str]) -> str:
     """What follows from where `TARGET` lies at either choice of the epoch."""
-    if UNRUN in where:
-        return UNRUN
+    if ABSENT in where:
+        return ABSENT
     if len(where) > 1:
         return (
             "Whether the best of Table 4 is more than one run of text alone would print depends on "
@@ -493,11 +490,11 @@ def _answer(where: set[str]) -> str:
 def _told(single: pd.Series) -> dict[str, str]:
     """One reader of text in words: its mean, one run of it, and where the printed ones lie."""
     if len(single) < 2:
-        return dict.fromkeys(("mean", "one", "sd", "runs", "inside", "where"), UNRUN)
+        return dict.fromkeys(("mean", "one", "sd", "runs", "inside", "where"), ABSENT)
     one = next_run(single)
     return {
         "mean": f"{single.mean():.3f}",
-        "one": interval(*one) or UNRUN,
+        "one": interval(*one) or ABSENT,
         "sd": f"{single.std():.3f}",
         "runs": f"{len(single)}",
         "inside": f"{sum(one.low <= row.accuracy <= one.high for row in FUSED)}",

@@ -12,7 +12,7 @@ from replicate.baseline_runs import FOLDS, BaselineRun, dialogues
 from replicate.baselines import BASELINES, Predict
 from replicate.metrics import Tested
 from replicate.report import plots
-from replicate.report.layout import interval, intervals, number, title, whole
+from replicate.report.layout import ABSENT, interval, intervals, number, title, whole
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     PAPER,
@@ -236,7 +236,7 @@ def in_words(results: Sequence[BaselineRun]) -> dict[str, str]:
                 result for result in results
                 if result.experiment.model == name and result.experiment.fold.kind == kind
             ]  # fmt: skip
-            words[f"{key}_{kind}"] = words[f"{key}_{kind}_interval"] = "(not run yet)"
+            words[f"{key}_{kind}"] = words[f"{key}_{kind}_interval"] = ABSENT
             if chosen:
                 row = summary(chosen, results).iloc[0]
                 words[f"{key}_{kind}"] = f"{row['accuracy']:.3f}"

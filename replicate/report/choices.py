@@ -15,7 +15,7 @@ from replicate.experiments import CHOICES, GRIDS
 from replicate.model import FUSIONS
 from replicate.protocol import Fold
 from replicate.report import plots
-from replicate.report.layout import intervals, name_of, number, signed
+from replicate.report.layout import ABSENT, intervals, name_of, number, signed
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     PAPER,
@@ -383,7 +383,7 @@ def in_words(made: Study, prefix: str = "") -> dict[str, str]:
     except Missing:
         found = pd.DataFrame()
     if found.empty:
-        return dict.fromkeys((prefix + name for name in names), "(not run yet)")
+        return dict.fromkeys((prefix + name for name in names), ABSENT)
     beyond, sizes = int((found["value"].abs() > PRINTED).sum()), found["size"].value_counts()
     more, less = int(sizes.get("more", 0)), int(sizes.get("less", 0))
     known, n = not np.isnan(made.ours), int(found["n"].max())

@@ -14,7 +14,7 @@ from replicate.audit import TESTED
 from replicate.claims import Verdict
 from replicate.comparison import LEVEL, POWER, REGION
 from replicate.report import plots
-from replicate.report.layout import intervals, name_of, named, number, signed, small
+from replicate.report.layout import ABSENT, intervals, name_of, named, number, signed, small
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     PAPER,
@@ -337,7 +337,7 @@ def power_in_words(compared: Compared) -> dict[str, str]:
     try:
         right, pairs = compared.right, compared.pairs
     except Missing:
-        return dict.fromkeys(names, "(not run yet)")
+        return dict.fromkeys(names, ABSENT)
     needed = comparison.fewest_seeds(pairs)
     return _told(
         names,
@@ -358,7 +358,7 @@ def single_in_words(compared: Compared) -> dict[str, str]:
     try:
         tests, differ = compared.trainings[0], compared.same_utterances["differ"]
     except Missing:
-        return dict.fromkeys(names, "(not run yet)")
+        return dict.fromkeys(names, ABSENT)
     apart = tests["apart"]
     return _told(
         names,
@@ -375,7 +375,7 @@ def seeds_in_words(compared: Compared) -> dict[str, str]:
     try:
         found = compared.over_seeds
     except Missing:
-        return dict.fromkeys(names, "(not run yet)")
+        return dict.fromkeys(names, ABSENT)
     differ = int((found["p_holm"] < LEVEL).sum())
     return _told(
         names,
@@ -404,7 +404,7 @@ def order_in_words(given: Sequence[Verdict]) -> dict[str, str]:
     """Claim 12 for the prose: our order of the fusions against the paper's."""
     (found,) = (verdict for verdict in given if verdict.claim.criterion.kind == "order")
     if np.isnan(found.low):
-        return {"tau": "tau (not run yet)", "resembles": "cannot be judged"}
+        return {"tau": f"tau {ABSENT}", "resembles": "cannot be judged"}
     resembles = (
         "resembles the paper's" if found.low > 0
         else "runs against the paper's" if found.high < 0

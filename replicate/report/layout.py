@@ -9,6 +9,9 @@ import pandas as pd
 from replicate import paper
 from replicate.runs import Run
 
+#: Stands in the prose for the numbers of runs that are not there.
+ABSENT = "(not run yet)"
+
 NBSP = "\N{NO-BREAK SPACE}"
 
 #: Model -> the paper's name for it.

@@ -14,7 +14,7 @@ from replicate.metrics import Tested
 from replicate.protocol import EMOTIONS
 from replicate.report import choices, figures, tables
 from replicate.report.baseline_tables import comparable, lack, summary
-from replicate.report.layout import interval, intervals, name_of, number, signed, small
+from replicate.report.layout import ABSENT, interval, intervals, name_of, number, signed, small
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     Exhibit,
@@ -181,7 +181,7 @@ def normalised_in_words(corpus: str, profile: str, kind: str) -> str:
     try:
         rows = normalised(equally_loud(corpus, profile, kind))
     except Missing:
-        return "(not run yet)"
+        return ABSENT
     return ", ".join(f"{name} {_change(row)}" for name, row in rows.iterrows())
 
 
@@ -305,7 +305,7 @@ def in_words(
     shares of answers that are the class said to be the softest, or the loudest, when recordings
     are `softer` and `louder`; `constant` is how many trainings always answer the same.
     """
-    words = dict.fromkeys(WORDS, "(not run yet)")
+    words = dict.fromkeys(WORDS, ABSENT)
     try:
         words |= _alone(rivals(results, runs, kind), results)
         words |= _altered(heard(runs, kind, "audio"), kind)

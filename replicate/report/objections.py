@@ -14,8 +14,9 @@ from replicate.judging import UNKNOWN
 from replicate.metrics import Interval
 from replicate.protocol import EMOTIONS
 from replicate.report import choices
-from replicate.report.audio_gain import UNRUN, epoch, needed, signed, sources_of
+from replicate.report.audio_gain import epoch, needed, signed, sources_of
 from replicate.report.audit import LABELS
+from replicate.report.layout import ABSENT
 from replicate.report.provenance import PAPER, Exhibit, Missing, of_runs, or_notice, table
 from replicate.runs import SELECTIONS
 from replicate.text_alone import TARGET, TextAlone, accuracies
@@ -75,7 +76,7 @@ def _other_batches(text: TextAlone, selection: str) -> Iterator[Answer]:
 def _over_seeds(objection: str, reading: str, differences: pd.Series) -> Answer:
     """An answer by differences over runs of the same seed and split, NaN where one is lacking."""
     found = differences.dropna()
-    seeds = f"{len(found)} seeds" if len(found) else UNRUN
+    seeds = f"{len(found)} seeds" if len(found) else ABSENT
     return Answer(objection, reading, found.mean(), metrics.mean_interval(found), seeds)
 
 
@@ -84,7 +85,7 @@ def _other_folds(text: TextAlone, selection: str) -> Iterator[Answer]:
         found = text_alone.elsewhere(text, kind, selection)
         reading = f"a {kind} held out"
         if found.empty:
-            yield Answer("split", reading, np.nan, UNKNOWN, UNRUN)
+            yield Answer("split", reading, np.nan, UNKNOWN, ABSENT)
         for row in found.to_dict("records"):
             ends = Interval(row["low"], row["high"])
             yield Answer("split", reading, row["difference"], ends, f"{row['n']} dialogues")
@@ -108,7 +109,7 @@ def _other_readings(text: TextAlone, selection: str) -> Iterator[Answer]:
             ends, seeds = Interval(row["low"], row["high"]), f"{row['n']} seeds"
             yield Answer(objection, choice, row["value"], ends, seeds)
         else:
-            yield Answer(objection, choice, np.nan, UNKNOWN, UNRUN)
+            yield Answer(objection, choice, np.nan, UNKNOWN, ABSENT)
 
 
 @or_notice
@@ -173,8 +174,8 @@ def in_words(text: TextAlone) -> dict[str, str]:
     reach = metrics.prediction_interval(accuracies(ours, "last-epoch")).high
     found = [text_alone.verdict(reach, answer.change) for answer in given]
     return {
-        "objections": f"{len(given)}" if given else UNRUN,
-        "changing": f"{found.count('yes')}" if given else UNRUN,
-        "unchanging": f"{found.count('no')}" if given else UNRUN,
-        "untold": f"{found.count('cannot be told')}" if given else UNRUN,
+        "objections": f"{len(given)}" if given else ABSENT,
+        "changing": f"{found.count('yes')}" if given else ABSENT,
+        "unchanging": f"{found.count('no')}" if given else ABSENT,
+        "untold": f"{found.count('cannot be told')}" if given else ABSENT,
     }

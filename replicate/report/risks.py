@@ -13,14 +13,12 @@ from replicate.comparison import detectable, detectable_between, difference_over
 from replicate.metrics import Tested
 from replicate.report import plots
 from replicate.report.baseline_tables import HELD_OUT, lack, of_kind, over_folds, titled
-from replicate.report.layout import LABELS, interval, intervals, name_of, number, signed
+from replicate.report.layout import ABSENT, LABELS, interval, intervals, name_of, number, signed
 from replicate.report.page import Stored, place
 from replicate.report.provenance import Exhibit, Missing, of_runs, or_notice, picture, table
 from replicate.runs import RESULTS, SELECTIONS, Run, load_runs
 
 #: What stands in the prose for a number that no stored result gives.
-ABSENT = "(not run yet)"
-
 #: Of the baselines and the models, those that read text and are shown where texts repeat.
 READERS = ("same-text", "tfidf", "text", "concat", "att_d1")
 

@@ -18,6 +18,7 @@ from replicate.judging import printed_confusion
 from replicate.model import FUSIONS
 from replicate.protocol import EMOTIONS, Fold
 from replicate.report.layout import (
+    ABSENT,
     LABELS,
     NBSP,
     interval,
@@ -221,7 +222,7 @@ def constant_in_words(runs: Stored, selection: str = "last-epoch") -> str:
     """`constant_answers` for the prose: `Audio 3 of 3`, or `none of 33`."""
     found = constant_answers(runs, selection)
     if found.empty:
-        return "(not run yet)"
+        return ABSENT
     told = [f"{name} {r.constant} of {r.trainings}" for name, r in found.iterrows() if r.constant]
     return ", ".join(told) or f"none of {found['trainings'].sum()}"
 
@@ -287,18 +288,17 @@ def text_alone_in_words(runs: Stored) -> dict[str, str]:
     """Numbers for the prose about text alone; `(not run yet)` where there are no runs."""
     printed = [row.accuracy for row in (*paper.TABLE_4, *paper.TABLE_5)]
     chosen = [run for run in runs.runs if run.experiment.embedding == "trainable"]
-    absent = "(not run yet)"
     words = {
         "quoted": f"{QUOTED[-1].accuracy:.3f}",
         "fused_low": f"{min(printed):.3f}",
         "fused_high": f"{max(printed):.3f}",
         "paper_utterances": f"{sum(map(float, paper.COUNTS.values())):,.0f}",
-        "text_utterances": f"{_utterances(chosen[0]):,}" if chosen else absent,
-        "text_seeds": listed("seed", (r.experiment.seed for r in chosen)) if chosen else absent,
+        "text_utterances": f"{_utterances(chosen[0]):,}" if chosen else ABSENT,
+        "text_seeds": listed("seed", (r.experiment.seed for r in chosen)) if chosen else ABSENT,
     }
     for name, selection in (("text_last", "last-epoch"), ("text_best", "test-best")):
         found = metrics.summarise(chosen, selection)
-        words[name] = absent if found.empty else f"{found['accuracy'].iloc[0]:.3f}"
+        words[name] = ABSENT if found.empty else f"{found['accuracy'].iloc[0]:.3f}"
         ends = None if found.empty else intervals(found["accuracy_low"], found["accuracy_high"])
         words[f"{name}_interval"] = (ends is not None and ends.iloc[0]) or "no interval"
     return words
@@ -383,7 +383,7 @@ def held_out_in_words(runs: Stored, selection: str = "last-epoch") -> dict[str, 
         chosen = []
     if not set(SPEAKER_MODELS) <= {run.experiment.model for run in chosen}:
         names = ("speakers", "seeds", "utterances", "audio_interval", *rows, *fusions)
-        return dict.fromkeys(names, "(not run yet)")
+        return dict.fromkeys(names, ABSENT)
     frame = held_out(runs, selection)
     value, low, high = (frame[column] for column in ("value", "low", "high"))
     samples = metrics.pooled(chosen, selection)
