@@ -241,7 +241,7 @@ GRIDS = {
         "every attention, Concat and the models of one modality, on one stratified split",
         ATTENTION, "one", 3,
     ),
-    "speakers": Grid("four models, each speaker held out once", FOUR, "speaker"),
+    "speakers": Grid("four models, each speaker held out once", FOUR, "speaker", 1),
     "sessions": Grid("four models, each session held out once", FOUR, "session", 3),
     "scenarios": Grid("four models, each scenario held out once", FOUR, "scenario", 3),
     "choices": Grid(
