@@ -29,6 +29,8 @@ from replicate.waveforms import open_waveforms
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+folder = click.Path(path_type=Path, resolve_path=True)
+data_option = click.option("--data", type=folder, help="The corpus's folder.")
 skip_damaged_option = click.option(
     "--skip-damaged",
     is_flag=True,
@@ -42,8 +44,7 @@ def training_options(command: Command) -> Command:
     for option in reversed(
         (
             click.option("--corpus", "name", default="standin-quick", show_default=True),
-            click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
-                         help="The corpus's folder."),
+            data_option,
             skip_damaged_option,
             click.option("--profile", type=click.Choice(list(PROFILES)), default="quick",
                          show_default=True),
@@ -150,8 +151,7 @@ def run(
 
 @main.command()
 @click.option("--corpus", "name", default="standin-quick", show_default=True)
-@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
-              help="The corpus's folder.")  # fmt: skip
+@data_option
 @skip_damaged_option
 @click.option("--folds", "kind", type=click.Choice(baseline_runs.FOLDS), default="stratified",
               show_default=True, help="What is held out.")  # fmt: skip
@@ -233,7 +233,7 @@ def rerun(
 
 @main.command()
 @click.option("--corpus", "name", default="standin-quick", show_default=True)
-@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
+@click.option("--data", type=folder,
               help="The corpus's folder; not needed for what its stored runs decide.")  # fmt: skip
 @click.option("--profile", type=click.Choice(list(PROFILES)),
               help="Whose runs.  [default: paper if there are any, else quick]")  # fmt: skip
@@ -283,8 +283,7 @@ def _overview(chosen: list[baseline_runs.BaselineRun]) -> str:
 
 @main.command()
 @click.option("--corpus", "name", required=True)
-@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
-              help="The corpus's folder.")  # fmt: skip
+@data_option
 @skip_damaged_option
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
               help="Where runs and words are stored.  [default: results/]")  # fmt: skip
@@ -302,8 +301,7 @@ def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> No
 
 @main.command()
 @click.option("--corpus", "name", required=True)
-@click.option("--data", type=click.Path(path_type=Path, resolve_path=True),
-              help="The corpus's folder.")  # fmt: skip
+@data_option
 @skip_damaged_option
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
               help="Where levels are stored.  [default: results/]")  # fmt: skip

@@ -6,19 +6,19 @@ and where it comes from, and is written last; `predictions.parquet` has a row an
 
 import datetime
 import importlib.metadata
-import json
 import platform
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, with_config
 
+from replicate import records
 from replicate.baselines import BASELINES, features, tested
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.errors import InputError
@@ -30,7 +30,6 @@ from replicate.runs import (
     Provenance,
     code_digest,
     code_version,
-    damaged,
     processor,
 )
 from replicate.waveforms import Waveforms
@@ -222,8 +221,7 @@ def save(result: BaselineRun) -> None:
     with replacing(path) as temporary:
         result.predictions.to_parquet(temporary, index=False)
     record = _Record(result.experiment, result.provenance, {PREDICTIONS: sha256(path)})
-    with replacing(result.folder / RECORD) as temporary:
-        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n")
+    records.write(result.folder / RECORD, record)
 
 
 def load(folder: Path) -> BaselineRun:
@@ -233,10 +231,7 @@ def load(folder: Path) -> BaselineRun:
         InputError: it is damaged, or another result than the one that its folder names.
     """
     again = f"remove {folder} and run `replicate baselines` again"
-    try:
-        record = TypeAdapter(_Record).validate_json((folder / RECORD).read_bytes())
-    except ValidationError as error:
-        raise damaged(folder / RECORD, error, again) from error
+    record = records.read(folder / RECORD, _Record, again)
     path, setting = folder / PREDICTIONS, record.experiment
     if not path.exists() or record.files != {PREDICTIONS: sha256(path)}:
         raise InputError(path, "missing, or not the file that was written", again)

@@ -286,9 +286,12 @@ def grid(name: str, corpus: str, profile: Profile, cohort: pd.DataFrame) -> list
     return [chosen(each, choice) if choice else each for each in made for choice in wanted.choices]
 
 
+def random_fold(kind: str, seed: int) -> Fold | None:
+    """The random split of a grid whose folds are `one` or `own`; None where groups are held out."""
+    return {"one": Fold(), "own": Fold("stratified", str(seed))}.get(kind)
+
+
 def _folds(kind: str, seed: int, cohort: pd.DataFrame) -> list[Fold]:
-    if kind == "one":
-        return [Fold()]
-    if kind == "own":
-        return [Fold("stratified", str(seed))]
+    if drawn := random_fold(kind, seed):
+        return [drawn]
     return [Fold(kind, group) for group in groups(cohort, kind)]  # type: ignore[arg-type]

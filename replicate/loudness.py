@@ -5,17 +5,15 @@ writes it where the recordings are, and pages read it where they are not.
 """
 
 import datetime
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
 
+from replicate import records
 from replicate.corpora.table import Corpus, text_fingerprint
-from replicate.files import replacing
 from replicate.protocol import cohort
-from replicate.runs import RESULTS, code_version, damaged, package_versions
+from replicate.runs import RESULTS, code_version, package_versions
 from replicate.waveforms import Waveforms, levels, open_waveforms
 
 #: Columns of `of_cohort`, and of what is stored.
@@ -98,8 +96,7 @@ def make(corpus: Corpus) -> Loudness:
 def save(found: Loudness, root: Path = RESULTS) -> Path:
     """Store the levels of a corpus."""
     path = _path(found.corpus, root)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(asdict(found)) + "\n")
+    records.write(path, found, indent=None)
     return path
 
 
@@ -110,12 +107,7 @@ def load(corpus: str, root: Path = RESULTS) -> Loudness | None:
         InputError: if the file is damaged.
     """
     path = _path(corpus, root)
-    if not path.exists():
-        return None
-    try:
-        return TypeAdapter(Loudness).validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise damaged(path, error, f"run `{command(corpus)}`") from error
+    return records.read(path, Loudness, f"run `{command(corpus)}`") if path.exists() else None
 
 
 def command(corpus: str) -> str:

@@ -2,14 +2,12 @@
 
 import datetime
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
 
-from replicate.errors import InputError
-from replicate.files import replacing
+from replicate import records
 from replicate.runs import RESULTS, code_version, package_versions, processor
 
 FOLDER = RESULTS / "benchmarks"
@@ -60,8 +58,7 @@ def save(name: str, workload: str, tables: dict[str, pd.DataFrame], folder: Path
         tables={key: json.loads(table.to_json(orient="records")) for key, table in tables.items()},
     )
     path = folder / f"{name}.json"
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(asdict(measured), indent=1) + "\n")
+    records.write(path, measured)
     return path
 
 
@@ -72,9 +69,5 @@ def load(name: str, folder: Path = FOLDER) -> Measurement | None:
         InputError: if the file is damaged.
     """
     path = folder / f"{name}.json"
-    if not path.exists():
-        return None
-    try:
-        return TypeAdapter(Measurement).validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise InputError(path, "is damaged", f"run `python benchmarks/{name}.py --save`") from error
+    again = f"run `python benchmarks/{name}.py --save`"
+    return records.read(path, Measurement, again) if path.exists() else None

@@ -9,18 +9,18 @@ folder without it is a run in progress. Ids and numbers only, never audio or tra
 import ast
 import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, with_config
 
+from replicate import records
 from replicate.errors import InputError
 from replicate.experiments import Experiment
 from replicate.files import replacing, sha256
@@ -178,9 +178,7 @@ def save_run(run: Run) -> None:
         with replacing(run.folder / f"{name}.parquet") as temporary:
             table.to_parquet(temporary, index=False)
             digests[f"{name}.parquet"] = sha256(temporary)
-    record = _Record(run.experiment, run.provenance, digests)
-    with replacing(run.folder / "run.json") as temporary:
-        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n")
+    records.write(run.folder / "run.json", _Record(run.experiment, run.provenance, digests))
 
 
 def store_files(folder: Path, files: dict[str, bytes]) -> None:
@@ -211,18 +209,9 @@ def load_run(folder: Path) -> Run:
 
 def _load_record(folder: Path) -> _Record:
     try:
-        return TypeAdapter(_Record).validate_json((folder / "run.json").read_bytes())
+        return records.read(folder / "run.json", _Record, _again(folder))
     except FileNotFoundError as error:
         raise InputError(folder, "no finished run here", "run the same command again") from error
-    except ValidationError as error:
-        raise damaged(folder / "run.json", error, _again(folder)) from error
-
-
-def damaged(path: Path, error: ValidationError, remedy: str) -> InputError:
-    """A record that does not fit, with the first place where it does not."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return InputError(path, f"{where}: {first['msg']}", remedy)
 
 
 def _again(folder: Path) -> str:

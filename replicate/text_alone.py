@@ -5,7 +5,7 @@ would be printed: as a single run, on a split and with a seed of its own. Of run
 both, `metrics.prediction_interval` says where the next one would lie.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,9 +16,11 @@ import pandas as pd
 from replicate import comparison, metrics
 from replicate.audit import TESTED
 from replicate.baseline_runs import BaselineRun, dialogues, load_all
+from replicate.experiments import random_fold
 from replicate.metrics import Interval, Tested
 from replicate.paper import TABLE_4
 from replicate.runs import RESULTS, Run, load_runs
+from replicate.treated import under
 
 #: The printed accuracy that text alone is held against: the best whose embeddings are trained, too.
 TARGET = max(row.accuracy for row in TABLE_4)
@@ -88,31 +90,22 @@ def load(corpus: str, root: Path = RESULTS) -> TextAlone:
 
 def own_splits(runs: Iterable[Run]) -> list[Run]:
     """The runs whose random split is drawn anew with their seed, as in the grid `text`."""
-    return [run for run in runs if run.experiment.fold.name == f"stratified-{run.experiment.seed}"]
+    return [r for r in runs if r.experiment.fold == random_fold("own", r.experiment.seed)]
 
 
 def accuracies(tested: Sequence[Tested], selection: str) -> pd.Series:
     """Accuracy of each run of one model: index the fold's name, one run a fold."""
-    return _right_shares({one.experiment.fold.name: one.selected(selection) for one in tested})
+    found = {
+        one.experiment.fold.name: metrics.accuracy(rows["emotion"], metrics.predicted(rows))
+        for one in tested
+        if len(rows := one.selected(selection))
+    }
+    return pd.Series(found, dtype=float)
 
 
 def treated(runs: Sequence[Run], treatment: str) -> pd.Series:
     """`accuracies` of the last epoch under a key of `replicate.treatments.TREATMENTS`."""
-    return _right_shares(
-        {
-            run.experiment.fold.name: run.treated[run.treated["treatment"] == treatment]
-            for run in runs
-        }
-    )
-
-
-def _right_shares(tables: Mapping[str, pd.DataFrame]) -> pd.Series:
-    found = {
-        fold: metrics.accuracy(rows["emotion"], metrics.predicted(rows))
-        for fold, rows in tables.items()
-        if len(rows)
-    }
-    return pd.Series(found, dtype=float)
+    return accuracies([under(run, treatment) for run in runs], "last-epoch")
 
 
 def by_epoch(runs: Sequence[Run]) -> pd.DataFrame:

@@ -7,20 +7,16 @@ them where the corpus is at hand and keeps the ones on top and those that the pa
 
 import datetime
 import importlib.metadata
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
 
-from replicate import metrics
+from replicate import metrics, records
 from replicate.corpora.table import Corpus, text_fingerprint
-from replicate.errors import InputError
-from replicate.files import replacing
 from replicate.paper import CLAIMS, criteria
 from replicate.protocol import cohort
 from replicate.runs import RESULTS, Run, code_version, package_versions
@@ -155,8 +151,7 @@ def reported(table: pd.DataFrame) -> pd.Series:
 def save(found: WordList, root: Path = RESULTS) -> Path:
     """Store a list."""
     path = _path(found.corpus, found.classes, root)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(asdict(found), indent=1) + "\n")
+    records.write(path, found)
     return path
 
 
@@ -169,12 +164,8 @@ def load(corpus: str, root: Path = RESULTS) -> dict[Classes, WordList]:
     lists: dict[Classes, WordList] = {}
     for classes in get_args(Classes):
         path = _path(corpus, classes, root)
-        try:
-            lists[classes] = TypeAdapter(WordList).validate_json(path.read_bytes())
-        except FileNotFoundError:
-            continue
-        except ValidationError as error:
-            raise InputError(path, "is damaged", f"run `{command(corpus)}`") from error
+        if path.exists():
+            lists[classes] = records.read(path, WordList, f"run `{command(corpus)}`")
     return lists
 
 

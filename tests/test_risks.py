@@ -255,11 +255,11 @@ class TestExhibits:
         other = made_runs.run(TRUE, GUESSED, choice="adamw")
         stored = [with_batches(masked, GUESSED, GUESSED), ours, other]
         monkeypatch.setattr(exhibits, "load_runs", lambda *_: stored)
-        shown = exhibits.flips_table("iemocap", "paper", self.results()).plain
+        shown = exhibits.flips_table(exhibits.Rebatched("iemocap", "paper", self.results())).plain
         lines = {line.split("  ")[0]: line for line in shown.splitlines()}
         assert "0.375" in lines["Att_d^1"] and "0.375" not in lines["Att_d^1, masked"]
         assert not any("adamw" in line for line in lines)
-        words = exhibits.flips_in_words("iemocap", "paper", self.results())
+        words = exhibits.flips_in_words(exhibits.Rebatched("iemocap", "paper", self.results()))
         assert (words["flip_high"], words["flip_masked"]) == ("37.5%", "0.0%")
         assert words["flip_least"] == f"{metrics.wilson(0, 8).high:.1%}"
 
@@ -277,8 +277,8 @@ class TestExhibits:
         assert "replicate baselines" in repr(exhibits.shares({"iemocap": []}))
         for notice in (
             exhibits.epochs([nothing]),
-            exhibits.flips_table("iemocap", "none", []),
-            exhibits.flips_picture("iemocap", "none", []),
+            exhibits.flips_table(exhibits.Rebatched("iemocap", "none", [])),
+            exhibits.flips_picture(exhibits.Rebatched("iemocap", "none", [])),
         ):
             assert "replicate run --corpus iemocap --data PATH" in repr(notice)
 

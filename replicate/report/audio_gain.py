@@ -12,7 +12,7 @@ from replicate.experiments import EMB_SIZE, FOUR, GRIDS
 from replicate.metrics import Interval, Tested
 from replicate.model import FUSIONS
 from replicate.report import plots
-from replicate.report.layout import ABSENT, NBSP, interval, named, number, title, whole
+from replicate.report.layout import ABSENT, interval, named, number, signed_interval, title, whole
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     CHOSEN,
@@ -79,7 +79,7 @@ def compared() -> Exhibit:
     frame = pd.DataFrame(
         [
             (name, number(value), source, f"{value - QUOTED['Text']:+.3f}")
-            for rows, source in ((own, "a run of its own"), (alone, "quoted from [5]"))
+            for rows, source in ((own, "a run of its own"), (alone, "quoted from Hazarika et al."))
             for name, value in rows.items()
         ],
         columns=["what is classified", "printed", "from", "less text alone"],
@@ -272,14 +272,9 @@ def _against(printed: float, single: pd.Series) -> dict[str, str | None]:
         return {}
     return {
         "difference": f"{printed - single.mean():+.3f}",
-        "95 %": signed(text_alone.left(printed, metrics.prediction_interval(single))),
+        "95 %": signed_interval(*text_alone.left(printed, metrics.prediction_interval(single))),
         "runs that reach it": f"{(single.round(3) >= printed).sum()} of {len(single)}",
     }
-
-
-def signed(ends: Interval) -> str | None:
-    """`interval` of a difference, `[-0.010, +0.031]`; None where there is none."""
-    return None if np.isnan(ends).any() else f"[{ends.low:+.3f},{NBSP}{ends.high:+.3f}]"
 
 
 @or_notice
@@ -314,7 +309,7 @@ def paired(first: pd.Series, second: pd.Series, run: Run) -> dict[str, str | Non
     (row,) = comparison.over_resplits(both, made.n_train, made.n_test).to_dict("records")
     return {
         "difference": f"{row['difference']:+.3f}",
-        "95 %": signed(Interval(row["low"], row["high"])),
+        "95 %": signed_interval(row["low"], row["high"]),
         "splits": f"{row['n']}",
     }
 
@@ -429,7 +424,7 @@ def fused_less_alone(runs: Stored, kind: str = "stratified") -> Exhibit:
             "less": found["second"].map(named),
             "accuracy ": found["second"].map(right.mean()).map(number),
             "difference": found["difference"].map("{:+.3f}".format),
-            "95 %": [signed(Interval(*ends)) for ends in found[["low", "high"]].to_numpy()],
+            "95 %": [signed_interval(*ends) for ends in found[["low", "high"]].to_numpy()],
         }
     )
     drawn = f"{found['n'].iloc[0]} {'speakers' if speakers else 'seeds'}"
@@ -463,7 +458,7 @@ def in_words(text: TextAlone) -> dict[str, str]:
     }.items():
         words |= {f"{key}_{name}": value for name, value in _told(single).items()}
     one = metrics.prediction_interval(last)
-    words["left"] = signed(text_alone.left(TARGET, one)) or ABSENT
+    words["left"] = signed_interval(*text_alone.left(TARGET, one)) or ABSENT
     words["detects"] = ABSENT
     if len(last) > 1:
         words["detects"] = f"{comparison.detectable_between(1, len(last), last.std()):.3f}"

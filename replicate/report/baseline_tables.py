@@ -12,7 +12,7 @@ from replicate.baseline_runs import FOLDS, BaselineRun, dialogues
 from replicate.baselines import BASELINES, Predict
 from replicate.metrics import Tested
 from replicate.report import plots
-from replicate.report.layout import ABSENT, interval, intervals, number, title, whole
+from replicate.report.layout import ABSENT, at_hand, interval, intervals, number, title, whole
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     PAPER,
@@ -99,10 +99,9 @@ def lack(corpus: str, kind: str, wanted: str) -> NoReturn:
     Raises:
         Missing: always.
     """
-    path = "" if corpus.startswith("standin-") else " --data PATH"
     raise Missing(
         f"No {wanted} have been computed on {corpus}, {kind} folds.",
-        f"replicate baselines --corpus {corpus}{path} --folds {kind}",
+        f"replicate baselines --corpus {at_hand(corpus)} --folds {kind}",
     )
 
 

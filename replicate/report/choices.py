@@ -11,11 +11,11 @@ import pandas as pd
 
 from replicate import comparison, metrics, paper
 from replicate.comparison import LEVEL
-from replicate.experiments import CHOICES, GRIDS
+from replicate.experiments import CHOICES, GRIDS, random_fold
 from replicate.model import FUSIONS
 from replicate.protocol import Fold
 from replicate.report import plots
-from replicate.report.layout import ABSENT, intervals, name_of, number, signed
+from replicate.report.layout import ABSENT, at_hand, intervals, name_of, number, signed
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     PAPER,
@@ -222,8 +222,7 @@ class Study:
         own = [run for run in self.stored.runs if any(_belongs(run, name) for name in self.grids)]
         chosen = studied([run for run in own if len(run.selected(self.selection))])
         if not chosen:
-            path = "" if self.stored.corpus.startswith("standin-") else " --data PATH"
-            place = f"{self.stored.corpus}{path} --profile {self.stored.profile}"
+            place = f"{at_hand(self.stored.corpus)} --profile {self.stored.profile}"
             raise Missing(
                 f"No open choice has been read otherwise on {self.stored.corpus}, profile "
                 f"{self.stored.profile}.",
@@ -262,12 +261,11 @@ class Study:
 def _belongs(run: Run, name: str) -> bool:
     """Whether a run is one of a grid's."""
     made, experiment = GRIDS[name], run.experiment
-    fold = experiment.fold
-    drawn = {"one": Fold(), "own": Fold("stratified", str(experiment.seed))}
+    drawn = random_fold(made.folds, experiment.seed)
     return (
         (experiment.model, experiment.embedding) in made.rows
         and experiment.choice in made.choices
-        and (fold == drawn[made.folds] if made.folds in drawn else fold.kind == made.folds)
+        and (experiment.fold == drawn if drawn else experiment.fold.kind == made.folds)
     )
 
 

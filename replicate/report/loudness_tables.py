@@ -14,7 +14,16 @@ from replicate.metrics import Tested
 from replicate.protocol import EMOTIONS
 from replicate.report import choices, figures, tables
 from replicate.report.baseline_tables import comparable, lack, summary
-from replicate.report.layout import ABSENT, interval, intervals, name_of, number, signed, small
+from replicate.report.layout import (
+    ABSENT,
+    at_hand,
+    interval,
+    intervals,
+    name_of,
+    number,
+    signed,
+    small,
+)
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     Exhibit,
@@ -131,10 +140,9 @@ def equally_loud(corpus: str, profile: str, kind: str) -> list[Run]:
     ]
     names = {name_of(run) for run in runs if run.experiment.choice}
     if not names:
-        path = "" if corpus.startswith("standin-") else " --data PATH"
         raise Missing(
             f"No model has been trained on equally loud recordings of {corpus}, {kind} folds.",
-            f"replicate run --corpus {corpus}{path} --profile {profile} "
+            f"replicate run --corpus {at_hand(corpus)} --profile {profile} "
             f"--grid {'audio-choices' if kind == 'speaker' else 'choices'}",
         )
     return [run for run in runs if name_of(run) in names]

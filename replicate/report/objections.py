@@ -14,9 +14,9 @@ from replicate.judging import UNKNOWN
 from replicate.metrics import Interval
 from replicate.protocol import EMOTIONS
 from replicate.report import choices
-from replicate.report.audio_gain import epoch, needed, signed, sources_of
+from replicate.report.audio_gain import epoch, needed, sources_of
 from replicate.report.audit import LABELS
-from replicate.report.layout import ABSENT
+from replicate.report.layout import ABSENT, signed_interval
 from replicate.report.provenance import PAPER, Exhibit, Missing, of_runs, or_notice, table
 from replicate.runs import SELECTIONS
 from replicate.text_alone import TARGET, TextAlone, accuracies
@@ -127,7 +127,7 @@ def objections(text: TextAlone, selection: str) -> Exhibit:
                 None if np.isnan(answer.difference) else f"{answer.difference:+.3f}"
                 for answer in given
             ],
-            "95 %": [signed(answer.change) for answer in given],
+            "95 %": [signed_interval(*answer.change) for answer in given],
             "rests on": [answer.rests_on for answer in given],
             "changes the conclusion": found,
         }

@@ -17,6 +17,7 @@ from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.experiments import EMB_SIZE
 from replicate.model import FUSIONS
 from replicate.protocol import EMOTIONS
+from replicate.report.layout import at_hand
 from replicate.report.provenance import MARK, Missing, Notice
 from replicate.runs import RESULTS, Run, load_runs
 from replicate.transcriptions import tokens
@@ -149,9 +150,9 @@ class Stored:
         """What makes the runs."""
         grid = " --grid speakers" if speakers else ""
         grid = " --grid text" if self.corpus in ("iemocap-text", "meld") else grid
-        path = "" if self.corpus.startswith("standin-") else " --data PATH"
-        vectors = "" if grid or not path else " --word2vec FILE"
-        return f"replicate run --corpus {self.corpus}{path} --profile {self.profile}{grid}{vectors}"
+        corpus = at_hand(self.corpus)
+        vectors = "" if grid or corpus == self.corpus else " --word2vec FILE"
+        return f"replicate run --corpus {corpus} --profile {self.profile}{grid}{vectors}"
 
 
 def stored(

@@ -1,6 +1,8 @@
 """What the protocol does not control: the exhibits of `replicate.risks`."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,6 @@ from replicate.report.page import Stored, place
 from replicate.report.provenance import Exhibit, Missing, of_runs, or_notice, picture, table
 from replicate.runs import RESULTS, SELECTIONS, Run, load_runs
 
-#: What stands in the prose for a number that no stored result gives.
 #: Of the baselines and the models, those that read text and are shown where texts repeat.
 READERS = ("same-text", "tfidf", "text", "concat", "att_d1")
 
@@ -50,6 +51,14 @@ def _points(rows: pd.DataFrame, name: str, ends: str = "") -> pd.DataFrame:
     return rows[list(columns)].rename(columns=columns)
 
 
+def _alt(groups: Mapping[str, pd.DataFrame], form: str = ".3f") -> str:
+    """What `plots.grouped` shows, in words."""
+    return "; ".join(
+        f"{group}: " + ", ".join(f"{name} {value:{form}}" for name, value in rows["value"].items())
+        for group, rows in groups.items()
+    )
+
+
 def _alike(results: Sequence[BaselineRun], runs: Stored) -> list[Run]:
     """The runs on the version of the corpus that the baselines have seen."""
     seen = {result.provenance.text_fingerprint for result in results}
@@ -76,16 +85,12 @@ def folds(results: Sequence[BaselineRun], runs: Stored) -> Exhibit:
         HELD_OUT[kind]: _points(frame, "accuracy", "_boot")
         for kind, frame in over_folds(results, runs.corpus, alike).items()
     }
-    told = "; ".join(
-        f"{group}: " + ", ".join(f"{name} {value:.3f}" for name, value in rows["value"].items())
-        for group, rows in groups.items()
-    )
     caption = (
         "Accuracy by what is held out. Random splits: means over seeds; groups held out in turn "
         "are pooled. Intervals of 95 % draw whole dialogues."
     )
     sources = of_runs([*results, *alike], "last-epoch")
-    return picture(plots.grouped(groups, "accuracy"), told, caption, sources)
+    return picture(plots.grouped(groups, "accuracy"), _alt(groups), caption, sources)
 
 
 def lost(results: Sequence[BaselineRun], runs: Stored) -> pd.DataFrame:
@@ -362,65 +367,73 @@ def epochs_in_words(runs: Stored) -> dict[str, str]:
 # --- the other utterances of a test batch ---
 
 
-def batched(corpus: str, profile: str) -> list[Run]:
-    """The runs by our reading, and those with masked padding.
+@dataclass(frozen=True)
+class Rebatched:
+    """Finished models asked again in other test batches.
 
-    Raises:
-        Missing: if there are none.
-    """
-    runs = [r for r in load_runs(corpus, profile, RESULTS) if r.experiment.choice in ("", "masked")]
-    if not runs:
-        Stored(corpus, profile, ()).lack("any model", speakers=corpus == "emodb")
-    return sorted(runs, key=place)
-
-
-def flips(runs: Sequence[Run], results: Sequence[BaselineRun]) -> pd.DataFrame:
-    """`risks.flips` of every model: index title (and `, masked`), treatment.
-
-    Args:
-        runs: from `batched`.
+    Attributes:
+        corpus: name as on the command line.
+        profile: name of the protocol.
         results: baselines on the same corpus, which tell the dialogues.
-
-    Raises:
-        Missing: if there are no such baselines.
     """
-    known = dialogues(results) or lack(runs[0].experiment.corpus, "stratified", "baselines")
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        name = ", ".join(filter(None, (name_of(run), run.experiment.choice)))
-        groups.setdefault(name, []).append(run)
-    found = {name: risks.flips(risks.rebatched(group, known)) for name, group in groups.items()}
-    return pd.concat(found, names=["model", "test batches"])
+
+    corpus: str
+    profile: str
+    results: Sequence[BaselineRun]
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """The runs by our reading, and those with masked padding.
+
+        Raises:
+            Missing: if there are none.
+        """
+        stored = load_runs(self.corpus, self.profile, RESULTS)
+        runs = [run for run in stored if run.experiment.choice in ("", "masked")]
+        if not runs:
+            lacking = Stored(self.corpus, self.profile, ())
+            lacking.lack("any model", speakers=self.corpus == "emodb")
+        return sorted(runs, key=place)
+
+    @cached_property
+    def flips(self) -> pd.DataFrame:
+        """`risks.flips` of every model: index title (and `, masked`), treatment.
+
+        Raises:
+            Missing: if there are no runs, or no baselines.
+        """
+        runs = self.runs
+        known = dialogues(self.results) or lack(self.corpus, "stratified", "baselines")
+        groups: dict[str, list[Run]] = {}
+        for run in runs:
+            name = ", ".join(filter(None, (name_of(run), run.experiment.choice)))
+            groups.setdefault(name, []).append(run)
+        found = {name: risks.flips(risks.rebatched(group, known)) for name, group in groups.items()}
+        return pd.concat(found, names=["model", "test batches"])
 
 
 @or_notice
-def flips_picture(corpus: str, profile: str, results: Sequence[BaselineRun]) -> Exhibit:
+def flips_picture(made: Rebatched) -> Exhibit:
     """How many predicted classes other test batches change, as a picture."""
-    runs = batched(corpus, profile)
-    found = flips(runs, results)
+    found = made.flips
     batches = found.index.get_level_values("test batches")
     groups = {
         label: _points(found[batches == name].droplevel("test batches"), "share")
         for name, label in IN_BATCHES.items()
     }
-    told = "; ".join(
-        f"{group}: " + ", ".join(f"{model} {share:.1%}" for model, share in rows["value"].items())
-        for group, rows in groups.items()
-    )
     caption = (
         "Share of test utterances whose predicted class changes where the same finished model "
         "meets them in other batches. Intervals of 95 % draw whole dialogues."
     )
     figure = plots.grouped(groups, "predicted classes that change", percent=True)
-    return picture(figure, told, caption, of_runs(runs, "last-epoch"))
+    return picture(figure, _alt(groups, ".1%"), caption, of_runs(made.runs, "last-epoch"))
 
 
 @or_notice
-def flips_table(corpus: str, profile: str, results: Sequence[BaselineRun]) -> Exhibit:
+def flips_table(made: Rebatched) -> Exhibit:
     """What other test batches do to the predicted classes and to the accuracy."""
-    runs = batched(corpus, profile)
     columns: dict[tuple[str, str], pd.Series] = {}
-    found = flips(runs, results)
+    found = made.flips
     for name, label in IN_BATCHES.items():
         part = found.xs(name, level="test batches")
         columns[label, "classes that change"] = part["share"].map(number)
@@ -431,18 +444,17 @@ def flips_table(corpus: str, profile: str, results: Sequence[BaselineRun]) -> Ex
         "The finished models in other test batches than the usual ones of 30: share of predicted "
         "classes that change, and by how much the accuracy does. Intervals draw whole dialogues."
     )
-    return table(pd.DataFrame(columns), caption, of_runs(runs, "last-epoch"))
+    return table(pd.DataFrame(columns), caption, of_runs(made.runs, "last-epoch"))
 
 
-def flips_in_words(corpus: str, profile: str, results: Sequence[BaselineRun]) -> dict[str, str]:
+def flips_in_words(made: Rebatched) -> dict[str, str]:
     """Numbers for the prose about test batches; `(not run yet)` where there are none."""
     names = ("flip_utterances", "flip_least", "flip_low", "flip_high", "flip_masked")
     try:
-        runs = batched(corpus, profile)
-        found = flips(runs, results)["share"]
+        found = made.flips["share"]
     except Missing:
         return dict.fromkeys(names, ABSENT)
-    n = len({utterance for run in runs for utterance in run.treated["utterance"]})
+    n = len({utterance for run in made.runs for utterance in run.treated["utterance"]})
     masked = found.index.get_level_values(0).str.endswith(", masked")
     return {
         "flip_utterances": f"{n:,}",

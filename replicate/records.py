@@ -1,0 +1,39 @@
+"""Records of what was made: dataclasses as JSON, checked against their types when they are read."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from replicate.errors import InputError
+from replicate.files import replacing
+
+Record = TypeVar("Record")
+
+
+def write(path: Path, record: Any, indent: int | None = 1) -> None:
+    """Store a dataclass; `path` is whole or as it was."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(asdict(record), indent=indent) + "\n")
+
+
+def read(path: Path, kind: type[Record], remedy: str) -> Record:
+    """Read a dataclass.
+
+    Args:
+        path: of the file.
+        kind: the dataclass.
+        remedy: what to do about a damaged file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: it does not fit; the first place where it does not is named.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(path, f"{where}: {first['msg']}", remedy) from error
