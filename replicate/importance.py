@@ -74,20 +74,10 @@ def share(audio: float, text: float, least: float = 1e-9) -> float:
     return audio / (audio + text) if audio + text >= least else np.nan
 
 
-def corpora(like: str) -> dict[str, str]:
-    """Preset -> name of the stand-in of that preset, by rising share of the audio.
-
-    Args:
-        like: a corpus; a stand-in's size is kept, any other means the quick one.
-    """
-    size = size_of(like)
+def corpora(size: str) -> dict[str, str]:
+    """Preset -> name of the stand-in of that size and preset, by rising share of the audio."""
     named = {preset: f"standin-{size}-{preset}" for preset in truth().index}
     return named | {"default": f"standin-{size}"}
-
-
-def size_of(corpus: str) -> str:
-    """The size of a stand-in; `quick` for any other corpus."""
-    return standin.size_and_preset(corpus)[0] if corpus.startswith("standin-") else "quick"
 
 
 # --- what trained models say ---

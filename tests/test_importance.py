@@ -107,9 +107,9 @@ def test_shares_of_the_truth() -> None:
 
 
 def test_presets_of_a_corpus() -> None:
-    assert importance.corpora("iemocap")["default"] == "standin-quick"
-    assert importance.corpora("standin-tiny-clean")["text-hard"] == "standin-tiny-text-hard"
-    assert list(importance.corpora("emodb")) == list(SHARE.index)
+    assert importance.corpora("medium")["default"] == "standin-medium"
+    assert importance.corpora("tiny")["text-hard"] == "standin-tiny-text-hard"
+    assert list(importance.corpora("full")) == list(SHARE.index)
 
 
 def test_share_of_losses() -> None:
@@ -210,7 +210,7 @@ def made(preset: str, model: str, seed: int, faithful: bool) -> Run:
     run = made_runs.run(
         true, true, ids, model=model, embedding="none" if model == "audio" else "trainable",
         seed=seed, scores=scores if model.startswith("att") else np.nan, profile="quick",
-        corpus=importance.corpora("standin-quick")[preset], synthetic=True,
+        corpus=importance.corpora("quick")[preset], synthetic=True,
     )  # fmt: skip
     lost = {f"audio-{how}": known / 2 for how in ("zero", "shuffled")}
     lost |= {f"text-{how}": (1 - known) / 2 for how in ("zero", "shuffled")}
@@ -337,7 +337,7 @@ def stored(tmp_path, monkeypatch):
     store(world(True, "att_d1", "concat", "audio", "text"), tmp_path)
     look = attention.stored
     monkeypatch.setattr(attention, "stored", lambda *a: look(*a, root=tmp_path))
-    return attention.study("iemocap", "paper")
+    return attention.study("quick", "paper")
 
 
 def test_page_with_runs(stored) -> None:
@@ -381,7 +381,7 @@ def test_real_speech_whose_words_tell_nothing() -> None:
 def test_page_without_runs_names_the_commands(tmp_path, monkeypatch) -> None:
     look = attention.stored
     monkeypatch.setattr(attention, "stored", lambda *a: look(*a, root=tmp_path))
-    empty = attention.study("standin-quick", "quick")
+    empty = attention.study("quick", "quick")
     for notice in (
         attention.learned(empty),
         attention.glance(empty),
@@ -402,7 +402,7 @@ def test_page_with_one_preset_alone(tmp_path, monkeypatch) -> None:
     store({"clean": world(True, "att_d1", "concat", "audio", "text")["clean"]}, tmp_path)
     look = attention.stored
     monkeypatch.setattr(attention, "stored", lambda *a: look(*a, root=tmp_path))
-    one = attention.study("standin-quick", "quick")
+    one = attention.study("quick", "quick")
     assert attention.in_words(one)["score"] == f"{UNKNOWN} (1 of 1 models)"
     assert attention.across(one).synthetic and UNKNOWN in attention.glance(one).plain
     assert "--grid attention" in attention.by_utterance(one).command

@@ -103,7 +103,8 @@ def test_every_published_text_comes_out(name):
 
 
 def test_small_sizes_and_the_full_corpus_are_published():
-    small = {f"{size}-{preset}" for size in ("tiny", "quick") for preset in standin.PRESETS}
+    sizes = ("tiny", "quick", "medium")
+    small = {f"{size}-{preset}" for size in sizes for preset in standin.PRESETS}
     assert set(standin.published()) == small | {"full-default"}
 
 
@@ -229,6 +230,7 @@ def test_bad_requests_say_what_to_do(tmp_path, monkeypatch):
     [
         ("tiny", {"ang": 12, "hap": 7, "exc": 11, "neu": 18, "sad": 12}),
         ("quick", {"ang": 120, "hap": 64, "exc": 113, "neu": 185, "sad": 118}),
+        ("medium", {"ang": 319, "hap": 172, "exc": 301, "neu": 494, "sad": 314}),
         ("full", {"ang": 1103, "hap": 595, "exc": 1041, "neu": 1708, "sad": 1084}),
     ],
 )
@@ -301,7 +303,7 @@ def test_symbols_follow_the_channels(preset):
             assert stats.chi2_contingency(drawn).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("size", ["quick", "full"])
+@pytest.mark.parametrize("size", ["quick", "medium", "full"])
 def test_planned_levels_are_table_8s(size):
     for acted, (average, spread, _) in enumerate(TABLE_8):
         levels = [u.level for u in cohort(plan(size, "default")) if u.acted == acted]

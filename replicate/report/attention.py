@@ -63,7 +63,7 @@ class Study:
     """Runs on several presets of one stand-in, and what they say.
 
     Attributes:
-        like: the corpus that the page is about; gives the stand-in's size.
+        size: of the stand-in.
         profile: of the runs.
         runs: preset -> runs; presets without any are left out.
         measured: from `importance.measured`.
@@ -71,7 +71,7 @@ class Study:
         single: from `importance.by_run`, with `model`.
     """
 
-    like: str
+    size: str
     profile: str
     runs: dict[str, list[Run]]
     measured: pd.DataFrame
@@ -89,20 +89,25 @@ class Study:
         return of_runs([run for some in self.runs.values() for run in some], importance.SELECTION)
 
 
-def study(corpus: str, profile: str) -> Study:
-    """The runs of the grid on every preset, under the profile or else under `quick`."""
+def study(size: str, profile: str) -> Study:
+    """The runs of the grid on every preset, under the profile or else under `quick`.
+
+    Args:
+        size: of the stand-in.
+        profile: name of the protocol.
+    """
     for chosen in (profile, "quick"):
         runs = {
             preset: some
-            for preset, name in importance.corpora(corpus).items()
+            for preset, name in importance.corpora(size).items()
             if (some := _of_grid(stored(name, chosen)))
         }
         if runs:
             break
-    found = importance.scores(runs, importance.size_of(corpus))
+    found = importance.scores(runs, size)
     single = [importance.by_run(one).assign(model=model) for model, one in found.items()]
     return Study(
-        like=corpus,
+        size=size,
         profile=chosen,
         runs=runs,
         measured=importance.measured(runs),
@@ -134,7 +139,7 @@ def _lack(found: Study) -> NoReturn:
         "No such models have been trained on presets of the stand-in that can tell this.",
         "\n".join(
             f"replicate run --corpus {name} --profile {found.profile} --grid {GRID}"
-            for name in importance.corpora(found.like).values()
+            for name in importance.corpora(found.size).values()
         ),
     )
 
@@ -408,9 +413,9 @@ def without_text(runs: Stored) -> Exhibit:
 # --- in words ---
 
 
-def precision_in_words(corpus: str) -> dict[str, object]:
+def precision_in_words(size: str) -> dict[str, object]:
     """Numbers for the prose on what could be found, before any result."""
-    known, n = importance.truth()["share"], importance.tested(importance.size_of(corpus))
+    known, n = importance.truth()["share"], importance.tested(size)
     low, high = metrics.wilson(n / 2, n)
     printed = next(row.audio_score for row in paper.TABLE_5 if row.audio_score is not None)
     return {
@@ -420,6 +425,8 @@ def precision_in_words(corpus: str) -> dict[str, object]:
         "needed": importance.needed(len(known)),
         "perfect": f"{2 / np.prod(np.arange(1, len(known) + 1)):.4f}",
         "by_chance": f"{LEVEL / 2 * len(ATTENDING):.1%}",
+        "size": size,
+        "cohort": whole(sum(standin.SIZES[size].counts)),
         "utterances": n,
         "resolved": f"{(high - low) / 2:.2f}",
         "seeds": f"{GRIDS[GRID].seeds}",

@@ -67,6 +67,9 @@ _FEW = ("F_impro01", "F_script01_1", "M_impro02", "M_script02_1")
 SIZES = {
     "tiny": Size((12, 18, 18, 12), _FEW),
     "quick": Size((120, 177, 185, 118), _FEW),
+    "medium": Size(
+        (319, 473, 494, 314), (*_FEW, "F_impro03", "F_script02_2", "M_impro04", "M_script01_2")
+    ),
     "full": Size(
         COUNTS,
         tuple(
