@@ -1,9 +1,9 @@
 # make book | test | lab | pdf | lint | lock | clean
-# Variables: CORPUS, PROFILE, DATA (folder of a corpus on disk), SKIP_DAMAGED (1: leave damaged
-# utterances out), PORT (of JupyterLab), PYTHON, CHROMIUM
+# Variables: CORPUS and PROFILE (of all pages; else each has its own), DATA (folder of a corpus on
+# disk), SKIP_DAMAGED (1: leave damaged utterances out), PORT (of JupyterLab), PYTHON, CHROMIUM
 
-CORPUS ?= standin-quick
-PROFILE ?= quick
+CORPUS ?=
+PROFILE ?=
 DATA ?=
 SKIP_DAMAGED ?=
 PORT ?= 8888

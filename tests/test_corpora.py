@@ -24,7 +24,15 @@ from trees import (
     write_wav,
 )
 
-from replicate.corpora import emodb, iemocap, iemocap_text, meld, open_corpus, read_corpus
+from replicate.corpora import (
+    emodb,
+    iemocap,
+    iemocap_text,
+    meld,
+    open_corpus,
+    open_text,
+    read_corpus,
+)
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.table import COLUMNS, Corpus, text_fingerprint, utterance_table
 from replicate.errors import InputError
@@ -618,6 +626,24 @@ def test_the_stand_in_says_what_it_is(standin):
     assert corpus.name == "standin-tiny"
     assert "synthetic" in corpus.title
     assert f"{len(cohort(corpus))} utterances" in corpus.title
+
+
+def test_the_stand_ins_words_need_no_speech(standin, monkeypatch, tmp_path):
+    spoken = open_corpus("standin-tiny")
+    monkeypatch.setenv("REPLICATE_CACHE", str(tmp_path))
+    written = open_text("standin-tiny")
+    assert not written.has_audio and not list(tmp_path.iterdir())
+    assert (written.title, written.synthetic) == (spoken.title, True)
+    heard = ["start", "end", "wav"]
+    pd.testing.assert_frame_equal(
+        written.utterances.drop(columns=heard), spoken.utterances.drop(columns=heard)
+    )
+    with pytest.raises(InputError, match="no such stand-in"):
+        open_text("standin-huge")
+
+
+def test_words_of_other_corpora_are_read_where_they_lie(tree):
+    assert open_text("iemocap", tree).has_audio
 
 
 def test_processes_that_ask_at_once_get_the_same_stand_in(standin):

@@ -313,6 +313,28 @@ def test_a_notebook_that_needs_audio_shows_the_stand_in_where_there_is_none(
         assert parameters[1]["data"] == ("" if corpus == "iemocap" else parameters[0]["data"])
 
 
+def test_each_notebook_has_its_own_corpus_unless_the_environment_chooses_for_all(
+    small_book: SmallBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = small_book.root / "notebooks" / "02_two.md"
+    own = path.read_text().replace("standin-quick", "standin-full").replace('"quick"', '"paper"')
+    path.write_text(own)
+
+    def shown() -> list[tuple[str, str]]:
+        made = [job.parameters for job in sphinx_ext.jobs(small_book.book)]
+        return [(values["corpus"], values["profile"]) for values in made]
+
+    for name in ("CORPUS", "PROFILE", "DATA"):
+        monkeypatch.setenv(f"REPLICATE_{name}", "")  # as make sets what it was not given
+    assert shown() == [("standin-quick", "quick"), ("standin-full", "paper")]
+    assert "<code>" not in sphinx_ext.announcement(**sphinx_ext.parameters())
+    monkeypatch.setenv("REPLICATE_PROFILE", "smoke")
+    assert shown() == [("standin-quick", "smoke")] * 2
+    monkeypatch.setenv("REPLICATE_CORPUS", "standin-tiny")
+    assert shown() == [("standin-tiny", "smoke")] * 2
+    assert "standin-tiny" in sphinx_ext.announcement(**sphinx_ext.parameters())
+
+
 def test_no_such_profile_is_one_clear_error(small_book: SmallBook) -> None:
     small_book.environment["REPLICATE_PROFILE"] = "typo"
     code, output = small_book.build()

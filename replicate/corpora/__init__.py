@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from replicate.corpora import emodb, iemocap, iemocap_text, meld
-from replicate.corpora.table import Corpus, without_damaged
+from replicate.corpora.iemocap_ids import EMOTIONS, parse
+from replicate.corpora.table import Corpus, utterance_table, without_damaged
 from replicate.errors import InputError
 from replicate.files import build_once, cache_folder
 
@@ -69,7 +70,22 @@ def read_corpus(name: str, data: Path | None = None) -> Corpus:
     return READERS[name](Path(path).expanduser())
 
 
-def _read_standin(name: str) -> Corpus:
+def open_text(name: str, data: Path | None = None) -> Corpus:
+    """As `open_corpus`; but of the stand-in the words alone, which need not be spoken for that."""
+    if not name.startswith("standin-"):
+        return open_corpus(name, data)
+    from replicate.corpora import standin
+
+    size, preset = _of_standin(name)
+    said = [
+        {**vars(parse(turn.utterance)), "label": turn.label, "transcript": turn.transcript}
+        for turn in standin.plan(size, preset)
+    ]
+    root = cache_folder() / name
+    return _as_standin(Corpus(name, "", root, utterance_table(said), EMOTIONS))
+
+
+def _of_standin(name: str) -> tuple[str, str]:
     from replicate.corpora import standin
 
     size, preset = standin.size_and_preset(name)
@@ -80,6 +96,13 @@ def _read_standin(name: str) -> Corpus:
             f"choose standin-SIZE or standin-SIZE-PRESET; sizes {', '.join(standin.SIZES)}; "
             f"presets {', '.join(standin.PRESETS)}",
         )
+    return size, preset
+
+
+def _read_standin(name: str) -> Corpus:
+    from replicate.corpora import standin
+
+    size, preset = _of_standin(name)
     manifest = Path(standin.__file__).with_name("manifest.json").read_bytes()
     source = hashlib.sha256(manifest).hexdigest()
 
@@ -92,11 +115,14 @@ def _read_standin(name: str) -> Corpus:
         return mark.is_file() and mark.read_text() == source
 
     folder = build_once(cache_folder() / name, build, whole)
-    corpus = iemocap.read(folder)
+    return _as_standin(dataclasses.replace(iemocap.read(folder), name=name))
+
+
+def _as_standin(corpus: Corpus) -> Corpus:
+    """With a title that says what the numbers come from."""
+    size, preset = _of_standin(corpus.name)
     count = corpus.utterances["label"].isin(list(corpus.emotions)).sum()
     about = f"{size}: {count:,} utterances"
     if preset != "default":
         about += f", preset {preset}"
-    return dataclasses.replace(
-        corpus, name=name, title=f"stand-in (synthetic, {about})", synthetic=True
-    )
+    return dataclasses.replace(corpus, title=f"stand-in (synthetic, {about})", synthetic=True)

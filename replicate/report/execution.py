@@ -55,6 +55,19 @@ class Job:
 JOBS = TypeAdapter(Job)
 
 
+def own_parameters(notebook: Any) -> dict[str, str]:
+    """The values that a notebook gives its parameters, in the cell tagged `parameters`."""
+    return {
+        target.id: ast.literal_eval(node.value)
+        for cell in notebook.cells
+        if "parameters" in cell.metadata.get("tags", [])
+        for node in ast.parse(cell.source).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
 def execute(job: Job) -> None:
     """Execute one notebook in this process.
 
@@ -160,13 +173,8 @@ def _environment() -> dict[str, str]:
 
 def _reject_unknown_parameters(job: Job, notebook: Any) -> None:
     """Papermill only warns; a misspelt parameter would silently give the default's numbers."""
-    known = set[str]()
-    for cell in notebook.cells:
-        if "parameters" in cell.metadata.get("tags", []):
-            for node in ast.walk(ast.parse(cell.source)):
-                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                    known.add(node.id)
-    unknown = sorted(set(job.parameters) - known)
+    known = own_parameters(notebook)
+    unknown = sorted(set(job.parameters) - set(known))
     if unknown:
         raise NotebookError(
             f"{job.source.name}: unknown parameter {', '.join(unknown)}; its cell tagged "

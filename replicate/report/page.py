@@ -206,21 +206,18 @@ def words_of(run: Run, corpus: Corpus, selection: str = "last-epoch") -> pd.Data
 def judged(
     runs: Stored, corpus: Corpus | None = None, selection: str = "last-epoch"
 ) -> list[Verdict]:
-    """Verdicts on all claims, from runs and from the corpus, or what is stored of its loudness."""
+    """Verdicts on all claims, from runs and the corpus; without recordings, its stored loudness."""
     if runs.runs:
         info = corpus_info(runs.runs)
     else:
         title, synthetic = (corpus.title, corpus.synthetic) if corpus else (runs.corpus, False)
         info = CorpusInfo(runs.corpus, title, synthetic, runs.profile)
-    if corpus is None:
-        kept = loudness.load(runs.corpus)
-        level = kept.table if kept else None
-        return verdicts(info, runs.runs, _table_8(level), None, level, selection)
     readers = [run for run in runs.runs if run.experiment.name.startswith(TABLE_6)]
-    words = words_of(readers[0], corpus, selection) if readers else None
-    level = loudness.of_cohort(corpus) if corpus.has_audio else None
-    return verdicts(info, runs.runs, _table_8(level), words, level, selection)
-
-
-def _table_8(level: pd.DataFrame | None) -> pd.DataFrame | None:
-    return None if level is None else class_averages(level)
+    words = words_of(readers[0], corpus, selection) if corpus and readers else None
+    level: pd.DataFrame | None = None
+    if corpus and corpus.has_audio:
+        level = loudness.of_cohort(corpus)
+    elif kept := loudness.load(runs.corpus):
+        level = kept.table
+    table_8 = None if level is None else class_averages(level)
+    return verdicts(info, runs.runs, table_8, words, level, selection)

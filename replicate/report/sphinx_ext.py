@@ -1,8 +1,8 @@
 """Sphinx extension: execute missing or stale notebooks, then let Sphinx read them.
 
 Expects `notebooks/NN_name.md` beside the book's folder and writes `book/notebooks/NN_name.ipynb`.
-Which corpus the book is about comes from the environment: `REPLICATE_CORPUS`,
-`REPLICATE_PROFILE`, `REPLICATE_DATA`. Every page says so.
+Which corpus a page is about is its notebook's own choice, unless the environment makes one for all
+pages: `REPLICATE_CORPUS`, `REPLICATE_PROFILE`, `REPLICATE_DATA`. Every page says so.
 """
 
 import hashlib
@@ -46,18 +46,21 @@ REAL_CORPORA = {
 
 
 def parameters() -> dict[str, str]:
-    """The notebooks' parameters, as the environment has them.
+    """The notebooks' parameters, as the environment has them; none where it has nothing to say.
 
     Raises:
         InputError: there is no such profile.
     """
-    data = os.environ.get("REPLICATE_DATA", "")
-    profile = os.environ.get("REPLICATE_PROFILE", "quick")
-    if profile not in PROFILES:
+    corpus, profile, data = (
+        os.environ.get(f"REPLICATE_{name}", "") for name in ("CORPUS", "PROFILE", "DATA")
+    )
+    if not (corpus or profile or data):
+        return {}
+    if (profile or "quick") not in PROFILES:
         raise InputError(profile, "no such profile", f"choose from {', '.join(PROFILES)}")
     return {
-        "corpus": os.environ.get("REPLICATE_CORPUS", "standin-quick"),
-        "profile": profile,
+        "corpus": corpus or "standin-quick",
+        "profile": profile or "quick",
         "data": str(Path(data).expanduser().resolve()) if data else "",
     }
 
@@ -65,32 +68,35 @@ def parameters() -> dict[str, str]:
 def jobs(book: Path) -> list[Job]:
     """One job a notebook; its key covers all that its numbers and pictures depend on.
 
-    A notebook whose metadata say `replicate: {needs: audio}` shows the stand-in where the corpus
-    has no recordings.
+    A notebook whose metadata say `replicate: {needs: audio}` keeps its own parameters where the
+    environment's corpus has no recordings.
 
     Raises:
         InputError: the corpus cannot be opened, or there is no such profile.
     """
-    values = parameters()
-    opened = open_corpus(values["corpus"], Path(values["data"]) if values["data"] else None)
-    heard = values if opened.has_audio else {**values, "corpus": "standin-quick", "data": ""}
+    chosen = parameters()
+    data = chosen.get("data", "")
+    heard = not chosen or open_corpus(chosen["corpus"], Path(data) if data else None).has_audio
     damaged_left_out = bool(os.environ.get("REPLICATE_SKIP_DAMAGED"))
-    state = [values, damaged_left_out, sys.version, _packages()]
+    state = [damaged_left_out, sys.version, _packages()]
     common = hashlib.sha256(json.dumps(state).encode())
     for part in (
         *_contents(Path(replicate.__file__).parent, "*.py", "*.yml", "*.json"),
         *_contents(book.parent / "results" / "benchmarks", "*.json"),
-        *_sizes_and_times(values["data"]),
+        *_sizes_and_times(data),
     ):
         common.update(part)
     made = []
     for source in sorted((book.parent / "notebooks").glob("[0-9][0-9]_*.md")):
         key = common.copy()
         key.update(source.read_bytes())
-        metadata = jupytext.read(source).metadata.get(METADATA, {})
-        chosen = heard if metadata.get("needs") == "audio" else values
-        key.update(chosen["corpus"].encode())
-        for corpus in sorted({*_corpora(metadata, chosen["corpus"]), chosen["corpus"]}):
+        notebook = jupytext.read(source)
+        metadata = notebook.metadata.get(METADATA, {})
+        values = execution.own_parameters(notebook)
+        if heard or metadata.get("needs") != "audio":
+            values |= chosen
+        key.update(json.dumps(values).encode())
+        for corpus in sorted({*_corpora(metadata, values["corpus"]), values["corpus"]}):
             # a run's record holds the digests of its other files
             records = ("run.json", "baseline.json", "words/*.json", "loudness.json")
             for part in _contents(book.parent / "results" / corpus, *records):
@@ -100,7 +106,7 @@ def jobs(book: Path) -> list[Job]:
                 source=source,
                 target=book / "notebooks" / f"{source.stem}.ipynb",
                 scratch=book / "_build" / "papermill" / f"{source.stem}.ipynb",
-                parameters=chosen,
+                parameters=values,
                 key=key.hexdigest(),
             )
         )
@@ -182,13 +188,14 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         (Path(app.outdir) / STAMP).write_text(app.config.replicate_digest)
 
 
-def announcement(corpus: str, profile: str, **_: str) -> str:
+def announcement(corpus: str = "", profile: str = "", **_: str) -> str:
     """The line at the head of every page."""
     if corpus in REAL_CORPORA:
         return f"Numbers on these pages: {REAL_CORPORA[corpus]}, profile {profile}"
+    which = f" (<code>{corpus}</code>, profile <code>{profile}</code>)" if corpus else ""
     return (
         f"<strong>Stand-in corpus, not IEMOCAP:</strong> unless a page says otherwise, its numbers "
-        f"come from synthetic speech (<code>{corpus}</code>, profile <code>{profile}</code>)"
+        f"come from synthetic speech{which}"
     )
 
 
