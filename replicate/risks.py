@@ -60,7 +60,7 @@ def lost(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Index: kinds of folds but the random one; `lost` (at random less held out) with `_low` and
-        `_high`, and `utterances`. Empty without random splits.
+        `_high`, and how many `utterances` and `dialogues` these are. Empty without random splits.
     """
     by_kind = rows.groupby(["dialogue", "utterance", "folds"])["right"].mean().unstack("folds")
     found = {}
@@ -69,9 +69,8 @@ def lost(rows: pd.DataFrame) -> pd.DataFrame:
             gap = (by_kind["stratified"] - by_kind[kind]).dropna()
             drawn = gap.index.get_level_values("dialogue")
             if len(gap):
-                found[kind] = named("lost", mean_over_clusters(gap, drawn)) | {
-                    "utterances": len(gap)
-                }
+                sizes = {"utterances": len(gap), "dialogues": drawn.nunique()}
+                found[kind] = named("lost", mean_over_clusters(gap, drawn)) | sizes
     return pd.DataFrame(found).T
 
 

@@ -126,7 +126,10 @@ def left(printed: float, one_run: Interval) -> Interval:
 
 
 def verdict(reach: float, change: Interval) -> Verdict:
-    """Whether an objection would change what follows about `TARGET`. Fixed before the runs.
+    """Whether an objection would change what follows about `TARGET`.
+
+    Fixed before any run by another reading was made; what other epochs and other batches change was
+    computed from runs that were partly there.
 
     What follows is whether the interval for one run of text alone reaches `TARGET`. An objection
     moves the whole interval by a difference that is known within an interval itself: if the answer

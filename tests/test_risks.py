@@ -15,6 +15,7 @@ from replicate.corpora import open_corpus
 from replicate.protocol import EMOTIONS, Fold, cohort, groups, split
 from replicate.report import plots
 from replicate.report import risks as exhibits
+from replicate.report.layout import ABSENT
 from replicate.report.page import Stored
 from replicate.report.provenance import MARK, Notice
 from replicate.transcriptions import tokens
@@ -234,6 +235,14 @@ class TestExhibits:
         assert "one session" in shown and "Largest class" not in shown
         assert "one session: " in exhibits.folds(self.results(), self.runs()).plain
 
+    def test_a_split_that_no_run_has_is_not_set_beside_runs(self):
+        other = Fold("stratified", "7")
+        results = [*self.results(), self.result("majority", TRUE, other)]
+        on_theirs = TRUE.count("anger") / len(TRUE)
+        nothing = Stored("iemocap", "paper", ())
+        for runs, expected in ((self.runs(), on_theirs), (nothing, (on_theirs + 1) / 2)):
+            assert f"Largest class {expected:.3f}" in exhibits.folds(results, runs).plain
+
     def test_repeats_are_those_of_the_look_up(self):
         shown = exhibits.repeats_table(self.results(), self.runs()).plain
         (text,) = (line.split() for line in shown.splitlines() if line.startswith("Text"))
@@ -259,6 +268,16 @@ class TestExhibits:
         lines = {line.split("  ")[0]: line for line in shown.splitlines()}
         assert "0.375" in lines["Att_d^1"] and "0.375" not in lines["Att_d^1, masked"]
         assert not any("adamw" in line for line in lines)
+        for kind in (RANDOM, SESSION):
+            text = made_runs.run(TRUE, GUESSED, model="text", fold=kind)
+            stored.append(with_batches(text, GUESSED, TRUE if kind == RANDOM else GUESSED))
+        both = exhibits.Rebatched("iemocap", "paper", self.results())
+        assert "Text, one session" in exhibits.flips_table(both).plain
+        told = exhibits.text_flips_in_words(both)
+        assert (told["flip_text_low"], told["flip_text_high"]) == ("0.0%", "37.5%")
+        assert told["flip_text_single"].startswith("0.000 [")
+        assert told["flip_text_sorted"].startswith("0.375 [")
+        del stored[-2:]
         words = exhibits.flips_in_words(exhibits.Rebatched("iemocap", "paper", self.results()))
         assert (words["flip_high"], words["flip_masked"]) == ("37.5%", "0.0%")
         assert words["flip_least"] == f"{metrics.wilson(0, 8).high:.1%}"
@@ -284,6 +303,8 @@ class TestExhibits:
 
     def test_words_are_the_same_with_and_without_results(self):
         nothing = Stored("iemocap", "none", ())
+        unasked = exhibits.text_flips_in_words(exhibits.Rebatched("iemocap", "none", []))
+        assert set(unasked.values()) == {ABSENT}
         for make in (exhibits.folds_in_words, exhibits.repeats_in_words):
             full, empty = make(self.results(), self.runs()), make([], nothing)
             assert full.keys() == empty.keys() and full != empty

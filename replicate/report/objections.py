@@ -1,12 +1,12 @@
 """Objections to what text alone shows, each answered by runs as far as there are any."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from replicate import metrics, text_alone
+from replicate import comparison, metrics, text_alone
 from replicate.audit import TESTED
 from replicate.corpora.standin.channels import COUNTS as SIZES
 from replicate.experiments import CHOICES, GRIDS
@@ -18,7 +18,7 @@ from replicate.report.audio_gain import epoch, needed, sources_of
 from replicate.report.audit import LABELS
 from replicate.report.layout import ABSENT, signed_interval
 from replicate.report.provenance import PAPER, Exhibit, Missing, of_runs, or_notice, table
-from replicate.runs import SELECTIONS
+from replicate.runs import SELECTIONS, Run
 from replicate.text_alone import TARGET, TextAlone, accuracies
 from replicate.treatments import TREATMENTS
 
@@ -57,27 +57,33 @@ def answers(text: TextAlone, selection: str) -> list[Answer]:
 
 
 def _other_epochs(text: TextAlone, selection: str) -> Iterator[Answer]:
-    ours = accuracies(text.drawn(selection), selection)
+    runs = text.drawn(selection)
     for other in SELECTIONS:
         if other != selection:
             found = accuracies(text.drawn(other), other)
-            yield _over_seeds("epoch", epoch(other), found - ours)
+            yield _over_seeds("epoch", epoch(other), found, runs, selection)
 
 
 def _other_batches(text: TextAlone, selection: str) -> Iterator[Answer]:
     """Only the last epoch's model was asked again in other batches."""
-    runs = text.drawn(selection) if selection == "last-epoch" else []
-    ours = accuracies(runs, selection)
+    runs = text.drawn(selection)
+    asked = runs if selection == "last-epoch" else []
     for treatment in BATCHES:
-        found = text_alone.treated(runs, treatment)
-        yield _over_seeds("padding", TREATMENTS[treatment], found - ours)
+        found = text_alone.treated(asked, treatment)
+        yield _over_seeds("padding", TREATMENTS[treatment], found, runs, selection)
 
 
-def _over_seeds(objection: str, reading: str, differences: pd.Series) -> Answer:
-    """An answer by differences over runs of the same seed and split, NaN where one is lacking."""
-    found = differences.dropna()
-    seeds = f"{len(found)} seeds" if len(found) else ABSENT
-    return Answer(objection, reading, found.mean(), metrics.mean_interval(found), seeds)
+def _over_seeds(
+    objection: str, reading: str, found: pd.Series, runs: Sequence[Run], selection: str
+) -> Answer:
+    """An answer by differences over runs of the same seed and split."""
+    differences = (found - accuracies(runs, selection)).dropna()
+    if differences.empty:
+        return Answer(objection, reading, np.nan, UNKNOWN, ABSENT)
+    made = runs[0].provenance
+    mean = comparison.mean_difference(differences, made.n_test / made.n_train)
+    ends = Interval(mean.low, mean.high)
+    return Answer(objection, reading, mean.difference, ends, f"{mean.n} seeds")
 
 
 def _other_folds(text: TextAlone, selection: str) -> Iterator[Answer]:
@@ -135,8 +141,8 @@ def objections(text: TextAlone, selection: str) -> Exhibit:
     caption = (
         f"What each objection changes in text alone ({epoch(selection)}), and whether the "
         f"interval for one run, which ends at {reach:.3f}, would then reach {TARGET} where it does "
-        "not, or no longer where it does. Seeds: paired over them, Student's t, widened because "
-        "their splits overlap. Dialogues: the same utterances, whole dialogues drawn."
+        "not, or no longer where it does. Seeds: paired over them, with Nadeau and Bengio's "
+        "correction. Dialogues: the same utterances, whole dialogues drawn."
     )
     used = [run for run in text.chosen(selection) if run.experiment.embedding == "trainable"]
     others = [text.drawn(other) for other in SELECTIONS]

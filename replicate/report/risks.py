@@ -13,6 +13,7 @@ from replicate.baseline_runs import BaselineRun, dialogues
 from replicate.baselines import BASELINES
 from replicate.comparison import detectable, detectable_between, difference_over_clusters
 from replicate.metrics import Tested
+from replicate.protocol import GROUPS
 from replicate.report import plots
 from replicate.report.baseline_tables import HELD_OUT, lack, of_kind, over_folds, titled
 from replicate.report.layout import ABSENT, LABELS, interval, intervals, name_of, number, signed
@@ -59,10 +60,20 @@ def _alt(groups: Mapping[str, pd.DataFrame], form: str = ".3f") -> str:
     )
 
 
-def _alike(results: Sequence[BaselineRun], runs: Stored) -> list[Run]:
-    """The runs on the version of the corpus that the baselines have seen."""
+def _side_by_side(
+    results: Sequence[BaselineRun], runs: Stored
+) -> tuple[list[BaselineRun], list[Run]]:
+    """Baselines, and the runs on the version of the corpus that these have seen.
+
+    Baselines on random splits that no run has are left out: one split is easier than another.
+    """
     seen = {result.provenance.text_fingerprint for result in results}
-    return [run for run in runs.runs if run.provenance.text_fingerprint in seen]
+    alike = [run for run in runs.runs if run.provenance.text_fingerprint in seen]
+    drawn = {run.experiment.fold for run in alike if run.experiment.fold.kind == "stratified"}
+    if not drawn:
+        return list(results), alike
+    beside = [r for r in results if r.experiment.fold in drawn or r.experiment.fold.kind in GROUPS]
+    return beside, alike
 
 
 def _by_title(tested: Sequence[Tested], results: Sequence[BaselineRun]) -> dict[str, pd.DataFrame]:
@@ -80,22 +91,23 @@ def _by_title(tested: Sequence[Tested], results: Sequence[BaselineRun]) -> dict[
 @or_notice
 def folds(results: Sequence[BaselineRun], runs: Stored) -> Exhibit:
     """Accuracy of every baseline and model by what is held out, as a picture."""
-    alike = _alike(results, runs)
+    beside, alike = _side_by_side(results, runs)
     groups = {
         HELD_OUT[kind]: _points(frame, "accuracy", "_boot")
-        for kind, frame in over_folds(results, runs.corpus, alike).items()
+        for kind, frame in over_folds(beside, runs.corpus, alike).items()
     }
     caption = (
         "Accuracy by what is held out. Random splits: means over seeds; groups held out in turn "
-        "are pooled. Intervals of 95 % draw whole dialogues."
+        "are pooled. Intervals of 95 % draw whole dialogues, not whole scenarios or speakers."
     )
-    sources = of_runs([*results, *alike], "last-epoch")
+    sources = of_runs([*beside, *alike], "last-epoch")
     return picture(plots.grouped(groups, "accuracy"), _alt(groups), caption, sources)
 
 
 def lost(results: Sequence[BaselineRun], runs: Stored) -> pd.DataFrame:
     """`risks.lost` of every baseline and model: index title, kind of fold; it may be empty."""
-    answers = _by_title([*results, *_alike(results, runs)], results)
+    beside, alike = _side_by_side(results, runs)
+    answers = _by_title([*beside, *alike], results)
     found = {name: risks.lost(rows) for name, rows in answers.items()}
     return pd.concat(found) if found else pd.DataFrame()
 
@@ -103,8 +115,8 @@ def lost(results: Sequence[BaselineRun], runs: Stored) -> pd.DataFrame:
 @or_notice
 def losses(results: Sequence[BaselineRun], runs: Stored) -> Exhibit:
     """What each classifier loses where groups are held out, and its UAR on each kind of fold."""
-    alike = _alike(results, runs)
-    rows, found = over_folds(results, runs.corpus, alike), lost(results, runs)
+    beside, alike = _side_by_side(results, runs)
+    rows, found = over_folds(beside, runs.corpus, alike), lost(results, runs)
     if found.empty:
         lack(runs.corpus, "session", "baselines")
     columns: dict[tuple[str, str], pd.Series] = {}
@@ -120,15 +132,15 @@ def losses(results: Sequence[BaselineRun], runs: Stored) -> Exhibit:
         "utterances (intervals draw whole dialogues), and the mean recall of the classes. What has "
         "been tested on one kind of fold alone has no row."
     )
-    return table(shown, caption, of_runs([*results, *alike], "last-epoch"))
+    return table(shown, caption, of_runs([*beside, *alike], "last-epoch"))
 
 
 def folds_in_words(results: Sequence[BaselineRun], runs: Stored) -> dict[str, str]:
     """Numbers for the prose about kinds of folds; `(not run yet)` where there are none."""
-    known = dialogues(results)
     words = dict.fromkeys(("fold_utterances", "fold_dialogues", "fold_least", "fold_most"), ABSENT)
-    if known:
-        sizes = len(known), len(set(known.values()))
+    compared = lost(results, runs)
+    if len(compared):
+        sizes = [int(compared[name].max()) for name in ("utterances", "dialogues")]
         least, most = detectable([DISAGREEMENT**0.5], sizes).iloc[0]
         words = {
             "fold_utterances": f"{sizes[0]:,}",
@@ -136,7 +148,7 @@ def folds_in_words(results: Sequence[BaselineRun], runs: Stored) -> dict[str, st
             "fold_least": f"{least:.3f}",
             "fold_most": f"{most:.3f}",
         }
-    found = lost(results, runs).to_dict("index")
+    found = compared.to_dict("index")
     for name, title in (("text", LABELS["text"]), ("tfidf", BASELINES["tfidf"].title)):
         for kind in ("session", "scenario"):
             row = found.get((title, kind))
@@ -195,7 +207,8 @@ def _flags(results: Sequence[BaselineRun], corpus: str) -> pd.Series:
 
 def readers(results: Sequence[BaselineRun], runs: Stored) -> list[Tested]:
     """What reads text, of the baselines and of the runs on the same version of the corpus."""
-    tested: list[Tested] = [*results, *_alike(results, runs)]
+    beside, alike = _side_by_side(results, runs)
+    tested: list[Tested] = [*beside, *alike]
     return [one for one in tested if one.experiment.model in READERS]
 
 
@@ -254,7 +267,8 @@ def repeats_in_words(results: Sequence[BaselineRun], runs: Stored) -> dict[str, 
         ("repeat_old", "repeat_new", "repeat_least", "repeat_splits", *keys), ABSENT
     )
     try:
-        flags, found = _flags(results, runs.corpus), repeats(results, runs)
+        beside, _ = _side_by_side(results, runs)
+        flags, found = _flags(beside, runs.corpus), repeats(results, runs)
     except Missing:
         return words
     old, new = int(flags.sum()), int((~flags).sum())
@@ -276,7 +290,9 @@ def repeats_in_words(results: Sequence[BaselineRun], runs: Stored) -> dict[str, 
 @or_notice
 def styles(results: Sequence[BaselineRun], runs: Stored) -> Exhibit:
     """Accuracy in scripted and in improvised dialogues, on each kind of fold."""
-    tested = readers(results, runs)
+    beside, _ = _side_by_side(results, runs)
+    constant = [result for result in beside if result.experiment.model == "majority"]
+    tested: list[Tested] = [*constant, *readers(results, runs)]
     rows: dict[tuple[str, str], dict[str, str | None]] = {}
     for name, answers in _by_title(tested, results).items():
         for kind in HELD_OUT:
@@ -295,7 +311,8 @@ def styles(results: Sequence[BaselineRun], runs: Stored) -> Exhibit:
         lack(runs.corpus, "stratified", "baselines on scripted and improvised dialogues")
     caption = (
         "Accuracy in scripted and in improvised dialogues by what is held out, all seeds; "
-        "intervals draw whole dialogues."
+        "intervals draw whole dialogues. The largest class reads nothing: it shows what the "
+        "classes of the dialogues do by themselves."
     )
     shown = pd.DataFrame(rows).T.rename_axis(["", "held out"])
     return table(shown, caption, of_runs(tested, "last-epoch"))
@@ -397,16 +414,18 @@ class Rebatched:
 
     @cached_property
     def flips(self) -> pd.DataFrame:
-        """`risks.flips` of every model: index title (and `, masked`), treatment.
+        """`risks.flips` of every model and kind of fold: index title (and `, masked`), treatment.
 
         Raises:
             Missing: if there are no runs, or no baselines.
         """
         runs = self.runs
         known = dialogues(self.results) or lack(self.corpus, "stratified", "baselines")
+        several = len({run.experiment.fold.kind for run in runs}) > 1
         groups: dict[str, list[Run]] = {}
         for run in runs:
-            name = ", ".join(filter(None, (name_of(run), run.experiment.choice)))
+            held_out = HELD_OUT[run.experiment.fold.kind] if several else ""
+            name = ", ".join(filter(None, (name_of(run), held_out, run.experiment.choice)))
             groups.setdefault(name, []).append(run)
         found = {name: risks.flips(risks.rebatched(group, known)) for name, group in groups.items()}
         return pd.concat(found, names=["model", "test batches"])
@@ -463,3 +482,19 @@ def flips_in_words(made: Rebatched) -> dict[str, str]:
         "flip_high": f"{found[~masked].max():.1%}",
         "flip_masked": f"{found[masked].max():.1%}" if masked.any() else ABSENT,
     }
+
+
+def text_flips_in_words(made: Rebatched) -> dict[str, str]:
+    """The same of text alone on random splits, with what other batches do to its accuracy."""
+    names = ("flip_text_low", "flip_text_high", "flip_text_single", "flip_text_sorted")
+    try:
+        found = made.flips.reset_index("test batches")
+    except Missing:
+        return dict.fromkeys(names, ABSENT)
+    titles = LABELS["text"], f"{LABELS['text']}, {HELD_OUT['stratified']}"
+    rows = found[found.index.isin(titles)].set_index("test batches")
+    if rows.empty:
+        return dict.fromkeys(names, ABSENT)
+    ends = f"{rows['share'].min():.1%}", f"{rows['share'].max():.1%}"
+    told = [_told(row, "change") for row in rows.loc[list(risks.BATCHES)].to_dict("records")]
+    return dict(zip(names, (*ends, *told), strict=True))
