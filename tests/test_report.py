@@ -269,6 +269,12 @@ class TestReportedAndReproduced:
         words = tables.text_alone_in_words(stored(corpus="iemocap-text"))
         assert words["text_seeds"] == "seeds 0, 1" and words["text_last_interval"].startswith("[")
         assert words["paper_utterances"] == words["text_utterances"] == "5,531"
+        held_out = made_runs.run(
+            EMOTIONS * 5, ["anger"] * 20, model="text", fold=Fold("session", "1"),
+            corpus="iemocap-text",
+        )  # fmt: skip
+        both = stored(corpus="iemocap-text")
+        assert words == tables.text_alone_in_words(replace(both, runs=(held_out, *both.runs)))
         absent = tables.text_alone_in_words(Stored("iemocap-text", "paper", ()))
         assert absent.keys() == words.keys() and absent["text_last"] == "(not run yet)"
 

@@ -287,7 +287,11 @@ def text_alone(runs: Stored) -> Exhibit:
 def text_alone_in_words(runs: Stored) -> dict[str, str]:
     """Numbers for the prose about text alone; `(not run yet)` where there are no runs."""
     printed = [row.accuracy for row in (*paper.TABLE_4, *paper.TABLE_5)]
-    chosen = [run for run in runs.runs if run.experiment.embedding == "trainable"]
+    chosen = [
+        run
+        for run in runs.runs
+        if (run.experiment.embedding, run.experiment.fold.kind) == ("trainable", "stratified")
+    ]
     words = {
         "quoted": f"{QUOTED[-1].accuracy:.3f}",
         "fused_low": f"{min(printed):.3f}",
