@@ -15,6 +15,7 @@ from replicate.experiments import EMB_SIZE, Experiment, Training
 from replicate.model import FUSIONS, ModelConfig
 from replicate.paper import criteria
 from replicate.protocol import EMOTIONS
+from replicate.report import tables
 
 PAPER = Path(__file__).parents[2] / "shared" / "paper.md"
 PARTS = {"training": Training(), "architecture": ModelConfig()}
@@ -152,6 +153,14 @@ def test_claims_repeat_the_tables():
         for row in paper.TABLE_8
         for value in (row.wave_avg, row.wave_avg_std, row.wave_std_avg)
     ]
+
+
+def test_no_text_of_ours_cites_by_the_paper_s_numbers():
+    """This book numbers its references otherwise."""
+    texts = [claim.statement for claim in paper.CLAIMS]
+    texts += [f"{choice.default} {choice.reason}" for choice in paper.OPEN_CHOICES]
+    texts += [line.label for line in tables.QUOTED]
+    assert [text for text in texts if re.search(r"\[\d+\]", text)] == []
 
 
 def test_a_reported_value_keeps_its_printed_digits():

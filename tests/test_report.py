@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replicate import loudness, paper
+from replicate.experiments import PROFILES, grid
 from replicate.model import FUSIONS, EmotionModel, ModelConfig
 from replicate.protocol import EMOTIONS, Fold, cohort, split
 from replicate.report import (
@@ -108,6 +109,19 @@ FROM_RUNS = {
     "over seeds": lambda runs: comparisons.over_seeds(compared(runs)),
     "over seeds, table": lambda runs: comparisons.over_seeds_table(compared(runs)),
     "curves": lambda runs: figures.learning_curves(runs, "test_accuracy", "accuracy"),
+}
+
+
+#: What takes a choice of the epoch.
+FROM_EPOCH = {
+    "table 4": tables.table_4,
+    "table 5": tables.table_5,
+    "table 7": lambda runs, epoch: tables.table_7(runs, selection=epoch),
+    "scores": lambda runs, epoch: tables.score_spread(runs, selection=epoch),
+    "accuracy": figures.accuracy,
+    "attention": lambda runs, epoch: figures.attention(runs, selection=epoch),
+    "confusions": lambda runs, epoch: figures.confusions(runs, selection=epoch),
+    "over seeds": lambda runs, epoch: comparisons.over_seeds(comparisons.Compared(runs, epoch)),
 }
 
 
@@ -256,6 +270,28 @@ class TestReportedAndReproduced:
                 name == "table 7" and f"reported / {column}" in head
             )
 
+    @pytest.mark.parametrize("name", FROM_EPOCH)
+    def test_an_epoch_that_no_run_has_is_a_notice(self, name):
+        """The profile `paper` holds out no development part."""
+        shown = FROM_EPOCH[name](stored(), "development-best")
+        assert isinstance(shown, Notice) and "have no best development epoch" in shown.text
+        assert isinstance(FROM_EPOCH[name](stored(), "test-best"), Exhibit)
+
+    def test_prose_and_verdicts_bear_an_epoch_that_no_run_has(self):
+        runs, none = stored(), "development-best"
+        without = comparisons.Compared(runs, none)
+        said = comparisons.seeds_in_words(without) | comparisons.single_in_words(without)
+        said |= comparisons.power_in_words(without) | {
+            "constant": tables.constant_in_words(runs, none)
+        }
+        assert set(said.values()) == {"(not run yet)"}
+        given = page.judged(runs, selection=none)
+        judged = {v.claim.id for v in given if v.reproduced}
+        assert judged == {
+            v.claim.id for v in page.judged(Stored("iemocap", "paper", ())) if v.reproduced
+        } | {1}
+        assert comparisons.order_in_words(given)["resembles"] == "cannot be judged"
+
     def test_one_answer_to_everything_is_counted(self):
         always = made_runs.run(EMOTIONS * 5, ["anger"] * 20, model="audio", embedding="none")
         runs = Stored("iemocap", "paper", (always, run("audio", "none", seed=1), run("text")))
@@ -341,6 +377,18 @@ class TestHeldOutSpeakers:
         for make in (tables.speakers_held_out, figures.held_out_speakers):
             assert "folds speaker-03, speaker-08" in html(make(self.runs()))
             assert "--grid speakers" in repr(make(Stored("emodb", "paper", ())))
+
+
+class TestSettings:
+    def test_a_row_and_column_show_what_each_profile_changes(self):
+        first = {name: grid("tables", "none", p, pd.DataFrame())[0] for name, p in PROFILES.items()}
+        rows = re.findall("<tr.*?>(.*?)</tr>", html(paper_tables.profiles(first)), flags=re.S)
+        head, *body = [re.findall("<t[hd].*?>(.*?)</t", row) for row in rows]
+        columns = dict(zip(head[2:], list(zip(*body, strict=True))[2:], strict=True))
+        assert columns.keys() == PROFILES.keys()
+        assert len(set(columns.values())) == len(PROFILES)
+        assert columns["paper"][-2:] == ("0%", "10") and columns["paper-dev"][-2:] == ("10%", "10")
+        assert {row[1] for row in body[-2:]} == {"\N{EN DASH}"}
 
 
 class TestPage:

@@ -171,7 +171,10 @@ class ErrorSpread:
             f"{self.significance:g} that its own errors are even"
         )
 
-    weakness = "that a test does not reject evenness is no proof of it"
+    weakness = (
+        "the commonest error need not be most of the errors; that a test does not reject evenness "
+        "is no proof of it"
+    )
 
 
 @dataclass(frozen=True, config=_STRICT)

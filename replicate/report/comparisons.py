@@ -65,7 +65,7 @@ class Compared:
     def runs(self) -> list[Run]:
         """The runs of these models."""
         found = answering([*TABLE_4, *TABLE_5], self.stored)
-        found = [run for run in found if len(run.selected(self.selection))]
+        found = self.stored.having(found, self.selection)
         if len({name_of(run) for run in found}) < 2:
             self.stored.lack("two models of Tables 4 and 5")
         return found

@@ -187,7 +187,7 @@ def confusions(
     selection: str = "last-epoch",
 ) -> Exhibit:
     """Table 7 and our matrix, rows normalised; counts are means over seeds."""
-    chosen = runs.of(model, embedding, kind)
+    chosen = runs.having(runs.of(model, embedding, kind), selection)
     printed, found = printed_confusion(), confusion(chosen, selection)
     name = title(model, embedding)
     figure = plots.confusions(

@@ -18,7 +18,7 @@ from replicate.experiments import EMB_SIZE
 from replicate.model import FUSIONS
 from replicate.protocol import EMOTIONS
 from replicate.report.layout import at_hand
-from replicate.report.provenance import MARK, Missing, Notice
+from replicate.report.provenance import CHOSEN, MARK, Missing, Notice
 from replicate.runs import RESULTS, Run, load_runs
 from replicate.transcriptions import tokens
 from replicate.waveforms import SAMPLE_RATE, Waveforms, class_averages, open_waveforms
@@ -127,12 +127,24 @@ class Stored:
         Raises:
             Missing: if there are none.
         """
-        chosen = [
-            run
-            for run in self.of(kind=kind)
-            if run.experiment.model.startswith("att") and len(run.selected(selection))
-        ]
-        return chosen or self.lack("attention models", speakers=kind == "speaker")
+        chosen = [run for run in self.of(kind=kind) if run.experiment.model.startswith("att")]
+        chosen = chosen or self.lack("attention models", speakers=kind == "speaker")
+        return self.having(chosen, selection)
+
+    def having(self, runs: Sequence[Run], selection: str) -> list[Run]:
+        """Those of the runs that have this choice of the epoch.
+
+        Raises:
+            Missing: if none has, as without a development part.
+        """
+        chosen = [run for run in runs if len(run.selected(selection))]
+        if not chosen:
+            raise Missing(
+                f"The runs on {self.corpus}, profile {self.profile}, have no "
+                f"{CHOSEN[selection]}: they hold out nothing to choose it on.",
+                'set `selection = "last-epoch"`, or use a profile with a development part',
+            )
+        return chosen
 
     def lack(self, wanted: str, speakers: bool = False) -> NoReturn:
         """Say that there are no such runs.

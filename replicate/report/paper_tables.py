@@ -8,7 +8,7 @@ import pandas as pd
 
 from replicate import metrics, paper
 from replicate.claims import Verdict
-from replicate.experiments import Experiment
+from replicate.experiments import PROFILES, Experiment
 from replicate.model import EmotionModel
 from replicate.report import anatomy
 from replicate.report.layout import interval, listing, title
@@ -37,6 +37,30 @@ def hyperparameters(
         experiments: heading -> experiment.
         caption: the caption.
     """
+    return table(_settings(rows, experiments), caption, [PAPER, of_code()])
+
+
+def profiles(first: Mapping[str, Experiment]) -> Exhibit:
+    """Table 1 as printed and in each profile, and what else a profile sets.
+
+    Args:
+        first: name of a profile -> its first experiment.
+    """
+    frame = _settings(paper.TABLE_1, first)
+    more = {
+        name: [f"{experiment.training.development:.0%}", str(len(PROFILES[name].seeds))]
+        for name, experiment in first.items()
+    }
+    labels = ["Part of the training set held out for development", "Seeds"]
+    frame = pd.concat([frame, pd.DataFrame(more, index=pd.Index(labels))])
+    caption = "Table 1, as printed and in each profile, and what else the profiles set."
+    return table(frame, caption, [PAPER, of_code()])
+
+
+def _settings(
+    rows: Sequence[paper.Hyperparameter], experiments: Mapping[str, Experiment]
+) -> pd.DataFrame:
+    """Settings as printed and as experiments have them: a row for each, headings as columns."""
     columns: dict[str, list[str | None]] = {"printed": [row.printed for row in rows]}
     for heading, experiment in experiments.items():
         others = [f"({other})" for other in experiments if other != heading]
@@ -44,8 +68,7 @@ def hyperparameters(
             None if row.name.endswith(tuple(others)) else str(attrgetter(row.field)(experiment))
             for row in rows
         ]
-    frame = pd.DataFrame(columns, index=pd.Index([row.name for row in rows]))
-    return table(frame, caption, [PAPER, of_code()])
+    return pd.DataFrame(columns, index=pd.Index([row.name for row in rows]))
 
 
 def layers(model: EmotionModel) -> Exhibit:

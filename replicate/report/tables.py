@@ -63,7 +63,7 @@ TABLE_5 = [Line(r.label, r.model, r.embedding, r.accuracy, r.audio_score) for r 
 #: The rows that the paper quotes; those of one modality have runs of ours beside them.
 QUOTED = [
     Line(
-        f"{row.label}, reported by [5]",
+        f"{row.label}, Hazarika et al. (2018)",
         row.same_as if row.same_as in ("audio", "text") else "",
         {"audio": "none", "text": "trainable"}.get(row.same_as, ""),
         row.accuracy,
@@ -121,9 +121,9 @@ def reproduced(lines: Sequence[Line], runs: Stored, selection: str) -> pd.DataFr
         `seeds_high`, `seeds`, `audio_reported`, `audio`.
 
     Raises:
-        Missing: if no row has any.
+        Missing: if no row has any, or none that has this choice of the epoch.
     """
-    found = metrics.summarise(answering(lines, runs), selection)
+    found = metrics.summarise(runs.having(answering(lines, runs), selection), selection)
     values = found.set_index(["model", "embedding"])[list(COLUMNS)].rename(columns=COLUMNS)
     frame = values.reindex([(line.model, line.embedding) for line in lines])
     frame.index = pd.Index([line.label for line in lines])
@@ -257,7 +257,7 @@ def text_rows(runs: Stored) -> pd.DataFrame:
     """
     best = TABLE_5[0]
     printed = {
-        "Text, reported by [5]": QUOTED[-1].accuracy,
+        QUOTED[-1].label: QUOTED[-1].accuracy,
         f"{best.label} with Word2Vec, audio and text": best.accuracy,
     }
     frames = [pd.DataFrame({"reported": printed})]
@@ -417,7 +417,7 @@ def _behind(samples: pd.DataFrame, model: str) -> str:
 def table_7(runs: Stored, model: str = "att_d1", embedding: str = "word2vec",
             selection: str = "last-epoch") -> Exhibit:  # fmt: skip
     """Table 7: counts, and the rates of rows and columns with their intervals."""
-    chosen = runs.of(model, embedding)
+    chosen = runs.having(runs.of(model, embedding), selection)
     name = ours(chosen)
     found = confusion(chosen, selection)
     printed = printed_confusion()
@@ -440,7 +440,10 @@ def table_7(runs: Stored, model: str = "att_d1", embedding: str = "word2vec",
         parts[column, name] = [number(value) for value in rate(found)]
         parts[column, "95 %"] = [interval(*ends) for ends in _rate_intervals(draws, axis)]
     frame = pd.DataFrame(parts, index=pd.Index(EMOTIONS))
-    caption = f"Table 7, as reported and ours ({name_of(chosen[0])}); counts are means over seeds."
+    caption = (
+        f"Table 7, as reported and ours ({name_of(chosen[0])}); counts are means over seeds, "
+        "rates those of the counts of all seeds, with 95 % intervals over utterances."
+    )
     return table(frame, caption, of_runs(chosen, selection))
 
 
