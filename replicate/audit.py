@@ -314,6 +314,14 @@ def mikolov(counts: np.ndarray, t: float) -> np.ndarray:
     return probability
 
 
+def most_kept(t: float) -> tuple[float, float]:
+    """How often a word occurs of which Equation 1 keeps the most, and how many of these it keeps.
+
+    The derivative of f (1 - sqrt(f / t)) is 0 at f = 4t/9, where a third is kept.
+    """
+    return 4 * t / 9, 4 * t / 27
+
+
 # --- attention ---
 
 

@@ -37,10 +37,6 @@ POWER = 0.8
 
 LEVEL = 0.05
 
-#: To which differences are rounded: equal differences of shares must be equal numbers, for ranks
-#: know ties, and without a spread there is no test.
-PLACES = 12
-
 #: What a bootstrap draws as a whole: dialogue, speaker or group of each row.
 Clusters: TypeAlias = Sequence[Hashable] | pd.Index | pd.Series
 
@@ -199,9 +195,9 @@ def mean_difference(differences: ArrayLike, overlap: float = 0.0) -> Mean:
         differences: one for each seed or split.
         overlap: n_test / n_train of random splits; 0 where all differences come from one split.
     """
-    values = np.asarray(differences, dtype=float).round(PLACES)
+    values = np.asarray(differences, dtype=float).round(metrics.PLACES)
     n, mean = len(values), float(values.mean())
-    if not np.ptp(values):
+    if metrics.without_spread(values):
         return Mean(n, mean, 0.0 if n > 1 else np.nan, np.nan, np.nan, 1.0)
     spread = float(values.std(ddof=1))
     error = float(spread * np.sqrt(1 / n + overlap))
@@ -426,7 +422,7 @@ def equivalence(first: ArrayLike, second: ArrayLike, region: float = REGION) -> 
     Without any spread of the differences there is no test: the interval is NaN, the p value 1.
     """
     one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    if len(one) < 2 or not np.ptp((one - other).round(PLACES)):
+    if metrics.without_spread(one - other):
         return Equivalence(float(np.mean(one - other)), np.nan, np.nan, region, 1.0)
     p_value = ttost_paired(one, other, -region, region)[0]
     low, high = stats.ttest_rel(one, other).confidence_interval(1 - 2 * LEVEL)
@@ -532,7 +528,7 @@ def _differences(
     if len(values) < 2:
         raise ValueError(f"{len(values)} paired values; at least two are needed")
     return [
-        (a, b, (values[a] - values[b]).to_numpy().round(PLACES))
+        (a, b, (values[a] - values[b]).to_numpy().round(metrics.PLACES))
         for a, b in _pairs(values, reference)
     ]
 

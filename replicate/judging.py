@@ -118,7 +118,10 @@ def all_of(outcomes: Iterable[Outcome]) -> Outcome:
 
 
 def near(value: float, interval: Interval, target: float, tolerance: float) -> Outcome:
-    """Whether a value lies within a tolerance; undecided where only its interval reaches it."""
+    """Whether a value lies within a tolerance; undecided where only its interval reaches it.
+
+    An unknown interval reaches nothing: then the value alone decides.
+    """
     if abs(value - target) <= tolerance:
         return "met"
     reaches = interval.low <= target + tolerance and interval.high >= target - tolerance

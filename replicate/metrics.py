@@ -34,6 +34,11 @@ CLUSTER_RESAMPLES = 500
 BINS = 10
 
 
+#: To which values are rounded before they are called alike: equal shares, or equal differences of
+#: shares, must be equal numbers, for ranks know ties, and without a spread there is no test.
+PLACES = 12
+
+
 #: What runs must share to be averaged: all but the seed and the group held out.
 CONFIGURATION = ["corpus", "profile", "model", "embedding", "choice", "folds"]
 
@@ -193,10 +198,19 @@ def wilson(count: ArrayLike, n: ArrayLike) -> Interval:
     return Interval(low, high)
 
 
+def without_spread(values: ArrayLike) -> bool:
+    """Whether values leave it unknown how far they scatter: fewer than two, or all alike.
+
+    Counts on a small test set are often alike, which does not show that the next one would be.
+    """
+    rounded = np.asarray(values, dtype=float).round(PLACES)
+    return len(rounded) < 2 or not np.ptp(rounded)
+
+
 def mean_interval(values: ArrayLike) -> Interval:
-    """Student's t interval of the mean, for one value a seed; NaN for fewer than two."""
+    """Student's t interval of the mean, for one value a seed; NaN for `without_spread`."""
     values = np.asarray(values, dtype=float)
-    if len(values) < 2:
+    if without_spread(values):
         return Interval(np.nan, np.nan)
     return Interval(*map(float, DescrStatsW(values).tconfint_mean(alpha=0.05)))
 
@@ -207,14 +221,14 @@ def share_interval(values: ArrayLike) -> Interval:
 
 
 def prediction_interval(values: ArrayLike) -> Interval:
-    """Where one more value of the same kind lies, for one value a run; NaN for fewer than two.
+    """Where one more value of the same kind lies, for one value a run; NaN for `without_spread`.
 
     Student's t, mean +- t s sqrt(1 + 1/n). The values must be drawn independently and alike, such
     as runs that each have a seed and a random split of their own; then their spread already holds
     the luck of the test utterances.
     """
     values = np.asarray(values, dtype=float)
-    if len(values) < 2:
+    if without_spread(values):
         return Interval(np.nan, np.nan)
     margin = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / len(values))
     return Interval(float(values.mean() - margin), float(values.mean() + margin))

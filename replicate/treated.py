@@ -4,8 +4,8 @@ A treatment (`replicate.treatments`) leaves the weights alone, so every altered 
 partner: the same training on the same utterance as it is.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -77,7 +77,8 @@ def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
         unit, NaN and 1 where all units differ by the same, which leaves their spread unknown;
         `found`, in how many of the `seeds` McNemar's exact test finds a difference, Holm's
         correction applied (both corrections are for all columns); `changed`, the share of answers
-        that are another class, with `changed_low`, `changed_high` (t over units, cut to [0, 1]).
+        that are another class, with `changed_low`, `changed_high` (t over units, cut to [0, 1]; NaN
+        without a spread).
     """
     correct, first = right(answered), str(answered.columns[0])
     rows = drawn(correct, unit)
@@ -93,6 +94,49 @@ def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     ends = [metrics.share_interval(changed[name]) for name in rows.index]
     rows[["changed_low", "changed_high"]] = ends
     return rows
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The mean of paired differences between answers, which chance may have made in two ways.
+
+    Attributes:
+        difference: the mean.
+        low: of its 95 % bootstrap interval, which draws whole dialogues or speakers: would other
+            utterances give it?
+        high: the upper end.
+        p_value: of the paired t test over units: would other trainings or speakers give it? NaN
+            for a single unit.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where interval and test show a difference above or below zero, else 0."""
+        shown = self.p_value < comparison.LEVEL
+        return int(shown and self.low > 0) - int(shown and self.high < 0)
+
+
+def contrast(
+    first: pd.Series, second: pd.Series, clusters: Mapping[str, str], unit: Unit
+) -> Contrast:
+    """The share of the first less that of the second.
+
+    Args:
+        first: bool, with at least the levels `utterance` and `unit` of `answers`.
+        second: likewise, of the same rows.
+        clusters: utterance -> what the interval draws as a whole.
+        unit: see `effects`.
+    """
+    gains = first.astype(float) - second.astype(float)
+    drawn_as = gains.index.get_level_values("utterance").map(dict(clusters))
+    by_unit = gains.groupby(level=unit).mean()
+    p_value = comparison.mean_difference(by_unit).p_value if len(by_unit) > 1 else np.nan
+    return Contrast(*comparison.mean_over_clusters(gains, drawn_as), p_value)
 
 
 def _over_units(accuracies: pd.DataFrame) -> pd.DataFrame:

@@ -283,8 +283,10 @@ def test_without_a_last_relu_the_features_need_not_be_alike(model):
 def test_equation_1_keeps_most_of_a_word_of_four_ninths_of_t():
     counts = np.arange(1, 20_001)
     kept = counts * (1 - exhibits.discard_probability(counts, 8000))
-    assert counts[kept.argmax()] == round(4 * 8000 / 9)
-    assert kept.max() == pytest.approx(4 * 8000 / 27, abs=0.01)
+    peak, peak_kept = audit.most_kept(8000)
+    assert counts[kept.argmax()] == round(peak)
+    assert kept.max() == pytest.approx(peak_kept, abs=0.01)
+    assert f" {peak:,.0f} times" in exhibits.surviving().body
     usual = counts * (1 - audit.mikolov(counts, 8000))
     assert (np.diff(usual) > 0).all()
     assert usual[8000:] == pytest.approx(np.sqrt(counts[8000:] * 8000))

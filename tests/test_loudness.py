@@ -130,6 +130,49 @@ class TestEffects:
         assert np.isnan([found["unit_low"], found["p_holm"]]).all() and found["low"] < 0
 
 
+#: Six dialogues of two utterances.
+DIALOGUES = {f"u{i}": f"d{i // 2}" for i in range(12)}
+
+
+class TestContrast:
+    def answered(self, rights):
+        """Bool answers of 4 seeds to 12 utterances of 6 dialogues."""
+        index = pd.MultiIndex.from_product(
+            [["f"], range(4), [f"u{i}" for i in range(12)]], names=["fold", "seed", "utterance"]
+        )
+        return pd.Series(np.asarray(rights, dtype=bool).ravel(), index)
+
+    def test_it_is_a_bootstrap_of_dialogues_and_a_test_over_seeds(self):
+        rng = np.random.default_rng(3)
+        first, second = (self.answered(rng.random((4, 12)) < share) for share in (0.8, 0.4))
+        found = treated.contrast(first, second, DIALOGUES, "seed")
+        by_seed = [part.groupby(level="seed").mean() for part in (first, second)]
+        assert found.p_value == pytest.approx(stats.ttest_rel(*by_seed).pvalue)
+        both = pd.DataFrame({"a": first, "b": second})
+        drawn = both.index.get_level_values("utterance").map(DIALOGUES)
+        ends = comparison.over_clusters(both, drawn)[["difference", "low", "high"]].iloc[0]
+        assert [found.difference, found.low, found.high] == pytest.approx(ends.tolist())
+        back = treated.contrast(second, first, DIALOGUES, "seed")
+        assert (back.sign, back.difference) == (-found.sign, -found.difference)
+
+    def test_a_sign_takes_both_interval_and_test(self):
+        never = self.answered(np.zeros((4, 12)))
+        ten, nine, two, none = ([1] * k + [0] * (12 - k) for k in (10, 9, 2, 0))
+        both = treated.contrast(self.answered([ten, nine] * 2), never, DIALOGUES, "seed")
+        assert both.sign == 1
+        one_dialogue = self.answered([two, two, two, [1] + [0] * 11])
+        found = treated.contrast(one_dialogue, never, DIALOGUES, "seed")
+        assert found.p_value < 0.05 and found.low == 0 and found.sign == 0
+        one_seed = self.answered([[1] * 12, none, none, none])
+        found = treated.contrast(one_seed, never, DIALOGUES, "seed")
+        assert found.low > 0 and found.p_value > 0.05 and found.sign == 0
+
+    def test_one_seed_shows_nothing(self):
+        always = self.answered(np.ones((4, 12))).xs(0, level="seed", drop_level=False)
+        found = treated.contrast(always, ~always, DIALOGUES, "seed")
+        assert found.low == 1 and np.isnan(found.p_value) and found.sign == 0
+
+
 @pytest.mark.parametrize("test", [comparison.over_seeds, comparison.over_utterances])
 def test_with_a_reference_the_pairs_are_those_with_it(test):
     table = pd.DataFrame(RNG.random((12, 4)), columns=list("abcd"))
@@ -241,7 +284,11 @@ def test_sad_speech_of_emodb_is_not_the_softest():
     low = [found.confidence_interval().low for found in paired]
     assert rows["low"].tolist() == pytest.approx(low)
     told = loudness_tables.softest_in_words("emodb")
-    assert told["emodb_louder_classes"] == "no class" and told["emodb_speakers"] == "10"
+    assert told["emodb_softer_than"] == "no class" and told["emodb_speakers"] == "10"
+    louder = [e for e, found in zip(rows.index, paired, strict=True) if found.statistic < 0]
+    shown = [e for e in louder if rows["p_holm"][e] < 0.05]
+    assert told["emodb_louder_than"] == ", ".join(shown) == "anger, happiness"
+    assert told["emodb_unclear"] == "neutrality"
     assert "10 speakers" not in repr(loudness_tables.is_softest("meld"))
     assert isinstance(loudness_tables.table_8("meld"), Notice)
 
@@ -271,7 +318,7 @@ def results():
         return tuple(made)
 
 
-def network(chance, altered=None, model="audio", choice=""):
+def network(chance, model="audio", choice=""):
     """Two seeds of a network on the same split."""
     tested = results()[0]
     true = tested.predictions["emotion"].tolist()
@@ -279,9 +326,8 @@ def network(chance, altered=None, model="audio", choice=""):
     rng = np.random.default_rng(2)
     runs = []
     for seed in range(2):
-        wrong = {name: noisy(true, chance, rng) for name, chance in (altered or {}).items()}
         run = heard(
-            true, noisy(true, chance, rng), wrong, ids, model=model, seed=seed, corpus="small",
+            true, noisy(true, chance, rng), ids=ids, model=model, seed=seed, corpus="small",
             profile="quick", synthetic=True, choice=choice,
         )  # fmt: skip
         runs.append(replace(run, provenance=replace(
@@ -314,53 +360,99 @@ def test_every_exhibit_is_marked_or_says_what_is_missing(name):
     assert isinstance(missing, Notice) and "replicate" in missing.command
 
 
+def mistaken(wrong, altered=None):
+    """A seed of the network for each number of wrong answers, as recorded and under treatments.
+
+    Args:
+        wrong: how many of the first utterances each seed gets wrong.
+        altered: treatment -> the same of the altered recordings.
+    """
+    tested = results()[0]
+    true = tested.predictions["emotion"].to_numpy()
+    ids = tested.predictions["utterance"].tolist()
+    others = np.array([EMOTIONS[EMOTIONS.index(emotion) - 1] for emotion in true])
+
+    def guessed(k):
+        return np.where(np.arange(len(true)) < k, others, true)
+
+    print_of = tested.provenance.text_fingerprint
+    for seed, k in enumerate(wrong):
+        under = {name: guessed(counts[seed]) for name, counts in (altered or {}).items()}
+        under = {name: under.get(name, guessed(k)) for name in RECORDINGS}
+        run = heard(true, guessed(k), under, ids, seed=seed, corpus="small", profile="quick")
+        yield replace(run, provenance=replace(run.provenance, text_fingerprint=print_of))
+
+
+def moved(decibels):
+    """Levels that `rms` moves by so many dB."""
+    return pd.DataFrame({"spread": [NOMINAL / 10 ** (decibels / 20)]})
+
+
 def test_the_network_is_ahead_where_it_is_better():
-    found = loudness_tables.ahead(
-        loudness_tables.rivals(results(), kept(*network(1.0)), "stratified"),
-        baseline_runs.dialogues(results()),
-    )
+    wrong = [0, 1, 0, 1]
+    chosen = loudness_tables.rivals(results(), kept(*mistaken(wrong)), "stratified")
+    found = loudness_tables.ahead(chosen, baseline_runs.dialogues(results()), "seed")
     (tested,) = (one for one in results() if one.experiment.model == "majority")
+    n = len(tested.predictions)
     right = metrics.accuracy(tested.predictions["emotion"], metrics.predicted(tested.predictions))
-    assert found.loc["majority", "difference"] == pytest.approx(1 - right)
-    assert found.loc["majority", "low"] > 0
+    leads = 1 - np.array(wrong) / n - right
+    assert found["majority"].difference == pytest.approx(leads.mean())
+    assert found["majority"].p_value == pytest.approx(stats.ttest_1samp(leads, 0).pvalue)
+    assert found["majority"].sign == 1 and found["loudness"].sign == 0
+
+
+GOOD, BAD = [0, 1, 0, 1], [6, 7, 7, 6]
 
 
 @pytest.mark.parametrize(
-    ("chance", "altered", "conclusion"),
+    ("wrong", "altered", "shift", "control", "conclusion"),
     [
-        (1.0, {"rms": 0.0}, "the answers hang on the level, and nothing shows"),
-        (1.0, {}, "nothing shows that the network hears more than loudness, nor"),
+        (GOOD, {"rms": BAD}, 5, "louder", (False, True)),
+        (GOOD, {"rms": BAD, "louder": BAD}, 5, "louder", (False, False)),
+        (GOOD, {"rms": BAD, "louder": BAD}, -5, "softer", (False, True)),
+        (GOOD, {"rms": BAD, "louder": BAD, "softer": BAD}, 2, UNTREATED, (False, True)),
+        (GOOD, {}, 2, UNTREATED, (False, False)),
+        (BAD, {"rms": [8] * 4}, 5, "louder", None),
     ],
 )
-def test_conclusions_follow_the_intervals(chance, altered, conclusion):
-    runs = kept(*network(chance, altered))
-    told = loudness_tables.in_words(results(), runs, "stratified", "here")
+def test_conclusions_follow_from_rms_beside_its_control(wrong, altered, shift, control, conclusion):
+    runs = kept(*mistaken(wrong, altered))
+    told = loudness_tables.in_words(results(), runs, "stratified", "here", moved(shift))
     assert told["here_loudness"] == "1.000", "the small corpus's loudness says the class"
-    assert told["here_conclusion"].startswith(conclusion)
-    assert told["here_audio"] == "1.000" and told["here_constant"] == "0 of 2"
-    empty = loudness_tables.in_words((), kept(), "stratified", "here")
+    expected = loudness_tables.CONCLUSIONS[conclusion] if conclusion else loudness_tables.DEAF
+    assert told["here_conclusion"] == expected and told["here_control"] == control
+    assert told["here_shift"] == f"{shift:+.1f}" and told["here_constant"] == "0 of 4"
+    empty = loudness_tables.in_words((), kept(), "stratified", "here", moved(shift))
     assert empty.keys() == told.keys() and set(empty.values()) == {"(not run yet)"}
+
+
+def test_without_levels_there_is_no_control_and_no_conclusion():
+    told = loudness_tables.in_words(results(), kept(*mistaken(GOOD)), "stratified", "here")
+    assert told["here_conclusion"] == told["here_control"] == "(not run yet)"
 
 
 def test_a_model_that_hears_more_than_loudness_is_seen_ahead():
     flat = [one for one in results() if one.experiment.model != "loudness"]
     (majority,) = (one for one in flat if one.experiment.model == "majority")
     deaf = replace(majority, experiment=replace(majority.experiment, model="loudness"))
-    told = loudness_tables.in_words([*flat, deaf], kept(*network(1.0)), "stratified", "here")
+    runs = kept(*mistaken(GOOD))
+    told = loudness_tables.in_words([*flat, deaf], runs, "stratified", "here", moved(5))
     assert told["here_conclusion"].startswith("the network hears more than loudness")
-    assert told["here_soft_found"] == "no more and no less often"
+    assert told["here_soft_found"] == "neither more nor less often for sure"
 
 
 def test_louder_speech_is_called_angry_more_often():
-    (first, second) = network(1.0)
-    true = first.predictions["emotion"].tolist()
-    ids = first.predictions["utterance"].tolist()
-    altered = {"louder": ["anger"] * len(true), "softer": ["neutrality"] * len(true)}
-    runs = [
-        replace(run, treated=heard(true, true, altered, ids).treated) for run in (first, second)
-    ]
-    told = loudness_tables.in_words(results(), kept(*runs), "stratified", "here")
-    assert (told["here_loud_louder"], told["here_loud_softer"]) == ("1.000", "0.000")
+    true = results()[0].predictions["emotion"].tolist()
+    ids = results()[0].predictions["utterance"].tolist()
+    runs = []
+    for seed, run in enumerate(mistaken(GOOD)):
+        angry = ["anger"] * (len(true) - seed % 2) + ["neutrality"] * (seed % 2)
+        altered = {"louder": angry, "softer": ["neutrality"] * len(true)}
+        runs.append(replace(run, treated=heard(true, true, altered, ids).treated))
+    told = loudness_tables.in_words(results(), kept(*runs), "stratified", "here", moved(5))
+    share = 1 - 0.5 / len(true)
+    assert told["here_loud_louder"] == f"{share:.3f}" and told["here_loud_softer"] == "0.000"
+    assert told["here_loud_change"].startswith(f"+{share:.3f} [")
     assert told["here_loud_found"] == "more often" and told["here_soft_softer"] == "0.000"
 
 

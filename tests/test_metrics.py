@@ -134,7 +134,17 @@ def test_mean_interval_by_hand():
     half = stats.t.ppf(0.975, 3) * values.std(ddof=1) / 2
     assert metrics.mean_interval(values) == pytest.approx((0.695 - half, 0.695 + half))
     assert np.isnan(metrics.mean_interval([0.7]).low)
-    assert metrics.mean_interval([0.7, 0.7]) == pytest.approx((0.7, 0.7))
+
+
+def test_values_that_are_all_alike_have_no_interval():
+    """Three seeds that get the same number of 61 utterances right are not known without error."""
+    alike = [[0.7], [32 / 61] * 3, [0.1 + 0.2, 0.3]]
+    for values in alike:
+        for of in (metrics.mean_interval, metrics.share_interval, metrics.prediction_interval):
+            assert np.isnan(of(values)).all()
+    runs = [run(["anger"] * 4, ["anger", "sadness"] * 2, scores=0.5, seed=k) for k in range(3)]
+    (row,) = metrics.summarise(runs, "last-epoch").to_dict("records")
+    assert row["accuracy"] == 0.5 and np.isnan([row["accuracy_low"], row["accuracy_high"]]).all()
 
 
 def test_intervals_of_shares_stay_where_shares_can_lie():

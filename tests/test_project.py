@@ -113,6 +113,14 @@ def test_notebooks_hold_no_outputs(text: Path) -> None:
         assert not cell.get("outputs") and cell.get("execution_count") is None
 
 
+@pytest.mark.parametrize("text", NOTEBOOKS, ids=lambda path: path.stem)
+def test_numbers_for_the_prose_are_not_shown_themselves(text: Path) -> None:
+    for cell in jupytext.read(text).cells:
+        said = cell.cell_type == "code" and ast.parse(cell.source).body[-1:]
+        if said and ast.unparse(said[0]).startswith("page.say("):
+            assert "remove-cell" in cell.metadata.get("tags", []), cell.source
+
+
 def test_no_notebook_lacks_its_half_or_its_place_in_the_contents() -> None:
     halves = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert halves == {path.stem for path in NOTEBOOKS}

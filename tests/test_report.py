@@ -367,11 +367,52 @@ class TestHeldOutSpeakers:
         )  # fmt: skip
         words, frame = tables.held_out_in_words(runs), tables.held_out(runs, "last-epoch")
         assert words["largest"] == "0.250" and words["speakers"] == "speakers 03, 08"
-        behind = frame.loc["Audio", "value"] - frame.loc["Concat", "value"]
-        assert words["behind_concat"].startswith(f"{behind:.3f} [")
+        gain = frame.loc["Concat", "value"] - frame.loc["Audio", "value"]
+        assert words["less_audio_concat"].startswith(f"{gain:+.3f} [")
+        scores = tables.attention_held_out_in_words(runs)
         for few in (self.runs(), Stored("emodb", "paper", ())):
             absent = tables.held_out_in_words(few)
             assert absent.keys() == words.keys() and set(absent.values()) == {"(not run yet)"}
+            absent = tables.attention_held_out_in_words(few)
+            assert absent.keys() == scores.keys() and set(absent.values()) == {"(not run yet)"}
+
+    @pytest.mark.parametrize(
+        ("concat", "told"),
+        [(1.0, "it is ahead"), (0.0, "it is behind"), (0.5, "neither is shown to be ahead")],
+    )
+    def test_an_order_is_told_only_where_the_interval_shows_it(self, concat, told):
+        right = {"audio": 0.5, "text": 0.5, "concat": concat, "att_d1": 0.5}
+        true = [EMOTIONS[i % 4] for i in range(40)]
+        wrong = [EMOTIONS[i % 4 - 1] for i in range(40)]
+        runs = tuple(
+            made_runs.run(
+                true,
+                np.where(np.arange(40) < 40 * share, true, wrong),
+                [f"{speaker}-{i}" for i in range(40)],
+                model,
+                "none" if model == "audio" else "trainable",
+                fold=Fold("speaker", speaker),
+            )
+            for model, share in right.items()
+            for speaker in ("03", "08", "09")
+        )
+        words = tables.held_out_in_words(Stored("emodb", "paper", runs))
+        assert words["beside_audio_concat"].startswith(told)
+        assert words["less_audio_concat"].startswith(f"{concat - 0.5:+.3f} [")
+
+    @pytest.mark.parametrize(
+        ("score", "leaning"), [(0.9, "to audio"), (0.2, "to text"), (0.5, "to neither")]
+    )
+    def test_attention_is_held_against_the_truth(self, score, leaning):
+        true = [EMOTIONS[i % 4] for i in range(40)]
+        runs = tuple(
+            made_runs.run(true, true, scores=score + shift, fold=Fold("speaker", speaker))
+            for speaker, shift in (("03", -0.02), ("08", 0.0), ("09", 0.02))
+        )
+        words = tables.attention_held_out_in_words(Stored("emodb", "paper", runs))
+        assert words["score"].startswith(f"{score:.3f} [")
+        assert words["leaning"].startswith(leaning)
+        assert words["lacking"] == f"{1 - score:.3f}"
 
     def test_shown(self):
         for make in (tables.speakers_held_out, figures.held_out_speakers):

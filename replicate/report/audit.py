@@ -272,10 +272,12 @@ def surviving() -> Exhibit:
         "Equation 1": counts * (1 - discard_probability(counts, t)),
         "1 - sqrt(t / f)": counts * (1 - audit.mikolov(counts, t)),
     }
-    peak = counts[kept["Equation 1"].argmax()]
     figure = plots.curves(kept, counts, "occurrences of a word", "expected to be kept")
     caption = f"Occurrences that are kept, on average, with t = {t:,.0f} and f a count."
-    alt = f"Equation 1 keeps most of a word that occurs about {peak:,.0f} times, then fewer."
+    alt = (
+        "Equation 1 keeps most of a word that occurs about "
+        f"{audit.most_kept(t)[0]:,.0f} times, then fewer."
+    )
     return picture(figure, alt, caption, [PAPER])
 
 

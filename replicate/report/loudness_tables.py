@@ -1,6 +1,7 @@
 """Is the audio model a loudness detector? Loudness alone, equal loudness, levels of classes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,8 @@ from replicate.report.treatment_tables import (
     units_of,
 )
 from replicate.runs import Run, load_runs
-from replicate.treatments import NOMINAL, RECORDINGS
+from replicate.treated import Contrast, Unit
+from replicate.treatments import NOMINAL, RECORDINGS, SIX_DB
 
 #: What is compared: nothing, loudness alone, a textbook's view of the spectrum, the network.
 RIVALS = ("majority", "loudness", "mfcc", "audio")
@@ -69,24 +71,23 @@ def rivals(results: Sequence[BaselineRun], runs: Stored, kind: str) -> list[Test
     return chosen
 
 
-def ahead(chosen: Sequence[Tested], clusters: Mapping[str, str]) -> pd.DataFrame:
-    """Accuracy of the network less that of each baseline, by bootstrap over whole clusters.
-
-    An utterance counts with the mean over the trainings that were tested on it.
+def ahead(chosen: Sequence[Tested], clusters: Mapping[str, str], unit: Unit) -> dict[str, Contrast]:
+    """Accuracy of the network less that of each baseline on the same folds, by its name.
 
     Args:
         chosen: from `rivals`.
-        clusters: utterance -> what is drawn as a whole.
-
-    Returns:
-        Index name of the baseline; `difference`, `low`, `high`.
+        clusters: utterance -> what intervals draw as a whole.
+        unit: what tests are over.
     """
     samples = metrics.pooled(chosen, "last-epoch")
-    right = samples["predicted"].eq(samples["emotion"])
-    shares = right.groupby([samples["utterance"], samples["model"]]).mean().unstack()
-    behind = comparison.over_clusters(shares, shares.index.map(dict(clusters)), "audio")
-    ends = -behind.set_index("first")[["difference", "high", "low"]]
-    return ends.set_axis(["difference", "low", "high"], axis="columns")
+    samples["right"] = samples["predicted"].eq(samples["emotion"])
+    heard = samples["model"] == "audio"
+    network = samples[heard].set_index(["fold", "seed", "utterance"])[["right"]]
+    simple = samples[~heard].pivot(index=["fold", "utterance"], columns="model", values="right")
+    both = network.join(simple, on=["fold", "utterance"])
+    return {
+        str(name): treated.contrast(both["right"], both[name], clusters, unit) for name in simple
+    }
 
 
 def landmarks(results: Sequence[BaselineRun], runs: Stored, kind: str) -> dict[str, float]:
@@ -104,7 +105,9 @@ def beside(results: Sequence[BaselineRun], runs: Stored, kind: str) -> Exhibit:
     """Loudness alone, the spectrum and the network, on the same utterances."""
     chosen = rivals(results, runs, kind)
     found = summary(chosen, results)
-    lead = ahead(chosen, dialogues(results)).reindex(found["model"])
+    leads = ahead(chosen, dialogues(results), unit_of(kind))
+    rows = {name: vars(lead) for name, lead in leads.items()}
+    lead = pd.DataFrame.from_dict(rows, orient="index").reindex(found["model"])
     shown = pd.DataFrame(
         {
             "accuracy": found["accuracy"].map(number),
@@ -113,13 +116,14 @@ def beside(results: Sequence[BaselineRun], runs: Stored, kind: str) -> Exhibit:
             "95 % ": intervals(found["uar_boot_low"], found["uar_boot_high"]),
             "the network is ahead by": [signed(value) for value in lead["difference"]],
             "95 % of that": intervals(lead["low"], lead["high"]).to_numpy(),
+            "p": [small(value) for value in lead["p_value"]],
         },
         index=found.index,
     )
     caption = (
         f"Loudness as a classifier, beside the network, on {found['n_utterances'].max():,} test "
         "utterances; means over seeds. Intervals draw whole dialogues, or speakers where those "
-        "are held out."
+        f"are held out. p: paired t test of the lead over {units_of(kind)}."
     )
     return table(shown, caption, of_runs(chosen, "last-epoch"))
 
@@ -280,89 +284,138 @@ def is_softest(corpus: str) -> Exhibit:
 
 # --- for the prose ---
 
-AHEAD, FALLS = "the network is ahead", "its accuracy falls"
+#: The control of `rms`: what moves all recordings alike, and how far, in dB.
+SHIFTS = {treated.UNTREATED: 0.0, "louder": 20 * np.log10(SIX_DB), "softer": -20 * np.log10(SIX_DB)}
 
-#: Is the network ahead of loudness alone, does it fall where all are equally loud -> what follows.
+#: Of a network that is not shown to be ahead of the largest class.
+DEAF = (
+    "nothing that the network hears is shown to help it, for it is not shown to beat the largest "
+    "class"
+)
+
+#: Is the network ahead of loudness alone, does `rms` harm it more than its control -> what follows.
 CONCLUSIONS = {
-    (True, True): "the answers hang on the level, and the network hears more than loudness",
+    (True, True): "the answers hang on differences in level, and the network hears more than "
+    "loudness",
     (True, False): "the network hears more than loudness, and nothing shows that its answers hang "
-    "on the level",
-    (False, True): "the answers hang on the level, and nothing shows that the network hears more "
-    "than loudness",
+    "on differences in level",
+    (False, True): "the answers hang on differences in level, and nothing shows that the network "
+    "hears more than loudness",
     (False, False): "nothing shows that the network hears more than loudness, nor that its answers "
-    "hang on the level",
+    "hang on differences in level",
 }
 
 #: What `in_words` tells.
 WORDS = (
-    "utterances", "largest", "loudness", "audio", "ahead", "beside", "rms", "rms_change",
-    "rms_found", "shuffled", "shuffled_change", "soft_softer", "soft_louder", "soft_change",
+    "shift", "largest", "loudness", "audio", "lead", "ahead", "beside", "rms", "control",
+    "controlled", "beyond", "harm", "shuffled", "soft_softer", "soft_louder", "soft_change",
     "soft_found", "loud_softer", "loud_louder", "loud_change", "loud_found", "constant",
     "conclusion",
 )  # fmt: skip
 
 
 def in_words(
-    results: Sequence[BaselineRun], runs: Stored, kind: str, prefix: str
+    results: Sequence[BaselineRun],
+    runs: Stored,
+    kind: str,
+    prefix: str,
+    level: pd.DataFrame | None = None,
 ) -> dict[str, str]:
     """`WORDS` for the prose, their names after `PREFIX_`; `(not run yet)` where they are unknown.
 
-    `largest`, `loudness`, `audio`, `rms` and `shuffled` are accuracies, of the network under
-    treatment the last two; `ahead` is its lead over loudness alone, found to be `beside`;
-    `_change` what a treatment changes, found to be `_found`; `soft_` and `loud_` are about the
-    shares of answers that are the class said to be the softest, or the loudest, when recordings
-    are `softer` and `louder`; `constant` is how many trainings always answer the same.
+    `shift`, see there; `largest`, `loudness`, `audio`, `rms`, `controlled` and `shuffled` are
+    accuracies, of the network under treatment the last three; `lead` is its lead over the largest
+    class, `ahead` that over loudness alone, found to be `beside`; `control` is the nearest of
+    `SHIFTS`, `beyond` what `rms` changes beyond it, found to be `harm`; `soft_` and `loud_` are
+    about the shares of answers that are the class said to be the softest, or the loudest, when
+    recordings are `softer` and `louder`; `constant` is how many trainings always answer the same.
+
+    Args:
+        results: baselines.
+        runs: of the network.
+        kind: of the folds.
+        prefix: of the names.
+        level: from `replicate.loudness.of_cohort`; the stored ones by default.
     """
     words = dict.fromkeys(WORDS, ABSENT)
     try:
-        words |= _alone(rivals(results, runs, kind), results)
-        words |= _altered(heard(runs, kind, "audio"), kind)
-        words["conclusion"] = CONCLUSIONS[words["beside"] == AHEAD, words["rms_found"] == FALLS]
+        moved = shift(_stored(runs.corpus).table if level is None else level)
+        chosen = rivals(results, runs, kind)
+        clusters, unit = dialogues(results), unit_of(kind)
+        leads = ahead(chosen, clusters, unit)
+        words |= {"shift": f"{moved:+.1f}", **_alone(summary(chosen, results), leads)}
+        network = tuple(one for one in chosen if isinstance(one, Run))
+        answered = treated.answers(heard(replace(runs, runs=network), kind, "audio"), RECORDINGS)
+        right, control = treated.right(answered), nearest(moved)
+        beyond = treated.contrast(right["rms"], right[control], clusters, unit)
+        words |= _called(answered, clusters, unit) | _harmed(right, control, beyond)
+        words["conclusion"] = concluded(leads, beyond)
     except Missing:
         pass
     return {f"{prefix}_{name}": text for name, text in words.items()}
 
 
-def _alone(chosen: Sequence[Tested], results: Sequence[BaselineRun]) -> dict[str, str]:
-    found = summary(chosen, results).set_index("model")
-    lead = ahead(chosen, dialogues(results)).loc["loudness"]
+def nearest(moved: float) -> str:
+    """Whichever of `SHIFTS` comes nearest to a shift of the mean level, in dB."""
+    return min(SHIFTS, key=lambda name: abs(SHIFTS[name] - moved))
+
+
+def concluded(leads: Mapping[str, Contrast], beyond: Contrast) -> str:
+    """What follows from three questions, each answered by `treated.Contrast.sign`.
+
+    Args:
+        leads: from `ahead`.
+        beyond: accuracy under `rms` less that under its control.
+    """
+    if leads["majority"].sign < 1:
+        return DEAF
+    return CONCLUSIONS[leads["loudness"].sign > 0, beyond.sign < 0]
+
+
+def _alone(found: pd.DataFrame, leads: Mapping[str, Contrast]) -> dict[str, str]:
+    accuracy = found.set_index("model")["accuracy"]
+    beside = _found(
+        leads["loudness"], "ahead of it", "behind it", "not shown to be ahead of it or behind"
+    )
     return {
-        "utterances": f"{found['n_utterances'].max():,}",
-        "largest": f"{found['accuracy']['majority']:.3f}",
-        "loudness": f"{found['accuracy']['loudness']:.3f}",
-        "audio": f"{found['accuracy']['audio']:.3f}",
-        "ahead": _change(lead),
-        "beside": _found(lead, AHEAD, "loudness alone is ahead", "neither is seen ahead"),
+        "largest": f"{accuracy['majority']:.3f}",
+        "loudness": f"{accuracy['loudness']:.3f}",
+        "audio": f"{accuracy['audio']:.3f}",
+        "lead": _tested(leads["majority"]),
+        "ahead": _tested(leads["loudness"]),
+        "beside": beside,
     }
 
 
-def _altered(chosen: Sequence[Run], kind: str) -> dict[str, str]:
-    unit = unit_of(kind)
-    answered = treated.answers(chosen, RECORDINGS)
-    rows = treated.effects(answered, unit)
-    rms, shuffled = rows.loc["rms"], rows.loc["time-shuffled"]
-    soft = answered[["louder", "softer"]] == SOFTEST
-    loud = answered[["softer", "louder"]] == LOUDEST
-    trainings = answered[treated.UNTREATED].groupby(level=["fold", "seed"]).nunique()
+def _harmed(right: pd.DataFrame, control: str, beyond: Contrast) -> dict[str, str]:
     return {
-        "rms": f"{rms['accuracy']:.3f}",
-        "rms_change": _change(rms),
-        "rms_found": _found(rms, "its accuracy rises", FALLS, "no change is seen"),
-        "shuffled": f"{shuffled['accuracy']:.3f}",
-        "shuffled_change": _change(shuffled),
+        "rms": f"{right['rms'].mean():.3f}",
+        "control": control,
+        "controlled": f"{right[control].mean():.3f}",
+        "beyond": _tested(beyond),
+        "harm": _found(beyond, "it gains from equal levels", "equal levels harm it",
+                       "no harm of equal levels is shown"),
+        "shuffled": f"{right['time-shuffled'].mean():.3f}",
+    }  # fmt: skip
+
+
+def _called(answered: pd.DataFrame, clusters: Mapping[str, str], unit: Unit) -> dict[str, str]:
+    soft, loud = answered == SOFTEST, answered == LOUDEST
+    trainings = answered[treated.UNTREATED].groupby(level=["fold", "seed"]).nunique()
+    moved = {
+        "soft": treated.contrast(soft["softer"], soft["louder"], clusters, unit),
+        "loud": treated.contrast(loud["louder"], loud["softer"], clusters, unit),
+    }
+    often = "more often", "less often", "neither more nor less often for sure"
+    return {
         "soft_softer": f"{soft['softer'].mean():.3f}",
         "soft_louder": f"{soft['louder'].mean():.3f}",
-        **_moved("soft", treated.drawn(soft, unit).loc["softer"]),
         "loud_softer": f"{loud['softer'].mean():.3f}",
         "loud_louder": f"{loud['louder'].mean():.3f}",
-        **_moved("loud", treated.drawn(loud, unit).loc["louder"]),
+        **{f"{name}_change": _tested(change) for name, change in moved.items()},
+        **{f"{name}_found": _found(change, *often) for name, change in moved.items()},
         "constant": f"{(trainings == 1).sum()} of {len(trainings)}",
     }
-
-
-def _moved(name: str, row: Any) -> dict[str, str]:
-    found = _found(row, "more often", "less often", "no more and no less often")
-    return {f"{name}_change": _change(row), f"{name}_found": found}
 
 
 def _change(row: Any) -> str:
@@ -370,26 +423,36 @@ def _change(row: Any) -> str:
     return f"{signed(row['difference'])} {interval(row['low'], row['high'])}"
 
 
-def _found(row: Any, above: str, below: str, unclear: str) -> str:
-    """On which side of 0 an interval lies, in words."""
-    return above if row["low"] > 0 else below if row["high"] < 0 else unclear
+def _tested(found: Contrast) -> str:
+    """A difference with its interval and p value."""
+    if np.isnan(found.p_value):
+        return _change(vars(found))
+    p_value = "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.3f}"
+    return f"{_change(vars(found))}, {p_value}"
+
+
+def _found(found: Contrast, above: str, below: str, unclear: str) -> str:
+    """On which side of 0 a difference is shown to lie, in words."""
+    return {1: above, -1: below, 0: unclear}[found.sign]
 
 
 def softest_in_words(corpus: str) -> dict[str, str]:
     """Stored levels for the prose, names after `CORPUS_`; `(not stored yet)` without.
 
-    `speakers`; `louder_classes` are those shown to be louder than sadness, `other_classes` the
-    rest; `shift`, see there.
+    `speakers`; sad speech is shown to be `softer_than` some classes and `louder_than` others;
+    `unclear` are the rest.
     """
     kept = loudness.load(corpus)
     if kept is None:
-        names = ("speakers", "louder_classes", "other_classes", "shift")
+        names = ("speakers", "softer_than", "louder_than", "unclear")
         return {f"{corpus}_{name}": "(not stored yet)" for name in names}
     rows = above_softest(kept.table)
-    shown = (rows["p_holm"] < comparison.LEVEL) & (rows["difference"] > 0)
+    shown = np.sign(rows["difference"]) * (rows["p_holm"] < comparison.LEVEL)
+    sides = {"softer_than": 1, "louder_than": -1, "unclear": 0}
     return {
         f"{corpus}_speakers": f"{rows['speakers'].max()}",
-        f"{corpus}_louder_classes": ", ".join(rows.index[shown]) or "no class",
-        f"{corpus}_other_classes": ", ".join(rows.index[~shown]) or "no class",
-        f"{corpus}_shift": f"{shift(kept.table):+.1f}",
+        **{
+            f"{corpus}_{name}": ", ".join(rows.index[shown == side]) or "no class"
+            for name, side in sides.items()
+        },
     }

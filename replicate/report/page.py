@@ -18,7 +18,7 @@ from replicate.experiments import EMB_SIZE
 from replicate.model import FUSIONS
 from replicate.protocol import EMOTIONS
 from replicate.report.layout import at_hand
-from replicate.report.provenance import CHOSEN, MARK, Missing, Notice
+from replicate.report.provenance import CHOSEN, MARK, NO_CORPUS, Missing, Notice
 from replicate.runs import RESULTS, Run, load_runs
 from replicate.transcriptions import tokens
 from replicate.waveforms import SAMPLE_RATE, Waveforms, class_averages, open_waveforms
@@ -35,8 +35,7 @@ def notice(*corpora: str) -> Notice:
     """
     synthetic = [name for name in corpora if name.startswith("standin-")]
     if not synthetic:
-        only = ", ".join(corpora) or "none: only the paper's numbers"
-        return Notice("Corpus", only, kind="note")
+        return Notice("Corpus", ", ".join(corpora) or NO_CORPUS, kind="note")
     return Notice(
         MARK,
         f"Numbers, pictures and sounds from {', '.join(synthetic)} were made by a program, speech "

@@ -34,6 +34,12 @@ CHOSEN = {
     "test-best": "best test epoch (chosen on the test set: optimistic)",
 }
 
+#: Said of a page for which no corpus was read.
+NO_CORPUS = (
+    "No corpus was read for this page: its numbers are the paper's own, published counts, or "
+    "computed from these and from this project's modules."
+)
+
 Arguments = ParamSpec("Arguments")
 
 

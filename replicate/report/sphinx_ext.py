@@ -28,6 +28,7 @@ from replicate.errors import InputError
 from replicate.experiments import PROFILES
 from replicate.report import execution
 from replicate.report.execution import METADATA, Job, NotebookError
+from replicate.report.provenance import NO_CORPUS
 
 LOG = logging.getLogger(__name__)
 MATHJAX, PLOTLY = "tex-svg-full.js", "plotly.min.js"
@@ -223,13 +224,13 @@ def notice(corpora: list[str], values: dict[str, str]) -> nodes.Element:
     """The notice itself, as a box.
 
     Args:
-        corpora: names of the corpora whose numbers a page shows; none if it has only the paper's.
+        corpora: names of the corpora whose numbers a page shows; none if it reads no corpus.
         values: the notebook's parameters.
     """
     standins = [name for name in corpora if name not in REAL_CORPORA]
     real = [REAL_CORPORA[name] for name in corpora if name in REAL_CORPORA]
     if not corpora:
-        return _box("note", "Corpus: none", "Every number on this page is the paper's own.")
+        return _box("note", "Corpus: none", NO_CORPUS)
     if not standins:
         return _box("note", f"Corpus: {', '.join(real)}", "Real recordings or texts.")
     also = f" Beside them stand numbers from {', '.join(real)}, marked as such." if real else ""

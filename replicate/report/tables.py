@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from replicate import metrics, paper
+from replicate import comparison, metrics, paper
 from replicate.claims import PAPER_CORPUS
 from replicate.corpora.table import Corpus
 from replicate.experiments import FOUR
@@ -25,6 +25,8 @@ from replicate.report.layout import (
     intervals,
     name_of,
     number,
+    signed,
+    signed_interval,
     title,
     whole,
 )
@@ -96,7 +98,10 @@ COLUMNS = {
 SPEAKER_MODELS = [model for model, _ in FOUR]
 
 #: Said wherever intervals over seeds of accuracies or scores are shown.
-OVER_SEEDS = "Intervals over seeds are Student's t intervals of the mean, cut to [0, 1]."
+OVER_SEEDS = (
+    "Intervals over seeds are Student's t intervals of the mean, cut to [0, 1]; without any spread "
+    "there is none."
+)
 
 
 def heading(corpus: str, synthetic: bool) -> str:
@@ -376,11 +381,16 @@ def held_out(runs: Stored, selection: str) -> pd.DataFrame:
 def held_out_in_words(runs: Stored, selection: str = "last-epoch") -> dict[str, str]:
     """Numbers for the prose about speakers held out; `(not run yet)` where there are no runs.
 
-    `behind_` a fusion is how far it falls behind audio alone, with an interval that draws whole
-    speakers and compares the two on each.
+    `less_audio_` a fusion is its accuracy less that of audio alone, with an interval that draws
+    whole speakers and compares the two on each; `beside_audio_` says which of them is ahead.
     """
     rows = {"largest": "largest class", **{model: LABELS[model] for model in SPEAKER_MODELS}}
-    fusions = {f"behind_{model}": model for model in SPEAKER_MODELS if model in FUSIONS}
+    fusions = [
+        f"{name}_audio_{model}"
+        for name in ("less", "beside")
+        for model in SPEAKER_MODELS
+        if model in FUSIONS
+    ]
     try:
         chosen = held_out_runs(runs)
     except Missing:
@@ -397,20 +407,47 @@ def held_out_in_words(runs: Stored, selection: str = "last-epoch") -> dict[str, 
         "utterances": f"{samples['utterance'].nunique():,}",
         "audio_interval": f"{interval(low[rows['audio']], high[rows['audio']])}",
         **{name: f"{value[row]:.3f}" for name, row in rows.items()},
-        **{name: _behind(samples, model) for name, model in fusions.items()},
+        **_less_audio(chosen, selection),
     }
 
 
-def _behind(samples: pd.DataFrame, model: str) -> str:
-    """How far a model falls behind audio alone, from `metrics.pooled`, as text."""
+def _less_audio(chosen: Sequence[Run], selection: str) -> dict[str, str]:
+    """Every fusion beside audio alone, as text."""
+    right = comparison.answers(chosen, selection).rename(columns=lambda name: name.split("-")[0])
+    clusters = right.index.get_level_values("fold")
+    rows = comparison.over_clusters(right, clusters, "audio").set_index("first")
+    words = {}
+    for model, row in rows.loc[rows.index.isin(FUSIONS)].iterrows():
+        ends = signed_interval(row["low"], row["high"]) or "no interval"
+        words[f"less_audio_{model}"] = f"{signed(row['difference'])} {ends}"
+        words[f"beside_audio_{model}"] = (
+            "it is ahead of audio alone" if row["low"] > 0
+            else "it is behind audio alone" if row["high"] < 0
+            else "neither is shown to be ahead"
+        )  # fmt: skip
+    return words
 
-    def gap(part: pd.DataFrame) -> pd.DataFrame:
-        right = part["predicted"].eq(part["emotion"]).groupby(part["model"]).mean()
-        return pd.DataFrame({"gap": [right["audio"] - right[model]]})
 
-    low, high = metrics.interval_over_clusters(samples, "fold", gap)
-    value = gap(samples)["gap"].iloc[0]
-    return f"{value:.3f} {interval(low['gap'].iloc[0], high['gap'].iloc[0])}"
+def attention_held_out_in_words(runs: Stored, selection: str = "last-epoch") -> dict[str, str]:
+    """Whether attention turns to audio where speakers are held out, for the prose.
+
+    `score` is the mean audio score of Att_d^1, with an interval that draws whole
+    speakers; `leaning` says to which side of one half it lies, `lacking` how much it lacks to 1.
+    """
+    try:
+        chosen = [run for run in held_out_runs(runs) if run.experiment.model == "att_d1"]
+    except Missing:
+        chosen = []
+    if not chosen:
+        return dict.fromkeys(("score", "leaning", "lacking"), ABSENT)
+    samples = metrics.pooled(chosen, selection)
+    mean, low, high = comparison.mean_over_clusters(samples["audio_score"], samples["fold"])
+    leaning = "to audio" if low > 0.5 else "to text" if high < 0.5 else "to neither side for sure"
+    return {
+        "score": f"{mean:.3f} {interval(low, high) or '(no interval)'}",
+        "leaning": leaning,
+        "lacking": f"{1 - mean:.3f}",
+    }
 
 
 @or_notice
