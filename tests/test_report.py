@@ -418,6 +418,7 @@ class TestHeldOutSpeakers:
         for make in (tables.speakers_held_out, figures.held_out_speakers):
             assert "folds speaker-03, speaker-08" in html(make(self.runs()))
             assert "--grid speakers" in repr(make(Stored("emodb", "paper", ())))
+            assert "no best development epoch" in repr(make(self.runs(), "development-best"))
 
 
 class TestSettings:

@@ -363,7 +363,7 @@ def held_out_runs(runs: Stored) -> list[Run]:
 
 def held_out(runs: Stored, selection: str) -> pd.DataFrame:
     """As `reproduced`, with intervals over speakers; the first row is the largest class always."""
-    chosen = held_out_runs(runs)
+    chosen = runs.having(held_out_runs(runs), selection)
     clusters = {
         utterance: run.experiment.fold.held_out
         for run in chosen
