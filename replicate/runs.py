@@ -109,6 +109,11 @@ class Provenance:
     started: str
     wall_seconds: float
 
+    @property
+    def overlap(self) -> float:
+        """n_test / n_train, by which Nadeau and Bengio correct differences over random splits."""
+        return self.n_test / self.n_train
+
     def changed(self, now: dict[str, str]) -> tuple[str, ...]:
         """The modules whose digests are others now than when the run was made."""
         return tuple(name for name in now if now[name] != self.code.get(name))

@@ -310,16 +310,16 @@ def test_objections_are_answered_as_far_as_there_are_runs():
     assert sum(int(words[k]) for k in ("changing", "unchanging", "untold")) == len(given)
 
 
+def of_both(last, best):
+    """One run: of one its last epoch, of the other its best test epoch."""
+    parts = [last.selected("last-epoch"), best.selected("test-best")]
+    return replace(last, predictions=pd.concat(parts, ignore_index=True))
+
+
 def test_differences_over_splits_are_corrected_for_what_these_share():
     runs = tuple(
-        replace(
-            last,
-            predictions=pd.concat(
-                [last.selected("last-epoch"), best.selected("test-best")], ignore_index=True
-            ),
-        )
+        of_both(run(accuracy, seed), run(accuracy + 0.01 * seed, seed))
         for seed, accuracy in enumerate(ACCURACIES)
-        for last, best in [(run(accuracy, seed), run(accuracy + 0.01 * seed, seed))]
     )
     text = replace(NOTHING, runs=runs)
     single = [text_alone.accuracies(runs, one) for one in ("last-epoch", "test-best")]
@@ -370,14 +370,8 @@ def test_the_answer_follows_the_runs(shift, where, says):
 
 def test_the_answer_may_hang_on_the_epoch():
     runs = tuple(
-        replace(
-            last,
-            predictions=pd.concat(
-                [last.selected("last-epoch"), best.selected("test-best")], ignore_index=True
-            ),
-        )
+        of_both(run(accuracy - 0.2, seed), run(accuracy, seed))
         for seed, accuracy in enumerate(ACCURACIES)
-        for last, best in [(run(accuracy - 0.2, seed), run(accuracy, seed))]
     )
     assert "depends on how its epoch" in audio_gain.in_words(replace(NOTHING, runs=runs))["answer"]
 

@@ -355,8 +355,7 @@ def _alike(first: pd.Series, second: pd.Series, run: Run) -> dict[str, str | Non
     if len(both) < 2:
         return {}
     gains = both["first"] - both["second"]
-    made = run.provenance
-    p_value = comparison.size_tests(gains, comparison.REGION, made.n_test / made.n_train)[1]
+    p_value = comparison.size_tests(gains, comparison.REGION, run.provenance.overlap)[1]
     return {
         f"of {audit.TESTED}": f"{gains.mean() * audit.TESTED:+.1f}",
         "alike": f"{'yes' if p_value < comparison.LEVEL else 'not shown'}, p = {p_value:.3f}",
@@ -472,10 +471,10 @@ def in_words(text: TextAlone) -> dict[str, str]:
         "tested": f"{audit.TESTED}",
         "highest": f"{max(row.accuracy for row in FUSED):.3f}",
     }
-    last = accuracies(text.drawn("last-epoch"), "last-epoch")
+    last, best = (accuracies(text.drawn(one), one) for one in ("last-epoch", "test-best"))
     for key, single in {
         "last": last,
-        "best_epoch": accuracies(text.drawn("test-best"), "test-best"),
+        "best_epoch": best,
         "glove": accuracies(text.drawn("last-epoch", "glove"), "last-epoch"),
         "glove_best": accuracies(text.drawn("test-best", "glove"), "test-best"),
         "tfidf": accuracies(text.baseline("tfidf"), "last-epoch"),
@@ -486,13 +485,12 @@ def in_words(text: TextAlone) -> dict[str, str]:
     words["detects"] = ABSENT
     if len(last) > 1:
         words["detects"] = f"{comparison.detectable_between(1, len(last), last.std()):.3f}"
-    return words | {"answer": _answer(text)}
+    where = {words["last_where"], words["best_epoch_where"]}
+    return words | {"answer": _answer(where, [next_run(single) for single in (last, best)])}
 
 
-def _answer(text: TextAlone) -> str:
-    """What follows from where `TARGET` lies at either choice of the epoch."""
-    found = [accuracies(text.drawn(one), one) for one in ("last-epoch", "test-best")]
-    where = {_told(single)["where"] for single in found}
+def _answer(where: set[str], ends: Sequence[Interval]) -> str:
+    """What follows from where `TARGET` lies at either choice of the epoch, whose ends these are."""
     if ABSENT in where:
         return ABSENT
     if len(where) > 1:
@@ -501,7 +499,7 @@ def _answer(text: TextAlone) -> str:
             "how its epoch was chosen."
         )
     return {
-        "above": _above([next_run(single) for single in found]),
+        "above": _above(ends),
         "below": "The best of Table 4 lies below both: text alone does better.",
         "within": "So the printed runs do not show that audio adds anything to this text encoder, "
         "nor that it adds nothing.",

@@ -165,8 +165,7 @@ def effects(runs: Sequence[Run], selection: str, region: float = PRINTED) -> pd.
 def _overlap(runs: Sequence[Run]) -> float:
     """n_test / n_train where each seed draws a split of its own, else 0."""
     folds = {run.experiment.fold for run in runs}
-    made = runs[0].provenance
-    return made.n_test / made.n_train if unit(runs) == "seed" and len(folds) > 1 else 0.0
+    return runs[0].provenance.overlap if unit(runs) == "seed" and len(folds) > 1 else 0.0
 
 
 def flips(runs: Sequence[Run], selection: str) -> pd.DataFrame:

@@ -18,12 +18,10 @@ from replicate.report.audio_gain import epoch, needed, sources_of
 from replicate.report.audit import LABELS
 from replicate.report.layout import ABSENT, signed_interval
 from replicate.report.provenance import PAPER, Exhibit, Missing, of_runs, or_notice, table
+from replicate.risks import BATCHES
 from replicate.runs import SELECTIONS, Run
 from replicate.text_alone import TARGET, TextAlone, accuracies
 from replicate.treatments import TREATMENTS
-
-#: Treatments that change nothing but the other utterances of a test batch, and so the padding.
-BATCHES = ("one-by-one", "sorted")
 
 #: Field of the configuration -> the objection that another reading of it answers.
 OBJECTIONS = {
@@ -80,8 +78,7 @@ def _over_seeds(
     differences = (found - accuracies(runs, selection)).dropna()
     if differences.empty:
         return Answer(objection, reading, np.nan, UNKNOWN, ABSENT)
-    made = runs[0].provenance
-    mean = comparison.mean_difference(differences, made.n_test / made.n_train)
+    mean = comparison.mean_difference(differences, runs[0].provenance.overlap)
     ends = Interval(mean.low, mean.high)
     return Answer(objection, reading, mean.difference, ends, f"{mean.n} seeds")
 
