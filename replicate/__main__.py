@@ -31,6 +31,12 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 folder = click.Path(path_type=Path, resolve_path=True)
 data_option = click.option("--data", type=folder, help="The corpus's folder.")
+results_option = click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=RESULTS,
+    help="Where results are stored.  [default: results/]",
+)
 skip_damaged_option = click.option(
     "--skip-damaged",
     is_flag=True,
@@ -55,8 +61,7 @@ def training_options(command: Command) -> Command:
                          show_default=True),
             click.option("--jobs", type=click.IntRange(1),
                          help="Trainings at once.  [default: one a core; 1 on a GPU]"),
-            click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
-                         help="Where runs are stored.  [default: results/]"),
+            results_option,
         )
     ):  # fmt: skip
         command = option(command)
@@ -157,12 +162,7 @@ def run(
               show_default=True, help="What is held out.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(1), default=10, show_default=True,
               help="How many random splits, if stratified.")  # fmt: skip
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=RESULTS,
-    help="Where results are stored.  [default: results/]",
-)
+@results_option
 def baselines(
     name: str, data: Path | None, skip_damaged: bool, kind: str, seeds: int, results: Path
 ) -> None:
@@ -235,15 +235,18 @@ def rerun(
 @click.option("--corpus", "name", default="standin-quick", show_default=True)
 @click.option("--data", type=folder,
               help="The corpus's folder; not needed for what its stored runs decide.")  # fmt: skip
+@skip_damaged_option
 @click.option("--profile", type=click.Choice(list(PROFILES)),
               help="Whose runs.  [default: paper if there are any, else quick]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="All there is to know, for programs.")
-def verdicts(name: str, data: Path | None, profile: str | None, as_json: bool) -> None:
+def verdicts(
+    name: str, data: Path | None, skip_damaged: bool, profile: str | None, as_json: bool
+) -> None:
     """Say which claims of the paper the stored runs of a corpus bear out."""
     from replicate.report import page
 
     at_hand = data is not None or name.startswith("standin-")
-    opened = open_corpus(name, data) if at_hand else None
+    opened = open_corpus(name, data, skip_damaged) if at_hand else None
     runs = page.stored(name, [profile] if profile else ["paper", "quick"], opened)
     given = page.judged(runs, opened)
     if as_json:
@@ -285,8 +288,7 @@ def _overview(chosen: list[baseline_runs.BaselineRun]) -> str:
 @click.option("--corpus", "name", required=True)
 @data_option
 @skip_damaged_option
-@click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
-              help="Where runs and words are stored.  [default: results/]")  # fmt: skip
+@results_option
 def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> None:
     """Store the words that go with each class: single words with counts, no sentences.
 
@@ -303,8 +305,7 @@ def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> No
 @click.option("--corpus", "name", required=True)
 @data_option
 @skip_damaged_option
-@click.option("--results", type=click.Path(path_type=Path), default=RESULTS,
-              help="Where levels are stored.  [default: results/]")  # fmt: skip
+@results_option
 def loudness(name: str, data: Path | None, skip_damaged: bool, results: Path) -> None:
     """Store how loud each utterance is: ids, classes, speakers and two numbers each."""
     click.echo(levels.save(levels.make(open_corpus(name, data, skip_damaged)), results))

@@ -325,13 +325,6 @@ def most_kept(t: float) -> tuple[float, float]:
 # --- attention ---
 
 
-@torch.no_grad()
-def gates(attention: Attention, text: Tensor, audio: Tensor) -> Tensor:
-    """p_audio of each utterance (and dimension) by Equation 9: [B, n] twice -> [B, 1 or n]."""
-    return torch.sigmoid(attention.score(audio) - attention.score(text))
-
-
-@torch.no_grad()
 def strengthened(
     attention: Attention, text: Tensor, audio: Tensor, sd: float
 ) -> tuple[Tensor, Tensor]:
@@ -343,6 +336,7 @@ def strengthened(
     return text * scale, audio * scale
 
 
+@torch.no_grad()
 def untrained_gates(
     model: str, n: int, rectify_text: bool = False, sd: float | None = None
 ) -> np.ndarray:
@@ -367,5 +361,5 @@ def untrained_gates(
             text = text.relu()
         if sd is not None:
             text, audio = strengthened(attention, text, audio, sd)
-        found.append(gates(attention, text, audio))
+        found.append(attention(text, audio).p_audio)
     return torch.stack(found).numpy()

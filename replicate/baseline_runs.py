@@ -5,9 +5,6 @@ and where it comes from, and is written last; `predictions.parquet` has a row an
 """
 
 import datetime
-import importlib.metadata
-import platform
-import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,8 +26,9 @@ from replicate.runs import (
     RESULTS,
     Provenance,
     code_digest,
-    code_version,
+    package_versions,
     processor,
+    version_of,
 )
 from replicate.waveforms import Waveforms
 
@@ -184,8 +182,7 @@ def compute(
 
 def _origin(corpus: Corpus) -> Provenance:
     """What all results of one command share."""
-    commit, dirty = _version()
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    commit, dirty = version_of(LOADED_CODE)
     return Provenance(
         corpus_title=corpus.title,
         synthetic=corpus.synthetic,
@@ -198,21 +195,13 @@ def _origin(corpus: Corpus) -> Provenance:
         commit=commit,
         dirty=dirty,
         code=LOADED_CODE,
-        packages={"python": platform.python_version(), **versions},
+        packages=package_versions(PACKAGES),
         hardware=processor(),
         device="cpu",
         threads=torch.get_num_threads(),
         started="",
         wall_seconds=0.0,
     )
-
-
-def _version() -> tuple[str, bool]:
-    """Git commit, and whether a module of `MODULES` on disk differs from it."""
-    commit, _ = code_version(heard=True)
-    files = [f"{name}.py" for name in MODULES]
-    command = ["git", "-C", str(PACKAGE), "status", "--porcelain", "--", *files]
-    return commit, commit == "unknown" or bool(subprocess.check_output(command))
 
 
 def save(result: BaselineRun) -> None:

@@ -137,7 +137,7 @@ def verdicts(
         info: what the runs were made on, as a rule `corpus_info(runs)`.
         runs: finished runs of that corpus and profile; without any, only the claims that the
             paper's own tables decide get a verdict.
-        table8: from `replicate.waveforms.statistics`.
+        table8: from `replicate.waveforms.class_averages`.
         words: from `replicate.words.word_table`, for one run of Att_d^1 with Word2Vec.
         loudness: `emotion`, `speaker`, and `average` and `spread` from `replicate.waveforms.levels`
             for each utterance of the cohort.

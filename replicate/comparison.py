@@ -10,7 +10,7 @@ split for paired tests over seeds; many random splits, whose training parts over
 Bengio's correction; groups held out in turn for a bootstrap that draws whole groups.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple, TypeAlias
@@ -71,32 +71,6 @@ def answers(runs: Sequence[Run], selection: str) -> pd.DataFrame:
 def accuracies(right: pd.DataFrame, by: str) -> pd.DataFrame:
     """Accuracy of each model by `seed` or by `fold`, from `answers`."""
     return right.groupby(level=by).mean()
-
-
-def compare(
-    runs: Sequence[Run], selection: str, clusters: Mapping[str, str] | None = None
-) -> pd.DataFrame:
-    """Every pair of models by the test that the runs' folds call for.
-
-    Args:
-        runs: runs of two or more models on one corpus, profile and kind of fold.
-        selection: which epoch, see `replicate.runs.SELECTIONS`.
-        clusters: utterance -> what the bootstrap draws as a whole, where groups were held out; by
-            default the group.
-
-    Returns:
-        `over_seeds` for one random split, `over_resplits` for several, `over_clusters` for groups
-        held out.
-    """
-    right = answers(runs, selection)
-    folds = right.index.get_level_values("fold")
-    if any(run.experiment.fold.kind != "stratified" for run in runs):
-        drawn = right.index.get_level_values("utterance").map(dict(clusters)) if clusters else folds
-        return over_clusters(right, drawn)
-    if folds.nunique() == 1:
-        return over_seeds(accuracies(right, "seed"))
-    made = runs[0].provenance
-    return over_resplits(accuracies(right, "fold"), made.n_train, made.n_test)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import chisquare
+from scipy.stats import chisquare, kendalltau
 
 from replicate import comparison, metrics
 from replicate.metrics import Interval
@@ -54,7 +54,7 @@ class Evidence:
         runs: runs of one corpus, profile and kind of fold.
         selection: which epoch of each run, see `replicate.runs.SELECTIONS`.
         counts: utterances in `train` (all that is not tested) and `test`, where known.
-        table8: from `replicate.waveforms.statistics`.
+        table8: from `replicate.waveforms.class_averages`.
         words: from `replicate.words.word_table`.
         loudness: `emotion`, `speaker`, and `average` and `spread` from `replicate.waveforms.levels`
             for each utterance of the cohort.
@@ -244,8 +244,8 @@ def _(criterion: criteria.Order, claim: Claim, evidence: Evidence) -> Finding:
     if len(ours) < 2:
         return Finding(shortfall=too_few(len(ours), criterion.seeds))
     draws = np.random.default_rng(0).integers(len(ours), size=(TAU_RESAMPLES, len(ours)))
-    taus = kendall(printed, ours[draws].mean(axis=1))
-    tau = float(kendall(printed, ours.mean(axis=0)))
+    taus = np.array([kendalltau(printed, one).statistic for one in ours[draws].mean(axis=1)])
+    tau = float(kendalltau(printed, ours.mean(axis=0)).statistic)
     interval = metrics.percentile_interval(taus)
     outcome: Outcome = (
         "met" if interval.low > 0 else "not met" if interval.high < 0 else "undecided"
@@ -254,18 +254,6 @@ def _(criterion: criteria.Order, claim: Claim, evidence: Evidence) -> Finding:
     order = ", ".join(f"{label} {value:.3f}" for label, value in ranking.items())
     shortfall = too_few(len(ours), criterion.seeds)
     return Finding(outcome, f"tau {bracketed(tau, interval, '+')}", interval, order, shortfall)
-
-
-def kendall(first: ArrayLike, others: ArrayLike) -> np.ndarray:
-    """Kendall's tau-b of one ranking of n things with each of many: [n], [..., n] -> [...]."""
-    above = [
-        np.sign(np.subtract(x[..., :, None], x[..., None, :]))
-        for x in (np.asarray(first, dtype=float), np.asarray(others, dtype=float))
-    ]
-    agreed = (above[0] * above[1]).sum(axis=(-2, -1))
-    untied = [np.abs(pairs).sum(axis=(-2, -1)) for pairs in above]
-    taus: np.ndarray = agreed / np.sqrt(untied[0] * untied[1])
-    return taus
 
 
 @judge.register

@@ -127,16 +127,6 @@ def uar(true: ArrayLike, guessed: ArrayLike) -> float:
     return float(uars(tally(true, guessed)))
 
 
-def macro_f1(true: ArrayLike, guessed: ArrayLike) -> float:
-    """`macro_f1s` of one set of predictions."""
-    return float(macro_f1s(tally(true, guessed)))
-
-
-def kappa(true: ArrayLike, guessed: ArrayLike) -> float:
-    """`kappas` of one set of predictions."""
-    return float(kappas(tally(true, guessed)))
-
-
 def reliability(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
     """How often the predicted class is right, against the probability given to it.
 
@@ -331,7 +321,7 @@ def mcnemar(true: ArrayLike, first: ArrayLike, second: ArrayLike) -> Paired:
 
 
 def per_run(runs: Sequence[Tested], selection: str) -> pd.DataFrame:
-    """One row a run: what it is, its accuracy, UAR, macro-F1, kappa, and its audio scores.
+    """One row a run: what it is, its accuracy and its audio scores.
 
     `audio_score` is the mean over the test utterances and `audio_score_sd` their standard
     deviation, NaN for models without attention. A run without the selection has no row.
@@ -348,9 +338,6 @@ def per_run(runs: Sequence[Tested], selection: str) -> pd.DataFrame:
         .assign(
             n_utterances=counts.sum(axis=(1, 2)),
             accuracy=accuracies(counts),
-            uar=uars(counts),
-            macro_f1=macro_f1s(counts),
-            kappa=kappas(counts),
             audio_score=[part["audio_score"].mean() for part in single],
             audio_score_sd=[part["audio_score"].std() for part in single],
         )
@@ -361,7 +348,7 @@ def pooled(runs: Sequence[Tested], selection: str) -> pd.DataFrame:
     """The predictions of many runs in one table: `Run.predictions`, and what each run is.
 
     Added columns: `run` (its position in `runs`), `corpus`, `profile`, `model`, `embedding`,
-    `folds` (kind), `fold`, `seed`, and `predicted`, the class of highest probability.
+    `choice`, `folds` (kind), `fold`, `seed`, and `predicted`, the class of highest probability.
     """
     parts = {position: run.selected(selection) for position, run in enumerate(runs)}
     parts = {position: part for position, part in parts.items() if len(part)}
@@ -375,14 +362,14 @@ def pooled(runs: Sequence[Tested], selection: str) -> pd.DataFrame:
 def summarise(
     runs: Sequence[Tested], selection: str, clusters: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
-    """One row for each corpus, profile, model, embedding and kind of fold, in the runs' order.
+    """One row for each corpus, profile, model, embedding, choice and kind of fold, in order.
 
-    Columns: `n_runs`, `n_seeds`, `n_utterances` (different ones tested); `accuracy`, `uar`,
+    Columns: `n_seeds`, `n_utterances` (different ones tested); `accuracy`, `uar`,
     `macro_f1`, `ece` (expected calibration error), `audio_score` (means over seeds; where groups
     are held out in turn, a seed's value is that of its folds pooled) with `_low` and `_high` over
     seeds (`share_interval`); `accuracy`, `uar` and `macro_f1` also with `_boot_low`
     and `_boot_high` over utterances (percentile bootstrap, all seeds of an utterance drawn
-    together); `text_score`; `audio_score_sd`, the standard deviation over a run's utterances, mean
+    together); `audio_score_sd`, the standard deviation over a run's utterances, mean
     over runs.
 
     Args:
@@ -397,16 +384,13 @@ def summarise(
     rows = []
     for _, group in table.groupby(CONFIGURATION, sort=False):
         single = group.groupby("run")
-        over_seeds = _over_seeds(group)
         rows.append(
             {
                 **{name: group[name].iloc[0] for name in CONFIGURATION},
-                "n_runs": single.ngroups,
                 "n_seeds": group["seed"].nunique(),
                 "n_utterances": group["utterance"].nunique(),
-                **over_seeds,
+                **_over_seeds(group),
                 **_over_utterances(group, clusters),
-                "text_score": 1 - over_seeds["audio_score"],
                 "audio_score_sd": single["audio_score"].std().mean(),
             }
         )

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import TypeAdapter
 
-from replicate import metrics
+from replicate import metrics, records
 from replicate.files import replacing
 from replicate.runs import RESULTS, Run, code_version
+
+#: Where repeats are kept, in the run store.
+REPEATS = "repeats.json"
 
 #: Where rounding may differ, what a repeat must keep: the first epoch's loss within this share ...
 LOSS_TOLERANCE = 0.02
@@ -118,9 +120,13 @@ class Repeat:
 
 
 def repeats(root: Path = RESULTS) -> list[Repeat]:
-    """All repeats that were kept."""
-    path = root / "repeats.json"
-    return TypeAdapter(list[Repeat]).validate_json(path.read_bytes()) if path.exists() else []
+    """All repeats that were kept.
+
+    Raises:
+        InputError: if their file is damaged.
+    """
+    path = root / REPEATS
+    return records.read(path, list[Repeat], "restore it from git") if path.exists() else []
 
 
 def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:
@@ -129,7 +135,7 @@ def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:
     run = "/".join(stored.folder.parts[-3:])
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     added = Repeat(run, stored.provenance.code, again.provenance.code, commit, today)
-    with replacing(root / "repeats.json") as temporary:
+    with replacing(root / REPEATS) as temporary:
         kept = [asdict(repeat) for repeat in (*repeats(root), added)]
         temporary.write_text(json.dumps(kept, indent=1) + "\n")
 

@@ -2,8 +2,8 @@
 
 `run.json` holds the experiment and where it comes from, `epochs.parquet` the learning curves,
 `predictions.parquet` one row an utterance and selection of epoch, and `treated.parquet` one row an
-utterance and treatment. `run.json` is written last: a
-folder without it is a run in progress. Ids and numbers only, never audio or transcripts.
+utterance and treatment. `run.json` is written last: a folder without it is a run in progress. Ids
+and numbers only, never audio or transcripts.
 """
 
 import ast
@@ -12,6 +12,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -307,9 +308,21 @@ def _is_text(node: Any) -> bool:
 
 
 def code_version(heard: bool) -> tuple[str, bool]:
-    """Git commit, and whether a numerical module that this process runs differs from it.
+    """`version_of` the numerical modules.
+
+    Args:
+        heard: whether the run hears audio.
+    """
+    return version_of(LOADED_CODE[heard])
+
+
+def version_of(loaded: dict[str, str]) -> tuple[str, bool]:
+    """Git commit, and whether modules that this process runs differ from it.
 
     `unknown` outside a checkout.
+
+    Args:
+        loaded: digest of each module's code, see `code_digest`.
     """
 
     def git(*arguments: str) -> str:
@@ -318,15 +331,15 @@ def code_version(heard: bool) -> tuple[str, bool]:
 
     try:
         commit = git("rev-parse", "--short=12", "HEAD").strip()
-        committed = {n: code_digest(git("show", f"{commit}:./{n}.py")) for n in _numerical(heard)}
-        return commit, committed != LOADED_CODE[heard]
+        committed = {name: code_digest(git("show", f"{commit}:./{name}.py")) for name in loaded}
+        return commit, committed != loaded
     except (OSError, subprocess.CalledProcessError):
         return "unknown", True
 
 
-def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that determine the numbers."""
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+def package_versions(names: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Versions of Python and of packages, by default those that determine a run's numbers."""
+    versions = {name: importlib.metadata.version(name) for name in names}
     return {"python": platform.python_version(), **versions}
 
 

@@ -5,10 +5,10 @@ leaves what the other is training for last, and then waits for it. The system fr
 process that was killed.
 """
 
+import datetime
 import math
 import os
 import sys
-import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -216,5 +216,5 @@ def print_progress(experiment: Experiment, epochs: pd.DataFrame, speed: float) -
 
 
 def duration(seconds: float) -> str:
-    """Seconds as `h:mm:ss`, or `m:ss` under an hour."""
-    return time.strftime("%-H:%M:%S" if seconds >= 3600 else "%-M:%S", time.gmtime(seconds))
+    """Seconds as `h:mm:ss`, and the days before that."""
+    return str(datetime.timedelta(seconds=round(seconds)))

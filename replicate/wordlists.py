@@ -6,7 +6,6 @@ them where the corpus is at hand and keeps the ones on top and those that the pa
 """
 
 import datetime
-import importlib.metadata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,10 @@ import pandas as pd
 
 from replicate import metrics, records
 from replicate.corpora.table import Corpus, text_fingerprint
+from replicate.errors import InputError
 from replicate.paper import CLAIMS, criteria
 from replicate.protocol import cohort
-from replicate.runs import RESULTS, Run, code_version, package_versions
+from replicate.runs import PACKAGES, RESULTS, Run, code_version, package_versions
 from replicate.words import FALSE_DISCOVERIES, described, on_top
 
 #: Words kept of each class by either method, besides those that the paper names.
@@ -88,8 +88,13 @@ def make(corpus: Corpus, runs: Sequence[Run]) -> Iterator[WordList]:
     Args:
         corpus: the corpus.
         runs: of text alone, each with a test set.
+
+    Raises:
+        InputError: if the corpus has no transcripts.
     """
     table = cohort(corpus)
+    if table["transcript"].isna().all():
+        raise InputError(corpus.root, "has no transcripts", "point --data at a copy that has them")
     yield _list(corpus, "true", table, ())
     if not runs:
         return
@@ -110,7 +115,6 @@ def _list(corpus: Corpus, classes: Classes, table: pd.DataFrame, runs: tuple[str
     every = described(table)
     kept = notable(every).astype(object)
     commit, dirty = code_version(heard=False)
-    used = ("scipy", "scikit-learn", "statsmodels")
     return WordList(
         corpus=corpus.name,
         corpus_title=corpus.title,
@@ -123,10 +127,7 @@ def _list(corpus: Corpus, classes: Classes, table: pd.DataFrame, runs: tuple[str
         text_fingerprint=text_fingerprint(corpus.utterances),
         commit=commit,
         dirty=dirty,
-        packages={
-            **package_versions(),
-            **{name: importlib.metadata.version(name) for name in used},
-        },
+        packages=package_versions((*PACKAGES, "scipy", "scikit-learn", "statsmodels")),
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         rows=kept.where(kept.notna(), None).to_dict("records"),  # type: ignore[arg-type]
     )

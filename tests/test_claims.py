@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_runs import run
-from scipy import stats
 
 from replicate import metrics, paper
 from replicate.claims import CorpusInfo, as_frame, corpus_info, verdicts
-from replicate.judging import all_of, kendall, near, printed_confusion
+from replicate.judging import all_of, near, printed_confusion
 from replicate.metrics import Interval
 from replicate.protocol import EMOTIONS, Fold
 from replicate.words import word_table
@@ -374,15 +373,6 @@ def test_the_frame_has_a_row_a_claim_and_no_objects(on_paper):
     assert {"statement", "section", "element", "reported", "verdict", "check"} <= set(frame)
     assert "claim" not in frame
     assert frame["reproduced"].map(type).eq(str).all()
-
-
-@pytest.mark.parametrize("ties", [False, True])
-def test_kendall_is_scipy_s(ties):
-    rng = np.random.default_rng(0)
-    printed = [row.accuracy for row in paper.TABLE_4]
-    others = rng.integers(4, size=(20, 7)) if ties else rng.random((20, 7))
-    expected = [stats.kendalltau(printed, other).statistic for other in others]
-    assert kendall(printed, others) == pytest.approx(expected)
 
 
 def test_parts_of_a_criterion():

@@ -180,6 +180,7 @@ def test_a_run_of_other_settings_is_not_taken_for_done(tmp_path, text_runs):
         (("run", "--corpus", "nonsense"), "choose one of iemocap"),
         (("run", "--corpus", "standin-tiny", "--word2vec", "absent.bin"), "does not exist"),
         (("run", "--profile", "slow"), "is not one of"),
+        (("words", "--corpus", "standin-tiny", "--results", __file__), "is a file"),
     ],
 )
 def test_bad_input_is_one_clear_error(tmp_path, arguments, message):
@@ -198,3 +199,12 @@ def test_text_only_runs_on_a_tree_without_recordings(tmp_path):
     assert refused.returncode == 1 and "use `--grid text`" in refused.stdout
     runs = load_runs("iemocap", "smoke", results)
     assert [run.experiment.model for run in runs] == ["text"]
+
+
+def test_words_of_a_tree_without_transcripts_are_one_clear_error(tmp_path):
+    tree = tmp_path / "IEMOCAP_full_release"
+    standin = open_corpus("standin-tiny").root / tree.name
+    shutil.copytree(standin, tree, ignore=shutil.ignore_patterns("transcriptions"))
+    refused = replicate("words", "--corpus", "iemocap", "--data", tree, "--results", tmp_path)
+    assert refused.returncode == 1 and "has no transcripts" in refused.stderr
+    assert "Traceback" not in refused.stderr

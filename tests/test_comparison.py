@@ -51,30 +51,6 @@ def test_a_run_may_not_come_twice():
         comparison.answers(some_runs("concat", [0.7]) * 2, "last-epoch")
 
 
-def test_the_runs_choose_their_test():
-    chances = RNG.uniform(0.5, 0.9, (2, 6))
-    splits = [Fold("stratified", str(k)) for k in range(6)]
-    groups = [Fold("session", str(k)) for k in range(6)]
-
-    def both(folds):
-        return [*some_runs("concat", chances[0], folds), *some_runs("text", chances[1], folds)]
-
-    seeds = comparison.compare(both(None), "last-epoch")
-    assert "rank_p_value" in seeds and seeds["n"].tolist() == [6]
-    resplits = comparison.compare(both(splits), "last-epoch")
-    share = 1 / 6 + 60 / (5531 - 60)
-    right = comparison.answers(both(splits), "last-epoch")
-    by_hand = comparison.accuracies(right, "fold").diff(axis=1).iloc[:, 1]
-    t = by_hand.mean() / np.sqrt(share * by_hand.var())
-    assert resplits["p_value"].tolist() == pytest.approx([2 * stats.t.sf(abs(t), 5)])
-    sessions = comparison.compare(both(groups), "last-epoch")
-    assert "p_value" not in sessions and sessions["n"].tolist() == [6]
-    dialogues = {f"session-{k}-{i}": f"{k}-{i // 10}" for k in range(6) for i in range(60)}
-    finer = comparison.compare(both(groups), "last-epoch", dialogues)
-    assert finer["n"].tolist() == [36]
-    assert finer["difference"].tolist() == sessions["difference"].tolist()
-
-
 # --- one test set ---
 
 

@@ -6,7 +6,9 @@ import made_runs
 import pandas as pd
 import pytest
 
-from replicate.rerun import compare
+from replicate.errors import InputError
+from replicate.rerun import REPEATS, compare, keep, repeats
+from replicate.schedule import duration
 
 TRUE = ["anger", "happiness", "neutrality", "sadness"] * 25
 
@@ -47,3 +49,20 @@ def test_another_machine_may_round_otherwise(again, holds):
 def test_it_says_by_how_much_a_repeat_differs():
     told = str(compare(run(10), run(14, hardware="other")))
     assert "3.0% of classes differ" in told and "accuracy -0.030" in told
+
+
+def test_repeats_are_kept_and_damage_is_one_clear_error(tmp_path):
+    assert repeats(tmp_path) == []
+    keep(run(), run(), tmp_path)
+    keep(run(), run(), tmp_path)
+    assert [kept.made_by for kept in repeats(tmp_path)] == [run().provenance.code] * 2
+    (tmp_path / REPEATS).write_text("[{]")
+    with pytest.raises(InputError, match="restore it from git"):
+        repeats(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(59.6, "0:01:00"), (3_601, "1:00:01"), (90_000, "1 day, 1:00:00")]
+)
+def test_long_grids_say_how_long(seconds, told):
+    assert duration(seconds) == told

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from replicate.corpora import emodb, iemocap, iemocap_text, meld
+from replicate.corpora import emodb, iemocap, iemocap_text, meld, standin
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.table import Corpus, utterance_table, without_damaged
 from replicate.errors import InputError
@@ -74,8 +74,6 @@ def open_text(name: str, data: Path | None = None) -> Corpus:
     """As `open_corpus`; but of the stand-in the words alone, which need not be spoken for that."""
     if not name.startswith("standin-"):
         return open_corpus(name, data)
-    from replicate.corpora import standin
-
     size, preset = _of_standin(name)
     said = [
         {**vars(parse(turn.utterance)), "label": turn.label, "transcript": turn.transcript}
@@ -86,8 +84,6 @@ def open_text(name: str, data: Path | None = None) -> Corpus:
 
 
 def _of_standin(name: str) -> tuple[str, str]:
-    from replicate.corpora import standin
-
     size, preset = standin.size_and_preset(name)
     if size not in standin.SIZES or preset not in standin.PRESETS:
         raise InputError(
@@ -100,8 +96,6 @@ def _of_standin(name: str) -> tuple[str, str]:
 
 
 def _read_standin(name: str) -> Corpus:
-    from replicate.corpora import standin
-
     size, preset = _of_standin(name)
     manifest = Path(standin.__file__).with_name("manifest.json").read_bytes()
     source = hashlib.sha256(manifest).hexdigest()

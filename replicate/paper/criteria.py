@@ -1,7 +1,7 @@
 """The kinds of criteria by which a claim is judged, each fixed before the runs.
 
 Each has its test in a line (`test`) and what that test cannot tell (`weakness`); the judging itself
-is in `replicate.claims`.
+is in `replicate.judging`.
 """
 
 from typing import Annotated, Literal

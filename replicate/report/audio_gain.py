@@ -435,7 +435,11 @@ def fused_less_alone(runs: Stored, kind: str = "stratified") -> Exhibit:
     right = comparison.answers(chosen, "last-epoch")
     if not speakers and right.index.get_level_values("seed").nunique() < 2:
         runs.lack("two seeds of audio, text and both", speakers)
-    found = comparison.compare(chosen, "last-epoch")
+    found = (
+        comparison.over_clusters(right, right.index.get_level_values("fold"))
+        if speakers
+        else comparison.over_seeds(comparison.accuracies(right, "seed"))
+    )
     found = found[found["first"].map(_hears_both) & ~found["second"].map(_hears_both)]
     shown = pd.DataFrame(
         {

@@ -8,6 +8,7 @@ import pandas as pd
 from torch import Tensor
 
 from replicate import paper
+from replicate.corpora import standin
 from replicate.corpora.table import Corpus
 from replicate.errors import InputError
 from replicate.judging import printed_confusion
@@ -103,8 +104,6 @@ def known_informativeness(corpus: Corpus) -> Exhibit:
             "How much text and audio can tell is known only of the stand-in.",
             'set `corpus = "standin-quick"`',
         )
-    from replicate.corpora import standin
-
     _, preset = standin.size_and_preset(corpus.name)
     known = standin.describe(preset)
     names = {
@@ -129,13 +128,11 @@ def known_informativeness(corpus: Corpus) -> Exhibit:
 
 
 @or_notice
-def standin(corpus: Corpus) -> Exhibit:
+def presets(corpus: Corpus) -> Exhibit:
     """Every preset with its ceilings, and whether this stand-in is the published one."""
     if not corpus.synthetic:
         raise Missing("This corpus is not the stand-in.", 'set `corpus = "standin-quick"`')
-    from replicate.corpora import standin as generator
-
-    described = {preset: generator.describe(preset) for preset in generator.PRESETS}
+    described = {preset: standin.describe(preset) for preset in standin.PRESETS}
     parts = {
         "the largest class": "majority",
         "transcript": "text",
@@ -158,12 +155,10 @@ def standin(corpus: Corpus) -> Exhibit:
 
 def _published(corpus: Corpus) -> str:
     """Whether a stand-in is the one that this project published hashes of."""
-    from replicate.corpora import standin as generator
-
-    wanted = generator.published().get("-".join(generator.size_and_preset(corpus.name)))
+    wanted = standin.published().get("-".join(standin.size_and_preset(corpus.name)))
     if wanted is None:
         return "No hashes were published of this one."
-    same = wanted == generator.fingerprint(corpus.root)
+    same = wanted == standin.fingerprint(corpus.root)
     found = "equals" if same else "DIFFERS FROM"
     return f"This page's {found} the published one: SHA-256 of its sound {wanted.audio[:16]}…"
 

@@ -80,7 +80,7 @@ def intervals(low: pd.Series, high: pd.Series) -> pd.Series:
 
 def whole(value: float) -> str | None:
     """A count as text; NaN stays an empty cell."""
-    return None if np.isnan(value) else f"{value:.0f}"
+    return None if np.isnan(value) else f"{value:,.0f}"
 
 
 def listing(text: str) -> str:

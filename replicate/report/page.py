@@ -24,22 +24,35 @@ from replicate.transcriptions import tokens
 from replicate.waveforms import SAMPLE_RATE, Waveforms, class_averages, open_waveforms
 from replicate.words import word_table
 
+#: Corpora that are not generated -> what pages call them.
+REAL_CORPORA = {
+    "iemocap": "IEMOCAP",
+    "iemocap-text": "IEMOCAP, transcripts only",
+    "emodb": "EmoDB",
+    "meld": "MELD",
+}
+
 #: How the names of the runs behind Table 6 begin.
 TABLE_6 = "att_d1-word2vec-stratified"
 
 
 def notice(*corpora: str) -> Notice:
-    """Which corpora a notebook's numbers come from: stands at its top in JupyterLab.
+    """Which corpora a page's numbers come from.
 
-    (In the book the Sphinx extension writes the same below the title.)
+    It stands at the top of a notebook in JupyterLab; the book has it below the title.
     """
-    synthetic = [name for name in corpora if name.startswith("standin-")]
-    if not synthetic:
-        return Notice("Corpus", ", ".join(corpora) or NO_CORPUS, kind="note")
+    standins = [name for name in corpora if name not in REAL_CORPORA]
+    real = ", ".join(REAL_CORPORA[name] for name in corpora if name in REAL_CORPORA)
+    if not corpora:
+        return Notice("Corpus: none", NO_CORPUS, kind="note")
+    if not standins:
+        return Notice(f"Corpus: {real}", "Real recordings or texts.", kind="note")
+    also = f" Beside them stand numbers from {real}, marked as such." if real else ""
     return Notice(
-        MARK,
-        f"Numbers, pictures and sounds from {', '.join(synthetic)} were made by a program, speech "
-        "and text alike. They show that every step works; they are no results on IEMOCAP.",
+        f"Corpus: {MARK}",
+        f"The numbers, pictures and sounds on this page come from {', '.join(standins)}: speech "
+        "and text made by a program. They show what the model does there; they are no results on "
+        f"IEMOCAP.{also}",
     )
 
 

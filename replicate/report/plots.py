@@ -13,6 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import scipy.signal
 import scipy.stats
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -521,16 +522,14 @@ def confusions(matrices: Mapping[str, np.ndarray]) -> Figure:
     panels = figure.subplots(1, len(matrices), squeeze=False)[0]
     for axes, (title, counts) in zip(panels, matrices.items(), strict=True):
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-        axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
-        for row, column in np.ndindex(*shares.shape):
-            count = np.round(counts[row, column], 1)
-            axes.text(
-                column, row, f"{shares[row, column]:.2f}\n({count:g})", ha="center",
-                va="center", fontsize=8, color="white" if shares[row, column] > 0.55 else "black",
-            )  # fmt: skip
-        axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=30)
-        axes.set_yticks(range(len(EMOTIONS)), EMOTIONS)
-        axes.spines[:].set_visible(False)
+        both = zip(shares.flat, counts.round(1).flat, strict=True)
+        cells = np.array([f"{share:.2f}\n({n:g})" for share, n in both]).reshape(shares.shape)
+        seaborn.heatmap(
+            shares, vmin=0, vmax=1, cmap="Blues", cbar=False, square=True, ax=axes, fmt="",
+            annot=cells, annot_kws={"fontsize": 8},
+            xticklabels=EMOTIONS, yticklabels=EMOTIONS,
+        )  # fmt: skip
+        axes.tick_params("x", rotation=30)
         axes.set(title=in_mathtext(title), xlabel="predicted")
     panels[0].set_ylabel("true")
     return figure

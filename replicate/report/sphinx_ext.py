@@ -26,9 +26,11 @@ import replicate
 from replicate.corpora import open_corpus
 from replicate.errors import InputError
 from replicate.experiments import PROFILES
-from replicate.report import execution
+from replicate.report import execution, page
 from replicate.report.execution import METADATA, Job, NotebookError
-from replicate.report.provenance import NO_CORPUS
+from replicate.report.page import REAL_CORPORA
+from replicate.report.provenance import Notice
+from replicate.rerun import REPEATS
 
 LOG = logging.getLogger(__name__)
 MATHJAX, PLOTLY = "tex-svg-full.js", "plotly.min.js"
@@ -38,12 +40,6 @@ NO_EXCERPTS_FROM_DISK = (
 )
 #: Holds the digest of what a finished build shows; absent while a build is under way.
 STAMP = ".replicate-digest"
-REAL_CORPORA = {
-    "iemocap": "IEMOCAP",
-    "iemocap-text": "IEMOCAP, transcripts only",
-    "emodb": "EmoDB",
-    "meld": "MELD",
-}
 
 
 def parameters() -> dict[str, str]:
@@ -84,6 +80,7 @@ def jobs(book: Path) -> list[Job]:
     for part in (
         *_contents(Path(replicate.__file__).parent, "*.py", "*.yml", "*.json"),
         *_contents(book.parent / "results" / "benchmarks", "*.json"),
+        *_contents(book.parent / "results", REPEATS),
         *_sizes_and_times(data),
     ):
         common.update(part)
@@ -208,7 +205,7 @@ def add_notice(app: Sphinx, doctree: nodes.document) -> None:
         return
     made = json.loads(target.read_text(encoding="utf-8"))["metadata"][METADATA]
     corpora = _corpora(made, made["parameters"]["corpus"])
-    title.parent.insert(title.parent.index(title) + 1, notice(corpora, made["parameters"]))
+    title.parent.insert(title.parent.index(title) + 1, _box(page.notice(*corpora)))
 
 
 def _corpora(metadata: dict[str, Any], corpus: str) -> list[str]:
@@ -220,32 +217,9 @@ def _corpora(metadata: dict[str, Any], corpus: str) -> list[str]:
     return [*metadata.get("corpora", [corpus]), *metadata.get("also", [])]
 
 
-def notice(corpora: list[str], values: dict[str, str]) -> nodes.Element:
-    """The notice itself, as a box.
-
-    Args:
-        corpora: names of the corpora whose numbers a page shows; none if it reads no corpus.
-        values: the notebook's parameters.
-    """
-    standins = [name for name in corpora if name not in REAL_CORPORA]
-    real = [REAL_CORPORA[name] for name in corpora if name in REAL_CORPORA]
-    if not corpora:
-        return _box("note", "Corpus: none", NO_CORPUS)
-    if not standins:
-        return _box("note", f"Corpus: {', '.join(real)}", "Real recordings or texts.")
-    also = f" Beside them stand numbers from {', '.join(real)}, marked as such." if real else ""
-    return _box(
-        "warning",
-        "Stand-in corpus, not IEMOCAP",
-        f"The numbers, pictures and sounds on this page come from {', '.join(standins)} (profile "
-        f"{values['profile']}): speech and text made by a program. They show what the model does "
-        f"there; they are no results on IEMOCAP.{also}",
-    )
-
-
-def _box(kind: str, title: str, text: str) -> nodes.Element:
-    parts = nodes.title(text=title), nodes.paragraph(text=text)
-    return nodes.admonition("", *parts, classes=[kind, "corpus-notice"])
+def _box(found: Notice) -> nodes.Element:
+    parts = nodes.title(text=found.title), nodes.paragraph(text=found.text)
+    return nodes.admonition("", *parts, classes=[found.kind, "corpus-notice"])
 
 
 def add_assets(app: Sphinx) -> None:

@@ -534,12 +534,15 @@ def printed_words(words: pd.DataFrame) -> pd.DataFrame:
     """The words of Table 6 with their rows in ours; NaN where the test set lacks them.
 
     Args:
-        words: from `replicate.words.word_table`. Its tags stand in brackets, the paper's do not.
+        words: from `replicate.words.word_table`. Its tags stand in brackets, the paper's do not;
+            where there are both, the bare word counts.
     """
     ranked = words.assign(
         rank=words.groupby("emotion")["mutual_information"].rank(ascending=False, method="min"),
         word=words["word"].str.strip("[]"),
+        tag=words["word"].str.startswith("["),
     )
+    ranked = ranked.sort_values("tag", kind="stable").drop_duplicates(["emotion", "word"])
     printed = pd.DataFrame(
         [(row.emotion, row.word, row.ratio) for row in paper.TABLE_6],
         columns=["emotion", "word", "reported"],

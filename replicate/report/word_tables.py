@@ -51,9 +51,12 @@ COLUMNS = (
 )
 
 
+@or_notice
 def by_true_class(corpus: Corpus) -> Exhibit:
     """The words on top by either method with the true classes of a corpus's cohort."""
     sentences = cohort(corpus)
+    if sentences["transcript"].isna().all():
+        raise Missing(f"{corpus.title} has no transcripts.", "point --data at a copy that has them")
     found = described(sentences)
     caption = f"Words with the true classes of all {len(sentences):,} sentences. {COLUMNS}"
     return _beside(found, corpus, caption, [of_corpus(corpus)])

@@ -7,14 +7,7 @@ corpus is not; `evidence` what the text and the sound of single utterances tell.
 """
 
 from replicate.corpora.standin.casting import SIZES
-from replicate.corpora.standin.channels import (
-    CLASSES,
-    PRESETS,
-    Ceiling,
-    Informativeness,
-    describe,
-    size_and_preset,
-)
+from replicate.corpora.standin.channels import PRESETS, describe, size_and_preset
 from replicate.corpora.standin.evidence import evidence
 from replicate.corpora.standin.grammar import sentences
 from replicate.corpora.standin.manifest import Fingerprint, fingerprint, published
@@ -22,12 +15,9 @@ from replicate.corpora.standin.planning import Planned, plan
 from replicate.corpora.standin.write import generate
 
 __all__ = [
-    "CLASSES",
     "PRESETS",
     "SIZES",
-    "Ceiling",
     "Fingerprint",
-    "Informativeness",
     "Planned",
     "describe",
     "evidence",

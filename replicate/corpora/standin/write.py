@@ -3,11 +3,7 @@
 import csv
 import json
 import random
-import shutil
-import tempfile
 import wave
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -24,7 +20,6 @@ from replicate.corpora.standin.manifest import (
 )
 from replicate.corpora.standin.planning import Planned, plan
 from replicate.corpora.standin.voice import SAMPLE_RATE, render, synthesiser
-from replicate.errors import InputError
 
 #: What the annotators of IEMOCAP's files call each label.
 _CATEGORIES = {
@@ -43,53 +38,32 @@ _CATEGORIES = {
 _AFFECT = ((1.9, 3.6, 3.9), (4.0, 3.4, 3.2), (2.9, 2.5, 2.8), (2.2, 2.2, 2.6))
 
 
-def generate(
-    root: Path,
-    size: str,
-    preset: str,
-    processes: int = 2,
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Generate a corpus: whole or not at all, and the same to the bit however many processes work.
+def generate(root: Path, size: str, preset: str, processes: int = 2) -> None:
+    """Fill a folder with a corpus, the same to the bit however many processes work.
 
     Beside `IEMOCAP_full_release`, `root` gets `README.txt`, `truth.csv` (each utterance's class
     and symbols) and `fingerprint.json`.
 
     Args:
-        root: the folder to make; it must not exist, or be empty.
+        root: an empty folder.
         size: one of `SIZES`.
         preset: one of `PRESETS`.
         processes: how many speak at once.
-        progress: called with the utterances written so far and in all.
 
     Raises:
-        InputError: unknown size or preset, `root` in use, or no synthesiser.
+        InputError: unknown size or preset, or no synthesiser.
     """
     synthesiser()
     utterances = plan(size, preset)
-    with _whole(root) as folder:
-        dialogues = [list(turns) for _, turns in groupby(utterances, lambda u: u.dialogue)]
-        lengths = _speak(dialogues, folder, processes, progress)
-        for dialogue, samples in zip(dialogues, lengths, strict=True):
-            _write_dialogue(dialogue, samples, folder)
-        with (folder / TRUTH).open("w", encoding="ascii", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(truth(utterances))
-        _write_notes(folder, size, preset, fingerprint(folder))
-
-
-@contextmanager
-def _whole(root: Path) -> Iterator[Path]:
-    """Yield a folder beside `root` that takes its place at the end, or goes."""
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise InputError(root, "exists already", "remove it or choose another folder")
-    root.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
-    try:
-        yield folder
-        folder.chmod(0o755)
-        folder.replace(root)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    dialogues = [list(turns) for _, turns in groupby(utterances, lambda u: u.dialogue)]
+    # fresh processes, not forks: eSpeak must not be inherited half loaded
+    pool = joblib.Parallel(processes, backend="loky", batch_size=1)
+    lengths = pool(joblib.delayed(_record)(dialogue, root) for dialogue in dialogues)
+    for dialogue, samples in zip(dialogues, lengths, strict=True):
+        _write_dialogue(dialogue, samples, root)
+    with (root / TRUTH).open("w", encoding="ascii", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(truth(utterances))
+    _write_notes(root, size, preset, fingerprint(root))
 
 
 def _session(dialogue: str, folder: Path) -> Path:
@@ -97,24 +71,6 @@ def _session(dialogue: str, folder: Path) -> Path:
 
 
 # Sound --------------------------------------------------------------------------------------------
-
-
-def _speak(
-    dialogues: list[list[Planned]],
-    folder: Path,
-    processes: int,
-    progress: Callable[[int, int], None] | None,
-) -> list[list[int]]:
-    """Record every dialogue; the samples of each of its utterances."""
-    total = sum(map(len, dialogues))
-    # fresh processes, not forks: eSpeak must not be inherited half loaded
-    pool = joblib.Parallel(processes, backend="loky", batch_size=1, return_as="generator")
-    done: list[list[int]] = []
-    for dialogue in pool(joblib.delayed(_record)(turns, folder) for turns in dialogues):
-        done.append(dialogue)
-        if progress:
-            progress(sum(map(len, done)), total)
-    return done
 
 
 def _record(dialogue: list[Planned], folder: Path) -> list[int]:
