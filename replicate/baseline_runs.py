@@ -25,6 +25,7 @@ from replicate.runs import (
     PACKAGE,
     RESULTS,
     Provenance,
+    Run,
     code_digest,
     package_versions,
     processor,
@@ -261,6 +262,36 @@ def dialogues(results: Iterable[BaselineRun]) -> dict[str, str]:
     """Utterance -> its dialogue, of every tested utterance."""
     pairs = [result.predictions[["utterance", "dialogue"]] for result in results]
     return dict(pd.concat(pairs).drop_duplicates().itertuples(index=False)) if pairs else {}
+
+
+def whole_rounds(runs: Sequence[Run], results: Iterable[BaselineRun]) -> list[Run]:
+    """The runs without unfinished rounds, which test some of a kind's groups only.
+
+    Some groups are easier than others, so a part of them may not stand beside all.
+
+    Args:
+        runs: runs of a corpus.
+        results: baselines on it; they have every group of a kind.
+    """
+    groups: dict[str, set[str]] = {}
+    for result in results:
+        fold = result.experiment.fold
+        groups.setdefault(fold.kind, set()).add(fold.held_out)
+    tested: dict[tuple[object, ...], set[str]] = {}
+    for run in runs:
+        tested.setdefault(_round(run), set()).add(run.experiment.fold.held_out)
+    return [
+        run
+        for run in runs
+        if run.experiment.fold.kind == "stratified"
+        or tested[_round(run)] >= groups.get(run.experiment.fold.kind, set())
+    ]
+
+
+def _round(run: Run) -> tuple[object, ...]:
+    """What the runs share that hold out the groups of a kind in turn."""
+    made = run.experiment
+    return made.model, made.embedding, made.choice, made.seed, made.fold.kind
 
 
 #: The code that this process runs: files may change under it.

@@ -29,7 +29,7 @@ from replicate import metrics
 from replicate.metrics import Interval
 from replicate.runs import Run
 
-#: Two models are equivalent if their accuracies differ by less; fixed before any run.
+#: Two models are equivalent if their accuracies differ by less; fixed before any were compared so.
 REGION = 0.01
 
 #: Chance of finding a difference that is there, for `detectable`.

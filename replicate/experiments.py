@@ -243,6 +243,7 @@ GRIDS = {
     ),
     "speakers": Grid("four models, each speaker held out once", FOUR, "speaker", 1),
     "sessions": Grid("four models, each session held out once", FOUR, "session", 3),
+    "splits": Grid("four models, a new stratified split for each seed", FOUR, "own"),
     "scenarios": Grid("four models, each scenario held out once", FOUR, "scenario", 3),
     "choices": Grid(
         "two models, the paper's open choices read otherwise",

@@ -199,17 +199,23 @@ def fluctuation(accuracies: np.ndarray) -> dict[str, float]:
         accuracies: of every epoch: float64 [epochs].
 
     Returns:
-        `sd`, `autocorrelation` of neighbouring epochs (NaN where nothing moves), and `by_chance`:
-        how far the best of these epochs would lie above their mean if nothing else moved them,
-        see `audit.best_of_epochs`.
+        `sd`, `autocorrelation` of neighbouring epochs (NaN where nothing moves); `best_settled`,
+        how far the best of these epochs lies above their mean, and `by_chance`, how far it would if
+        nothing else moved them, see `audit.best_of_epochs`; `early`, 1 if the best of all epochs
+        comes before these.
     """
-    rest = detrend(accuracies[-max(2, round(SETTLED * len(accuracies))) :])
+    n = max(2, round(SETTLED * len(accuracies)))
+    rest, early = detrend(accuracies[-n:]), float(accuracies.argmax() < len(accuracies) - n)
     sd = float(rest.std(ddof=1))
     if sd < 1e-9:
-        return {"sd": 0.0, "autocorrelation": np.nan, "by_chance": 0.0}
+        still = {"sd": 0.0, "autocorrelation": np.nan, "best_settled": 0.0, "by_chance": 0.0}
+        return still | {"early": early}
     phi = float(rest[1:] @ rest[:-1] / (rest @ rest))
     best = best_of_epochs(min(max(phi, 0.0), 0.99), len(rest))
-    return {"sd": sd, "autocorrelation": phi, "by_chance": sd * best}
+    return {
+        "sd": sd, "autocorrelation": phi, "best_settled": float(rest.max()),
+        "by_chance": sd * best, "early": early,
+    }  # fmt: skip
 
 
 # --- the other utterances of a test batch ---

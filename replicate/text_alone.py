@@ -15,7 +15,7 @@ import pandas as pd
 
 from replicate import comparison, metrics
 from replicate.audit import TESTED
-from replicate.baseline_runs import BaselineRun, dialogues, load_all
+from replicate.baseline_runs import BaselineRun, dialogues, load_all, whole_rounds
 from replicate.experiments import random_fold
 from replicate.metrics import Interval, Tested
 from replicate.paper import TABLE_4
@@ -25,7 +25,7 @@ from replicate.treated import under
 #: The printed accuracy that text alone is held against: the best whose embeddings are trained, too.
 TARGET = max(row.accuracy for row in TABLE_4)
 
-Verdict = Literal["no", "yes", "cannot be told"]
+Verdict = Literal["no", "yes", "cannot be told", "another question"]
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,13 @@ class TextAlone:
         ]
 
     def held_out(self, kind: str, selection: str) -> list[Run]:
-        """The runs of our reading with groups of one kind held out."""
-        return [
+        """The runs of our reading with groups of one kind held out, whole rounds of them."""
+        wanted = [
             run
             for run in self.chosen(selection)
             if run.experiment.fold.kind == kind and not run.experiment.choice
         ]
+        return whole_rounds(wanted, self.simple)
 
     def chosen(self, selection: str) -> tuple[Run, ...]:
         """All runs by the protocol that has this choice of the epoch."""
@@ -125,22 +126,26 @@ def left(printed: float, one_run: Interval) -> Interval:
     return Interval(printed - one_run.high, printed - one_run.low)
 
 
-def verdict(reach: float, change: Interval) -> Verdict:
+def verdict(reach: float, change: Interval, own: float = np.nan) -> Verdict:
     """Whether an objection would change what follows about `TARGET`.
 
-    Fixed before any run by another reading was made; what other epochs and other batches change was
-    computed from runs that were partly there.
+    What follows is whether the interval for one run of text alone reaches `TARGET`.
 
-    What follows is whether the interval for one run of text alone reaches `TARGET`. An objection
-    moves the whole interval by a difference that is known within an interval itself: if the answer
-    is another one at both of its ends, the objection would change it, if at neither, not.
+    Where an objection has as many runs of its own as our reading, theirs decides. (This rule is
+    younger than the runs of other epochs and batches; at first their intervals were moved, too.)
+
+    Elsewhere, fixed before any run by another reading was made, the objection moves our interval
+    as a whole by a difference that is known within an interval itself: if the answer is another one
+    at both of its ends, the objection would change it, if at neither, not.
 
     Args:
         reach: upper end of the interval for one run by our reading.
         change: 95 % interval of the difference; NaN where there is none.
+        own: upper end of the interval for one run under the objection; NaN with fewer runs.
     """
-    ends = {bool(reach + end >= TARGET) for end in change}
-    if np.isnan([reach, *change]).any() or len(ends) > 1:
+    ends = {bool(reach + end >= TARGET) for end in change} if np.isnan(own) else {own >= TARGET}
+    known = not np.isnan([reach, *change]).any() if np.isnan(own) else not np.isnan(reach)
+    if not known or len(ends) > 1:
         return "cannot be told"
     return "no" if ends == {bool(reach >= TARGET)} else "yes"
 

@@ -40,15 +40,19 @@ from replicate.transcriptions import vocabulary
 RNG = np.random.default_rng(0)
 
 
+def ids(n):
+    """Of eight dialogues."""
+    return [f"Ses01F_impro{i % 8:02d}_F{i:03d}" for i in range(n)]
+
+
 def run(model="att_d1", embedding="trainable", seed=0, synthetic=False, fold=None, n=60, **more):
     """A run right in about two thirds of `n` utterances, with curves."""
     rng = np.random.default_rng([seed, len(model), len(embedding)])
     true = [EMOTIONS[i % 4] for i in range(n)]
     guessed = [e if rng.random() < 0.66 else EMOTIONS[rng.integers(4)] for e in true]
     scores = rng.uniform(0.3, 0.7, n) if model.startswith("att") else np.nan
-    ids = [f"Ses01F_impro01_F{i:03d}" for i in range(n)]
     made = made_runs.run(
-        true, guessed, ids, model, embedding, seed, fold, scores, synthetic=synthetic, **more
+        true, guessed, ids(n), model, embedding, seed, fold, scores, synthetic=synthetic, **more
     )
     curve = {"epoch": [1, 2], "loss": [1.3, 1.1], "test_accuracy": [0.4, 0.6]}
     best = made.predictions.assign(selection="test-best")
@@ -76,8 +80,7 @@ def html(exhibit):
 def corpus_of(runs):
     """A corpus whose transcripts cover the runs' utterances."""
     made = small.corpus(64)
-    names = [f"Ses01F_impro01_F{i:03d}" for i in range(64)]
-    return replace(made, utterances=made.utterances.assign(utterance=names))
+    return replace(made, utterances=made.utterances.assign(utterance=ids(64)))
 
 
 def compared(runs):

@@ -149,6 +149,27 @@ def with_epochs(run, accuracies):
     return replace(run, epochs=pd.DataFrame({"test_accuracy": accuracies}))
 
 
+def test_a_round_counts_if_it_has_every_group():
+    def one(number, **more):
+        return made_runs.run(["anger"], ["anger"], fold=Fold("session", number), **more)
+
+    known = [
+        baseline_runs.BaselineRun(
+            baseline_runs.Setting("iemocap", "majority", made.experiment.fold),
+            made.provenance, made.predictions, made.folder,
+        )
+        for made in (one("1"), one("2"))
+    ]  # fmt: skip
+    whole = [one("1"), one("2"), made_runs.run(["anger"], ["anger"])]
+    half = [one("1", seed=1), one("2", choice="masked"), one("2", model="text")]
+
+    def names(runs):
+        return [made.experiment.name for made in runs]
+
+    assert names(baseline_runs.whole_rounds([*half, *whole], known)) == names(whole)
+    assert names(baseline_runs.whole_rounds(half, [])) == names(half), "nobody knows the groups"
+
+
 class TestEpochs:
     def test_the_gain_is_the_best_test_epoch_less_the_last(self):
         true = list(EMOTIONS) * 5
@@ -172,6 +193,10 @@ class TestEpochs:
         noise = np.random.default_rng(1).normal(0, 0.01, (100, 100))
         chance = np.mean([risks.fluctuation(series)["by_chance"] for series in noise])
         assert chance == pytest.approx(noise[:, 50:].max(axis=1).mean(), rel=0.1)
+        settled = [risks.fluctuation(series)["best_settled"] for series in noise]
+        assert np.mean(settled) == pytest.approx(chance, rel=0.1), "nothing but chance is there"
+        early = np.mean([risks.fluctuation(series)["early"] for series in noise])
+        assert early == (noise.argmax(axis=1) < 50).mean()
 
     @pytest.mark.parametrize("rise", [0.0, 0.002])
     def test_steady_learning_is_no_fluctuation(self, rise):
@@ -328,3 +353,30 @@ class TestExhibits:
         axes = plots.grouped({"one": frame[:1], "two": frame}, "x", percent=True).axes[0]
         assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
         assert len(axes.containers) == 2
+
+
+def test_intervals_of_the_gain_are_over_what_is_new():
+    """Seeds that share a held-out group are one value; random splits share training parts."""
+
+    def gained(gain, fold, seed):
+        true = list(EMOTIONS) * 25
+        last = made_runs.run(true, ["anger"] * 100, fold=fold, seed=seed)
+        right = [*true[: round(100 * gain)], *["anger"] * (100 - round(100 * gain))]
+        best = made_runs.run(true, right, selection="test-best").predictions
+        both = replace(last, predictions=pd.concat([last.predictions, best]))
+        return with_epochs(both, [0.2, 0.3, 0.25, 0.25])
+
+    def row(runs):
+        return exhibits.epoch_rows([Stored("iemocap", "paper", tuple(runs))]).iloc[0]
+
+    sessions = [gained(0.2 * k, Fold("session", str(k)), s) for k in (1, 2, 3) for s in (0, 1, 2)]
+    found = row(sessions)
+    assert (found["runs"], found["of"]) == (9, 3)
+    gains = pd.Series([run.experiment.fold.held_out for run in sessions[::3]]).map(
+        lambda k: risks.epochs([sessions[3 * int(k) - 3]])["gain"].item()
+    )
+    assert (found["gain_low"], found["gain_high"]) == pytest.approx(metrics.mean_interval(gains))
+    drawn = row([gained(0.2 * k, Fold("stratified", str(k)), k) for k in (1, 2, 3)])
+    shared = row([gained(0.2 * k, Fold(), k) for k in (1, 2, 3)])
+    assert drawn["gain"] == shared["gain"]
+    assert drawn["gain_high"] - drawn["gain_low"] > shared["gain_high"] - shared["gain_low"]

@@ -99,6 +99,19 @@ def test_verdict(reach, low, high, expected):
     assert text_alone.verdict(reach, Interval(low, high)) == expected
 
 
+@pytest.mark.parametrize(
+    ("reach", "own", "expected"),
+    [
+        (0.69, 0.70, "no"),
+        (0.69, 0.71, "yes"),
+        (0.71, 0.70, "yes"),
+        (np.nan, 0.71, "cannot be told"),
+    ],
+)
+def test_runs_of_an_objection_decide_for_themselves(reach, own, expected):
+    assert text_alone.verdict(reach, Interval(np.nan, np.nan), own) == expected
+
+
 @given(reach=numbers, ends=st.tuples(numbers, numbers))
 def test_no_change_at_all_is_never_a_change_of_the_conclusion(reach, ends):
     low, high = min(0.0, *ends), max(0.0, *ends)
@@ -307,7 +320,9 @@ def test_objections_are_answered_as_far_as_there_are_runs():
     words = objections.in_words(text)
     assert int(words["changing"]) == shown.plain.count(" yes")
     assert int(words["untold"]) == shown.plain.count("cannot be told")
-    assert sum(int(words[k]) for k in ("changing", "unchanging", "untold")) == len(given)
+    assert int(words["elsewhere"]) == shown.plain.count("another question") == 2, "splits"
+    told = ("changing", "unchanging", "untold", "elsewhere")
+    assert sum(int(words[k]) for k in told) == len(given)
 
 
 def of_both(last, best):

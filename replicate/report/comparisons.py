@@ -7,6 +7,7 @@ from math import comb
 
 import numpy as np
 import pandas as pd
+from scipy.stats import kendalltau
 from scipy.stats import t as student
 
 from replicate import comparison
@@ -323,16 +324,21 @@ def chance_spread(n: int, disagreement: float = 0.2) -> float:
     return float(np.sqrt(disagreement / n))
 
 
-def widest_for_equivalence(seeds: int) -> float:
-    """Spread of differences up to which equal means are shown to be equal; NaN for one seed."""
-    return float(REGION * np.sqrt(seeds) / student.ppf(1 - LEVEL, seeds - 1))
+def widest_for_equivalence(seeds: int, tests: int = 1) -> float:
+    """Spread of differences up to which equal means are shown to be equal; NaN for one seed.
+
+    Args:
+        seeds: how many differences.
+        tests: how many are made, of which this is the first by Holm's correction.
+    """
+    return float(REGION * np.sqrt(seeds) / student.ppf(1 - LEVEL / tests, seeds - 1))
 
 
 def power_in_words(compared: Compared) -> dict[str, str]:
     """Numbers for the prose about what could be told; `(not run yet)` where there are no runs."""
     names = (
         "models", "pairs", "seeds", "chance_here", "chance_paper", "rank_seeds", "rank_can",
-        "equal_spread",
+        "equal_spread", "equal_spread_first",
     )  # fmt: skip
     try:
         right, pairs = compared.right, compared.pairs
@@ -348,7 +354,10 @@ def power_in_words(compared: Compared) -> dict[str, str]:
         number(chance_spread(TESTED)),
         needed,
         "can" if compared.seeds >= needed else "cannot",
-        number(widest_for_equivalence(compared.seeds)) or "(no spread is known)",
+        *(
+            number(widest_for_equivalence(compared.seeds, tests)) or "(no spread is known)"
+            for tests in (1, pairs)
+        ),
     )
 
 
@@ -403,11 +412,14 @@ def _conclusion(differ: int, pairs: int) -> str:
 def order_in_words(given: Sequence[Verdict]) -> dict[str, str]:
     """Claim 12 for the prose: our order of the fusions against the paper's."""
     (found,) = (verdict for verdict in given if verdict.claim.criterion.kind == "order")
+    printed = np.array([row.accuracy for row in TABLE_4], dtype=float)
+    most = kendalltau(printed, printed.argsort().argsort()).statistic  # the same order, no ties
+    words = {"tau_most": f"{most:.3f}"}
     if np.isnan(found.low):
-        return {"tau": f"tau {ABSENT}", "resembles": "cannot be judged"}
+        return words | {"tau": f"tau {ABSENT}", "resembles": "cannot be judged"}
     resembles = (
         "resembles the paper's" if found.low > 0
         else "runs against the paper's" if found.high < 0
         else "cannot be told from one that has nothing to do with the paper's"
     )  # fmt: skip
-    return {"tau": found.reproduced, "resembles": resembles}
+    return words | {"tau": found.reproduced, "resembles": resembles}

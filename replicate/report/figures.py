@@ -53,7 +53,7 @@ def accuracy(
     frame = reproduced(rows, runs, selection)
     frame.index = pd.Index([title(line.model, line.embedding) for line in rows])
     caption = (
-        "Accuracy with its 95 % interval over utterances, against the reported points "
+        "Accuracy with its 95 % interval over dialogues, against the reported points "
         f"({CHOSEN[selection]})."
     )
     chosen = answering(rows, runs)
@@ -82,7 +82,7 @@ def text_alone(runs: Stored) -> Exhibit:
     frame = text_rows(runs)
     chosen = runs.of("text")
     caption = (
-        f"Text alone on {chosen[0].provenance.corpus_title}, with 95 % intervals over utterances, "
+        f"Text alone on {chosen[0].provenance.corpus_title}, with 95 % intervals over dialogues, "
         "against what the paper quotes for text and its best model of audio and text."
     )
     figure = plots.accuracies(frame, label=_label(chosen))

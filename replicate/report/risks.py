@@ -9,14 +9,29 @@ import numpy as np
 import pandas as pd
 
 from replicate import metrics, paper, risks
-from replicate.baseline_runs import BaselineRun, dialogues
+from replicate.baseline_runs import BaselineRun, dialogues, whole_rounds
 from replicate.baselines import BASELINES
-from replicate.comparison import detectable, detectable_between, difference_over_clusters
+from replicate.comparison import (
+    Mean,
+    detectable,
+    detectable_between,
+    difference_over_clusters,
+    mean_difference,
+)
 from replicate.metrics import Tested
 from replicate.protocol import GROUPS
 from replicate.report import plots
 from replicate.report.baseline_tables import HELD_OUT, lack, of_kind, over_folds, titled
-from replicate.report.layout import ABSENT, LABELS, interval, intervals, name_of, number, signed
+from replicate.report.layout import (
+    ABSENT,
+    LABELS,
+    interval,
+    intervals,
+    name_of,
+    number,
+    signed,
+    whole,
+)
 from replicate.report.page import Stored, place
 from replicate.report.provenance import Exhibit, Missing, of_runs, or_notice, picture, table
 from replicate.runs import RESULTS, SELECTIONS, Run, load_runs
@@ -63,12 +78,14 @@ def _alt(groups: Mapping[str, pd.DataFrame], form: str = ".3f") -> str:
 def _side_by_side(
     results: Sequence[BaselineRun], runs: Stored
 ) -> tuple[list[BaselineRun], list[Run]]:
-    """Baselines, and the runs on the version of the corpus that these have seen.
+    """Baselines, and the whole rounds of runs on the version of the corpus that these have seen.
 
     Baselines on random splits that no run has are left out: one split is easier than another.
     """
     seen = {result.provenance.text_fingerprint for result in results}
-    alike = [run for run in runs.runs if run.provenance.text_fingerprint in seen]
+    alike = whole_rounds(
+        [run for run in runs.runs if run.provenance.text_fingerprint in seen], results
+    )
     drawn = {run.experiment.fold for run in alike if run.experiment.fold.kind == "stratified"}
     if not drawn:
         return list(results), alike
@@ -125,12 +142,14 @@ def losses(results: Sequence[BaselineRun], runs: Stored) -> Exhibit:
             part = found.xs(kind, level=1)
             columns[HELD_OUT[kind], "accuracy lost"] = part["lost"].map(signed)
             columns[HELD_OUT[kind], "95 %"] = intervals(part["lost_low"], part["lost_high"])
+            columns[HELD_OUT[kind], "utterances"] = part["utterances"].map(whole)
         columns[HELD_OUT[kind], "UAR"] = summary["uar"].map(number)
     shown = pd.DataFrame(columns).loc[list(found.index.unique(0))]
     caption = (
-        "What accuracy loses against random splits if whole groups are held out, on the same test "
-        "utterances (intervals draw whole dialogues), and the mean recall of the classes. What has "
-        "been tested on one kind of fold alone has no row."
+        "What accuracy loses against random splits if whole groups are held out, on the utterances "
+        "that both have tested (intervals draw whole dialogues), and the mean recall of the "
+        "classes. What has been tested on one kind of fold alone, or on some of the groups only, "
+        "has no row."
     )
     return table(shown, caption, of_runs([*beside, *alike], "last-epoch"))
 
@@ -329,10 +348,11 @@ def epochs(stored: Sequence[Stored]) -> Exhibit:
         stored[0].lack("any model")
     caption = (
         "Accuracy by the choice of the epoch, means over runs, and by how much the best test epoch "
-        "exceeds the last (Student's t over runs). Fluctuation: standard deviation of the test "
-        "accuracy over the second half of the epochs, a straight line taken off, and the "
-        "correlation of neighbouring epochs. By chance: what the best of these epochs would have "
-        "above their mean if there were nothing else."
+        "exceeds the last (Student's t: over seeds, with Nadeau and Bengio's correction where each "
+        "draws a split; over the groups held out, their seeds averaged). Fluctuation: standard "
+        "deviation of the test accuracy over the second half of the epochs, a straight line taken "
+        "off, and the correlation of neighbouring epochs. Best settled: what the best of these "
+        "epochs has above their mean. By chance: what it would have if there were nothing else."
     )
     rows = epoch_rows(stored).rename_axis(["corpus", "held out", "model"])
     shown = pd.DataFrame({s.replace("-", " "): rows[s].map(number) for s in SELECTIONS})
@@ -340,13 +360,16 @@ def epochs(stored: Sequence[Stored]) -> Exhibit:
     shown["95 %"] = intervals(rows["gain_low"], rows["gain_high"])
     shown["fluctuation"] = rows["sd"].map(number)
     shown["correlation"] = rows["autocorrelation"].map(number)
+    shown["best settled"] = rows["best_settled"].map(signed)
     shown["by chance"] = rows["by_chance"].map(signed)
     shown["runs"] = rows["runs"].map("{:.0f}".format)
     return table(shown, caption, of_runs(runs))
 
 
 def epoch_rows(stored: Sequence[Stored]) -> pd.DataFrame:
-    """Means over runs of `risks.epochs`, with `gain_low`, `gain_high` and `runs`.
+    """Means over runs of `risks.epochs`, with `gain_low`, `gain_high`, `runs`, and `of`.
+
+    The interval is over `of` runs, or groups held out.
 
     Index: corpus, kind of fold, title.
     """
@@ -358,9 +381,23 @@ def epoch_rows(stored: Sequence[Stored]) -> pd.DataFrame:
             groups.setdefault((one.corpus, kind, name_of(run)), []).append(run)
         for name, runs in groups.items():
             found = risks.epochs(runs)
-            low, high = metrics.mean_interval(found["gain"])
-            rows[name] = {**found.mean(), "gain_low": low, "gain_high": high, "runs": len(runs)}
+            gain = _gain(runs, found["gain"])
+            ends = {"gain_low": gain.low, "gain_high": gain.high}
+            rows[name] = {**found.mean(), **ends, "runs": len(runs), "of": gain.n}
     return pd.DataFrame(rows).T
+
+
+def _gain(runs: Sequence[Run], gains: pd.Series) -> Mean:
+    """The mean gain, over what of the runs tells something new.
+
+    Random splits that are drawn anew are corrected for what their training parts share. Seeds on
+    the same utterances are averaged where groups are held out, and the groups count.
+    """
+    folds = [run.experiment.fold.name for run in runs]
+    if runs[0].experiment.fold.kind != "stratified":
+        return mean_difference(gains.groupby(folds).mean())
+    redrawn = len(set(folds)) > 1
+    return mean_difference(gains, runs[0].provenance.overlap if redrawn else 0.0)
 
 
 def epochs_in_words(runs: Stored) -> dict[str, str]:
@@ -370,7 +407,10 @@ def epochs_in_words(runs: Stored) -> dict[str, str]:
     rows = epoch_rows([runs]).to_dict("index")
     row = rows.get((runs.corpus, HELD_OUT["stratified"], LABELS["text"]))
     if row is None:
-        names = ("epoch_runs", "epoch_least", "epoch_gain", "epoch_chance")
+        names = (
+            "epoch_runs", "epoch_least", "epoch_gain", "epoch_chance", "epoch_best_settled",
+            "epoch_early",
+        )  # fmt: skip
         return words | dict.fromkeys(names, ABSENT)
     n = round(row["runs"])
     return words | {
@@ -378,6 +418,8 @@ def epochs_in_words(runs: Stored) -> dict[str, str]:
         "epoch_least": f"{detectable([GAIN_SD], [n]).to_numpy()[0, 0]:.3f}" if n > 1 else "nothing",
         "epoch_gain": _told(row, "gain"),
         "epoch_chance": f"{row['by_chance']:.3f}",
+        "epoch_best_settled": f"{row['best_settled']:.3f}",
+        "epoch_early": f"{row['early'] * n:.0f}",
     }
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from replicate import comparison, metrics, paper
 from replicate.claims import PAPER_CORPUS
+from replicate.corpora.iemocap_ids import parse
 from replicate.corpora.table import Corpus
 from replicate.experiments import FOUR
 from replicate.judging import printed_confusion
@@ -97,11 +98,19 @@ COLUMNS = {
 #: The models of the grid `speakers`.
 SPEAKER_MODELS = [model for model, _ in FOUR]
 
-#: Said wherever intervals over seeds of accuracies or scores are shown.
-OVER_SEEDS = (
-    "Intervals over seeds are Student's t intervals of the mean, cut to [0, 1]; without any spread "
-    "there is none."
+#: Said wherever both intervals of accuracies are shown.
+INTERVALS = (
+    "Intervals over dialogues draw whole dialogues of the test set, all seeds of an utterance "
+    "together. Those over seeds are Student's t intervals of the mean, cut to [0, 1]; without any "
+    "spread there is none."
 )
+
+
+def dialogues_of(runs: Sequence[Run]) -> dict[str, str]:
+    """Test utterance -> its dialogue, as IEMOCAP's ids tell; other ids stand for themselves."""
+    tested = {utterance for run in runs for utterance in run.predictions["utterance"]}
+    known = {utterance: parse(utterance) for utterance in tested}
+    return {utterance: found.dialogue if found else utterance for utterance, found in known.items()}
 
 
 def heading(corpus: str, synthetic: bool) -> str:
@@ -122,13 +131,14 @@ def reproduced(lines: Sequence[Line], runs: Stored, selection: str) -> pd.DataFr
     """Rows of Table 4 or 5 as reported and as reproduced, NaN where a row has no runs.
 
     Returns:
-        Index label; `reported`, `value`, `low`, `high` (over utterances), `seeds_low`,
+        Index label; `reported`, `value`, `low`, `high` (over dialogues), `seeds_low`,
         `seeds_high`, `seeds`, `audio_reported`, `audio`.
 
     Raises:
         Missing: if no row has any, or none that has this choice of the epoch.
     """
-    found = metrics.summarise(runs.having(answering(lines, runs), selection), selection)
+    chosen = runs.having(answering(lines, runs), selection)
+    found = metrics.summarise(chosen, selection, dialogues_of(chosen))
     values = found.set_index(["model", "embedding"])[list(COLUMNS)].rename(columns=COLUMNS)
     frame = values.reindex([(line.model, line.embedding) for line in lines])
     frame.index = pd.Index([line.label for line in lines])
@@ -164,7 +174,7 @@ def _accuracy_columns(frame: pd.DataFrame, name: str) -> pd.DataFrame:
         {
             "reported": frame["reported"].map(number),
             name: frame["value"].map(number),
-            "95 % over utterances": intervals(frame["low"], frame["high"]),
+            "95 % over dialogues": intervals(frame["low"], frame["high"]),
             "95 % over seeds": intervals(frame["seeds_low"], frame["seeds_high"]),
             "seeds": frame["seeds"].map(whole),
         }
@@ -194,7 +204,7 @@ def table_4(runs: Stored, selection: str = "last-epoch") -> Exhibit:
     """Table 4: the seven fusions with trainable embeddings, and the rows that the paper quotes."""
     lines = [*TABLE_4, *QUOTED]
     chosen = answering(lines, runs)
-    caption = f"Table 4, as reported and ours: accuracy, and mean attention scores. {OVER_SEEDS}"
+    caption = f"Table 4, as reported and ours: accuracy, and mean attention scores. {INTERVALS}"
     frame = reproduced(lines, runs, selection)
     return table(_side_by_side(frame, ours(chosen)), caption, of_runs(chosen, selection))
 
@@ -203,7 +213,7 @@ def table_4(runs: Stored, selection: str = "last-epoch") -> Exhibit:
 def table_5(runs: Stored, selection: str = "last-epoch") -> Exhibit:
     """Table 5: two attention models with pretrained embeddings."""
     chosen = answering(TABLE_5, runs)
-    caption = f"Table 5, as reported and ours. {OVER_SEEDS}"
+    caption = f"Table 5, as reported and ours. {INTERVALS}"
     frame = reproduced(TABLE_5, runs, selection)
     return table(_side_by_side(frame, ours(chosen)), caption, of_runs(chosen, selection))
 
@@ -257,22 +267,31 @@ def text_rows(runs: Stored) -> pd.DataFrame:
     """Text alone on real transcripts, each embedding and choice of the epoch a row.
 
     Returns:
-        Index label; columns as of `reproduced`, and `uar`. The first two rows are the paper's:
-        what it quotes for text, and its best model of audio and text.
+        Index label; columns as of `reproduced`, `uar`, and `one_low` and `one_high`, between which
+        one more run would lie. The first two rows are the paper's: what it quotes for text, and its
+        best model of audio and text.
     """
     best = TABLE_5[0]
     printed = {
         QUOTED[-1].label: QUOTED[-1].accuracy,
         f"{best.label} with Word2Vec, audio and text": best.accuracy,
     }
-    frames = [pd.DataFrame({"reported": printed})]
+    frames, chosen = [pd.DataFrame({"reported": printed})], runs.of("text")
     for selection in SELECTIONS:
-        found = metrics.summarise(runs.of("text"), selection)
+        found = metrics.summarise(chosen, selection, dialogues_of(chosen))
         if len(found):
             epoch = CHOSEN[selection].partition(" (")[0]
             names = [f"{title('text', e)}, alone, {epoch}" for e in found["embedding"]]
-            frames.append(found[list(COLUMNS)].rename(columns=COLUMNS).set_axis(names))
+            rows = found[list(COLUMNS)].rename(columns=COLUMNS).set_axis(names)
+            frames.append(rows.assign(**_one_run(chosen, selection, found["embedding"])))
     return pd.concat(frames).astype(float)
+
+
+def _one_run(runs: Sequence[Run], selection: str, embeddings: pd.Series) -> dict[str, list[float]]:
+    """`metrics.prediction_interval` of the runs with each embedding."""
+    single = metrics.per_run(runs, selection).groupby("embedding")["accuracy"]
+    ends = [metrics.prediction_interval(single.get_group(name)) for name in embeddings]
+    return {"one_low": [one.low for one in ends], "one_high": [one.high for one in ends]}
 
 
 @or_notice
@@ -281,10 +300,11 @@ def text_alone(runs: Stored) -> Exhibit:
     frame = text_rows(runs)
     chosen = runs.of("text")
     shown = _accuracy_columns(frame, ours(chosen))
+    shown["95 % for one run"] = intervals(frame["one_low"], frame["one_high"])
     shown["UAR"] = frame["uar"].map(number)
     caption = (
         f"Text alone on {chosen[0].provenance.corpus_title}, beside the paper's figures. "
-        f"{OVER_SEEDS} Each seed has a test set of its own."
+        f"{INTERVALS} Each seed has a test set of its own. One run: where one more would lie."
     )
     return table(shown, caption, of_runs(chosen))
 
@@ -310,6 +330,8 @@ def text_alone_in_words(runs: Stored) -> dict[str, str]:
         words[name] = ABSENT if found.empty else f"{found['accuracy'].iloc[0]:.3f}"
         ends = None if found.empty else intervals(found["accuracy_low"], found["accuracy_high"])
         words[f"{name}_interval"] = (ends is not None and ends.iloc[0]) or "no interval"
+        one = metrics.prediction_interval(metrics.per_run(chosen, selection).get("accuracy", []))
+        words[f"{name}_one"] = interval(*one) or "no interval"
     return words
 
 
@@ -459,9 +481,8 @@ def table_7(runs: Stored, model: str = "att_d1", embedding: str = "word2vec",
     found = confusion(chosen, selection)
     printed = printed_confusion()
     samples = metrics.pooled(chosen, selection)
-    draws = metrics.bootstrap_confusions(
-        samples["emotion"], samples["predicted"], samples["utterance"]
-    )
+    drawn = samples["utterance"].map(dialogues_of(chosen))
+    draws = metrics.bootstrap_confusions(samples["emotion"], samples["predicted"], drawn)
     parts: dict[tuple[str, str], list[str | None]] = {
         (f"predicted, reported / {name}", emotion): [
             f"{reported}{NBSP}/{NBSP}{mean:.1f}"
@@ -479,7 +500,7 @@ def table_7(runs: Stored, model: str = "att_d1", embedding: str = "word2vec",
     frame = pd.DataFrame(parts, index=pd.Index(EMOTIONS))
     caption = (
         f"Table 7, as reported and ours ({name_of(chosen[0])}); counts are means over seeds, "
-        "rates those of the counts of all seeds, with 95 % intervals over utterances."
+        "rates those of the counts of all seeds, with 95 % intervals that draw whole dialogues."
     )
     return table(frame, caption, of_runs(chosen, selection))
 
@@ -640,7 +661,7 @@ def score_spread(runs: Stored, kind: str = "stratified", selection: str = "last-
     )
     caption = (
         "The audio's attention score, as reported and ours; the text's is 1 minus this. "
-        f"{OVER_SEEDS}"
+        f"{INTERVALS}"
     )
     return table(shown, caption, of_runs(chosen, selection))
 
