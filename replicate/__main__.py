@@ -17,17 +17,22 @@ from replicate import loudness as levels
 from replicate import rerun as rerunning
 from replicate.baselines import BASELINES
 from replicate.claims import Verdict, as_frame
-from replicate.corpora import open_corpus
+from replicate.corpora import open_corpus, require_known
 from replicate.corpora.check import check, render
-from replicate.corpora.table import text_fingerprint
+from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.errors import InputError
-from replicate.experiments import GRIDS, PROFILES, grid
+from replicate.experiments import GRIDS, PROFILES, Experiment, grid
 from replicate.protocol import cohort
 from replicate.report.layout import intervals, number
 from replicate.runs import RESULTS, folder_of, load_run, load_runs
 from replicate.waveforms import open_waveforms
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: `\b` keeps the lines as they are.
+GRIDS_IN_WORDS = "\b\nGrids:\n" + "\n".join(
+    f"  {name}: {made.about}" for name, made in GRIDS.items()
+)
 
 folder = click.Path(path_type=Path, resolve_path=True)
 data_option = click.option("--data", type=folder, help="The corpus's folder.")
@@ -55,7 +60,8 @@ def training_options(command: Command) -> Command:
             click.option("--profile", type=click.Choice(list(PROFILES)), default="quick",
                          show_default=True),
             click.option("--word2vec",
-                         type=click.Path(exists=True, path_type=Path, resolve_path=True),
+                         type=click.Path(exists=True, dir_okay=False, path_type=Path,
+                                         resolve_path=True),
                          help="File of pretrained vectors."),
             click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu",
                          show_default=True),
@@ -107,11 +113,13 @@ def corpus_check(name: str, path: Path | None, skip_damaged: bool) -> None:
 @click.argument("name", default="standin-quick")
 def corpus_build(name: str) -> None:
     """Generate the stand-in NAME (standin-quick, standin-full, ...) where it is missing."""
+    if not name.startswith("standin-"):
+        raise InputError(name, "is not generated", f"see `replicate corpus check {name} PATH`")
     built = open_corpus(name)
     click.echo(f"{built.title}: {len(built.utterances)} utterances in {built.root}")
 
 
-@main.command()
+@main.command(epilog=GRIDS_IN_WORDS)
 @training_options
 @click.option("--grid", "which", type=click.Choice(list(GRIDS)), default="tables",
               show_default=True)  # fmt: skip
@@ -137,13 +145,10 @@ def run(
     workers = schedule.Workers(_jobs(jobs, device), device, cluster, gpus_each)
     opened = schedule.open_source(source)[0]
     experiments = grid(which, name, PROFILES[profile], cohort(opened))
-    if word2vec is None and not opened.synthetic:
-        trained = [e for e in experiments if e.embedding != "word2vec"]
-        if len(trained) < len(experiments):
-            click.echo("Table 5 is left out: it needs pretrained vectors, see --word2vec", err=True)
-        experiments = trained
+    experiments = _served(experiments, opened, word2vec)
     todo = schedule.remaining(experiments, results)
     click.echo(f"{len(experiments)} experiments, {len(experiments) - len(todo)} already done")
+    schedule.check_vectors(todo, source)
     outcomes: list[schedule.Outcome] = []
     started = time.perf_counter()
     for outcome in schedule.run_grid(todo, source, workers, results):
@@ -152,6 +157,22 @@ def run(
         click.echo(_progress(outcomes, len(todo), seconds, None if cluster else workers.jobs))
     if failed := sum(outcome.error is not None for outcome in outcomes):
         raise click.ClickException(f"{failed} of {len(todo)} experiments failed, see above")
+
+
+def _served(
+    experiments: list[Experiment], opened: Corpus, word2vec: Path | None
+) -> list[Experiment]:
+    """The experiments that a corpus has all for; says which are left out."""
+    heard = [e for e in experiments if e.model == "text" or opened.has_audio]
+    lacking = f"audio, and {opened.name} has none: see `--grid text`, or --data"
+    if not heard:
+        raise InputError(opened.name, f"every experiment needs {lacking}", "choose another grid")
+    if left := len(experiments) - len(heard):
+        click.echo(f"{left} experiments are left out: they need {lacking}", err=True)
+    trained = [e for e in heard if word2vec or opened.synthetic or e.embedding != "word2vec"]
+    if len(trained) < len(heard):
+        click.echo("Table 5 is left out: it needs pretrained vectors, see --word2vec", err=True)
+    return trained
 
 
 @main.command()
@@ -245,6 +266,7 @@ def verdicts(
     """Say which claims of the paper the stored runs of a corpus bear out."""
     from replicate.report import page
 
+    require_known(name)
     at_hand = data is not None or name.startswith("standin-")
     opened = open_corpus(name, data, skip_damaged) if at_hand else None
     runs = page.stored(name, [profile] if profile else ["paper", "quick"], opened)

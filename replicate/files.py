@@ -16,9 +16,16 @@ from replicate.errors import InputError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it replaces `path`, on failure it goes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    """Yield a temporary path beside `path`; on success it replaces `path`, on failure it goes.
+
+    Raises:
+        InputError: nothing can be written there.
+    """
+    made(path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise _unwritable(path.parent, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -27,6 +34,25 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def made(folder: Path) -> Path:
+    """The folder, made if it is absent.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return folder
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        folder, f"cannot be written: {error.strerror}", "choose a folder that can be written"
+    )
 
 
 def sha256(path: Path) -> str:

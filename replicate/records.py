@@ -36,4 +36,5 @@ def read(path: Path, kind: type[Record], remedy: str) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InputError(path, f"{where}: {first['msg']}", remedy) from error
+        what = f"{where}: {first['msg']}" if where else first["msg"]
+        raise InputError(path, what, remedy) from error

@@ -17,12 +17,14 @@ from pathlib import Path
 
 import joblib
 import pandas as pd
+import torch
 from filelock import FileLock, Timeout
 
 from replicate.corpora import open_corpus
 from replicate.corpora.table import Corpus
 from replicate.errors import InputError
 from replicate.experiments import Experiment
+from replicate.files import made
 from replicate.runs import RESULTS, folder_of, is_finished, load_run
 from replicate.training import train
 from replicate.transcriptions import WordVectors, open_vectors
@@ -96,6 +98,17 @@ def _loaded_vectors(embedding: str, size: int, source: Source) -> WordVectors | 
     return found
 
 
+def check_vectors(experiments: Sequence[Experiment], source: Source) -> None:
+    """Open the pretrained vectors that experiments need, before hours are spent on others.
+
+    Raises:
+        InputError: they cannot be read, or have another width than the models.
+    """
+    for needing in {experiment.embedding: experiment for experiment in experiments}.values():
+        _vectors(needing, source)
+    _loaded_vectors.cache_clear()  # several gigabytes, which the workers load themselves
+
+
 def run_one(
     experiment: Experiment, source: Source, device: str, root: Path, scheduler: int, wait: bool
 ) -> Outcome:
@@ -121,6 +134,7 @@ def run_one(
             if not is_finished(experiment, root):
                 for leftover in folder.glob(".checkpoint.pt.*"):  # of a process that was killed
                     leftover.unlink()
+                _drop_damaged(folder / "checkpoint.pt")
                 corpus, waveforms = open_source(source)
                 vectors = _vectors(experiment, source)
                 train(
@@ -137,10 +151,20 @@ def run_one(
         return Outcome(experiment, error=traceback.format_exc())
 
 
+def _drop_damaged(checkpoint: Path) -> None:
+    """Remove a checkpoint that cannot be read, so that training starts anew."""
+    try:
+        if checkpoint.exists():
+            torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception:  # torch raises many kinds
+        print(f"{checkpoint}: damaged; training starts anew", file=sys.stderr)
+        checkpoint.unlink()
+
+
 def lock_of(experiment: Experiment, root: Path, wait: bool) -> FileLock:
     """The lock of a run's folder; without `wait`, taking it raises `Timeout` where it is held."""
     folder = folder_of(experiment, root)
-    folder.mkdir(parents=True, exist_ok=True)
+    made(folder)
     return FileLock(folder / ".lock", timeout=-1 if wait else 0)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from replicate import comparison, metrics
+from replicate.corpora.iemocap_ids import dialogue
 from replicate.runs import Run
 
 #: The last epoch's answers to the test part as it is.
@@ -72,7 +73,7 @@ def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
 
     Returns:
         Index heading; `accuracy`; `difference` from the first with its bootstrap interval `low`,
-        `high` (draws utterances, all seeds of one together, or whole folds); `unit_low`,
+        `high` (draws whole dialogues, all seeds together, or whole folds); `unit_low`,
         `unit_high` (Student's t over units) and `p_holm` (paired t test over units), NaN for one
         unit, NaN and 1 where all units differ by the same, which leaves their spread unknown;
         `found`, in how many of the `seeds` McNemar's exact test finds a difference, Holm's
@@ -159,7 +160,8 @@ def drawn(true: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     Returns:
         Index heading; `difference`, `low`, `high`.
     """
-    level = "utterance" if unit == "seed" else "fold"
-    clusters = true.index.get_level_values(level)
+    clusters = true.index.get_level_values("fold")
+    if unit == "seed":
+        clusters = true.index.get_level_values("utterance").map(dialogue)
     rows = comparison.over_clusters(true, clusters, str(true.columns[0])).set_index("first")
     return rows[["difference", "low", "high"]].rename_axis(None)

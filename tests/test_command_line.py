@@ -180,7 +180,7 @@ def test_a_run_of_other_settings_is_not_taken_for_done(tmp_path, text_runs):
         (("run", "--corpus", "nonsense"), "choose one of iemocap"),
         (("run", "--corpus", "standin-tiny", "--word2vec", "absent.bin"), "does not exist"),
         (("run", "--profile", "slow"), "is not one of"),
-        (("words", "--corpus", "standin-tiny", "--results", __file__), "is a file"),
+        (("run", "--word2vec", "."), "is a directory"),
     ],
 )
 def test_bad_input_is_one_clear_error(tmp_path, arguments, message):
@@ -195,10 +195,48 @@ def test_text_only_runs_on_a_tree_without_recordings(tmp_path):
     standin = open_corpus("standin-tiny").root / tree.name
     shutil.copytree(standin, tree, ignore=shutil.ignore_patterns("sentences"))
     arguments = ("run", "--corpus", "iemocap", "--data", tree, "--profile", "smoke")
-    refused = replicate(*arguments, "--results", results)
-    assert refused.returncode == 1 and "use `--grid text`" in refused.stdout
+    done = replicate(*arguments, "--results", results)
+    assert done.returncode == 0 and "left out: they need audio" in done.stderr
+    refused = replicate(*arguments, "--results", results, "--grid", "audio-choices")
+    assert refused.returncode == 1 and "every experiment needs audio" in refused.stderr
     runs = load_runs("iemocap", "smoke", results)
     assert [run.experiment.model for run in runs] == ["text"]
+
+
+def test_vectors_of_another_width_are_refused_before_anything_is_trained(tmp_path):
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("2 3\nyes 0 0 1\nno 0 1 0\n")
+    arguments = ("run", "--corpus", "standin-tiny", "--profile", "smoke", "--word2vec", vectors)
+    refused = replicate(*arguments, "--results", tmp_path)
+    assert refused.returncode == 1 and "has vectors of 3 dimensions" in refused.stderr
+    assert "epoch" not in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_a_damaged_checkpoint_does_not_stop_a_run(tmp_path, text_runs):
+    shutil.copytree(text_runs, tmp_path, dirs_exist_ok=True)
+    folder = next(tmp_path.rglob("text-trainable-*/run.json")).parent
+    (folder / "run.json").unlink()
+    (folder / "checkpoint.pt").write_bytes(b"no checkpoint")
+    arguments = ("run", "--corpus", "standin-tiny", "--profile", "smoke", "--results", tmp_path)
+    done = replicate(*arguments, "--grid", "text")
+    assert done.returncode == 0 and "checkpoint.pt: damaged; training starts anew" in done.stderr
+    assert len(load_runs("standin-tiny", "smoke", tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("verdicts", "--corpus", "iemocap-txt"), "no such corpus"),
+        (("corpus", "build", "emodb"), "corpus check emodb PATH"),
+        (("corpus", "check", "emodb"), "corpus check emodb PATH"),
+        (("words", "--corpus", "standin-tiny", "--results", __file__), "is a file"),
+        (("words", "--corpus", "standin-tiny", "--results", "/proc/none"), "cannot be written"),
+    ],
+)
+def test_a_wrong_place_is_one_clear_error(arguments, message):
+    refused = replicate(*arguments, REPLICATE_DATA="")
+    assert refused.returncode in (1, 2) and message in refused.stdout + refused.stderr
+    assert "Traceback" not in refused.stdout + refused.stderr
 
 
 def test_words_of_a_tree_without_transcripts_are_one_clear_error(tmp_path):

@@ -24,6 +24,7 @@ from replicate.report import (
     comparisons,
     corpus_tables,
     figures,
+    held_out,
     layout,
     page,
     paper_tables,
@@ -95,9 +96,9 @@ FROM_RUNS = {
     "text alone": tables.text_alone,
     "scores": tables.score_spread,
     "cost": tables.cost,
-    "table 6": lambda runs: tables.table_6(runs, corpus_of(runs)),
+    "table 6": lambda runs: word_tables.table_6(runs, corpus_of(runs)),
     "words by both methods": lambda runs: word_tables.by_predicted_class(runs, corpus_of(runs)),
-    "own words": lambda runs: tables.own_words(runs, corpus_of(runs), 1),
+    "own words": lambda runs: word_tables.own_words(runs, corpus_of(runs), 1),
     "extremes": lambda runs: tables.extreme_scores(runs, corpus_of(runs)),
     "accuracy": figures.accuracy,
     "text alone, drawn": figures.text_alone,
@@ -322,7 +323,7 @@ class TestReportedAndReproduced:
         corpus = corpus_of(runs)
         said = corpus.utterances["transcript"].where(corpus.utterances.index > 9, "[LAUGHTER] oh")
         corpus = replace(corpus, utterances=corpus.utterances.assign(transcript=said))
-        rows = tables.printed_words(page.words_of(runs.of("att_d1", "word2vec")[0], corpus))
+        rows = word_tables.printed_words(page.words_of(runs.of("att_d1", "word2vec")[0], corpus))
         present = rows.set_index("word")["present"]
         assert present["laughter"] == 10 and present["oh"] == 10 and np.isnan(present["business"])
 
@@ -346,37 +347,37 @@ class TestHeldOutSpeakers:
         )  # fmt: skip
 
     def test_largest_class_stands_first(self):
-        frame = tables.held_out(self.runs(), "last-epoch")
+        frame = held_out.rows(self.runs(), "last-epoch")
         assert frame.index.tolist() == ["largest class", "Audio"]
         assert frame.loc["largest class", "value"] == 0.25
 
     def test_models_are_compared_on_the_same_speakers(self):
         text = run("text", fold=Fold("speaker", "03"), corpus="emodb", n=20)
         runs = Stored("emodb", "paper", (*self.runs().runs, text))
-        assert {r.experiment.fold.held_out for r in tables.held_out_runs(runs)} == {"03"}
-        assert "Held out in turn: speaker 03;" in html(tables.speakers_held_out(runs))
+        assert {r.experiment.fold.held_out for r in held_out.runs_of(runs)} == {"03"}
+        assert "Held out in turn: speaker 03;" in html(held_out.accuracies(runs))
         other = run("text", fold=Fold("speaker", "09"), corpus="emodb", n=20)
         runs = Stored("emodb", "paper", (*self.runs().runs, other))
-        assert isinstance(tables.speakers_held_out(runs), Notice)
+        assert isinstance(held_out.accuracies(runs), Notice)
 
     def test_in_words(self):
         runs = Stored(
             "emodb", "paper",
             tuple(
                 run(model, fold=Fold("speaker", speaker), corpus="emodb", n=20)
-                for model in tables.SPEAKER_MODELS
+                for model in held_out.SPEAKER_MODELS
                 for speaker in ("03", "08")
             ),
         )  # fmt: skip
-        words, frame = tables.held_out_in_words(runs), tables.held_out(runs, "last-epoch")
+        words, frame = held_out.in_words(runs), held_out.rows(runs, "last-epoch")
         assert words["largest"] == "0.250" and words["speakers"] == "speakers 03, 08"
         gain = frame.loc["Concat", "value"] - frame.loc["Audio", "value"]
         assert words["less_audio_concat"].startswith(f"{gain:+.3f} [")
-        scores = tables.attention_held_out_in_words(runs)
+        scores = held_out.attention_in_words(runs)
         for few in (self.runs(), Stored("emodb", "paper", ())):
-            absent = tables.held_out_in_words(few)
+            absent = held_out.in_words(few)
             assert absent.keys() == words.keys() and set(absent.values()) == {"(not run yet)"}
-            absent = tables.attention_held_out_in_words(few)
+            absent = held_out.attention_in_words(few)
             assert absent.keys() == scores.keys() and set(absent.values()) == {"(not run yet)"}
 
     @pytest.mark.parametrize(
@@ -399,7 +400,7 @@ class TestHeldOutSpeakers:
             for model, share in right.items()
             for speaker in ("03", "08", "09")
         )
-        words = tables.held_out_in_words(Stored("emodb", "paper", runs))
+        words = held_out.in_words(Stored("emodb", "paper", runs))
         assert words["beside_audio_concat"].startswith(told)
         assert words["less_audio_concat"].startswith(f"{concat - 0.5:+.3f} [")
 
@@ -412,13 +413,13 @@ class TestHeldOutSpeakers:
             made_runs.run(true, true, scores=score + shift, fold=Fold("speaker", speaker))
             for speaker, shift in (("03", -0.02), ("08", 0.0), ("09", 0.02))
         )
-        words = tables.attention_held_out_in_words(Stored("emodb", "paper", runs))
+        words = held_out.attention_in_words(Stored("emodb", "paper", runs))
         assert words["score"].startswith(f"{score:.3f} [")
         assert words["leaning"].startswith(leaning)
         assert words["lacking"] == f"{1 - score:.3f}"
 
     def test_shown(self):
-        for make in (tables.speakers_held_out, figures.held_out_speakers):
+        for make in (held_out.accuracies, figures.held_out_speakers):
             assert "folds speaker-03, speaker-08" in html(make(self.runs()))
             assert "--grid speakers" in repr(make(Stored("emodb", "paper", ())))
             assert "no best development epoch" in repr(make(self.runs(), "development-best"))

@@ -57,17 +57,29 @@ def read_corpus(name: str, data: Path | None = None) -> Corpus:
         if data:
             raise InputError(data, f"is not needed: {name} is generated", "leave the path out")
         return _read_standin(name)
-    if name not in READERS:
-        known = ", ".join([*READERS, "standin-quick", "standin-full"])
-        raise InputError(name, "no such corpus", f"choose one of {known}")
+    require_known(name)
     path = data or os.environ.get("REPLICATE_DATA")
     if not path:
         raise InputError(
             name,
             "no path given",
-            f"give the folder that holds {name} (--data PATH, or REPLICATE_DATA)",
+            f"give the folder that holds {name}: --data PATH, or REPLICATE_DATA "
+            f"(`replicate corpus check {name} PATH`)",
         )
     return READERS[name](Path(path).expanduser())
+
+
+def require_known(name: str) -> None:
+    """Refuse what is no corpus's name.
+
+    Raises:
+        InputError: there is no such corpus.
+    """
+    if name.startswith("standin-"):
+        _of_standin(name)
+    elif name not in READERS:
+        known = ", ".join([*READERS, "standin-quick", "standin-full"])
+        raise InputError(name, "no such corpus", f"choose one of {known}")
 
 
 def open_text(name: str, data: Path | None = None) -> Corpus:

@@ -43,6 +43,12 @@ class UtteranceId:
     scenario: str
 
 
+def dialogue(utterance: str) -> str:
+    """The dialogue that an id names; an id that is not IEMOCAP's stands for itself."""
+    known = parse(utterance)
+    return utterance if known is None else known.dialogue
+
+
 def parse(utterance: str) -> UtteranceId | None:
     """An utterance id taken apart, or None if it is not IEMOCAP's."""
     match = _UTTERANCE.fullmatch(utterance)

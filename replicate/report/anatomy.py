@@ -24,6 +24,7 @@ from replicate.model import (
     ModelConfig,
     RawAudioEncoder,
     TranscriptionEncoder,
+    fusion,
     parameter_counts,
 )
 from replicate.report.plots import styled
@@ -286,7 +287,7 @@ def record(module: nn.Module, *inputs: Tensor) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def untrained_scores(
-    waves: Tensor, words: Tensor, n_words: int, n_models: int
+    waves: Tensor, words: Tensor, n_words: int, n_models: int, config: ModelConfig | None = None
 ) -> dict[str, np.ndarray]:
     """Audio scores of a batch under models that have learned nothing.
 
@@ -295,18 +296,19 @@ def untrained_scores(
         words: word numbers [B, n].
         n_words: size of the vocabulary.
         n_models: how many models of each kind, each with a seed of its own.
+        config: of the models; our reading by default.
 
     Returns:
         Model -> scores [n_models * B].
     """
-    config = ModelConfig()
+    config = config or ModelConfig()
     scores: dict[str, list[Tensor]] = {}
     for seed in range(n_models):
         torch.manual_seed(seed)
         audio = RawAudioEncoder(config).eval()(waves)  # [B, 400]
         text = TranscriptionEncoder(config, n_words).eval()(words)  # [B, 400]
-        for name, kind in FUSIONS.items():
-            score = kind(config.n_features)(text, audio).audio_score  # [B]
+        for name in FUSIONS:
+            score = fusion(config, name)(text, audio).audio_score  # [B]
             if score is not None:
                 scores.setdefault(name, []).append(score)
     return {name: torch.cat(parts).numpy() for name, parts in scores.items()}

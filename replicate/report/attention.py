@@ -23,7 +23,7 @@ from replicate.importance import (
 )
 from replicate.model import FUSIONS
 from replicate.protocol import Fold
-from replicate.report import plots
+from replicate.report import held_out, plots
 from replicate.report.layout import ABSENT, interval, intervals, number, title, whole
 from replicate.report.page import Stored, stored
 from replicate.report.provenance import (
@@ -36,7 +36,6 @@ from replicate.report.provenance import (
     picture,
     table,
 )
-from replicate.report.tables import held_out_runs
 from replicate.runs import Run
 
 #: Grid of the runs.
@@ -384,7 +383,7 @@ def inside(found: Study) -> Exhibit:
 @or_notice
 def without_text(runs: Stored) -> Exhibit:
     """EmoDB, where text tells nothing: what the scores say, and what ablation says."""
-    chosen = held_out_runs(runs)
+    chosen = held_out.runs_of(runs)
     rows = importance.measured({runs.corpus: chosen}).groupby("model").mean(numeric_only=True)
     models = [model for model in ("audio", "text", *FUSED) if model in rows.index]
     rows = rows.loc[models]

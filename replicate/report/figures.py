@@ -8,7 +8,7 @@ import pandas as pd
 from replicate import metrics, paper
 from replicate.corpora.table import Corpus
 from replicate.judging import printed_confusion
-from replicate.report import plots
+from replicate.report import held_out, plots
 from replicate.report.layout import name_of, title
 from replicate.report.page import Stored, words_of
 from replicate.report.provenance import (
@@ -27,14 +27,12 @@ from replicate.report.tables import (
     UNIMODAL,
     answering,
     confusion,
-    held_out,
-    held_out_runs,
     on_one_split,
     ours,
-    printed_words,
     reproduced,
     text_rows,
 )
+from replicate.report.word_tables import printed_words
 from replicate.runs import Run
 
 
@@ -92,8 +90,8 @@ def text_alone(runs: Stored) -> Exhibit:
 @or_notice
 def held_out_speakers(runs: Stored, selection: str = "last-epoch") -> Exhibit:
     """Accuracy with speakers held out in turn, against the largest class."""
-    chosen = held_out_runs(runs)
-    frame = held_out(runs, selection)
+    chosen = held_out.runs_of(runs)
+    frame = held_out.rows(runs, selection)
     chance = {"largest class": float(frame["value"].iloc[0])}
     models = frame.iloc[1:].assign(reported=np.nan)
     caption = "Accuracy on speakers that were held out, with 95 % intervals over speakers."

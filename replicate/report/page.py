@@ -27,7 +27,7 @@ from replicate.words import word_table
 #: Corpora that are not generated -> what pages call them.
 REAL_CORPORA = {
     "iemocap": "IEMOCAP",
-    "iemocap-text": "IEMOCAP, transcripts only",
+    "iemocap-text": "IEMOCAP (transcripts only)",
     "emodb": "EmoDB",
     "meld": "MELD",
 }
@@ -46,7 +46,7 @@ def notice(*corpora: str) -> Notice:
     if not corpora:
         return Notice("Corpus: none", NO_CORPUS, kind="note")
     if not standins:
-        return Notice(f"Corpus: {real}", "Real recordings or texts.", kind="note")
+        return Notice(f"Corpus: {real}", "Real recordings, real texts or both.", kind="note")
     also = f" Beside them stand numbers from {real}, marked as such." if real else ""
     return Notice(
         f"Corpus: {MARK}",

@@ -4,7 +4,7 @@ Colours are Okabe and Ito's, which stay apart for colour-blind readers. Pictures
 so that they read the same in light and dark mode.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -34,6 +34,9 @@ REPORTED, REPRODUCED, FAINT = "#000000", "#009E73", "#BBBBBB"
 MODALITIES = {"audio": "#CC79A7", "text": "#009E73"}
 #: For series that are neither classes nor modalities.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A", "#000000")
+
+#: For up to nine models that are drawn as lines.
+CURVES = (*SERIES, "#F0E442")
 
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
@@ -286,7 +289,7 @@ def attention_scores(scores: Mapping[str, np.ndarray], reported: Mapping[str, fl
         axes.plot(
             *zip(*known, strict=True), "D", color=REPORTED, fillstyle="none", label="reported mean"
         )
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1))
     axes.set_yticks(list(rows), [in_mathtext(name) for name in scores])
     axes.invert_yaxis()
     axes.set_xlabel("audio score of an utterance (box: half of them, whiskers: 95 %)")
@@ -294,7 +297,9 @@ def attention_scores(scores: Mapping[str, np.ndarray], reported: Mapping[str, fl
 
 
 def learning_curves(curves: Mapping[str, pd.DataFrame], column: str, title: str) -> Any:
-    """A quantity against the epoch, one colour a model: mean over seeds and their range (plotly).
+    """A quantity against the epoch: mean over seeds and their range (plotly).
+
+    A colour a model; dashed with an embedding, which stands after a comma in the model's name.
 
     Args:
         curves: model -> columns `epoch`, `seed` and the quantity.
@@ -302,8 +307,10 @@ def learning_curves(curves: Mapping[str, pd.DataFrame], column: str, title: str)
         title: for the vertical axis.
     """
     figure = go.Figure()
-    for k, (name, frame) in enumerate(curves.items()):
-        colour = SERIES[k % len(SERIES)]
+    models = list(dict.fromkeys(name.partition(",")[0] for name in curves))
+    for name, frame in curves.items():
+        model, _, embedding = name.partition(",")
+        colour, dash = CURVES[models.index(model)], "dash" if embedding else "solid"
         by_epoch = frame.groupby("epoch")[column].agg(["mean", "min", "max"]).dropna().round(4)
         red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
         figure.add_scatter(
@@ -314,7 +321,7 @@ def learning_curves(curves: Mapping[str, pd.DataFrame], column: str, title: str)
         )  # fmt: skip
         figure.add_scatter(
             x=by_epoch.index, y=by_epoch["mean"], mode="lines", legendgroup=name,
-            name=in_html(name), line={"color": colour, "dash": ("solid", "dash")[k // len(SERIES)]},
+            name=in_html(name), line={"color": colour, "dash": dash},
         )  # fmt: skip
     figure.update_xaxes(title_text="epoch")
     figure.update_yaxes(title_text=title)
@@ -339,22 +346,19 @@ def accuracies(
     axes = figure.subplots()
     places = np.arange(len(rows))
     spread = np.vstack([rows["value"] - rows["low"], rows["high"] - rows["value"]]).clip(0)
+    compared = rows["reported"].notna().any()
     axes.errorbar(
-        rows["value"], places + 0.12, xerr=spread, fmt="o", color=REPRODUCED, capsize=3,
+        rows["value"], places + 0.12 * compared, xerr=spread, fmt="o", color=REPRODUCED, capsize=3,
         label=label,
     )  # fmt: skip
-    if rows["reported"].notna().any():
+    if compared:
         diamonds: dict[str, Any] = {"color": REPORTED, "fillstyle": "none", "label": "reported"}
         axes.plot(rows["reported"], places - 0.12, "D", **diamonds)
     for k, (name, value) in enumerate((lines or {}).items()):
         style = ("--", ":", "-.")[k % 3]
         marked: dict[str, Any] = {"color": "#555555", "linewidth": 1, "label": in_mathtext(name)}
         axes.axvline(value, linestyle=style, **marked)
-    axes.set_yticks(places, [in_mathtext(str(name)) for name in rows.index])
-    axes.invert_yaxis()
-    axes.grid(axis="x", color="#E5E5E5")
-    axes.set_axisbelow(True)
-    axes.set_xlabel("accuracy")
+    _rows(axes, rows.index, "accuracy")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
@@ -382,11 +386,7 @@ def single_runs(
     for place, points in enumerate(reported.values(), start=len(values)):
         axes.plot(points, np.full(len(points), place), "D", color=REPORTED, fillstyle="none")
     names = [*values, *reported]
-    axes.set_yticks(range(len(names)), [in_mathtext(name) for name in names])
-    axes.invert_yaxis()
-    axes.grid(axis="x", color="#E5E5E5")
-    axes.set_axisbelow(True)
-    axes.set_xlabel("accuracy")
+    _rows(axes, names, "accuracy")
     _legend(axes, [("o", "single run", "full"), ("|", "mean", "full"), ("D", "reported", "none")])
     return figure
 
@@ -416,11 +416,7 @@ def effects(rows: pd.DataFrame, bands: Mapping[str, float], xlabel: str) -> Figu
         spread = np.vstack([part["value"] - part["low"], part["high"] - part["value"]])
         style: dict[str, Any] = {"fmt": "osD^v"[k], "color": SERIES[k], "capsize": 3}
         axes.errorbar(part["value"], places[part.index], xerr=spread, label=str(impact), **style)
-    axes.set_yticks(places, [str(name) for name in rows.index])
-    axes.invert_yaxis()
-    axes.grid(axis="x", color="#E5E5E5")
-    axes.set_axisbelow(True)
-    axes.set_xlabel(xlabel)
+    _rows(axes, rows.index, xlabel)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
 
@@ -479,11 +475,7 @@ def grouped(groups: Mapping[str, pd.DataFrame], xlabel: str, percent: bool = Fal
         spread = np.vstack([rows["value"] - rows["low"], rows["high"] - rows["value"]]).clip(0)
         style: dict[str, Any] = {"fmt": "osD^"[k], "markersize": 4, "color": SERIES[k]}
         axes.errorbar(rows["value"], places, xerr=spread, capsize=2, label=group, **style)
-    axes.set_yticks(range(len(names)), [in_mathtext(str(name)) for name in names])
-    axes.invert_yaxis()
-    axes.grid(axis="x", color="#E5E5E5")
-    axes.set_axisbelow(True)
-    axes.set_xlabel(xlabel)
+    _rows(axes, names, xlabel)
     if percent:
         axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -697,6 +689,16 @@ def word_ratios(rows: pd.DataFrame) -> Figure:
     axes.grid(axis="x", color="#E5E5E5")
     _legend(axes, [("o", "ours, Wilson 95 % interval", "full"), ("D", "reported", "none")])
     return figure
+
+
+def _rows(axes: Axes, names: Iterable[object], xlabel: str) -> None:
+    """Names down the side, a row each, and a grid to read values by."""
+    labels = [in_mathtext(str(name)) for name in names]
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.grid(axis="x", color="#E5E5E5")
+    axes.set_axisbelow(True)
+    axes.set_xlabel(xlabel)
 
 
 def _legend(axes: Axes, entries: Sequence[tuple[str, str, Any]]) -> None:

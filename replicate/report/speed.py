@@ -229,9 +229,9 @@ def cost() -> Exhibit:
     for cores in CORES:
         shown[f"days on {cores} cores"] = (trainings @ each / 86400 / cores).map("{:.1f}".format)
     caption = (
-        "A plan of trainings by the paper's protocol and what they would cost, one training a "
-        "core, each as fast as one of two side by side. Nothing is said of GPUs: none was at hand "
-        "to measure."
+        "A plan of trainings by the paper's protocol, larger than the grids that this book has "
+        "run, and what they would cost, one training a core, each as fast as one of two side by "
+        "side. Nothing is said of GPUs: none was at hand to measure."
     )
     return table(shown, caption, [first, second])
 

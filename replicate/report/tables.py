@@ -10,32 +10,26 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from replicate import comparison, metrics, paper
+from replicate import metrics, paper
 from replicate.claims import PAPER_CORPUS
-from replicate.corpora.iemocap_ids import parse
+from replicate.corpora.iemocap_ids import dialogue
 from replicate.corpora.table import Corpus
-from replicate.experiments import FOUR
 from replicate.judging import printed_confusion
-from replicate.model import FUSIONS
 from replicate.protocol import EMOTIONS, Fold
 from replicate.report.layout import (
     ABSENT,
-    LABELS,
     NBSP,
     interval,
     intervals,
     name_of,
     number,
-    signed,
-    signed_interval,
     title,
     whole,
 )
-from replicate.report.page import Stored, words_of
+from replicate.report.page import Stored
 from replicate.report.provenance import (
     CHOSEN,
     Exhibit,
-    Missing,
     Source,
     listed,
     of_runs,
@@ -44,7 +38,6 @@ from replicate.report.provenance import (
 )
 from replicate.runs import SELECTIONS, Run
 from replicate.waveforms import class_averages
-from replicate.words import top_words
 
 
 class Line(NamedTuple):
@@ -95,8 +88,6 @@ COLUMNS = {
     "n_seeds": "seeds",
 }
 
-#: The models of the grid `speakers`.
-SPEAKER_MODELS = [model for model, _ in FOUR]
 
 #: Said wherever both intervals of accuracies are shown.
 INTERVALS = (
@@ -109,8 +100,7 @@ INTERVALS = (
 def dialogues_of(runs: Sequence[Run]) -> dict[str, str]:
     """Test utterance -> its dialogue, as IEMOCAP's ids tell; other ids stand for themselves."""
     tested = {utterance for run in runs for utterance in run.predictions["utterance"]}
-    known = {utterance: parse(utterance) for utterance in tested}
-    return {utterance: found.dialogue if found else utterance for utterance, found in known.items()}
+    return {utterance: dialogue(utterance) for utterance in tested}
 
 
 def heading(corpus: str, synthetic: bool) -> str:
@@ -342,137 +332,6 @@ def _utterances(run: Run) -> int:
 
 
 @or_notice
-def speakers_held_out(runs: Stored, selection: str = "last-epoch") -> Exhibit:
-    """Accuracy and UAR of each model where speakers were the test set in turn."""
-    chosen = held_out_runs(runs)
-    frame = held_out(runs, selection)
-    shown = pd.DataFrame(
-        {
-            "accuracy": frame["value"].map(number),
-            "95 % over speakers": intervals(frame["low"], frame["high"]),
-            "UAR": frame["uar"].map(number),
-            "95 % over speakers ": intervals(frame["uar_low"], frame["uar_high"]),
-            "seeds": frame["seeds"].map(whole),
-        },
-        index=frame.index,
-    )
-    caption = (
-        f"Held out in turn: {_speakers(chosen)}; the folds of a seed are pooled. The first row is "
-        "what answering the largest class always would score. The paper reports nothing on this "
-        "corpus."
-    )
-    return table(shown, caption, of_runs(chosen, selection))
-
-
-def _speakers(runs: Sequence[Run]) -> str:
-    return listed("speaker", (run.experiment.fold.held_out for run in runs))
-
-
-def held_out_runs(runs: Stored) -> list[Run]:
-    """The runs with a speaker held out, on those speakers and seeds that every model has.
-
-    Raises:
-        Missing: if there are none.
-    """
-    parts: dict[str, set[tuple[Fold, int]]] = {}
-    for run in (found := runs.of(kind="speaker")):
-        parts.setdefault(name_of(run), set()).add((run.experiment.fold, run.experiment.seed))
-    shared = set.intersection(*parts.values())
-    return [
-        run for run in found if (run.experiment.fold, run.experiment.seed) in shared
-    ] or runs.lack("all models on the same speakers", speakers=True)
-
-
-def held_out(runs: Stored, selection: str) -> pd.DataFrame:
-    """As `reproduced`, with intervals over speakers; the first row is the largest class always."""
-    chosen = runs.having(held_out_runs(runs), selection)
-    clusters = {
-        utterance: run.experiment.fold.held_out
-        for run in chosen
-        for utterance in run.predictions["utterance"]
-    }
-    found = metrics.summarise(chosen, selection, clusters)
-    true = metrics.pooled(chosen, selection).drop_duplicates("utterance")["emotion"]
-    largest = [true.mode()[0]] * len(true)
-    frame = found[list(COLUMNS)].rename(columns=COLUMNS)
-    frame.index = pd.Index([LABELS[model] for model in found["model"]])
-    chance = {"value": metrics.accuracy(true, largest), "uar": metrics.uar(true, largest)}
-    return pd.concat([pd.DataFrame([chance], index=["largest class"]), frame])
-
-
-def held_out_in_words(runs: Stored, selection: str = "last-epoch") -> dict[str, str]:
-    """Numbers for the prose about speakers held out; `(not run yet)` where there are no runs.
-
-    `less_audio_` a fusion is its accuracy less that of audio alone, with an interval that draws
-    whole speakers and compares the two on each; `beside_audio_` says which of them is ahead.
-    """
-    rows = {"largest": "largest class", **{model: LABELS[model] for model in SPEAKER_MODELS}}
-    fusions = [
-        f"{name}_audio_{model}"
-        for name in ("less", "beside")
-        for model in SPEAKER_MODELS
-        if model in FUSIONS
-    ]
-    try:
-        chosen = held_out_runs(runs)
-    except Missing:
-        chosen = []
-    if not set(SPEAKER_MODELS) <= {run.experiment.model for run in chosen}:
-        names = ("speakers", "seeds", "utterances", "audio_interval", *rows, *fusions)
-        return dict.fromkeys(names, ABSENT)
-    frame = held_out(runs, selection)
-    value, low, high = (frame[column] for column in ("value", "low", "high"))
-    samples = metrics.pooled(chosen, selection)
-    return {
-        "speakers": _speakers(chosen),
-        "seeds": listed("seed", (run.experiment.seed for run in chosen)),
-        "utterances": f"{samples['utterance'].nunique():,}",
-        "audio_interval": f"{interval(low[rows['audio']], high[rows['audio']])}",
-        **{name: f"{value[row]:.3f}" for name, row in rows.items()},
-        **_less_audio(chosen, selection),
-    }
-
-
-def _less_audio(chosen: Sequence[Run], selection: str) -> dict[str, str]:
-    """Every fusion beside audio alone, as text."""
-    right = comparison.answers(chosen, selection).rename(columns=lambda name: name.split("-")[0])
-    clusters = right.index.get_level_values("fold")
-    rows = comparison.over_clusters(right, clusters, "audio").set_index("first")
-    words = {}
-    for model, row in rows.loc[rows.index.isin(FUSIONS)].iterrows():
-        ends = signed_interval(row["low"], row["high"]) or "no interval"
-        words[f"less_audio_{model}"] = f"{signed(row['difference'])} {ends}"
-        words[f"beside_audio_{model}"] = (
-            "it is ahead of audio alone" if row["low"] > 0
-            else "it is behind audio alone" if row["high"] < 0
-            else "neither is shown to be ahead"
-        )  # fmt: skip
-    return words
-
-
-def attention_held_out_in_words(runs: Stored, selection: str = "last-epoch") -> dict[str, str]:
-    """Whether attention turns to audio where speakers are held out, for the prose.
-
-    `score` is the mean audio score of Att_d^1, with an interval that draws whole
-    speakers; `leaning` says to which side of one half it lies, `lacking` how much it lacks to 1.
-    """
-    try:
-        chosen = [run for run in held_out_runs(runs) if run.experiment.model == "att_d1"]
-    except Missing:
-        chosen = []
-    if not chosen:
-        return dict.fromkeys(("score", "leaning", "lacking"), ABSENT)
-    samples = metrics.pooled(chosen, selection)
-    mean, low, high = comparison.mean_over_clusters(samples["audio_score"], samples["fold"])
-    leaning = "to audio" if low > 0.5 else "to text" if high < 0.5 else "to neither side for sure"
-    return {
-        "score": f"{mean:.3f} {interval(low, high) or '(no interval)'}",
-        "leaning": leaning,
-        "lacking": f"{1 - mean:.3f}",
-    }
-
-
-@or_notice
 def table_7(runs: Stored, model: str = "att_d1", embedding: str = "word2vec",
             selection: str = "last-epoch") -> Exhibit:  # fmt: skip
     """Table 7: counts, and the rates of rows and columns with their intervals."""
@@ -522,87 +381,6 @@ def confusion(runs: Sequence[Run], selection: str) -> pd.DataFrame:
     samples = metrics.pooled(runs, selection)
     counts = metrics.confusion(samples["emotion"], samples["predicted"])
     return counts / samples["seed"].nunique()
-
-
-@or_notice
-def table_6(runs: Stored, corpus: Corpus, selection: str = "last-epoch") -> Exhibit:
-    """Table 6's words: printed ratio and ours, with its interval and what it rests on."""
-    run = runs.of("att_d1", "word2vec")[0]
-    rows = printed_words(words_of(run, corpus, selection))
-    shown = pd.DataFrame(
-        {
-            "reported ratio": rows["reported"].map(number),
-            ours([run]): rows["ratio"].map(number),
-            "95 % (Wilson)": intervals(rows["low"], rows["high"]),
-            "in sentences of the class / all": [
-                None if np.isnan(n) else f"{k:.0f} / {n:.0f}"
-                for k, n in zip(rows["count"], rows["present"], strict=True)
-            ],
-            "the class": rows["sign"].map(SIGNS),
-            "rank by mutual information": rows["rank"].map(whole),
-        }
-    )
-    shown.index = pd.MultiIndex.from_frame(rows[["emotion", "word"]])
-    caption = f"Table 6, as reported and ours ({name_of(run)}, one run as in the paper)."
-    return table(shown, caption, of_runs([run], selection))
-
-
-#: Signs of `words.word_table` in words: what the class does.
-SIGNS = {1: "attracts it", 0: "neither", -1: "avoids it"}
-
-
-def printed_words(words: pd.DataFrame) -> pd.DataFrame:
-    """The words of Table 6 with their rows in ours; NaN where the test set lacks them.
-
-    Args:
-        words: from `replicate.words.word_table`. Its tags stand in brackets, the paper's do not;
-            where there are both, the bare word counts.
-    """
-    ranked = words.assign(
-        rank=words.groupby("emotion")["mutual_information"].rank(ascending=False, method="min"),
-        word=words["word"].str.strip("[]"),
-        tag=words["word"].str.startswith("["),
-    )
-    ranked = ranked.sort_values("tag", kind="stable").drop_duplicates(["emotion", "word"])
-    printed = pd.DataFrame(
-        [(row.emotion, row.word, row.ratio) for row in paper.TABLE_6],
-        columns=["emotion", "word", "reported"],
-    )
-    return printed.merge(ranked, how="left", on=["emotion", "word"])
-
-
-@or_notice
-def own_words(
-    runs: Stored, corpus: Corpus, min_count: int, selection: str = "last-epoch"
-) -> Exhibit:
-    """The words of highest mutual information with each class, and in how many seeds."""
-    chosen = runs.of("att_d1", "word2vec")
-    best = [top_words(words_of(run, corpus, selection), min_count=min_count) for run in chosen]
-    best = [words[words["mutual_information"] > 0] for words in best]
-    seeds = pd.concat(best).groupby(["emotion", "word"]).size()
-    first = best[0].set_index(["emotion", "word"])
-    shown = pd.DataFrame(
-        {
-            "ratio": first["ratio"].map(number),
-            "95 % (Wilson)": intervals(first["low"], first["high"]),
-            "in sentences of the class / all": [
-                f"{k} / {n}" for k, n in zip(first["count"], first["present"], strict=True)
-            ],
-            "mutual information, nats": first["mutual_information"].map(number),
-            "the class": first["sign"].map(SIGNS),
-            "on top in": [f"{seeds[word]} of {len(chosen)} runs" for word in first.index],
-        },
-        index=first.index,
-    )
-    told = "; ".join(
-        f"{emotion}: {', '.join(row.word for row in paper.TABLE_6 if row.emotion == emotion)}"
-        for emotion in EMOTIONS
-    )
-    caption = (
-        f"The words of highest mutual information with each predicted class, of those with at "
-        f"least {min_count} occurrences, in the first of the runs. The paper reports {told}."
-    )
-    return table(shown, caption, of_runs(chosen, selection))
 
 
 def table_8(level: pd.DataFrame, corpus: str, source: Source) -> Exhibit:

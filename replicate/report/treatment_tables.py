@@ -13,6 +13,7 @@ from replicate.report import plots
 from replicate.report.layout import intervals, name_of, number, signed, small
 from replicate.report.page import Stored
 from replicate.report.provenance import Exhibit, Source, of_runs, or_notice, picture, table
+from replicate.report.tables import dialogues_of
 from replicate.runs import Run
 from replicate.treated import UNTREATED, Unit
 from replicate.treatments import RECORDINGS, altered
@@ -42,7 +43,7 @@ def units_of(kind: str) -> str:
 
 def draws_of(kind: str) -> str:
     """What bootstrap intervals draw as a whole, in captions."""
-    return "utterances" if kind == "stratified" else f"{kind}s"
+    return "dialogues" if kind == "stratified" else f"{kind}s"
 
 
 # --- what can be seen ---
@@ -228,7 +229,7 @@ def accuracies(runs: Stored, kind: str, lines: Mapping[str, float]) -> Exhibit:
     chosen = heard(runs, kind, "audio")
     answered = {UNTREATED: chosen}
     answered |= {name: [treated.under(run, name) for run in chosen] for name in RECORDINGS}
-    clusters = None if unit_of(kind) == "seed" else _folds(chosen)
+    clusters = dialogues_of(chosen) if unit_of(kind) == "seed" else _folds(chosen)
     found = [metrics.summarise(part, "last-epoch", clusters).iloc[0] for part in answered.values()]
     ends = {"value": "accuracy", "low": "accuracy_boot_low", "high": "accuracy_boot_high"}
     rows = pd.DataFrame(

@@ -1,16 +1,17 @@
-"""Table 6 by the paper's method and by the corrected one, side by side."""
+"""Table 6 as printed and ours, and by the paper's method and the corrected one, side by side."""
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
-from replicate import wordlists
+from replicate import paper, wordlists
 from replicate.corpora import standin
 from replicate.corpora.table import Corpus
 from replicate.metrics import predicted
-from replicate.protocol import cohort
+from replicate.protocol import EMOTIONS, cohort
 from replicate.report.layout import NBSP, intervals, name_of, number, small, whole
-from replicate.report.page import Stored
+from replicate.report.page import Stored, words_of
 from replicate.report.provenance import (
     Exhibit,
     Missing,
@@ -22,7 +23,7 @@ from replicate.report.provenance import (
     or_notice,
     table,
 )
-from replicate.report.tables import SIGNS
+from replicate.report.tables import ours
 from replicate.transcriptions import tokens
 from replicate.wordlists import Classes, WordList, reported
 from replicate.words import (
@@ -49,6 +50,87 @@ COLUMNS = (
     "On top again: in what share of resampled sets, of sentences / of whole dialogues, the word is "
     "among the first three of its class."
 )
+
+
+@or_notice
+def table_6(runs: Stored, corpus: Corpus, selection: str = "last-epoch") -> Exhibit:
+    """Table 6's words: printed ratio and ours, with its interval and what it rests on."""
+    run = runs.of("att_d1", "word2vec")[0]
+    rows = printed_words(words_of(run, corpus, selection))
+    shown = pd.DataFrame(
+        {
+            "reported ratio": rows["reported"].map(number),
+            ours([run]): rows["ratio"].map(number),
+            "95 % (Wilson)": intervals(rows["low"], rows["high"]),
+            "in sentences of the class / all": [
+                None if np.isnan(n) else f"{k:.0f} / {n:.0f}"
+                for k, n in zip(rows["count"], rows["present"], strict=True)
+            ],
+            "the class": rows["sign"].map(SIGNS),
+            "rank by mutual information": rows["rank"].map(whole),
+        }
+    )
+    shown.index = pd.MultiIndex.from_frame(rows[["emotion", "word"]])
+    caption = f"Table 6, as reported and ours ({name_of(run)}, one run as in the paper)."
+    return table(shown, caption, of_runs([run], selection))
+
+
+#: Signs of `words.word_table` in words: what the class does.
+SIGNS = {1: "attracts it", 0: "neither", -1: "avoids it"}
+
+
+def printed_words(words: pd.DataFrame) -> pd.DataFrame:
+    """The words of Table 6 with their rows in ours; NaN where the test set lacks them.
+
+    Args:
+        words: from `replicate.words.word_table`. Its tags stand in brackets, the paper's do not;
+            where there are both, the bare word counts.
+    """
+    ranked = words.assign(
+        rank=words.groupby("emotion")["mutual_information"].rank(ascending=False, method="min"),
+        word=words["word"].str.strip("[]"),
+        tag=words["word"].str.startswith("["),
+    )
+    ranked = ranked.sort_values("tag", kind="stable").drop_duplicates(["emotion", "word"])
+    printed = pd.DataFrame(
+        [(row.emotion, row.word, row.ratio) for row in paper.TABLE_6],
+        columns=["emotion", "word", "reported"],
+    )
+    return printed.merge(ranked, how="left", on=["emotion", "word"])
+
+
+@or_notice
+def own_words(
+    runs: Stored, corpus: Corpus, min_count: int, selection: str = "last-epoch"
+) -> Exhibit:
+    """The words of highest mutual information with each class, and in how many seeds."""
+    chosen = runs.of("att_d1", "word2vec")
+    best = [top_words(words_of(run, corpus, selection), min_count=min_count) for run in chosen]
+    best = [words[words["mutual_information"] > 0] for words in best]
+    seeds = pd.concat(best).groupby(["emotion", "word"]).size()
+    first = best[0].set_index(["emotion", "word"])
+    shown = pd.DataFrame(
+        {
+            "ratio": first["ratio"].map(number),
+            "95 % (Wilson)": intervals(first["low"], first["high"]),
+            "in sentences of the class / all": [
+                f"{k} / {n}" for k, n in zip(first["count"], first["present"], strict=True)
+            ],
+            "mutual information, nats": first["mutual_information"].map(number),
+            "the class": first["sign"].map(SIGNS),
+            "on top in": [f"{seeds[word]} of {len(chosen)} runs" for word in first.index],
+        },
+        index=first.index,
+    )
+    told = "; ".join(
+        f"{emotion}: {', '.join(row.word for row in paper.TABLE_6 if row.emotion == emotion)}"
+        for emotion in EMOTIONS
+    )
+    caption = (
+        f"The words of highest mutual information with each predicted class, of those with at "
+        f"least {min_count} occurrences, in the first of the runs. The paper reports {told}."
+    )
+    return table(shown, caption, of_runs(chosen, selection))
 
 
 @or_notice
@@ -164,13 +246,13 @@ def in_words(lists: Mapping[Classes, WordList], classes: Classes) -> dict[str, s
     """Numbers for the prose about a stored list; `(not counted yet)` without it.
 
     `CLASSES_sentences`, `_fewest` (see `words.fewest`), `_found` (pairs of a word and a class that
-    pass), `_named` (how many of the paper's words there are), `_attracted` (those of them that pass
-    with a plus, by name), and `_kept` and `_kept_corrected`: in what share of resampled sets of
-    dialogues the words on top by either method are on top again, mean.
+    pass), `_attracted` (how many of the paper's words pass with a plus, by name), and `_kept` and
+    `_kept_corrected`: in what share of resampled sets of dialogues the words on top by either
+    method are on top again, mean.
     """
     prefix = classes.replace("-", "_")
     if classes not in lists:
-        names = ("sentences", "fewest", "found", "named", "attracted", "kept", "kept_corrected")
+        names = ("sentences", "fewest", "found", "attracted", "kept", "kept_corrected")
         return {f"{prefix}_{name}": "(not counted yet)" for name in names}
     stored = lists[classes]
     named = stored.table[reported(stored.table).notna()]
@@ -182,8 +264,8 @@ def in_words(lists: Mapping[Classes, WordList], classes: Classes) -> dict[str, s
         f"{prefix}_sentences": f"{stored.sentences:,}",
         f"{prefix}_fewest": f"{fewest(stored.sentences, stored.words)}",
         f"{prefix}_found": f"{stored.found:,}",
-        f"{prefix}_named": f"{len(named)}",
-        f"{prefix}_attracted": f"{len(passing)}: {words}" if len(passing) else "none",
+        f"{prefix}_attracted": f"{len(passing)} of the {len(named)} that occur"
+        + f", {words}" * bool(words),
         f"{prefix}_kept": number(kept[""]) or "(no word)",
         f"{prefix}_kept_corrected": number(kept["corrected_"]) or "(no word)",
     }
