@@ -57,15 +57,16 @@ class ModelConfig:
     normalisation: Literal[
         "conv, norm, ReLU; conv, norm, add, ReLU", "conv, ReLU, norm; conv, ReLU, norm, add"
     ] = "conv, norm, ReLU; conv, norm, add, ReLU"
-    """Section 3.1 lists Batch Normalization and ReLU without an order; this is ResNet's [17]."""
+    """Section 3.1 lists Batch Normalization and ReLU without an order; this is that of ResNet,
+    which Section 5 names."""
     padding: Literal["zeros, seen by every layer", "masked"] = "zeros, seen by every layer"
     """Sections 3.1 and 3.2 pad with zeros inside a batch and mention no mask: none is used, so a
     prediction depends on the utterances that share its batch. Masked, an utterance ends where its
     recording and its sentence end."""
     gru_output: Literal["maximum over time", "mean over time", "last state"] = "maximum over time"
-    """Section 3.1 does not say which output of the GRU is used. Its last state, the usual one,
-    learns next to nothing under Table 1's regularisation; the maximum is how Section 3.2 pools
-    words, and padding matters least to it."""
+    """Section 3.1 does not say which output of the GRU is used. A model that reads its last state,
+    the usual one, hardly learns from sound under Table 1's regularisation (grid `audio-choices`);
+    the maximum is how Section 3.2 pools words, and padding matters least to it."""
     audio_projection: Literal["linear, to the width of the text features"] = (
         "linear, to the width of the text features"
     )
