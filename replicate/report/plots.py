@@ -522,6 +522,7 @@ def confusions(matrices: Mapping[str, np.ndarray]) -> Figure:
             xticklabels=EMOTIONS, yticklabels=EMOTIONS,
         )  # fmt: skip
         axes.tick_params("x", rotation=30)
+        axes.tick_params("y", rotation=0)
         axes.set(title=in_mathtext(title), xlabel="predicted")
     panels[0].set_ylabel("true")
     return figure
