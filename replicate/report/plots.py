@@ -36,7 +36,7 @@ MODALITIES = {"audio": "#CC79A7", "text": "#009E73"}
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A", "#000000")
 
 #: For up to nine models that are drawn as lines.
-CURVES = (*SERIES, "#F0E442")
+CURVES = (*SERIES, "#8C510A")
 
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
