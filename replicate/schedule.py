@@ -99,14 +99,15 @@ def _loaded_vectors(embedding: str, size: int, source: Source) -> WordVectors | 
 
 
 def check_vectors(experiments: Sequence[Experiment], source: Source) -> None:
-    """Open the pretrained vectors that experiments need, before hours are spent on others.
+    """Open a file of vectors that experiments need, before hours are spent on others.
 
     Raises:
-        InputError: they cannot be read, or have another width than the models.
+        InputError: it cannot be read, or its vectors have another width than the models take.
     """
-    for needing in {experiment.embedding: experiment for experiment in experiments}.values():
-        _vectors(needing, source)
-    _loaded_vectors.cache_clear()  # several gigabytes, which the workers load themselves
+    needing = [experiment for experiment in experiments if experiment.embedding == "word2vec"]
+    if source.word2vec is not None and needing:
+        _vectors(needing[0], source)
+        _loaded_vectors.cache_clear()  # several gigabytes, which the workers load themselves
 
 
 def run_one(
