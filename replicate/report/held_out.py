@@ -71,7 +71,7 @@ def runs_of(runs: Stored) -> list[Run]:
 
 
 def rows(runs: Stored, selection: str) -> pd.DataFrame:
-    """As `reproduced`, with intervals over speakers; the first row is the largest class always."""
+    """As `tables.reproduced`, over speakers; the first row is the largest class always."""
     chosen = runs.having(runs_of(runs), selection)
     clusters = {
         utterance: run.experiment.fold.held_out
@@ -124,9 +124,9 @@ def _less_audio(chosen: Sequence[Run], selection: str) -> dict[str, str]:
     """Every fusion beside audio alone, as text."""
     right = comparison.answers(chosen, selection).rename(columns=lambda name: name.split("-")[0])
     clusters = right.index.get_level_values("fold")
-    rows = comparison.over_clusters(right, clusters, "audio").set_index("first")
+    found = comparison.over_clusters(right, clusters, "audio").set_index("first")
     words = {}
-    for model, row in rows.loc[rows.index.isin(FUSIONS)].iterrows():
+    for model, row in found.loc[found.index.isin(FUSIONS)].iterrows():
         ends = signed_interval(row["low"], row["high"]) or "no interval"
         words[f"less_audio_{model}"] = f"{signed(row['difference'])} {ends}"
         words[f"beside_audio_{model}"] = (

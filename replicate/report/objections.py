@@ -90,8 +90,13 @@ def _over_seeds(
         return Answer(objection, reading, np.nan, UNKNOWN, ABSENT)
     mean = comparison.mean_difference(differences, runs[0].provenance.overlap)
     ends = Interval(mean.low, mean.high)
-    own = _reach(found) if len(found) == len(runs) else np.nan
+    own = _own(found, runs)
     return Answer(objection, reading, mean.difference, ends, f"{mean.n} seeds", own)
+
+
+def _own(found: pd.Series, ours: Sequence[Run]) -> float:
+    """`Answer.own` of the accuracies under an objection."""
+    return _reach(found) if len(found) == len(ours) else np.nan
 
 
 def _reach(single: pd.Series) -> float:
@@ -127,7 +132,7 @@ def _other_readings(text: TextAlone, selection: str) -> Iterator[Answer]:
         if row := known.get(choice):
             ends, seeds = Interval(row["low"], row["high"]), f"{row['n']} seeds"
             read = accuracies(text.drawn(selection, choice=choice), selection)
-            own = _reach(read) if len(read) == len(text.drawn(selection)) else np.nan
+            own = _own(read, text.drawn(selection))
             yield Answer(objection, choice, row["value"], ends, seeds, own)
         else:
             yield Answer(objection, choice, np.nan, UNKNOWN, ABSENT)
