@@ -228,9 +228,9 @@ def words() -> Exhibit:
     return table(shown, caption, [PAPER], index=False)
 
 
-def _first(fitting: list[tuple[int, int]], n: int = 4) -> str:
-    """The first fractions, `4/5, 8/10, …`."""
-    return ", ".join(f"{k}/{m}" for k, m in fitting[:n]) + (f",{NBSP}…" if fitting[n:] else "")
+def _first(fitting: list[tuple[int, int]]) -> str:
+    """The first four fractions, `4/5, 8/10, …`."""
+    return ", ".join(f"{k}/{m}" for k, m in fitting[:4]) + (f",{NBSP}…" if fitting[4:] else "")
 
 
 def widths() -> Exhibit:

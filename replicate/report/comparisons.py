@@ -312,16 +312,12 @@ def over_seeds_table(compared: Compared) -> Exhibit:
     return table(shown, caption, of_runs(compared.runs, compared.selection), index=False)
 
 
-def chance_spread(n: int, disagreement: float = 0.2) -> float:
+def chance_spread(n: int) -> float:
     """Standard deviation of the difference of two models on n utterances, if only chance decides.
 
-    That is, if on each utterance on which they disagree either may be right.
-
-    Args:
-        n: test utterances.
-        disagreement: share of utterances on which one of the two alone is right.
+    That is, if they disagree on a fifth of them, and there either may be right.
     """
-    return float(np.sqrt(disagreement / n))
+    return float(np.sqrt(1 / 5 / n))
 
 
 def widest_for_equivalence(seeds: int, tests: int = 1) -> float:

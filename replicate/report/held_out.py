@@ -137,7 +137,7 @@ def _less_audio(chosen: Sequence[Run], selection: str) -> dict[str, str]:
     return words
 
 
-def attention_in_words(runs: Stored, selection: str = "last-epoch") -> dict[str, str]:
+def attention_in_words(runs: Stored) -> dict[str, str]:
     """Whether attention turns to audio where speakers are held out, for the prose.
 
     `score` is the mean audio score of Att_d^1, with an interval that draws whole
@@ -149,7 +149,7 @@ def attention_in_words(runs: Stored, selection: str = "last-epoch") -> dict[str,
         chosen = []
     if not chosen:
         return dict.fromkeys(("score", "leaning", "lacking"), ABSENT)
-    samples = metrics.pooled(chosen, selection)
+    samples = metrics.pooled(chosen, "last-epoch")
     mean, low, high = comparison.mean_over_clusters(samples["audio_score"], samples["fold"])
     leaning = "to audio" if low > 0.5 else "to text" if high < 0.5 else "to neither side for sure"
     return {
