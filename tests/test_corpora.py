@@ -123,7 +123,7 @@ def test_what_is_no_id_is_not_parsed(odd):
     assert parse(odd) is None
 
 
-def test_the_real_ids_give_the_cohort_and_the_split_of_the_paper():
+def test_the_real_ids_give_dialogues_speakers_scenarios_and_sessions():
     published = pd.read_csv(real("iemocap-metadata") / "utterances.csv")
     rows = [{**vars(parse(u)), "label": label} for u, label, _ in published.to_numpy()]
     table = utterance_table(rows)
@@ -135,16 +135,6 @@ def test_the_real_ids_give_the_cohort_and_the_split_of_the_paper():
         *(f"script{n:02d}" for n in range(1, 4)),
     ]
     chosen = cohort(Corpus("iemocap", "IEMOCAP", Path(), table, EMOTIONS))
-    assert chosen["emotion"].value_counts().to_dict() == {
-        "anger": 1103,
-        "happiness": 1636,
-        "neutrality": 1708,
-        "sadness": 1084,
-    }
-    parts = split(chosen, Fold("stratified", "0"))
-    assert (len(parts.train), len(parts.test)) == (4976, 555)
-    rows_of_table_7 = chosen["emotion"].iloc[parts.test].value_counts().sort_index()
-    assert rows_of_table_7.tolist() == [111, 164, 171, 109]
     by_session = {s: len(split(chosen, Fold("session", s)).test) for s in "12345"}
     digits = published["utterance"].str[4]
     assert by_session == digits.value_counts().to_dict()
