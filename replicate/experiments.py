@@ -231,7 +231,7 @@ GRIDS = {
     "text-scenarios": Grid("the text model alone, scenarios held out", TEXT[:1], "scenario", 1),
     "text-choices": Grid(
         "the text model alone, the paper's open choices read otherwise",
-        TEXT[:1], "own", 3, ("", *TEXT_CHOICES),
+        TEXT[:1], "own", choices=("", *TEXT_CHOICES),
     ),
     "audio-choices": Grid(
         "the audio model alone, each speaker held out once, open choices read otherwise",
