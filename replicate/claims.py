@@ -130,6 +130,7 @@ def verdicts(
     loudness: pd.DataFrame | None = None,
     selection: str = "last-epoch",
     folds: str = "stratified",
+    by_text_alone: bool = False,
 ) -> list[Verdict]:
     """A verdict on each of `replicate.paper.CLAIMS`, in their order.
 
@@ -144,6 +145,7 @@ def verdicts(
         selection: which epoch, see `replicate.runs.SELECTIONS`.
         folds: which kind of held-out part.
             Only the defaults of these two give verdicts on the paper's figures.
+        by_text_alone: whether a run of text alone predicted the classes of `words` instead.
 
     Raises:
         ValueError: if a run comes from another corpus or profile than `info` says.
@@ -152,7 +154,7 @@ def verdicts(
         raise ValueError(f"runs of {own.name}, {own.profile}; not {info.name}, {info.profile}")
     chosen = [run for run in runs if run.experiment.fold.kind == folds]
     counts = {"train": info.n_train, "test": info.n_test} if info.n_test else {}
-    evidence = Evidence(chosen, selection, counts, table8, words, loudness)
+    evidence = Evidence(chosen, selection, counts, table8, words, loudness, by_text_alone)
     protocol = (info.profile, folds, selection)
     return [
         _verdict(claim, info, protocol, judge(claim.criterion, claim, evidence)) for claim in CLAIMS

@@ -58,6 +58,7 @@ class Evidence:
         words: from `replicate.words.word_table`.
         loudness: `emotion`, `speaker`, and `average` and `spread` from `replicate.waveforms.levels`
             for each utterance of the cohort.
+        by_text_alone: whether `words` has the classes that text alone predicts.
     """
 
     runs: Sequence[Run]
@@ -66,6 +67,7 @@ class Evidence:
     table8: pd.DataFrame | None = None
     words: pd.DataFrame | None = None
     loudness: pd.DataFrame | None = None
+    by_text_alone: bool = False
 
     @cached_property
     def summary(self) -> dict[str, dict[str, Any]]:
@@ -340,21 +342,21 @@ def _listed(values: pd.Series) -> str:
 @judge.register
 def _(criterion: criteria.ErrorSpread, claim: Claim, evidence: Evidence) -> Finding:
     name = f"{criterion.model}-{criterion.embedding}"
+    by_itself = error_spread(printed_confusion(), criterion)
+    printed = f"the printed Table 7 by itself: criterion {': '.join(by_itself)}"
     if gap := missing([name], evidence):
-        return gap
+        return replace(gap, evidence=printed)
     counts = evidence.confusions(name)
-    mean = sum(counts[1:], counts[0]) / len(counts)
-    commonest, p_value, described = error_spread(mean)
+    outcome, described = error_spread(sum(counts[1:], counts[0]) / len(counts), criterion)
     return Finding(
-        "met" if commonest and not p_value < criterion.significance else "not met",
-        described,
-        evidence=f"the printed Table 7 by itself: {error_spread(printed_confusion())[2]}",
-        shortfall=too_few(len(counts), criterion.seeds),
+        outcome, described, evidence=printed, shortfall=too_few(len(counts), criterion.seeds)
     )
 
 
-def error_spread(counts: pd.DataFrame) -> tuple[bool, float, str]:
-    """Is neutrality each other class's commonest error; p of its own being even; both in words."""
+def error_spread(
+    counts: pd.DataFrame, criterion: criteria.ErrorSpread
+) -> tuple[Literal["met", "not met"], str]:
+    """Whether a confusion matrix meets the criterion, and its errors in words."""
     errors = counts.astype(float) - np.diag(np.diag(counts))
     others = errors.drop(index="neutrality")
     into = others["neutrality"]
@@ -364,8 +366,7 @@ def error_spread(counts: pd.DataFrame) -> tuple[bool, float, str]:
     spread = ", ".join(f"{e} {n:.3g}" for e, n in own.items())
     commonest = bool((into >= others.max(axis=1)).all())
     return (
-        commonest,
-        p_value,
+        "met" if commonest and not p_value < criterion.significance else "not met",
         f"errors to neutrality: {', '.join(parts)}; of neutrality: {spread} (p = {p_value:.3f})",
     )
 
@@ -392,7 +393,8 @@ def _(criterion: criteria.Words, claim: Claim, evidence: Evidence) -> Finding:
         described.append(
             f"{word} {row['count']}/{row['present']} = {bracketed(row['ratio'], interval)}, {way}"
         )
-    return Finding(all_of(parts), "; ".join(described))
+    alone = "the classes are those that text alone predicts" if evidence.by_text_alone else ""
+    return Finding(all_of(parts), "; ".join(described), shortfall=alone)
 
 
 @judge.register

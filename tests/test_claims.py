@@ -13,6 +13,7 @@ from replicate.claims import CorpusInfo, as_frame, corpus_info, verdicts
 from replicate.judging import all_of, near, printed_confusion
 from replicate.metrics import Interval
 from replicate.protocol import EMOTIONS, Fold
+from replicate.report import page
 from replicate.words import word_table
 
 TRUE, AS_PRINTED = metrics.labels(printed_confusion())
@@ -279,6 +280,9 @@ def test_the_confusions_of_table_7(on_paper):
     assert "the printed Table 7 by itself" in on_paper[18].evidence
     assert "31 (p = 0.015)" in on_paper[20].evidence
     assert on_paper[20].verdict == "not reproduced"
+    assert "criterion not met: errors to neutrality: anger 14 of 31" in on_paper[20].evidence
+    other = judged(runs_of("att_d1-trainable", [390]))[20].evidence
+    assert other == f"{on_paper[20].evidence}; no runs of att_d1-word2vec"
     uniform = judged(runs_of("att_d1-word2vec", jitter(397)))
     assert uniform[17].verdict == "not reproduced"
 
@@ -295,6 +299,10 @@ def test_words_need_their_ratio_and_their_direction(some):
     as_printed = judged(some, words=word_table(sentences, classes))[24]
     assert as_printed.verdict == "reproduced"
     assert "they 1/43" in as_printed.reproduced and "avoided" in as_printed.reproduced
+
+    by_text = judged(some, words=word_table(sentences, classes), by_text_alone=True)[24]
+    assert (by_text.verdict, by_text.check) == ("not testable here", "")
+    assert "text alone predicts" in by_text.evidence and "they 1/43" in by_text.reproduced
 
     other_way = ["neutrality" if c == "sadness" else "sadness" for c in classes]
     assert judged(some, words=word_table(sentences, other_way))[24].verdict == "not reproduced"
@@ -384,3 +392,11 @@ def test_parts_of_a_criterion():
     assert near(0.60, unknown, 0.71, 0.02) == "not met"
     assert near(0.68, Interval(0.66, 0.70), 0.71, 0.02) == "undecided"
     assert near(0.74, Interval(0.72, 0.76), 0.71, 0.02) == "undecided"
+
+
+def test_stored_words_and_groups_held_out_are_judged_where_there_is_nothing_else():
+    by_text = {v.claim.id: v for v in page.judged(page.stored("iemocap-text", "paper"))}
+    assert all(by_text[n].check for n in (21, 22, 23, 24))
+    assert {by_text[n].verdict for n in (21, 22, 23, 24)} == {"not testable here"}
+    acted = {v.claim.id: v for v in page.judged(page.stored("emodb", "paper"))}
+    assert acted[7].check and ", speaker, " in acted[7].corpus

@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import Markdown
 from myst_nb import glue  # type: ignore[import-untyped]
 
-from replicate import loudness, metrics
+from replicate import loudness, metrics, wordlists
 from replicate.claims import CorpusInfo, Verdict, corpus_info, verdicts
 from replicate.corpora import open_corpus
 from replicate.corpora.table import Corpus, text_fingerprint
@@ -230,7 +230,12 @@ def words_of(run: Run, corpus: Corpus, selection: str = "last-epoch") -> pd.Data
 def judged(
     runs: Stored, corpus: Corpus | None = None, selection: str = "last-epoch"
 ) -> list[Verdict]:
-    """Verdicts on all claims, from runs and the corpus; without recordings, its stored loudness."""
+    """Verdicts on all claims, from runs and the corpus.
+
+    Without recordings, the corpus's stored loudness counts, and without runs that read as those of
+    the paper's Table 6, its stored words by text alone. Where there are no runs on a random split,
+    those with groups held out do.
+    """
     if runs.runs:
         info = corpus_info(runs.runs)
     else:
@@ -238,10 +243,15 @@ def judged(
         info = CorpusInfo(runs.corpus, title, synthetic, runs.profile)
     readers = [run for run in runs.runs if run.experiment.name.startswith(TABLE_6)]
     words = words_of(readers[0], corpus, selection) if corpus and readers else None
+    listed = None if readers else wordlists.load(runs.corpus).get("one-test-set")
+    if listed and selection == "last-epoch":
+        words = listed.table
     level: pd.DataFrame | None = None
     if corpus and corpus.has_audio:
         level = loudness.of_cohort(corpus)
     elif kept := loudness.load(runs.corpus):
         level = kept.table
     table_8 = None if level is None else class_averages(level)
-    return verdicts(info, runs.runs, table_8, words, level, selection)
+    kinds = {run.experiment.fold.kind for run in runs.runs} or {"stratified"}
+    folds = "stratified" if "stratified" in kinds else min(kinds)
+    return verdicts(info, runs.runs, table_8, words, level, selection, folds, bool(listed))

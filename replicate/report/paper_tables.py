@@ -112,7 +112,7 @@ def choices() -> Exhibit:
 def verdicts(
     given: Sequence[Verdict], sources: Sequence[Source], only: Collection[int] = ()
 ) -> Exhibit:
-    """One row a claim: reported, found, interval, verdict, and what it rests on.
+    """One row a claim: reported, found, interval, verdict, by which test, and what it rests on.
 
     Args:
         given: from `replicate.claims.verdicts`.
@@ -129,6 +129,7 @@ def verdicts(
             "found here": [listing(v.reproduced) or None for v in chosen],
             "95 %": [interval(v.low, v.high) for v in chosen],
             "verdict": [v.verdict for v in chosen],
+            "by": [v.test if v.reproduced else None for v in chosen],
             "rests on": [_basis(v) for v in chosen],
         }
     )
@@ -136,23 +137,19 @@ def verdicts(
     return table(frame, caption, sources, index=False, wordy=True)
 
 
-#: Kind of a criterion -> the notebook with the evidence, and what that is called.
+#: Notebook -> what it is called, and the claims whose evidence it has.
 EVIDENCE = {
-    "counts": ("02_corpus", "the corpus"),
-    "accuracy": ("07_tables_4_and_5", "Tables 4 and 5"),
-    "order": ("07_tables_4_and_5", "Tables 4 and 5"),
-    "difference": ("07_tables_4_and_5", "Tables 4 and 5"),
-    "quoted": ("18_does_audio_help", "does audio help?"),
-    "score spread": ("05_fusion", "fusion and attention"),
-    "confusion rates": ("09_table_7", "Table 7"),
-    "ranks": ("09_table_7", "Table 7"),
-    "printed table 7": ("09_table_7", "Table 7"),
-    "error spread": ("09_table_7", "Table 7"),
-    "words": ("08_table_6", "Table 6"),
-    "loudness": ("10_table_8", "Table 8"),
-    "extremes": ("10_table_8", "Table 8"),
-    "printed interval": ("01_paper", "the paper"),
-    "none": ("01_paper", "the paper"),
+    "02_corpus": ("the corpus", {1}),
+    "07_tables_4_and_5": ("Tables 4 and 5", {*range(2, 9), *range(10, 14)}),
+    "18_does_audio_help": ("does audio help?", {9, 14, 15}),
+    "05_fusion": ("fusion and attention", {16}),
+    "09_table_7": ("Table 7", {17, 18, 20}),
+    "08_table_6": ("Table 6", {21, 22, 23, 24}),
+    "10_table_8": ("Table 8", {25}),
+    "20_loudness": ("loudness", {26}),
+    "14_audit": ("the paper's own numbers", {19, 27}),
+    "16_choices": ("what the paper leaves open", {28}),
+    "01_paper": ("the paper", {29}),
 }
 
 
@@ -169,15 +166,20 @@ def ledger(given: Mapping[str, Sequence[Verdict]], sources: Sequence[Source]) ->
         {
             "claim": [f"{v.claim.id}. {v.claim.statement}" for v in claims],
             **columns,
-            "evidence": [EVIDENCE[v.claim.criterion.kind][1] for v in claims],
+            "evidence": [_evidence(v.claim.id) for v in claims],
         }
     )
     caption = (
         "Every claim and what each corpus says of it. In brackets stands a mechanism check: "
         "the same criterion where it cannot decide on the paper's figures."
     )
-    links = {name: notebook for notebook, name in EVIDENCE.values()}
+    links = {name: notebook for notebook, (name, _) in EVIDENCE.items()}
     return table(frame, caption, sources, index=False, wordy=True, links=links, filterable=True)
+
+
+def _evidence(claim: int) -> str:
+    """What the page with the evidence on a claim is called."""
+    return next(name for name, numbers in EVIDENCE.values() if claim in numbers)
 
 
 def _at_a_glance(verdict: Verdict) -> str:
@@ -210,19 +212,28 @@ def _basis(verdict: Verdict) -> str:
 
 
 @or_notice
-def text_verdicts(runs: Stored, given: Sequence[Verdict]) -> Exhibit:
-    """The claims of which text alone has something to say."""
-    chosen = runs.of("text")
-    told = [v.claim.id for v in given if v.evidence and "text" in v.evidence]
+def text_verdicts(runs: Stored, given: Sequence[Verdict], more: Sequence[Source]) -> Exhibit:
+    """The claims of which text alone has something to say.
+
+    Args:
+        runs: on the transcripts.
+        given: verdicts by them.
+        more: what else these were computed from.
+    """
+    chosen, on_text = runs.of("text"), "the transcripts of the paper's corpus"
+    told = [v for v in given if v.basis == on_text and (v.check or "text" in v.evidence)]
     frame = pd.DataFrame(
         {
-            "claim": [f"{v.claim.id}. {v.claim.statement}" for v in given if v.claim.id in told],
-            "evidence from text alone": [listing(v.evidence) for v in given if v.claim.id in told],
-            "verdict": [v.verdict for v in given if v.claim.id in told],
+            "claim": [f"{v.claim.id}. {v.claim.statement}" for v in told],
+            "evidence from text alone": [
+                listing("; ".join(filter(None, (v.reproduced, v.evidence)))) for v in told
+            ],
+            "verdict": [_at_a_glance(v) for v in told],
         }
     )
     caption = "Claims on which text alone, on the transcripts of the paper's corpus, bears."
-    return table(frame, caption, of_runs(chosen, "last-epoch"), index=False, wordy=True)
+    sources = [*of_runs(chosen, "last-epoch"), *more]
+    return table(frame, caption, sources, index=False, wordy=True)
 
 
 def printed_accuracies() -> pd.DataFrame:

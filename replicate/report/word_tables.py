@@ -212,6 +212,12 @@ def of_list(stored: WordList) -> Source:
     )
 
 
+def sources(corpus: str) -> list[Source]:
+    """The source of what is judged of a corpus's words; empty where nothing is stored."""
+    kept = wordlists.load(corpus).get("one-test-set")
+    return [of_list(kept)] if kept else []
+
+
 def _columns(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of `words.described` as text under three headings."""
     counts = zip(rows["count"], rows["present"], strict=True)
