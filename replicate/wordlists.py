@@ -15,11 +15,14 @@ import numpy as np
 import pandas as pd
 
 from replicate import metrics, records
+from replicate.audit import Thinned, thinned
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.errors import InputError
+from replicate.experiments import Training
 from replicate.paper import CLAIMS, criteria
-from replicate.protocol import cohort
+from replicate.protocol import Fold, cohort, split
 from replicate.runs import PACKAGES, RESULTS, Run, code_version, package_versions
+from replicate.transcriptions import tokens
 from replicate.words import FALSE_DISCOVERIES, described, on_top
 
 #: Words kept of each class by either method, besides those that the paper names.
@@ -51,6 +54,7 @@ class WordList:
         classes: see `Classes`.
         sentences: how many there are.
         words: how many different ones there are.
+        thinned: what Equation 1 does to the training part of the first random split.
         found: pairs of a word and a class whose `q_value` is at most `words.FALSE_DISCOVERIES`.
         runs: names of the runs that predicted; none for true classes.
         text_fingerprint: SHA-256 of ids, labels and transcripts of the corpus.
@@ -67,6 +71,7 @@ class WordList:
     classes: Classes
     sentences: int
     words: int
+    thinned: Thinned
     found: int
     runs: tuple[str, ...]
     text_fingerprint: str
@@ -95,7 +100,10 @@ def make(corpus: Corpus, runs: Sequence[Run]) -> Iterator[WordList]:
     table = cohort(corpus)
     if table["transcript"].isna().all():
         raise InputError(corpus.root, "has no transcripts", "point --data at a copy that has them")
-    yield _list(corpus, "true", table, ())
+    said = [tokens(text) for text in table["transcript"].fillna("")]
+    taught = [said[i] for i in split(table, Fold()).train]
+    thin = thinned(taught, Training().subsampling_t)
+    yield _list(corpus, "true", table, thin, ())
     if not runs:
         return
     tested = metrics.pooled(runs, "last-epoch")
@@ -107,10 +115,13 @@ def make(corpus: Corpus, runs: Sequence[Run]) -> Iterator[WordList]:
         guessed = part.set_index("utterance")["predicted"]
         seen = table[table["utterance"].isin(guessed.index)]
         names = tuple(runs[k].experiment.name for k in part["run"].unique())
-        yield _list(corpus, classes, seen.assign(emotion=seen["utterance"].map(guessed)), names)
+        seen = seen.assign(emotion=seen["utterance"].map(guessed))
+        yield _list(corpus, classes, seen, thin, names)
 
 
-def _list(corpus: Corpus, classes: Classes, table: pd.DataFrame, runs: tuple[str, ...]) -> WordList:
+def _list(
+    corpus: Corpus, classes: Classes, table: pd.DataFrame, thin: Thinned, runs: tuple[str, ...]
+) -> WordList:
     """The list of a cohort, or part of one, by its column `emotion`."""
     every = described(table)
     kept = notable(every).astype(object)
@@ -122,6 +133,7 @@ def _list(corpus: Corpus, classes: Classes, table: pd.DataFrame, runs: tuple[str
         classes=classes,
         sentences=len(table),
         words=every["word"].nunique(),
+        thinned=thin,
         found=int((every["q_value"] <= FALSE_DISCOVERIES).sum()),
         runs=runs,
         text_fingerprint=text_fingerprint(corpus.utterances),

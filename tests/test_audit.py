@@ -21,6 +21,7 @@ from replicate.protocol import EMOTIONS, Fold, split
 from replicate.report import audit as exhibits
 from replicate.report import plots
 from replicate.report.provenance import PAPER
+from replicate.transcriptions import discard_probability, vocabulary
 
 
 def expected_maximum(n):
@@ -289,6 +290,20 @@ def test_equation_1_keeps_most_of_a_word_of_four_ninths_of_t():
     usual = counts * (1 - audit.mikolov(counts, 8000))
     assert (np.diff(usual) > 0).all()
     assert usual[8000:] == pytest.approx(np.sqrt(counts[8000:] * 8000))
+
+
+def test_what_equation_1_leaves_is_what_discarding_at_random_leaves():
+    said = [["a"] * 9 + ["b"], ["b", "b"], ["a", "c"], ["c"]]
+    left = audit.thinned(said, t=20)
+    assert (left.tokens, left.most_frequent) == (15, 10)
+    assert left.highest == pytest.approx(0.5**0.5)
+    vocab, rng = vocabulary(said), np.random.default_rng(0)
+    gone = discard_probability(vocab.counts, 20)
+    kept = [[rng.random(len(s)) >= gone[vocab.encode(s)] for s in said] for _ in range(20_000)]
+    dropped = 1 - np.mean([sum(k.sum() for k in each) for each in kept]) / 15
+    assert left.dropped == pytest.approx(dropped, abs=0.005)
+    emptied = np.mean([[not k.any() for k in each] for each in kept])
+    assert left.emptied == pytest.approx(emptied, abs=0.005)
 
 
 @pytest.mark.parametrize(

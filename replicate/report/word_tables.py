@@ -1,11 +1,13 @@
 """Table 6 as printed and ours, and by the paper's method and the corrected one, side by side."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
 
 from replicate import paper, wordlists
+from replicate.audit import Thinned
 from replicate.corpora import standin
 from replicate.corpora.table import Corpus
 from replicate.metrics import predicted
@@ -274,6 +276,21 @@ def in_words(lists: Mapping[Classes, WordList], classes: Classes) -> dict[str, s
         + f", {words}" * bool(words),
         f"{prefix}_kept": number(kept[""]) or "(no word)",
         f"{prefix}_kept_corrected": number(kept["corrected_"]) or "(no word)",
+    }
+
+
+def thinned_in_words(lists: Mapping[Classes, WordList]) -> dict[str, str]:
+    """What Equation 1 does to a corpus, `real_tokens` and so on; `(not counted yet)` without it."""
+    if "true" not in lists:
+        names = [f"real_{field.name}" for field in fields(Thinned)]
+        return dict.fromkeys(names, "(not counted yet)")
+    left = lists["true"].thinned
+    return {
+        "real_tokens": f"{left.tokens:,}",
+        "real_most_frequent": f"{left.most_frequent:,}",
+        "real_highest": f"{left.highest:.2f}",
+        "real_dropped": f"{left.dropped:.0%}",
+        "real_emptied": f"{left.emptied:.1%}",
     }
 
 
