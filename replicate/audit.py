@@ -6,6 +6,7 @@ Sums on Tables 4-7, on the class sizes, and on what chance alone does to numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from math import ceil, floor
 
 import numpy as np
@@ -22,7 +23,7 @@ from replicate.corpora.standin.channels import COUNTS as SIZES
 from replicate.errors import InputError
 from replicate.judging import printed_confusion
 from replicate.model import FUSIONS, Attention
-from replicate.paper import CLAIMS, COUNTS, TABLE_4, TABLE_5, criteria
+from replicate.paper import CLAIMS, COUNTS, TABLE_4, TABLE_5, TABLE_8, criteria
 from replicate.protocol import EMOTIONS, TEST_SHARE
 from replicate.transcriptions import discard_probability, vocabulary
 
@@ -305,6 +306,26 @@ def _against(base: float, k: int, n: int) -> dict[str, float | str]:
     direction = "above" if low > base else "below" if high < base else "either"
     chance = binom.sf(k - 1, n, base) if k / n > base else binom.cdf(k, n, base)
     return {"low": low, "high": high, "direction": direction, "chance": float(chance)}
+
+
+# --- Table 8 ---
+
+
+def loudness_gaps() -> pd.Series:
+    """Differences of mean loudness between neighbours of Table 8, and from first to last.
+
+    Returns:
+        (louder, softer) -> Cohen's d: `WaveAvg` less `WaveAvg`, in units of the square root of
+        the mean of both variances (`WaveAvgStd` squared), as if the classes were equally large.
+    """
+    ends = (TABLE_8[0], TABLE_8[-1])
+    return pd.Series(
+        {
+            (loud.emotion, soft.emotion): (loud.wave_avg - soft.wave_avg)
+            / np.sqrt((loud.wave_avg_std**2 + soft.wave_avg_std**2) / 2)
+            for loud, soft in (*pairwise(TABLE_8), ends)
+        }
+    )
 
 
 # --- Equation 1 ---

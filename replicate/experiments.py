@@ -61,8 +61,7 @@ class Training:
     waveform: Literal["16 kHz, in [-1, 1)", "loudness normalised per utterance"] = (
         "16 kHz, in [-1, 1)"
     )
-    """Section 3.1 says "raw", and Table 8's ratios of standard deviation to mean are those of raw
-    audio."""
+    """Section 3.1 says "raw", and in Table 8 the classes differ in loudness."""
     test_batches: Literal[
         "batches of 30 in the cohort's order", "one utterance at a time", "sorted by length"
     ] = "batches of 30 in the cohort's order"

@@ -292,6 +292,13 @@ def test_equation_1_keeps_most_of_a_word_of_four_ninths_of_t():
     assert usual[8000:] == pytest.approx(np.sqrt(counts[8000:] * 8000))
 
 
+def test_the_gaps_of_table_8_by_hand():
+    gaps = audit.loudness_gaps()
+    assert gaps["neutrality", "sadness"] == pytest.approx(0.004 / math.sqrt((49 + 16) / 2e6))
+    assert gaps["anger", "sadness"] == pytest.approx(0.029 / math.sqrt((39**2 + 4**2) / 2e6))
+    assert len(gaps) == 4
+
+
 def test_what_equation_1_leaves_is_what_discarding_at_random_leaves():
     said = [["a"] * 9 + ["b"], ["b", "b"], ["a", "c"], ["c"]]
     left = audit.thinned(said, t=20)
