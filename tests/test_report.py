@@ -305,6 +305,13 @@ class TestReportedAndReproduced:
         assert tables.constant_in_words(stored()) == "none of 22"
         assert tables.constant_in_words(Stored("iemocap", "paper", ())) == "(not run yet)"
 
+    def test_scores_of_exactly_one_half_are_counted(self):
+        some = made_runs.run(EMOTIONS, EMOTIONS, model="att_s1", scores=[0.5, 0.5, 0.5, 0.6])
+        none = made_runs.run(EMOTIONS, EMOTIONS, model="att_s1", scores=[0.4] * 4, seed=1)
+        runs = Stored("iemocap", "paper", (some, none))
+        assert tables.dead_scores_in_words(runs) == "75%, 0%"
+        assert tables.dead_scores_in_words(Stored("iemocap", "paper", ())) == "(not run yet)"
+
     def test_text_alone_in_words_has_seeds_and_interval(self):
         words = tables.text_alone_in_words(stored(corpus="iemocap-text"))
         assert words["text_seeds"] == "seeds 0, 1" and words["text_last_interval"].startswith("[")

@@ -30,6 +30,7 @@ from replicate.report.page import Stored
 from replicate.report.provenance import (
     CHOSEN,
     Exhibit,
+    Missing,
     Source,
     listed,
     of_runs,
@@ -230,6 +231,19 @@ def constant_in_words(runs: Stored, selection: str = "last-epoch") -> str:
         return ABSENT
     told = [f"{name} {r.constant} of {r.trainings}" for name, r in found.iterrows() if r.constant]
     return ", ".join(told) or f"none of {found['trainings'].sum()}"
+
+
+def dead_scores_in_words(runs: Stored) -> str:
+    """Of how many test utterances Att_s^1's ReLU cuts both scores to 0, for the prose, by seed.
+
+    Only then is the weight of each modality exactly one half.
+    """
+    try:
+        chosen = runs.of("att_s1", "trainable")
+    except Missing:
+        return ABSENT
+    shares = [(run.selected("last-epoch")["audio_score"] == 0.5).mean() for run in chosen]
+    return ", ".join(f"{share:.0%}" for share in shares)
 
 
 @or_notice
