@@ -242,6 +242,12 @@ class Study:
         )  # fmt: skip
         return found.assign(impact=[reading(str(c)).impact for c in found.index], size=size)
 
+    @property
+    def asked(self) -> list[str]:
+        """The choices of the grids, printed settings left out."""
+        every = {name: None for grid in self.grids for name in GRIDS[grid].choices if name}
+        return [name for name in every if reading(name).impact != SETTING]
+
     @cached_property
     def ours(self) -> float:
         """Best less worst of Table 4's models in our runs, NaN unless all have the same seeds."""
@@ -279,9 +285,15 @@ def study(corpus: str, profile: str, grids: Sequence[str], selection: str) -> St
 
 
 @or_notice
-def effect_sizes(made: Study) -> Exhibit:
-    """How much each choice moves accuracy, beside what the paper compares, as a picture."""
-    found = made.effects
+def effect_sizes(made: Study, protocol: pd.DataFrame | None = None) -> Exhibit:
+    """How much each choice moves accuracy, beside what the paper compares, as a picture.
+
+    Args:
+        made: the study.
+        protocol: other splits and epochs, which are no fields of the configuration; from
+            `objections.protocol`.
+    """
+    found = pd.concat([made.effects, protocol]).sort_values("value", key=abs, ascending=False)
     bands = {"best less worst of Table 4, in print": PRINTED}
     if not np.isnan(made.ours):
         bands["the same models in our runs, same seeds"] = made.ours
@@ -296,6 +308,11 @@ def effect_sizes(made: Study) -> Exhibit:
         f"({models}), with 95 % t intervals over {unit(made.runs)}s. Bands: how far the models lie "
         "apart that the paper compares. Names are explained in the next table."
     )
+    if protocol is not None:
+        caption += (
+            " Other splits and epochs have the seeds of the page on text alone; the intervals of "
+            "groups held out draw whole dialogues."
+        )
     expected = "expected impact: " + found["impact"]
     marked = found.assign(impact=expected.where(found["impact"] != SETTING, SETTING))
     figure = plots.effects(marked, bands, f"difference in accuracy, over {unit(made.runs)}s")
@@ -373,7 +390,7 @@ def in_words(made: Study, prefix: str = "") -> dict[str, str]:
     """
     names = (
         "n", "needed", "choices", "largest", "beyond", "more", "less", "ours", "beyond_ours",
-        "verdict",
+        "verdict", "unrun",
     )  # fmt: skip
     try:
         found = made.effects[made.effects["impact"] != SETTING]
@@ -395,6 +412,7 @@ def in_words(made: Study, prefix: str = "") -> dict[str, str]:
         f"{made.ours:.3f}" if known else "(not all run)",
         int((found["value"].abs() > made.ours).sum()) if known else "(not all run)",
         verdict(len(found), beyond, more, less),
+        ", ".join(name for name in made.asked if name not in found.index) or "none",
     )
     return {prefix + name: str(value) for name, value in zip(names, values, strict=True)}
 

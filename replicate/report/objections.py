@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from replicate import comparison, metrics, text_alone
+from replicate import comparison, metrics, paper, text_alone
 from replicate.audit import TESTED
 from replicate.corpora.standin.channels import COUNTS as SIZES
 from replicate.experiments import CHOICES, GRIDS
@@ -136,6 +136,30 @@ def _other_readings(text: TextAlone, selection: str) -> Iterator[Answer]:
             yield Answer(objection, choice, row["value"], ends, seeds, own)
         else:
             yield Answer(objection, choice, np.nan, UNKNOWN, ABSENT)
+
+
+def protocol(text: TextAlone, selection: str) -> pd.DataFrame:
+    """What another split or choice of the epoch changes, as far as there are runs.
+
+    Returns:
+        Index: what is done instead; `value`, `low`, `high`, and `impact`, expected beforehand.
+    """
+    expected = {choice.choice: choice.impact for choice in paper.OPEN_CHOICES}
+    given = {
+        "split": _other_folds(text, selection),
+        "model selection": _other_epochs(text, selection),
+    }
+    rows = {
+        f"{choice}: {answer.reading}": {
+            "value": answer.difference,
+            "low": answer.change.low,
+            "high": answer.change.high,
+            "impact": expected[choice],
+        }
+        for choice, answers_of in given.items()
+        for answer in answers_of
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").dropna()
 
 
 @or_notice
