@@ -317,6 +317,9 @@ def test_objections_are_answered_as_far_as_there_are_runs():
         ("adamw", "no"), ("masked", "yes"), ("hidden-tanh", "cannot be told")
     ):  # fmt: skip
         assert line(shown, f" {reading} ").endswith(expected)
+    beside = objections.protocol(text, "last-epoch")
+    assert "split: a scenario held out" not in beside.index, "no runs"
+    assert beside["low"].le(beside["value"]).all() and beside["value"].le(beside["high"]).all()
     words = objections.in_words(text)
     assert int(words["changing"]) == shown.plain.count(" yes")
     assert int(words["untold"]) == shown.plain.count("cannot be told")

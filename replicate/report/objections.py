@@ -240,7 +240,16 @@ def _lifting(given: Sequence[Answer], found: Sequence[Verdict], reach: float) ->
             "run is wide: then the size of the change says more than the word."
         )
     lifting = sum(answer.change.high > 0 for answer in told)
-    return (
+    said = (
         "Here the printed accuracy lies above the interval, so only an objection that lifts text "
         f"alone could change that; of the {len(told)} that are answered, {lifting} do or may."
+    )
+    untold = [a for a, verdict in zip(given, found, strict=True) if verdict == "cannot be told"]
+    lifted = [answer for answer in untold if answer.difference > 0]
+    if not lifted:
+        return said
+    most = max(lifted, key=lambda answer: answer.difference)
+    return (
+        f"{said} Of the others, {len(lifted)} have lifted it so far, “{most.reading}” most "
+        f"({most.difference:+.3f}, {most.rests_on})."
     )
