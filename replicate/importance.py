@@ -4,7 +4,7 @@ The stand-in's presets differ in how much text and audio tell about the class, a
 knows how much: in all, and for each utterance. So a score can be asked whether it follows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,7 +16,8 @@ from replicate import metrics
 from replicate.comparison import LEVEL, POWER
 from replicate.corpora import standin
 from replicate.metrics import Interval
-from replicate.protocol import TEST_SHARE
+from replicate.model import FUSIONS
+from replicate.protocol import EMOTIONS, TEST_SHARE
 from replicate.runs import Run
 
 #: The epoch whose model the treatments ask.
@@ -33,6 +34,9 @@ WEAK, WEAK_BY_UTTERANCE = 0.5, 0.1
 
 FOLLOWS, HARDLY = "follows the truth", "in the right order, but hardly moves"
 ASTRAY, UNKNOWN = "does not follow", "cannot be told"
+
+#: Probabilities below count as this, where a logarithm is taken.
+LEAST_PROBABILITY = 1e-9
 
 #: Treatments (`replicate.treatments`) that take a modality away; with "audio-" and "text-" before.
 ABLATIONS = {"zeroed": "zero", "shuffled": "shuffled"}
@@ -296,12 +300,23 @@ def scores(runs: Mapping[str, Sequence[Run]], size: str) -> dict[str, Scores]:
         size: of the stand-in.
     """
     leads = {preset: _leads(size, preset) for preset in runs}
+    return {
+        model: _scores(model, some, leads)
+        for model, some in _by_model(runs, leads).items()
+        if model.startswith("att")
+    }
+
+
+def _by_model(
+    runs: Mapping[str, Sequence[Run]], leads: Mapping[str, pd.DataFrame]
+) -> dict[str, list[tuple[str, Run]]]:
+    """Model -> preset and run of each; without presets in which no modality leads anywhere."""
     found: dict[str, list[tuple[str, Run]]] = {}
     for preset, some in runs.items():
         for run in some:
-            if run.experiment.model.startswith("att") and leads[preset]["told"].nunique() > 1:
+            if leads[preset]["told"].nunique() > 1:
                 found.setdefault(run.experiment.model, []).append((preset, run))
-    return {model: _scores(model, some, leads) for model, some in found.items()}
+    return found
 
 
 def _leads(size: str, preset: str) -> pd.DataFrame:
@@ -317,10 +332,7 @@ def _leads(size: str, preset: str) -> pd.DataFrame:
 
 def _scores(model: str, runs: list[tuple[str, Run]], leads: dict[str, pd.DataFrame]) -> Scores:
     answers = [run.selected(SELECTION).set_index("utterance") for _, run in runs]
-    before = [
-        run.treated[run.treated["treatment"] == "untrained"].set_index("utterance")
-        for _, run in runs
-    ]
+    before = [_under(run, "untrained") for _, run in runs]
     utterances = sorted(set.intersection(*(set(part.index) for part in answers)))
     known = [leads[preset].loc[utterances] for preset, _ in runs]
     return Scores(
@@ -332,6 +344,11 @@ def _scores(model: str, runs: list[tuple[str, Run]], leads: dict[str, pd.DataFra
         told=np.stack([part["told"] for part in known]),
         gain=np.stack([part["gain"] for part in known]),
     )
+
+
+def _under(run: Run, treatment: str) -> pd.DataFrame:
+    """The answers under a treatment, by utterance."""
+    return run.treated[run.treated["treatment"] == treatment].set_index("utterance")
 
 
 def followed(found: Scores) -> dict[str, float | str]:
@@ -346,18 +363,11 @@ def followed(found: Scores) -> dict[str, float | str]:
     first = np.stack([found.score, found.untrained, found.score])
     second = np.stack([found.told, found.told, found.gain])  # [3, runs, utterances]
 
-    def statistic(part: pd.DataFrame) -> pd.DataFrame:
-        at = part["utterance"].to_numpy()
+    def statistic(at: np.ndarray) -> dict[str, float]:
         rho, before, by_gain = rank_correlation(first[..., at], second[..., at]).mean(axis=-1)
-        row = {"rho": rho, "untrained": before, "difference": rho - before, "gain": by_gain}
-        return pd.DataFrame([row])
+        return {"rho": rho, "untrained": before, "difference": rho - before, "gain": by_gain}
 
-    n = len(found.dialogues)
-    table = pd.DataFrame({"utterance": range(n), "dialogue": found.dialogues})
-    whole = statistic(table).iloc[0]
-    low, high = (
-        ends.iloc[0] for ends in metrics.interval_over_clusters(table, "dialogue", statistic)
-    )
+    whole, low, high = _over_dialogues(statistic, found.dialogues)
     by_seed = by_run(found).groupby("seed")["rho"].mean()
     verdict = UNKNOWN
     if low["rho"] > 0 and low["difference"] > 0:
@@ -366,7 +376,7 @@ def followed(found: Scores) -> dict[str, float | str]:
         verdict = ASTRAY
     return {
         "model": found.model,
-        "utterances": n,
+        "utterances": len(found.dialogues),
         **whole,
         "low": low["rho"],
         "high": high["rho"],
@@ -374,6 +384,90 @@ def followed(found: Scores) -> dict[str, float | str]:
         **_named("difference", Interval(low["difference"], high["difference"])),
         "verdict": verdict,
     }
+
+
+def _over_dialogues(
+    statistic: Callable[[np.ndarray], dict[str, float]], dialogues: np.ndarray
+) -> tuple[pd.Series, pd.Series, pd.Series]:
+    """Statistics of all utterances, and their intervals, which draw whole dialogues.
+
+    Args:
+        statistic: positions of utterances -> name -> value.
+        dialogues: of each utterance.
+    """
+    table = pd.DataFrame({"utterance": range(len(dialogues)), "dialogue": dialogues})
+
+    def row(part: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame([statistic(part["utterance"].to_numpy())])
+
+    low, high = metrics.interval_over_clusters(table, "dialogue", row)
+    return row(table).iloc[0], low.iloc[0], high.iloc[0]
+
+
+def ablated(runs: Mapping[str, Sequence[Run]], size: str) -> pd.DataFrame:
+    """Whether what a fusion loses of single utterances follows what these tell.
+
+    Lost are bits of the probability of the true class: without the audio less without the text.
+
+    Args:
+        runs: preset -> its runs on one random split.
+        size: of the stand-in.
+
+    Returns:
+        A row a model; for each of `ABLATIONS` Spearman's rho with `Scores.told`, the mean over
+        runs, with `_low` and `_high` over utterances (bootstrap of whole dialogues) and
+        `_seeds_low`, `_seeds_high` (Student's t over seeds).
+    """
+    leads = {preset: _leads(size, preset) for preset in runs}
+    rows = [
+        {"model": model, **_ablated(some, leads)}
+        for model, some in _by_model(runs, leads).items()
+        if model in FUSIONS
+    ]
+    return pd.DataFrame(rows)
+
+
+def _ablated(runs: list[tuple[str, Run]], leads: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    utterances = sorted(
+        set.intersection(*(set(run.selected(SELECTION)["utterance"]) for _, run in runs))
+    )
+    told = np.stack([leads[preset].loc[utterances, "told"] for preset, _ in runs])
+    lost = {
+        name: np.stack([_lost(run, treatment, utterances) for _, run in runs])
+        for name, treatment in ABLATIONS.items()
+    }  # [runs, utterances] each
+
+    def statistic(at: np.ndarray) -> dict[str, float]:
+        return {
+            name: rank_correlation(bits[:, at], told[:, at]).mean() for name, bits in lost.items()
+        }
+
+    dialogues = leads[runs[0][0]].loc[utterances, "dialogue"].to_numpy()  # presets share them
+    whole, low, high = _over_dialogues(statistic, dialogues)
+    seeds = pd.Series([run.experiment.seed for _, run in runs])
+    found: dict[str, float] = dict(whole)
+    for name, bits in lost.items():
+        by_seed = pd.Series(rank_correlation(bits, told)).groupby(seeds).mean()
+        found |= _named(name, Interval(low[name], high[name]))
+        found |= _named(f"{name}_seeds", metrics.mean_interval(by_seed))
+    return found
+
+
+def _lost(run: Run, treatment: str, utterances: list[str]) -> np.ndarray:
+    """Bits lost of the true class's probability without the audio less without the text."""
+    audio, text = (
+        np.log2(_of_true(_under(run, f"{modality}-{treatment}").loc[utterances]))
+        for modality in ("audio", "text")
+    )
+    bits: np.ndarray = text - audio
+    return bits
+
+
+def _of_true(answers: pd.DataFrame) -> np.ndarray:
+    """The probability of the true class, above 0 so that it has a logarithm."""
+    true = np.array([EMOTIONS.index(emotion) for emotion in answers["emotion"]])
+    chosen: np.ndarray = answers[list(EMOTIONS)].to_numpy()[np.arange(len(answers)), true]
+    return chosen.clip(LEAST_PROBABILITY)
 
 
 def by_run(found: Scores) -> pd.DataFrame:

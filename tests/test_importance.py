@@ -321,6 +321,46 @@ def test_score_of_an_utterance_is_held_against_its_own_truth() -> None:
     assert importance.by_run(one)["rho"][position] == pytest.approx(expected)
 
 
+def test_intervals_over_dialogues_of_one_utterance_are_those_of_the_plain_bootstrap() -> None:
+    one = scores(True)["att_d1"]
+    rows = one.runs.index[one.runs["preset"] == "default"][:1]
+    alone = replace(
+        one, runs=one.runs.loc[rows], dialogues=np.arange(one.score.shape[1]),
+        **{name: getattr(one, name)[rows] for name in ("score", "untrained", "told", "gain")},
+    )  # fmt: skip
+    again = stats.bootstrap(
+        (one.untrained[rows[0]] + one.score[rows[0]], one.told[rows[0]]),
+        lambda a, b: stats.spearmanr(a, b).statistic, paired=True, vectorized=False,
+        method="percentile", n_resamples=2000, rng=0,
+    ).confidence_interval  # fmt: skip
+    noisy = replace(alone, score=one.untrained[rows] + one.score[rows])
+    found = importance.followed(noisy)
+    assert (found["low"], found["high"]) == pytest.approx((again.low, again.high), abs=0.03)
+
+
+def test_what_single_utterances_lose_is_counted_in_bits() -> None:
+    some = {"default": world(True, "att_d1", "concat", "audio", "text")["default"]}
+    found = importance.ablated(some, "quick").set_index("model")
+    assert set(found.index) == {"att_d1", "concat"}
+    rho = []
+    for seed in range(2):
+        run = made("default", "att_d1", seed, faithful=True)
+        answers = run.treated.set_index(["treatment", "utterance"])[list(EMOTIONS)]
+        own = run.predictions.set_index("utterance")
+        true = {
+            how: [answers.loc[(how, u), own.loc[u, "emotion"]] for u in own.index]
+            for how in ("audio-zero", "text-zero")
+        }
+        bits = np.log2(0.7 / np.array(true["audio-zero"])) - np.log2(
+            0.7 / np.array(true["text-zero"])
+        )
+        told = evidence("quick", "default").loc[own.index]
+        rho.append(stats.spearmanr(bits, (told["audio"] - told["text"]).round(9)).statistic)
+    assert found.loc["att_d1", "zeroed"] == pytest.approx(np.mean(rho))
+    assert found.loc["att_d1", "zeroed_low"] < np.mean(rho) < found.loc["att_d1", "zeroed_high"]
+    assert found.loc["att_d1", "shuffled"] == pytest.approx(found.loc["att_d1", "zeroed"])
+
+
 # --- the page ---
 
 
@@ -353,7 +393,9 @@ def test_page_with_runs(stored) -> None:
         attention.orders(stored, "zeroed", "shuffled"),
         attention.by_utterance(stored),
         attention.by_preset(stored),
+        attention.ablation_by_utterance(stored),
         attention.inside(stored),
+        attention.halves(stored),
     ):
         assert shown.synthetic and "nan" not in shown.plain.lower(), shown.caption
 
@@ -389,7 +431,9 @@ def test_page_without_runs_names_the_commands(tmp_path, monkeypatch) -> None:
         attention.orders(empty, "score"),
         attention.by_utterance(empty),
         attention.by_preset(empty),
+        attention.ablation_by_utterance(empty),
         attention.inside(empty),
+        attention.halves(empty),
     ):
         assert "replicate run --corpus standin-quick-clean --profile quick --grid attention" in (
             notice.command

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NoReturn
 
 import numpy as np
 import pandas as pd
 
-from replicate import importance, metrics, paper
+from replicate import comparison, importance, metrics, paper
 from replicate.comparison import LEVEL, POWER
 from replicate.corpora import standin
 from replicate.experiments import GRIDS
@@ -81,6 +82,11 @@ class Study:
         """How a measure of one model goes with a truth, from preset to preset."""
         rows = self.measured[self.measured["model"] == model].set_index("preset")
         return importance.agreement(rows[measure], known)
+
+    @cached_property
+    def ablated(self) -> pd.DataFrame:
+        """`importance.ablated` of all runs."""
+        return importance.ablated(self.runs, self.size)
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -336,17 +342,49 @@ def by_utterance(found: Study) -> Exhibit:
 def by_preset(found: Study) -> Exhibit:
     """The same rank correlation in each preset."""
     single = found.single if len(found.single) else _lack(found)
-    wide = single.pivot_table(index="model", columns="preset", values="rho")
-    frame = wide.reindex(
-        index=[model for model in ATTENDING if model in wide.index],
-        columns=[preset for preset in found.runs if preset in wide],
+    cells = single.groupby(["model", "preset"])["rho"].agg(_with_interval).unstack()
+    frame = cells.reindex(
+        index=[model for model in ATTENDING if model in cells.index],
+        columns=[preset for preset in found.runs if preset in cells],
     )
-    frame = frame.map(number).rename(index=_name).rename_axis(index="model", columns=None)
+    frame = frame.rename(index=_name).rename_axis(index="model", columns=None)
     caption = (
-        "Spearman's rho of score and pointwise information in each preset, mean over seeds. In "
-        "`clean`, text and audio tell the same of every utterance: there is nothing to follow."
+        "Spearman's rho of score and pointwise information in each preset, mean over seeds with "
+        "its 95 % interval. In `clean`, text and audio tell the same of every utterance: there is "
+        "nothing to follow."
     )
     return table(frame, caption, found.sources)
+
+
+def _with_interval(values: pd.Series) -> str:
+    """A mean over seeds, and its 95 % interval on a line of its own."""
+    ends = interval(*metrics.mean_interval(values))
+    return f"{values.mean():.3f}" + f"\n{ends}" * bool(ends)
+
+
+@or_notice
+def ablation_by_utterance(found: Study) -> Exhibit:
+    """How losses of single utterances go with what these tell, model by model."""
+    rows = found.ablated if len(found.ablated) else _lack(found)
+    shown: dict[tuple[str, str], pd.Series] = {}
+    for name in ABLATIONS:
+        head = f"features {'exchanged' if name == 'shuffled' else name}"
+        shown[head, "rho"] = rows[name].map(number)
+        shown[head, "95 % over utterances"] = intervals(rows[f"{name}_low"], rows[f"{name}_high"])
+        shown[head, "95 % over seeds"] = intervals(
+            rows[f"{name}_seeds_low"], rows[f"{name}_seeds_high"]
+        )
+    frame = (
+        pd.DataFrame(shown)
+        .set_axis(list(map(_name, rows["model"])))
+        .loc[[_name(model) for model in FUSED if model in set(rows["model"])]]
+    )
+    caption = (
+        "Spearman's rho of the bits of the true class's probability that an utterance loses "
+        "without its audio, less those without its text, with the bits that they tell about it: "
+        "mean over presets and seeds. Intervals over utterances draw whole dialogues."
+    )
+    return table(frame.rename_axis("model"), caption, found.sources)
 
 
 # --- what the score does ---
@@ -377,6 +415,29 @@ def inside(found: Study) -> Exhibit:
     return table(frame, caption, found.sources)
 
 
+@or_notice
+def halves(found: Study) -> Exhibit:
+    """What it changes in each preset to put one half in the place of the scores."""
+    models, known = _trained(found, ATTENDING), importance.truth()["share"]
+    gained = found.measured.groupby(["model", "preset"])["half"].mean()
+    lopsided, shown = (known - 0.5).abs(), {}
+    for model in models:
+        rows = found.measured[found.measured["model"] == model].set_index("preset")
+        one = importance.agreement(-rows["half"], lopsided)
+        shown[_name(model)] = {
+            **{("accuracy gained", p): f"{gained[model, p]:+.3f}" for p in found.runs},
+            ("loss and truth", "rho"): number(one.rho),
+            ("loss and truth", "95 % over seeds"): interval(one.low, one.high),
+        }
+    caption = (
+        "Accuracy gained by one half in the place of the scores, preset by preset, mean over "
+        "seeds. Rho: Spearman's, of the accuracy lost with how far the true share of the audio is "
+        "from one half; the interval draws seeds."
+    )
+    frame = pd.DataFrame.from_dict(shown, orient="index").rename_axis("model")
+    return table(frame, caption, found.sources)
+
+
 # --- a real corpus whose texts tell nothing ---
 
 
@@ -392,6 +453,10 @@ def without_text(runs: Stored) -> Exhibit:
             "accuracy": rows["accuracy"].map(number),
             "largest class": rows["majority"].map(number),
             "mean score": rows["score"].map(number),
+            "95 % over speakers": [
+                _over_speakers([run for run in chosen if run.experiment.model == model])
+                for model in models
+            ],
             "before training": rows["untrained"].map(number),
             **{
                 f"lost: {modality} {name}": rows[f"{modality}_{name}"].map(number)
@@ -407,6 +472,15 @@ def without_text(runs: Stored) -> Exhibit:
         "share of the audio is 1."
     )
     return table(frame.rename_axis("model"), caption, of_runs(chosen, importance.SELECTION))
+
+
+def _over_speakers(runs: Sequence[Run]) -> str | None:
+    """The interval of the mean score where whole speakers are drawn; None without attention."""
+    rows = metrics.pooled(runs, importance.SELECTION).dropna(subset="audio_score")
+    if rows.empty:
+        return None
+    _, low, high = comparison.mean_over_clusters(rows["audio_score"], rows["fold"])
+    return interval(low, high)
 
 
 # --- in words ---
@@ -453,8 +527,18 @@ def in_words(found: Study) -> dict[str, str]:
         for measure, (_, models) in MEASURES.items()
     }
     words["utterance"] = _tallied(list(_verdicts_by_utterance(found).values()))
+    words |= {
+        "score_rho": _range(found.followed, "rho"),
+        "zeroed_rho": _range(found.ablated, "zeroed"),
+        "shuffled_rho": _range(found.ablated, "shuffled"),
+    }
     words["trained_on"] = f"{len(found.runs)} of {len(known)}"
     return words | _unlearned(found)
+
+
+def _range(rows: pd.DataFrame, column: str) -> str:
+    """The smallest and the largest value of a column, for the prose."""
+    return f"{rows[column].min():.2f} to {rows[column].max():.2f}" if len(rows) else ABSENT
 
 
 def _unlearned(found: Study) -> dict[str, str]:
