@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_runs import run
+from scipy import stats
 
 from replicate import metrics, paper
 from replicate.claims import CorpusInfo, as_frame, corpus_info, verdicts
@@ -400,3 +401,35 @@ def test_stored_words_and_groups_held_out_are_judged_where_there_is_nothing_else
     assert {by_text[n].verdict for n in (21, 22, 23, 24)} == {"not testable here"}
     acted = {v.claim.id: v for v in page.judged(page.stored("emodb", "paper"))}
     assert acted[7].check and ", speaker, " in acted[7].corpus
+
+
+def test_the_interval_of_tau_is_that_of_another_bootstrap(on_paper, faithful):
+    printed = [row.accuracy for row in paper.TABLE_4]
+    names = [f"{row.model}-trainable" for row in paper.TABLE_4]
+    single = metrics.per_run(faithful, "last-epoch")
+    single["name"] = single["model"] + "-" + single["embedding"]
+    ours = single.pivot(index="seed", columns="name", values="accuracy")[names].to_numpy()
+    again = stats.bootstrap(
+        (range(len(ours)),),
+        lambda seeds: stats.kendalltau(printed, ours[list(seeds)].mean(axis=0)).statistic,
+        vectorized=False, method="percentile", n_resamples=2000, rng=1,
+    ).confidence_interval  # fmt: skip
+    found = on_paper[12]
+    assert (found.low, found.high) == pytest.approx((again.low, again.high), abs=0.06)
+
+
+def test_probabilities_of_ranks_are_those_of_a_multinomial_draw(on_paper):
+    """To draw utterances again is to draw counts of the sixteen cells of the table."""
+    table = printed_confusion().to_numpy()
+    draws = np.random.default_rng(5).multinomial(SIZE, table.ravel() / SIZE, 20_000)
+    samples = draws.reshape(-1, 4, 4)
+    recall = samples.diagonal(axis1=1, axis2=2) / samples.sum(axis=2)
+    precision = samples.diagonal(axis1=1, axis2=2) / samples.sum(axis=1)
+    expected = [
+        (recall.argmax(axis=1) == EMOTIONS.index("sadness")).mean(),
+        (recall.argmin(axis=1) == EMOTIONS.index("neutrality")).mean(),
+        (precision.argmax(axis=1) == EMOTIONS.index("happiness")).mean(),
+    ]
+    printed = on_paper[18].evidence.split("by itself: ")[1]
+    found = [float(p) for p in re.findall(r"= (\d\.\d+)", printed)]
+    assert found == pytest.approx(expected, abs=0.03)
