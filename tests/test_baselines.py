@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from replicate import baseline_runs, baselines, metrics
+from replicate import baseline_runs, baselines, comparison, metrics
 from replicate.__main__ import main
 from replicate.baselines import BASELINES, COEFFICIENTS, LOUDNESS
 from replicate.corpora import open_corpus
@@ -424,6 +424,14 @@ class TestReport:
         assert words["tfidf_stratified"] == "0.925" and words["tfidf_session"] == "(not run yet)"
         assert words["printed_0"] == "0.703" and words["printed_1"] == "0.715"
         assert words.keys() == baseline_tables.in_words([]).keys()
+
+    def test_what_a_test_set_can_show(self):
+        words = baseline_tables.power_in_words(self.results(), "stratified")
+        tested = {u for r in self.results() for u in r.predictions["utterance"]}
+        assert words["tested"] == f"{len(tested):,}"
+        least = float(words["least"])
+        assert comparison.mcnemar_power(len(tested), 0.2, least) == pytest.approx(0.8, abs=0.02)
+        assert set(baseline_tables.power_in_words([], "session").values()) == {"(not run yet)"}
 
     def test_every_baseline_is_described(self):
         shown = baseline_tables.described()

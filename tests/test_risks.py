@@ -11,6 +11,7 @@ import small
 from scipy.signal import lfilter
 
 from replicate import audit, baseline_runs, baselines, metrics, risks
+from replicate.comparison import detectable_between
 from replicate.corpora import open_corpus
 from replicate.protocol import EMOTIONS, Fold, cohort, groups, split
 from replicate.report import plots
@@ -267,6 +268,16 @@ class TestExhibits:
         nothing = Stored("iemocap", "paper", ())
         for runs, expected in ((self.runs(), on_theirs), (nothing, (on_theirs + 1) / 2)):
             assert f"Largest class {expected:.3f}" in exhibits.folds(results, runs).plain
+
+    def test_scripted_and_improvised_utterances_are_counted_before_they_are_compared(self):
+        ids = [f"Ses01F_{'script01_1' if k < 3 else 'impro01'}_F{k:03d}" for k in range(8)]
+        words = exhibits.styles_in_words(
+            [self.result("majority", TRUE, utterances=ids)], Stored("iemocap", "paper", ())
+        )
+        assert (words["scripted"], words["improvised"]) == ("3", "5")
+        assert words["style_least"] == f"{detectable_between(3, 5, 0.5):.3f}"
+        no_scripts = exhibits.styles_in_words(self.results(), self.runs())
+        assert no_scripts == dict.fromkeys(words, ABSENT)
 
     def test_repeats_are_those_of_the_look_up(self):
         shown = exhibits.repeats_table(self.results(), self.runs()).plain

@@ -10,6 +10,7 @@ import pandas as pd
 from replicate import metrics, paper
 from replicate.baseline_runs import FOLDS, BaselineRun, dialogues
 from replicate.baselines import BASELINES, Predict
+from replicate.comparison import resolvable
 from replicate.metrics import Tested
 from replicate.report import plots
 from replicate.report.layout import ABSENT, at_hand, interval, intervals, number, title, whole
@@ -219,6 +220,23 @@ def look_ups(results: Sequence[BaselineRun], corpus: str) -> Exhibit:
     )
     figure = plots.accuracies(rows, PRINTED)
     return picture(figure, told, caption, [*of_runs(chosen), PAPER])
+
+
+def power_in_words(results: Sequence[BaselineRun], kind: str) -> dict[str, str]:
+    """For the prose: utterances that one seed tests, and which difference these can show.
+
+    `least` supposes that two classifiers disagree on a fifth of them, see `comparison.resolvable`.
+    """
+    tested = {
+        utterance
+        for result in results
+        if result.experiment.fold.kind == kind and result.experiment.seed == 0
+        for utterance in result.predictions["utterance"]
+    }
+    if not tested:
+        return dict.fromkeys(("tested", "least"), ABSENT)
+    least = resolvable(len(tested), 1 / 5)
+    return {"tested": f"{len(tested):,}", "least": f"{least:.3f}"}
 
 
 def in_words(results: Sequence[BaselineRun]) -> dict[str, str]:

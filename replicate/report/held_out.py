@@ -92,6 +92,7 @@ def in_words(runs: Stored, selection: str = "last-epoch") -> dict[str, str]:
 
     `less_audio_` a fusion is its accuracy less that of audio alone, with an interval that draws
     whole speakers and compares the two on each; `beside_audio_` says which of them is ahead.
+    `least` is the difference that can be seen if two models disagree on a fifth of the utterances.
     """
     labels = {"largest": "largest class", **{model: LABELS[model] for model in SPEAKER_MODELS}}
     fusions = [
@@ -105,15 +106,17 @@ def in_words(runs: Stored, selection: str = "last-epoch") -> dict[str, str]:
     except Missing:
         chosen = []
     if not set(SPEAKER_MODELS) <= {run.experiment.model for run in chosen}:
-        names = ("speakers", "seeds", "utterances", "audio_interval", *labels, *fusions)
+        names = ("speakers", "seeds", "utterances", "least", "audio_interval", *labels, *fusions)
         return dict.fromkeys(names, ABSENT)
     frame = rows(runs, selection)
     value, low, high = (frame[column] for column in ("value", "low", "high"))
     samples = metrics.pooled(chosen, selection)
+    n = samples["utterance"].nunique()
     return {
         "speakers": _speakers(chosen),
         "seeds": listed("seed", (run.experiment.seed for run in chosen)),
-        "utterances": f"{samples['utterance'].nunique():,}",
+        "utterances": f"{n:,}",
+        "least": f"{comparison.resolvable(n, 1 / 5):.3f}",
         "audio_interval": f"{interval(low[labels['audio']], high[labels['audio']])}",
         **{name: f"{value[row]:.3f}" for name, row in labels.items()},
         **_less_audio(chosen, selection),

@@ -306,6 +306,27 @@ def repeats_in_words(results: Sequence[BaselineRun], runs: Stored) -> dict[str, 
     return words
 
 
+def styles_in_words(results: Sequence[BaselineRun], runs: Stored) -> dict[str, str]:
+    """How many scripted and improvised utterances random splits test, and what these can show."""
+    words = dict.fromkeys(("scripted", "improvised", "style_least"), ABSENT)
+    try:
+        beside, _ = _side_by_side(results, runs)
+    except Missing:
+        return words
+    tested = {
+        utterance
+        for result in beside
+        if result.experiment.fold.kind == "stratified"
+        for utterance in result.predictions["utterance"]
+    }
+    halves = risks.by_style(pd.DataFrame({"utterance": sorted(tested)}))
+    if not {"scripted", "improvised"} <= set(halves):
+        return words
+    n = {name: len(halves[name]) for name in ("scripted", "improvised")}
+    least = detectable_between(n["scripted"], n["improvised"], RIGHT_SD)
+    return {name: f"{k:,}" for name, k in n.items()} | {"style_least": f"{least:.3f}"}
+
+
 @or_notice
 def styles(results: Sequence[BaselineRun], runs: Stored) -> Exhibit:
     """Accuracy in scripted and in improvised dialogues, on each kind of fold."""
