@@ -138,7 +138,8 @@ def exhibit(name, synthetic=False):
 class TestFromRuns:
     def test_names_corpus_profile_seeds_fold_and_commit(self, name):
         shown = html(exhibit(name))
-        for part in ("iemocap", "profile paper", "fold stratified-0", "commit 0123456"):
+        protocol = "profile paper · 150 epochs"
+        for part in ("iemocap", protocol, "fold stratified-0", "commit 0123456"):
             assert part in shown
         assert re.search("seeds 0, 1|seed 0", shown)
 

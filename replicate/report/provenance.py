@@ -100,6 +100,7 @@ def of_runs(runs: Sequence[Tested], selection: str = "") -> tuple[Source, ...]:
             synthetic=any(run.provenance.synthetic for run in group),
             details=(
                 f"profile {profile}",
+                *_epochs(group),
                 listed("seed", (run.experiment.seed for run in group)),
                 listed("fold", (run.experiment.fold.name for run in group)),
                 *([CHOSEN[selection]] if selection else []),
@@ -112,6 +113,12 @@ def of_runs(runs: Sequence[Tested], selection: str = "") -> tuple[Source, ...]:
         )
         for (_, profile), group in groups.items()
     )
+
+
+def _epochs(runs: Sequence[Tested]) -> list[str]:
+    """For how many epochs the runs trained; none for baselines."""
+    trained = {run.experiment.training.epochs for run in runs if isinstance(run, Run)}
+    return [f"{' or '.join(map(str, sorted(trained)))} epochs"] if trained else []
 
 
 def _word_vectors(runs: Sequence[Tested]) -> list[str]:
