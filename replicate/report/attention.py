@@ -350,10 +350,10 @@ def by_preset(found: Study) -> Exhibit:
     frame = frame.rename(index=_name).rename_axis(index="model", columns=None)
     caption = (
         "Spearman's rho of score and pointwise information in each preset, mean over seeds with "
-        "its 95 % interval. In `clean`, text and audio tell the same of every utterance: there is "
+        "its 95 % interval. In the preset clean, text and audio tell the same of every utterance: there is "
         "nothing to follow."
     )
-    return table(frame, caption, found.sources)
+    return table(frame, caption, found.sources, wordy=True)
 
 
 def _with_interval(values: pd.Series) -> str:
@@ -384,7 +384,7 @@ def ablation_by_utterance(found: Study) -> Exhibit:
         "without its audio, less those without its text, with the bits that they tell about it: "
         "mean over presets and seeds. Intervals over utterances draw whole dialogues."
     )
-    return table(frame.rename_axis("model"), caption, found.sources)
+    return table(frame, caption, found.sources)
 
 
 # --- what the score does ---
@@ -434,7 +434,7 @@ def halves(found: Study) -> Exhibit:
         "seeds. Rho: Spearman's, of the accuracy lost with how far the true share of the audio is "
         "from one half; the interval draws seeds."
     )
-    frame = pd.DataFrame.from_dict(shown, orient="index").rename_axis("model")
+    frame = pd.DataFrame.from_dict(shown, orient="index")
     return table(frame, caption, found.sources)
 
 
