@@ -403,7 +403,8 @@ def test_exhibits_of_a_study_say_what_it_found(loaded: Stored) -> None:
     split = pd.DataFrame(
         {"value": [-0.9], "low": [-1.0], "high": [-0.8], "impact": ["very high"]}, ["split: other"]
     )
-    assert "first: split: other, -0.900" in choices.effect_sizes(made, split).plain
+    other = choices.effect_sizes(made, choices.Beside(split, ()))
+    assert "first: split: other, -0.900" in other.plain
     assert choices.in_words(made)["unrun"].startswith("no-residual, gru-last, ")
     expected = repr(choices.impact_table(made))
     assert "high" in expected and "printed setting" in expected

@@ -317,7 +317,7 @@ def test_objections_are_answered_as_far_as_there_are_runs():
         ("adamw", "no"), ("masked", "yes"), ("hidden-tanh", "cannot be told")
     ):  # fmt: skip
         assert line(shown, f" {reading} ").endswith(expected)
-    beside = objections.protocol(text, "last-epoch")
+    beside = objections.protocol(text, "last-epoch").rows
     assert "split: a scenario held out" not in beside.index, "no runs"
     assert beside["low"].le(beside["value"]).all() and beside["value"].le(beside["high"]).all()
     words = objections.in_words(text)

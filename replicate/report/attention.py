@@ -350,8 +350,8 @@ def by_preset(found: Study) -> Exhibit:
     frame = frame.rename(index=_name).rename_axis(index="model", columns=None)
     caption = (
         "Spearman's rho of score and pointwise information in each preset, mean over seeds with "
-        "its 95 % interval. In the preset clean, text and audio tell the same of every utterance: there is "
-        "nothing to follow."
+        "its 95 % interval. In the preset clean, text and audio tell the same of every utterance: "
+        "there is nothing to follow."
     )
     return table(frame, caption, found.sources, wordy=True)
 

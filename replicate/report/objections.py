@@ -138,12 +138,8 @@ def _other_readings(text: TextAlone, selection: str) -> Iterator[Answer]:
             yield Answer(objection, choice, np.nan, UNKNOWN, ABSENT)
 
 
-def protocol(text: TextAlone, selection: str) -> pd.DataFrame:
-    """What another split or choice of the epoch changes, as far as there are runs.
-
-    Returns:
-        Index: what is done instead; `value`, `low`, `high`, and `impact`, expected beforehand.
-    """
+def protocol(text: TextAlone, selection: str) -> choices.Beside:
+    """What another split or choice of the epoch changes, as far as there are runs."""
     expected = {choice.choice: choice.impact for choice in paper.OPEN_CHOICES}
     given = {
         "split": _other_folds(text, selection),
@@ -159,7 +155,10 @@ def protocol(text: TextAlone, selection: str) -> pd.DataFrame:
         for choice, answers_of in given.items()
         for answer in answers_of
     }
-    return pd.DataFrame.from_dict(rows, orient="index").dropna()
+    runs = [text.held_out(kind, selection) for kind in ("session", "scenario")]
+    runs += [text.drawn(other) for other in SELECTIONS]
+    frame = pd.DataFrame.from_dict(rows, orient="index").dropna()
+    return choices.Beside(frame, tuple(run for some in runs for run in some))
 
 
 @or_notice
