@@ -279,6 +279,14 @@ class TestExhibits:
         no_scripts = exhibits.styles_in_words(self.results(), self.runs())
         assert no_scripts == dict.fromkeys(words, ABSENT)
 
+    def test_accuracies_on_random_splits_for_the_prose(self):
+        words = exhibits.at_random_in_words(self.results(), self.runs(), "x_")
+        right = np.mean(np.array(TRUE) == np.array(GUESSED))
+        assert words["x_text"] == f"{right:.3f}" and words["x_tfidf"] == ABSENT
+        assert words["x_majority"] == f"{TRUE.count('anger') / len(TRUE):.3f}"
+        nothing = exhibits.at_random_in_words([], Stored("iemocap", "none", ()), "x_")
+        assert nothing == dict.fromkeys(words, ABSENT)
+
     def test_repeats_are_those_of_the_look_up(self):
         shown = exhibits.repeats_table(self.results(), self.runs()).plain
         (text,) = (line.split() for line in shown.splitlines() if line.startswith("Text"))

@@ -175,6 +175,27 @@ def folds_in_words(results: Sequence[BaselineRun], runs: Stored) -> dict[str, st
     return words
 
 
+def at_random_in_words(results: Sequence[BaselineRun], runs: Stored, prefix: str) -> dict[str, str]:
+    """Accuracy of text alone, of TF-IDF and of the largest class on random splits, for the prose.
+
+    Args:
+        results: of the baselines.
+        runs: of the network.
+        prefix: of the names, before `text`, `tfidf` and `majority`.
+    """
+    titles = {name: BASELINES[name].title for name in ("tfidf", "majority")}
+    titles["text"] = LABELS["text"]
+    try:
+        beside, alike = _side_by_side(results, runs)
+        found = over_folds(beside, runs.corpus, alike)["stratified"]["accuracy"]
+    except (Missing, KeyError):
+        found = pd.Series(dtype=float)
+    return {
+        prefix + name: f"{found[title]:.3f}" if title in found else ABSENT
+        for name, title in titles.items()
+    }
+
+
 # --- repeated texts ---
 
 
