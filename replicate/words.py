@@ -253,7 +253,8 @@ def described(utterances: pd.DataFrame) -> pd.DataFrame:
             class or a predicted one.
 
     Returns:
-        Added columns: `rank` (in its class, by mutual information, the paper's method) and
+        Added columns: `rank` (in its class, by mutual information, the paper's method; NaN where
+        the word goes with the class neither way, as with a class that no sentence has) and
         `corrected_rank` (by `corrected`, among the words that the class attracts with a `q_value`
         of at most `FALSE_DISCOVERIES`; NaN for others); `survival` and `corrected_survival`
         (`survival` in the two orders), `dialogue_survival` and `corrected_dialogue_survival` (the
@@ -264,7 +265,7 @@ def described(utterances: pd.DataFrame) -> pd.DataFrame:
     table = word_table(sentences, classes)
     found = (table["sign"] > 0) & (table["q_value"] <= FALSE_DISCOVERIES)
     places = {
-        "rank": table["mutual_information"],
+        "rank": table["mutual_information"].where(table["sign"] != 0),
         "corrected_rank": table["corrected"].where(found),
     }
     for name, scores in places.items():

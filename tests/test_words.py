@@ -249,6 +249,15 @@ def test_ranks_are_the_order_of_top_words_and_of_what_is_found():
     )
 
 
+def test_a_class_that_no_sentence_has_ranks_no_word():
+    texts = ["oh fine", "fine then", "oh no", "not at all"]
+    classes = ["anger", "anger", "happiness", "happiness"]
+    found = described(pd.DataFrame({"transcript": texts, "emotion": classes, "dialogue": texts}))
+    assert found[found["emotion"].isin(["neutrality", "sadness"])]["rank"].isna().all()
+    assert found[found["emotion"] == "anger"]["rank"].min() == 1
+    assert set(on_top(found)["emotion"]) == {"anger", "happiness"}
+
+
 def test_the_grammar_knows_what_its_words_are_worth():
     """A word of one symbol's clauses alone has the shares of the classes given that symbol."""
     known = standin.describe("default")
