@@ -40,6 +40,13 @@ REPORTED = {
     for word, ratio in claim.reported.items()
 }
 
+#: Of `words.described`.
+COLUMNS = (
+    "emotion", "word", "count", "present", "ratio", "low", "high", "sentences",
+    "mutual_information", "sign", "corrected", "p_value", "q_value", "rank", "corrected_rank",
+    "survival", "corrected_survival", "dialogue_survival", "corrected_dialogue_survival",
+)  # fmt: skip
+
 Cell = float | int | str | None
 
 
@@ -83,8 +90,9 @@ class WordList:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The rows, with the columns of `words.described`."""
-        return pd.DataFrame(self.rows).astype({"rank": float, "corrected_rank": float})
+        """The rows, with the columns of `words.described`; there may be none."""
+        frame = pd.DataFrame(self.rows, columns=list(COLUMNS))
+        return frame.astype({"rank": float, "corrected_rank": float})
 
 
 def make(corpus: Corpus, runs: Sequence[Run]) -> Iterator[WordList]:

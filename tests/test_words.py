@@ -314,7 +314,9 @@ def test_lists_read_back_and_hold_single_words(tmp_path):
     for one in found.values():
         assert all(tokens(str(word)) == [word] for word in one.table["word"])
         sizes = one.table.groupby("emotion").size()
-        assert sizes.max() <= 2 * wordlists.KEPT + len(wordlists.REPORTED)
+        assert (sizes <= 2 * wordlists.KEPT + len(wordlists.REPORTED)).all()
+    assert tuple(described(cohort(corpus)).columns) == wordlists.COLUMNS
+    assert found["one-test-set"].table.empty, "it has one class alone"
 
 
 def test_a_damaged_list_names_its_remedy(tmp_path):
