@@ -1,10 +1,9 @@
 """What the paper's printed numbers imply by themselves: no corpus, no training.
 
-Sums on Tables 4-7, on the class sizes, and on what chance alone does to numbers of that kind.
+Sums on Tables 4-8, on the class sizes, and on what chance alone does to numbers of that kind.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from itertools import pairwise
 from math import ceil, floor
@@ -25,7 +24,6 @@ from replicate.judging import printed_confusion
 from replicate.model import FUSIONS, Attention
 from replicate.paper import CLAIMS, COUNTS, TABLE_4, TABLE_5, TABLE_8, criteria
 from replicate.protocol import EMOTIONS, TEST_SHARE
-from replicate.transcriptions import discard_probability, vocabulary
 
 #: Utterances of the test set.
 TESTED = int(COUNTS["test"])
@@ -343,39 +341,6 @@ def most_kept(t: float) -> tuple[float, float]:
     The derivative of f (1 - sqrt(f / t)) is 0 at f = 4t/9, where a third is kept.
     """
     return 4 * t / 9, 4 * t / 27
-
-
-@dataclass(frozen=True)
-class Thinned:
-    """What Equation 1, f a count, leaves of a training part, on average.
-
-    Attributes:
-        tokens: before.
-        most_frequent: occurrences of the most frequent word.
-        highest: the probability with which that word is discarded.
-        dropped: share of the tokens that go.
-        emptied: share of the sentences of which all words would go.
-    """
-
-    tokens: int
-    most_frequent: int
-    highest: float
-    dropped: float
-    emptied: float
-
-
-def thinned(sentences: Sequence[Sequence[str]], t: float) -> Thinned:
-    """Equation 1 on the tokenised sentences of a training part."""
-    vocab = vocabulary(sentences)
-    gone = discard_probability(vocab.counts, t)
-    n = int(vocab.counts.sum())
-    return Thinned(
-        tokens=n,
-        most_frequent=int(vocab.counts.max()),
-        highest=float(gone.max()),
-        dropped=float(vocab.counts @ gone / n),
-        emptied=float(np.mean([np.prod(gone[vocab.encode(said)]) for said in sentences])),
-    )
 
 
 # --- attention ---

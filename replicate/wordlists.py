@@ -15,14 +15,13 @@ import numpy as np
 import pandas as pd
 
 from replicate import metrics, records
-from replicate.audit import Thinned, thinned
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import Training
 from replicate.paper import CLAIMS, criteria
 from replicate.protocol import Fold, cohort, split
 from replicate.runs import PACKAGES, RESULTS, Run, code_version, package_versions
-from replicate.transcriptions import tokens
+from replicate.transcriptions import discard_probability, tokens, vocabulary
 from replicate.words import FALSE_DISCOVERIES, described, on_top
 
 #: Words kept of each class by either method, besides those that the paper names.
@@ -48,6 +47,39 @@ COLUMNS = (
 )  # fmt: skip
 
 Cell = float | int | str | None
+
+
+@dataclass(frozen=True)
+class Thinned:
+    """What Equation 1, f a count, leaves of a training part, on average.
+
+    Attributes:
+        tokens: before.
+        most_frequent: occurrences of the most frequent word.
+        highest: the probability with which that word is discarded.
+        dropped: share of the tokens that go.
+        emptied: share of the sentences of which all words would go.
+    """
+
+    tokens: int
+    most_frequent: int
+    highest: float
+    dropped: float
+    emptied: float
+
+
+def thinned(sentences: Sequence[Sequence[str]], t: float) -> Thinned:
+    """Equation 1 on the tokenised sentences of a training part."""
+    vocab = vocabulary(sentences)
+    gone = discard_probability(vocab.counts, t)
+    n = int(vocab.counts.sum())
+    return Thinned(
+        tokens=n,
+        most_frequent=int(vocab.counts.max()),
+        highest=float(gone.max()),
+        dropped=float(vocab.counts @ gone / n),
+        emptied=float(np.mean([np.prod(gone[vocab.encode(said)]) for said in sentences])),
+    )
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from replicate.protocol import EMOTIONS, Fold, split
 from replicate.report import audit as exhibits
 from replicate.report import plots
 from replicate.report.provenance import PAPER
-from replicate.transcriptions import discard_probability, vocabulary
 
 
 def expected_maximum(n):
@@ -297,20 +296,6 @@ def test_the_gaps_of_table_8_by_hand():
     assert gaps["neutrality", "sadness"] == pytest.approx(0.004 / math.sqrt((49 + 16) / 2e6))
     assert gaps["anger", "sadness"] == pytest.approx(0.029 / math.sqrt((39**2 + 4**2) / 2e6))
     assert len(gaps) == 4
-
-
-def test_what_equation_1_leaves_is_what_discarding_at_random_leaves():
-    said = [["a"] * 9 + ["b"], ["b", "b"], ["a", "c"], ["c"]]
-    left = audit.thinned(said, t=20)
-    assert (left.tokens, left.most_frequent) == (15, 10)
-    assert left.highest == pytest.approx(0.5**0.5)
-    vocab, rng = vocabulary(said), np.random.default_rng(0)
-    gone = discard_probability(vocab.counts, 20)
-    kept = [[rng.random(len(s)) >= gone[vocab.encode(s)] for s in said] for _ in range(20_000)]
-    dropped = 1 - np.mean([sum(k.sum() for k in each) for each in kept]) / 15
-    assert left.dropped == pytest.approx(dropped, abs=0.005)
-    emptied = np.mean([[not k.any() for k in each] for each in kept])
-    assert left.emptied == pytest.approx(emptied, abs=0.005)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from replicate.errors import InputError
 from replicate.protocol import EMOTIONS, Fold, cohort
 from replicate.report import word_tables
 from replicate.report.provenance import MARK, Notice
-from replicate.transcriptions import tokens
+from replicate.transcriptions import discard_probability, tokens, vocabulary
 from replicate.words import (
     association,
     described,
@@ -317,6 +317,20 @@ def test_lists_read_back_and_hold_single_words(tmp_path):
         assert (sizes <= 2 * wordlists.KEPT + len(wordlists.REPORTED)).all()
     assert tuple(described(cohort(corpus)).columns) == wordlists.COLUMNS
     assert found["one-test-set"].table.empty, "it has one class alone"
+
+
+def test_what_equation_1_leaves_is_what_discarding_at_random_leaves():
+    said = [["a"] * 9 + ["b"], ["b", "b"], ["a", "c"], ["c"]]
+    left = wordlists.thinned(said, t=20)
+    assert (left.tokens, left.most_frequent) == (15, 10)
+    assert left.highest == pytest.approx(0.5**0.5)
+    vocab, rng = vocabulary(said), np.random.default_rng(0)
+    gone = discard_probability(vocab.counts, 20)
+    kept = [[rng.random(len(s)) >= gone[vocab.encode(s)] for s in said] for _ in range(20_000)]
+    dropped = 1 - np.mean([sum(k.sum() for k in each) for each in kept]) / 15
+    assert left.dropped == pytest.approx(dropped, abs=0.005)
+    emptied = np.mean([[not k.any() for k in each] for each in kept])
+    assert left.emptied == pytest.approx(emptied, abs=0.005)
 
 
 def test_a_damaged_list_names_its_remedy(tmp_path):

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from replicate import paper, wordlists
-from replicate.audit import Thinned
 from replicate.corpora import standin
 from replicate.corpora.table import Corpus
 from replicate.metrics import predicted
@@ -27,7 +26,7 @@ from replicate.report.provenance import (
 )
 from replicate.report.tables import ours
 from replicate.transcriptions import tokens
-from replicate.wordlists import Classes, WordList, reported
+from replicate.wordlists import Classes, Thinned, WordList, reported
 from replicate.words import (
     FALSE_DISCOVERIES,
     TOP,
