@@ -4,7 +4,6 @@ from pathlib import Path
 
 import made_runs
 import numpy as np
-import pandas as pd
 import pytest
 import small
 import torch
@@ -400,11 +399,6 @@ def test_exhibits_of_a_study_say_what_it_found(loaded: Stored) -> None:
     made = Study(loaded, ("choices",), "last-epoch")
     assert "padding in a batch: masked" in repr(choices.effect_table(made))
     assert "beyond 0.031" in repr(choices.effect_sizes(made))
-    split = pd.DataFrame(
-        {"value": [-0.9], "low": [-1.0], "high": [-0.8], "impact": ["very high"]}, ["split: other"]
-    )
-    other = choices.effect_sizes(made, choices.Beside(split, ()))
-    assert "first: split: other, -0.900" in other.plain
     assert choices.in_words(made)["unrun"].startswith("no-residual, gru-last, ")
     expected = repr(choices.impact_table(made))
     assert "high" in expected and "printed setting" in expected

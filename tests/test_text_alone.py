@@ -19,7 +19,7 @@ from replicate.baseline_runs import BaselineRun, Setting
 from replicate.experiments import GRIDS
 from replicate.metrics import Interval
 from replicate.protocol import EMOTIONS, Fold
-from replicate.report import audio_gain, objections
+from replicate.report import audio_gain, choices, objections
 from replicate.report.layout import ABSENT
 from replicate.report.page import Stored
 from replicate.report.provenance import MARK, Exhibit, Notice
@@ -317,15 +317,28 @@ def test_objections_are_answered_as_far_as_there_are_runs():
         ("adamw", "no"), ("masked", "yes"), ("hidden-tanh", "cannot be told")
     ):  # fmt: skip
         assert line(shown, f" {reading} ").endswith(expected)
-    beside = objections.protocol(text, "last-epoch").rows
-    assert "split: a scenario held out" not in beside.index, "no runs"
-    assert beside["low"].le(beside["value"]).all() and beside["value"].le(beside["high"]).all()
+    assert objections.protocol(text, "last-epoch").plain == "[picture: a session held out: -0.061]"
+    ours_alone = replace(text, runs=tuple(text.drawn("last-epoch")))
+    assert isinstance(objections.protocol(ours_alone, "last-epoch"), Notice)
+    assert objections.protocol_in_words(ours_alone, "last-epoch") == ABSENT
     words = objections.in_words(text)
     assert int(words["changing"]) == shown.plain.count(" yes")
     assert int(words["untold"]) == shown.plain.count("cannot be told")
     assert int(words["elsewhere"]) == shown.plain.count("another question") == 2, "splits"
     told = ("changing", "unchanging", "untold", "elsewhere")
     assert sum(int(words[k]) for k in told) == len(given)
+    assert int(words["objections"]) == len(given) - 2
+
+
+def test_the_protocol_is_held_against_what_the_paper_compares():
+    text = text_alone.load("iemocap-text")
+    shown = objections.protocol(text, "last-epoch")
+    given = {a.reading: a for a in objections.answers(text, "last-epoch")}
+    alone = given[TREATMENTS["one-by-one"]]
+    assert f"{TREATMENTS['one-by-one']}: {alone.difference:+.3f}" in shown.plain
+    assert ("a session held out" in objections.protocol_in_words(text, "last-epoch")) == (
+        given["a session held out"].change.high < -choices.PRINTED
+    )
 
 
 def of_both(last, best):

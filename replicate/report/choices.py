@@ -284,54 +284,29 @@ def study(corpus: str, profile: str, grids: Sequence[str], selection: str) -> St
     return Study(Stored(corpus, profile, tuple(runs)), tuple(grids), selection)
 
 
-@dataclass(frozen=True)
-class Beside:
-    """Effects of what is no field of the configuration.
-
-    Attributes:
-        rows: index name; `value`, `low`, `high`, `impact`.
-        runs: what they are computed from.
-    """
-
-    rows: pd.DataFrame
-    runs: tuple[Run, ...]
-
-
 @or_notice
-def effect_sizes(made: Study, protocol: Beside | None = None) -> Exhibit:
-    """How much each choice moves accuracy, beside what the paper compares, as a picture.
-
-    Args:
-        made: the study.
-        protocol: other splits and epochs, from `objections.protocol`.
-    """
-    found, runs = made.effects, made.runs
-    if protocol:
-        found = pd.concat([found, protocol.rows]).sort_values("value", key=abs, ascending=False)
-        runs = [*runs, *protocol.runs]
+def effect_sizes(made: Study) -> Exhibit:
+    """How much each choice moves accuracy, beside what the paper compares, as a picture."""
+    found = made.effects
     bands = {"best less worst of Table 4, in print": PRINTED}
     if not np.isnan(made.ours):
         bands["the same models in our runs, same seeds"] = made.ours
     models = listed("model", (name_of(run) for run in made.runs))
     outside = int((found["value"].abs() > PRINTED).sum())
+    n = " or ".join(map(str, sorted(found["n"].unique())))
     alt = (
         f"One row a choice, the largest effect first: {found.index[0]}, "
         f"{signed(found['value'].iloc[0])}. {outside} of {len(found)} lie beyond {PRINTED:.3f}."
     )
     caption = (
-        f"Accuracy of another reading less that of ours, on the same {unit(made.runs)}s "
+        f"Accuracy of another reading less that of ours, on the same {n} {unit(made.runs)}s "
         f"({models}), with 95 % t intervals over {unit(made.runs)}s. Bands: how far the models lie "
         "apart that the paper compares. Names are explained in the next table."
     )
-    if protocol:
-        caption += (
-            " Other splits and epochs have the seeds of the page on text alone; the intervals of "
-            "groups held out draw whole dialogues."
-        )
     expected = "expected impact: " + found["impact"]
     marked = found.assign(impact=expected.where(found["impact"] != SETTING, SETTING))
     figure = plots.effects(marked, bands, f"difference in accuracy, over {unit(made.runs)}s")
-    return picture(figure, alt, caption, [*of_runs(runs, made.selection), PAPER])
+    return picture(figure, alt, caption, [*of_runs(made.runs, made.selection), PAPER])
 
 
 @or_notice

@@ -13,11 +13,19 @@ from replicate.experiments import CHOICES, GRIDS
 from replicate.judging import UNKNOWN
 from replicate.metrics import Interval
 from replicate.protocol import EMOTIONS
-from replicate.report import choices
+from replicate.report import choices, plots
 from replicate.report.audio_gain import epoch, needed, sources_of
 from replicate.report.audit import LABELS
-from replicate.report.layout import ABSENT, signed_interval
-from replicate.report.provenance import PAPER, Exhibit, Missing, of_runs, or_notice, table
+from replicate.report.layout import ABSENT, signed, signed_interval
+from replicate.report.provenance import (
+    PAPER,
+    Exhibit,
+    Missing,
+    of_runs,
+    or_notice,
+    picture,
+    table,
+)
 from replicate.risks import BATCHES
 from replicate.runs import SELECTIONS, Run
 from replicate.text_alone import TARGET, TextAlone, Verdict, accuracies
@@ -138,27 +146,61 @@ def _other_readings(text: TextAlone, selection: str) -> Iterator[Answer]:
             yield Answer(objection, choice, np.nan, UNKNOWN, ABSENT)
 
 
-def protocol(text: TextAlone, selection: str) -> choices.Beside:
-    """What another split or choice of the epoch changes, as far as there are runs."""
+def _protocol(text: TextAlone, selection: str) -> pd.DataFrame:
+    """What another split, epoch or test batch changes, as far as there are runs: a row each."""
     expected = {choice.choice: choice.impact for choice in paper.OPEN_CHOICES}
     given = {
         "split": _other_folds(text, selection),
         "model selection": _other_epochs(text, selection),
+        "test batches": _other_batches(text, selection),
     }
     rows = {
-        f"{choice}: {answer.reading}": {
+        answer.reading: {
             "value": answer.difference,
             "low": answer.change.low,
             "high": answer.change.high,
-            "impact": expected[choice],
+            "impact": f"{choice}, expected impact: {expected[choice]}",
         }
         for choice, answers_of in given.items()
         for answer in answers_of
     }
-    runs = [text.held_out(kind, selection) for kind in ("session", "scenario")]
-    runs += [text.drawn(other) for other in SELECTIONS]
-    frame = pd.DataFrame.from_dict(rows, orient="index").dropna()
-    return choices.Beside(frame, tuple(run for some in runs for run in some))
+    found = pd.DataFrame.from_dict(rows, orient="index").dropna()
+    return found.sort_values("value", key=abs, ascending=False)
+
+
+@or_notice
+def protocol(text: TextAlone, selection: str) -> Exhibit:
+    """What another split, epoch or test batch changes, beside what the paper compares."""
+    runs = needed(text, selection)
+    found = _protocol(text, selection)
+    if found.empty:
+        command = f"replicate run --corpus {text.corpus} --data PATH --profile paper"
+        raise Missing(
+            f"Text alone has no runs by another protocol on {text.corpus}.",
+            f"{command} --grid text-sessions",
+        )
+    used = [*runs, *(run for other in SELECTIONS for run in text.drawn(other))]
+    used += [run for kind in ("session", "scenario") for run in text.held_out(kind, selection)]
+    alt = "; ".join(f"{name}: {signed(row.value)}" for name, row in found.iterrows())
+    caption = (
+        f"Accuracy of text alone ({epoch(selection)}) under another protocol less that under ours. "
+        f"Epochs and batches: {len(runs)} seeds with a split each, t intervals with Nadeau and "
+        "Bengio's correction. Groups held out: the same utterances, whole dialogues drawn. Band: "
+        "how far the best and the worst of Table 4 lie apart in print."
+    )
+    bands = {"best less worst of Table 4, in print": choices.PRINTED}
+    figure = plots.effects(found, bands, "difference in accuracy")
+    return picture(figure, alt, caption, [*of_runs(used, selection), PAPER])
+
+
+def protocol_in_words(text: TextAlone, selection: str) -> str:
+    """What of the protocol surely moves accuracy more than Table 4's models differ, for prose."""
+    found = _protocol(text, selection) if text.drawn(selection) else pd.DataFrame()
+    if found.empty:
+        return ABSENT
+    sure = (found["low"] > choices.PRINTED) | (found["high"] < -choices.PRINTED)
+    told = [f"{name} ({signed(row.value)})" for name, row in found[sure].iterrows()]
+    return ", ".join(told) or "nothing"
 
 
 @or_notice
@@ -225,13 +267,17 @@ def in_words(text: TextAlone) -> dict[str, str]:
     given, reach = answers(text, "last-epoch"), _reach(accuracies(ours, "last-epoch"))
     found = [answer.verdict(reach) for answer in given]
     verdicts: tuple[Verdict, ...] = ("yes", "no", "cannot be told", "another question")
-    counts = [len(given), *(found.count(verdict) for verdict in verdicts)]
+    counts = [
+        len(given) - found.count("another question"),
+        *(found.count(verdict) for verdict in verdicts),
+    ]
     return dict(zip(names, [*map(str, counts), _lifting(given, found, reach)], strict=True))
 
 
 def _lifting(given: Sequence[Answer], found: Sequence[Verdict], reach: float) -> str:
     """Which objections could have changed the conclusion at all, in a sentence."""
     told = [a for a, verdict in zip(given, found, strict=True) if verdict in ("yes", "no")]
+    lacking = TARGET - reach
     if reach >= TARGET:
         return (
             "Here the printed accuracy lies within the interval or below it, so only an objection "
@@ -241,14 +287,24 @@ def _lifting(given: Sequence[Answer], found: Sequence[Verdict], reach: float) ->
     lifting = sum(answer.change.high > 0 for answer in told)
     said = (
         "Here the printed accuracy lies above the interval, so only an objection that lifts text "
-        f"alone could change that; of the {len(told)} that are answered, {lifting} do or may."
+        f"alone could change that, and by {lacking:.3f} at least. Of the {len(told)} that are "
+        f"answered, {lifting} lift it or may."
     )
     untold = [a for a, verdict in zip(given, found, strict=True) if verdict == "cannot be told"]
-    lifted = [answer for answer in untold if answer.difference > 0]
-    if not lifted:
+    enough = [answer for answer in untold if answer.difference >= lacking]
+    if not enough:
         return said
-    most = max(lifted, key=lambda answer: answer.difference)
+    enough.sort(key=lambda answer: -answer.difference)
+    shown = "; ".join(f"{_plain(a.reading)} {signed_interval(*a.change)}" for a in enough)
     return (
-        f"{said} Of the others, {len(lifted)} have lifted it so far, “{most.reading}” most "
-        f"({most.difference:+.3f}, {most.rests_on})."
+        f"{said} Of those that cannot be told, {len(enough)} have so far lifted it by as much on "
+        f"average, but with intervals that hold less: {shown}."
     )
+
+
+def _plain(reading: str) -> str:
+    """A reading in words, where it is a key of `CHOICES`."""
+    if reading not in CHOICES:
+        return reading
+    words = choices.reading(reading)
+    return f"{words.subject}: {words.other}"
