@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.special import rel_entr
 
 from replicate import metrics
 from replicate.comparison import LEVEL, POWER
@@ -407,16 +408,19 @@ def _over_dialogues(
 def ablated(runs: Mapping[str, Sequence[Run]], size: str) -> pd.DataFrame:
     """Whether what a fusion loses of single utterances follows what these tell.
 
-    Lost are bits of the probability of the true class: without the audio less without the text.
+    Told the true class, a model loses bits of its probability. Not told, its answer moves by the
+    divergence (bits) of the treated from the whole model's. Either is that without the audio less
+    that without the text.
 
     Args:
         runs: preset -> its runs on one random split.
         size: of the stand-in.
 
     Returns:
-        A row a model; for each of `ABLATIONS` Spearman's rho with `Scores.told`, the mean over
-        runs, with `_low` and `_high` over utterances (bootstrap of whole dialogues) and
-        `_seeds_low`, `_seeds_high` (Student's t over seeds).
+        A row a model: `model`, `presets`, `utterances` (of each preset); for each of `ABLATIONS`,
+        and with `_blind` for the divergence, Spearman's rho with `Scores.told`, the mean over runs,
+        with `_low` and `_high` over utterances (bootstrap of whole dialogues) and `_seeds_low`,
+        `_seeds_high` (Student's t over seeds).
     """
     leads = {preset: _leads(size, preset) for preset in runs}
     rows = [
@@ -427,14 +431,17 @@ def ablated(runs: Mapping[str, Sequence[Run]], size: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _ablated(runs: list[tuple[str, Run]], leads: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+def _ablated(
+    runs: list[tuple[str, Run]], leads: Mapping[str, pd.DataFrame]
+) -> dict[str, float | int]:
     utterances = sorted(
         set.intersection(*(set(run.selected(SELECTION)["utterance"]) for _, run in runs))
     )
     told = np.stack([leads[preset].loc[utterances, "told"] for preset, _ in runs])
     lost = {
-        name: np.stack([_lost(run, treatment, utterances) for _, run in runs])
+        f"{name}{suffix}": np.stack([bits(run, treatment, utterances) for _, run in runs])
         for name, treatment in ABLATIONS.items()
+        for suffix, bits in (("", _lost), ("_blind", _moved))
     }  # [runs, utterances] each
 
     def statistic(at: np.ndarray) -> dict[str, float]:
@@ -445,7 +452,8 @@ def _ablated(runs: list[tuple[str, Run]], leads: Mapping[str, pd.DataFrame]) -> 
     dialogues = leads[runs[0][0]].loc[utterances, "dialogue"].to_numpy()  # presets share them
     whole, low, high = _over_dialogues(statistic, dialogues)
     seeds = pd.Series([run.experiment.seed for _, run in runs])
-    found: dict[str, float] = dict(whole)
+    presets = len({preset for preset, _ in runs})
+    found: dict[str, float | int] = {"presets": presets, "utterances": len(utterances), **whole}
     for name, bits in lost.items():
         by_seed = pd.Series(rank_correlation(bits, told)).groupby(seeds).mean()
         found |= _named(name, Interval(low[name], high[name]))
@@ -455,18 +463,30 @@ def _ablated(runs: list[tuple[str, Run]], leads: Mapping[str, pd.DataFrame]) -> 
 
 def _lost(run: Run, treatment: str, utterances: list[str]) -> np.ndarray:
     """Bits lost of the true class's probability without the audio less without the text."""
+    true = run.selected(SELECTION).set_index("utterance").loc[utterances, "emotion"]
+    at = np.arange(len(true)), np.array([EMOTIONS.index(emotion) for emotion in true])
     audio, text = (
-        np.log2(_of_true(_under(run, f"{modality}-{treatment}").loc[utterances]))
+        np.log2(_answers(_under(run, f"{modality}-{treatment}"), utterances)[at])
         for modality in ("audio", "text")
     )
     bits: np.ndarray = text - audio
     return bits
 
 
-def _of_true(answers: pd.DataFrame) -> np.ndarray:
-    """The probability of the true class, above 0 so that it has a logarithm."""
-    true = np.array([EMOTIONS.index(emotion) for emotion in answers["emotion"]])
-    chosen: np.ndarray = answers[list(EMOTIONS)].to_numpy()[np.arange(len(answers)), true]
+def _moved(run: Run, treatment: str, utterances: list[str]) -> np.ndarray:
+    """Divergence (bits) of the answers without the audio less that of those without the text."""
+    whole = _answers(run.selected(SELECTION).set_index("utterance"), utterances)
+    audio, text = (
+        rel_entr(whole, _answers(_under(run, f"{modality}-{treatment}"), utterances)).sum(axis=1)
+        for modality in ("audio", "text")
+    )
+    bits: np.ndarray = (audio - text) / np.log(2)
+    return bits
+
+
+def _answers(by_utterance: pd.DataFrame, utterances: list[str]) -> np.ndarray:
+    """Probabilities of the classes, above 0 so that they have logarithms: [utterances, 4]."""
+    chosen: np.ndarray = by_utterance.loc[utterances, list(EMOTIONS)].to_numpy(dtype=float)
     return chosen.clip(LEAST_PROBABILITY)
 
 

@@ -54,6 +54,9 @@ MEASURES = {
     "shuffled": ("share lost, features exchanged", FUSED),
 }
 
+#: Columns of `importance.ablated` with a rank correlation.
+LOSSES = [f"{name}{suffix}" for name in ABLATIONS for suffix in ("", "_blind")]
+
 #: Noise of a corpus's mean, as shares of the measure's range, for `precision`.
 NOISE = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 
@@ -366,25 +369,25 @@ def _with_interval(values: pd.Series) -> str:
 def ablation_by_utterance(found: Study) -> Exhibit:
     """How losses of single utterances go with what these tell, model by model."""
     rows = found.ablated if len(found.ablated) else _lack(found)
+    rows = rows.set_index("model").loc[[m for m in FUSED if m in set(rows["model"])]]
     shown: dict[tuple[str, str], pd.Series] = {}
-    for name in ABLATIONS:
-        head = f"features {'exchanged' if name == 'shuffled' else name}"
-        shown[head, "rho"] = rows[name].map(number)
-        shown[head, "95 % over utterances"] = intervals(rows[f"{name}_low"], rows[f"{name}_high"])
-        shown[head, "95 % over seeds"] = intervals(
-            rows[f"{name}_seeds_low"], rows[f"{name}_seeds_high"]
-        )
-    frame = (
-        pd.DataFrame(shown)
-        .set_axis(list(map(_name, rows["model"])))
-        .loc[[_name(model) for model in FUSED if model in set(rows["model"])]]
-    )
+    for name, head in (("zeroed", "features zeroed"), ("shuffled", "features exchanged")):
+        for suffix, told in (("", "told the class"), ("_blind", "not told")):
+            column = f"{name}{suffix}"
+            ends = intervals(rows[f"{column}_low"], rows[f"{column}_high"])
+            seeds = intervals(rows[f"{column}_seeds_low"], rows[f"{column}_seeds_high"])
+            shown[head, f"{told}: rho, 95 %"] = rows[column].map(number) + "\n" + ends
+            shown[head, f"{told}: 95 %, seeds"] = seeds
+    frame = pd.DataFrame(shown).rename(index=_name).rename_axis(None)
+    one = rows.iloc[0]
     caption = (
-        "Spearman's rho of the bits of the true class's probability that an utterance loses "
-        "without its audio, less those without its text, with the bits that they tell about it: "
-        "mean over presets and seeds. Intervals over utterances draw whole dialogues."
+        "Spearman's rho with the bits that an utterance's audio tells about its true class, less "
+        "those of its text. Told the class: of the bits of that class's probability that go "
+        "without the audio, less those without the text. Not told: of how far the answer moves "
+        f"(divergence). Mean over seeds and {one['presets']} presets in which a modality leads, "
+        f"{one['utterances']} test utterances each; intervals draw whole dialogues, or seeds."
     )
-    return table(frame, caption, found.sources)
+    return table(frame, caption, found.sources, wordy=True)
 
 
 # --- what the score does ---
@@ -418,24 +421,20 @@ def inside(found: Study) -> Exhibit:
 @or_notice
 def halves(found: Study) -> Exhibit:
     """What it changes in each preset to put one half in the place of the scores."""
-    models, known = _trained(found, ATTENDING), importance.truth()["share"]
-    gained = found.measured.groupby(["model", "preset"])["half"].mean()
-    lopsided, shown = (known - 0.5).abs(), {}
-    for model in models:
-        rows = found.measured[found.measured["model"] == model].set_index("preset")
-        one = importance.agreement(-rows["half"], lopsided)
-        shown[_name(model)] = {
-            **{("accuracy gained", p): f"{gained[model, p]:+.3f}" for p in found.runs},
-            ("loss and truth", "rho"): number(one.rho),
-            ("loss and truth", "95 % over seeds"): interval(one.low, one.high),
-        }
+    models = _trained(found, ATTENDING)
+    part = found.measured[found.measured["model"].isin(models)]
+    cells = part.groupby(["model", "preset"])
+    gained = cells["half"].mean().map("{:+.3f}".format)
+    above = (cells["accuracy"].mean() - cells["majority"].mean()).map(number)
+    score = cells["score"].mean().map("{:.2f}".format)
+    frame = (gained + "\n" + above + " / " + score).unstack()
+    frame = frame.reindex(index=models, columns=list(found.runs))
     caption = (
         "Accuracy gained by one half in the place of the scores, preset by preset, mean over "
-        "seeds. Rho: Spearman's, of the accuracy lost with how far the true share of the audio is "
-        "from one half; the interval draws seeds."
+        "seeds. Below: how far the model is above the largest class / its mean score of the audio."
     )
-    frame = pd.DataFrame.from_dict(shown, orient="index")
-    return table(frame, caption, found.sources)
+    frame = frame.rename(index=_name).rename_axis(index="model", columns=None)
+    return table(frame, caption, found.sources, wordy=True)
 
 
 # --- a real corpus whose texts tell nothing ---
@@ -529,11 +528,15 @@ def in_words(found: Study) -> dict[str, str]:
     words["utterance"] = _tallied(list(_verdicts_by_utterance(found).values()))
     words |= {
         "score_rho": _range(found.followed, "rho"),
-        "zeroed_rho": _range(found.ablated, "zeroed"),
-        "shuffled_rho": _range(found.ablated, "shuffled"),
+        **{f"{name}_rho": _range(_attending(found.ablated), name) for name in LOSSES},
     }
     words["trained_on"] = f"{len(found.runs)} of {len(known)}"
     return words | _unlearned(found)
+
+
+def _attending(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of models with attention."""
+    return rows[rows["model"].isin(ATTENDING)] if len(rows) else rows
 
 
 def _range(rows: pd.DataFrame, column: str) -> str:
