@@ -309,21 +309,33 @@ def _against(base: float, k: int, n: int) -> dict[str, float | str]:
 # --- Table 8 ---
 
 
-def loudness_gaps() -> pd.Series:
+def loudness_gaps() -> pd.DataFrame:
     """Differences of mean loudness between neighbours of Table 8, and from first to last.
 
     Returns:
-        (louder, softer) -> Cohen's d: `WaveAvg` less `WaveAvg`, in units of the square root of
-        the mean of both variances (`WaveAvgStd` squared), as if the classes were equally large.
+        Index (louder, softer); `d`, Cohen's: `WaveAvg` less `WaveAvg`, in units of the square root
+        of the mean of both variances (`WaveAvgStd` squared), as if the classes were equally large;
+        `low` and `high`, the least and the most that the rounding of the print allows.
     """
-    ends = (TABLE_8[0], TABLE_8[-1])
-    return pd.Series(
-        {
-            (loud.emotion, soft.emotion): (loud.wave_avg - soft.wave_avg)
-            / np.sqrt((loud.wave_avg_std**2 + soft.wave_avg_std**2) / 2)
-            for loud, soft in (*pairwise(TABLE_8), ends)
-        }
+    half = next(
+        claim.criterion.rounding
+        for claim in CLAIMS
+        if isinstance(claim.criterion, criteria.Loudness)
     )
+    rows = {}
+    for loud, soft in (*pairwise(TABLE_8), (TABLE_8[0], TABLE_8[-1])):
+        gap = loud.wave_avg - soft.wave_avg
+        spreads = np.array([loud.wave_avg_std, soft.wave_avg_std])
+        rows[loud.emotion, soft.emotion] = {
+            "d": gap / _quadratic_mean(spreads),
+            "low": (gap - 2 * half) / _quadratic_mean(spreads + half),
+            "high": (gap + 2 * half) / _quadratic_mean(spreads - half),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _quadratic_mean(values: np.ndarray) -> float:
+    return float(np.sqrt((values**2).mean()))
 
 
 # --- Equation 1 ---

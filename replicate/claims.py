@@ -86,6 +86,7 @@ class Verdict:
         test: the criterion.
         weakness: what the criterion cannot tell.
         evidence: numbers behind it, and what is missing.
+        shortfall: what is missing alone; empty if nothing is.
         corpus: title and size of the corpus, profile, kind of held-out part, choice of epoch.
         synthetic: whether that corpus is the stand-in.
     """
@@ -101,6 +102,7 @@ class Verdict:
     test: str
     weakness: str
     evidence: str
+    shortfall: str
     corpus: str
     synthetic: bool
 
@@ -197,6 +199,7 @@ def _verdict(
         test=criterion.test,
         weakness=criterion.weakness,
         evidence="; ".join(part for part in (finding.evidence, finding.shortfall) if part),
+        shortfall=finding.shortfall,
         corpus="the paper as printed" if printed else made,
         synthetic=info.synthetic and not printed,
     )

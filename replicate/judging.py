@@ -119,6 +119,11 @@ def all_of(outcomes: Iterable[Outcome]) -> Outcome:
     return "not met" if "not met" in found else "undecided" if "undecided" in found else "met"
 
 
+def over_seeds(outcomes: Iterable[Outcome], seeds: int) -> Outcome:
+    """As `all_of`; but one seed, which has no interval, decides nothing."""
+    return all_of(outcomes) if seeds > 1 else "undecided"
+
+
 def near(value: float, interval: Interval, target: float, tolerance: float) -> Outcome:
     """Whether a value lies within a tolerance; undecided where only its interval reaches it.
 
@@ -195,12 +200,13 @@ def _(criterion: criteria.Accuracy, claim: Claim, evidence: Evidence) -> Finding
         ahead = evidence.by_seed(name, "audio_score") < 0.5
         notes.append(f"text ahead in {ahead.sum()} of {len(ahead)} seeds")
         parts.append("met" if ahead.mean() >= criterion.text_ahead else "not met")
+    seeds = evidence.summary[name]["n_seeds"]
     return Finding(
-        all_of(parts),
+        over_seeds(parts, seeds),
         bracketed(value, interval),
         interval,
         "; ".join(notes),
-        too_few(evidence.summary[name]["n_seeds"], criterion.seeds),
+        too_few(seeds, criterion.seeds),
     )
 
 
@@ -270,7 +276,7 @@ def _(criterion: criteria.ScoreSpread, claim: Claim, evidence: Evidence) -> Find
         described.append(f"{name} {bracketed(np.exp(logs.mean()), Interval(*np.exp(interval)))}")
     seeds = min(evidence.summary[name]["n_seeds"] for name in claim.reported)
     shortfall = too_few(seeds, criterion.seeds)
-    return Finding(all_of(parts), ", ".join(described), shortfall=shortfall)
+    return Finding(over_seeds(parts, seeds), ", ".join(described), shortfall=shortfall)
 
 
 @judge.register
@@ -290,7 +296,7 @@ def _(criterion: criteria.ConfusionRates, claim: Claim, evidence: Evidence) -> F
         parts.append(near(ours.mean(), interval, p, criterion.standard_errors * error))
         described.append(f"{key} {bracketed(ours.mean(), interval)} ({parts[-1]})")
     shortfall = too_few(len(counts), criterion.seeds)
-    return Finding(all_of(parts), "; ".join(described), shortfall=shortfall)
+    return Finding(over_seeds(parts, len(counts)), "; ".join(described), shortfall=shortfall)
 
 
 @judge.register
@@ -376,6 +382,8 @@ def _(criterion: criteria.Words, claim: Claim, evidence: Evidence) -> Finding:
     if evidence.words is None:
         return Finding(shortfall="no table of words")
     mine = evidence.words[evidence.words["emotion"] == criterion.emotion]
+    if not mine["count"].any():
+        return Finding(shortfall=f"no test utterance is predicted as {criterion.emotion}")
     rows = dict(zip(mine["word"], mine.to_dict("records"), strict=True))
     parts: list[Outcome] = []
     described = []

@@ -293,8 +293,13 @@ def test_equation_1_keeps_most_of_a_word_of_four_ninths_of_t():
 
 def test_the_gaps_of_table_8_by_hand():
     gaps = audit.loudness_gaps()
-    assert gaps["neutrality", "sadness"] == pytest.approx(0.004 / math.sqrt((49 + 16) / 2e6))
-    assert gaps["anger", "sadness"] == pytest.approx(0.029 / math.sqrt((39**2 + 4**2) / 2e6))
+    by_hand = 0.004 / math.sqrt((49 + 16) / 2e6)
+    assert gaps["d"]["neutrality", "sadness"] == pytest.approx(by_hand)
+    assert gaps["d"]["anger", "sadness"] == pytest.approx(0.029 / math.sqrt((39**2 + 4**2) / 2e6))
+    least = 0.003 / math.sqrt((7.5**2 + 4.5**2) / 2e6)
+    assert gaps["low"]["neutrality", "sadness"] == pytest.approx(least)
+    most = 0.005 / math.sqrt((6.5**2 + 3.5**2) / 2e6)
+    assert gaps["high"]["neutrality", "sadness"] == pytest.approx(most)
     assert len(gaps) == 4
 
 

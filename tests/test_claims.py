@@ -208,6 +208,8 @@ def test_too_few_seeds_give_no_verdict():
     found = judged(runs_of("concat-trainable", jitter(386, seeds=3)))[7]
     assert found.verdict == "not testable here"
     assert "3 of the 10 seeds" in found.evidence
+    alone = judged(runs_of("concat-trainable", [386], corpus="emodb"))[7]
+    assert alone.check == "undecided", "a single seed has no interval"
     alone = judged(runs_of("concat-trainable", [386]))[7]
     assert np.isnan(alone.low) and alone.reproduced == "0.695"
 
@@ -308,8 +310,11 @@ def test_words_need_their_ratio_and_their_direction(some):
     other_way = ["neutrality" if c == "sadness" else "sadness" for c in classes]
     assert judged(some, words=word_table(sentences, other_way))[24].verdict == "not reproduced"
     absent = judged(some, words=word_table([["um"]], ["anger"]))[24]
-    assert absent.verdict == "within noise"
-    assert "they: not in the test set" in absent.reproduced
+    assert absent.verdict == "not testable here"
+    assert absent.shortfall == "no test utterance is predicted as sadness"
+    unsaid = judged(some, words=word_table([["um"], ["er"]], ["anger", "sadness"]))[24]
+    assert unsaid.verdict == "within noise"
+    assert "they: not in the test set" in unsaid.reproduced
 
 
 def test_the_laughter_tag_of_our_tokens_is_the_paper_s_laughter(some):

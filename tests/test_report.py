@@ -310,7 +310,7 @@ class TestReportedAndReproduced:
         some = made_runs.run(EMOTIONS, EMOTIONS, model="att_s1", scores=[0.5, 0.5, 0.5, 0.6])
         none = made_runs.run(EMOTIONS, EMOTIONS, model="att_s1", scores=[0.4] * 4, seed=1)
         runs = Stored("iemocap", "paper", (some, none))
-        assert tables.dead_scores_in_words(runs) == "75%, 0%"
+        assert tables.dead_scores_in_words(runs) == "3 of 4 (seed 0), 0 of 4 (seed 1)"
         assert tables.dead_scores_in_words(Stored("iemocap", "paper", ())) == "(not run yet)"
 
     def test_text_alone_in_words_has_seeds_and_interval(self):

@@ -284,6 +284,8 @@ class TestExhibits:
         right = np.mean(np.array(TRUE) == np.array(GUESSED))
         assert words["x_text"] == f"{right:.3f}" and words["x_tfidf"] == ABSENT
         assert words["x_majority"] == f"{TRUE.count('anger') / len(TRUE):.3f}"
+        guessed = {e for e in EMOTIONS if e not in set(GUESSED)}
+        assert words["x_never"] == (", ".join(e for e in EMOTIONS if e in guessed) or "none")
         nothing = exhibits.at_random_in_words([], Stored("iemocap", "none", ()), "x_")
         assert nothing == dict.fromkeys(words, ABSENT)
 

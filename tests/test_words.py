@@ -347,6 +347,8 @@ def test_pages_show_stored_lists_and_say_what_is_missing():
     assert MARK in shown, "the small corpus is synthetic"
     missing = word_tables.printed({}, "iemocap-text", "true")
     assert isinstance(missing, Notice) and "replicate words" in repr(missing)
+    assert word_tables.unpredicted(found) == "none"
+    assert word_tables.unpredicted({"predicted": found["one-test-set"]}) == ", ".join(EMOTIONS)
     told = word_tables.in_words(found, "one-test-set")
     assert told["one_test_set_sentences"] == "40"
     assert word_tables.in_words({}, "one-test-set").keys() == told.keys()

@@ -186,7 +186,10 @@ class Words:
     negative: tuple[str, ...] = ()
 
     test = "printed ratio inside the Wilson interval of ours, same direction of association"
-    weakness = "a word that occurs a few times has an interval that holds almost any ratio"
+    weakness = (
+        "a word that occurs a few times has an interval that holds almost any ratio; the error of "
+        "the printed ratio is not counted, and several words are judged at once"
+    )
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -225,7 +225,7 @@ def look_ups(results: Sequence[BaselineRun], corpus: str) -> Exhibit:
 def power_in_words(results: Sequence[BaselineRun], kind: str) -> dict[str, str]:
     """For the prose: utterances that one seed tests, and which difference these can show.
 
-    `least` supposes that two classifiers disagree on a fifth of them, see `comparison.resolvable`.
+    `least` supposes that one of two alone is right on a fifth, see `comparison.resolvable`.
     """
     tested = {
         utterance

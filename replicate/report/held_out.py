@@ -92,7 +92,7 @@ def in_words(runs: Stored, selection: str = "last-epoch") -> dict[str, str]:
 
     `less_audio_` a fusion is its accuracy less that of audio alone, with an interval that draws
     whole speakers and compares the two on each; `beside_audio_` says which of them is ahead.
-    `least` is the difference that can be seen if two models disagree on a fifth of the utterances.
+    `least` is the difference that can be seen if one of two models alone is right on a fifth.
     """
     labels = {"largest": "largest class", **{model: LABELS[model] for model in SPEAKER_MODELS}}
     fusions = [

@@ -112,7 +112,7 @@ def choices() -> Exhibit:
 def verdicts(
     given: Sequence[Verdict], sources: Sequence[Source], only: Collection[int] = ()
 ) -> Exhibit:
-    """One row a claim: reported, found, interval, verdict, by which test, and what it rests on.
+    """One row a claim: reported, found, interval, verdict, criterion, and what it rests on.
 
     Args:
         given: from `replicate.claims.verdicts`.
@@ -129,12 +129,19 @@ def verdicts(
             "found here": [listing(v.reproduced) or None for v in chosen],
             "95 %": [interval(v.low, v.high) for v in chosen],
             "verdict": [v.verdict for v in chosen],
-            "by": [v.test if v.reproduced else None for v in chosen],
+            "criterion": [_criterion(v) for v in chosen],
             "rests on": [_basis(v) for v in chosen],
         }
     )
     caption = "Claims of the paper, with what can be said of them here."
     return table(frame, caption, sources, index=False, wordy=True)
+
+
+def _criterion(verdict: Verdict) -> str | None:
+    """The test of what was found, and what it lacks."""
+    if not verdict.reproduced:
+        return None
+    return verdict.test + f"\n(here: {verdict.shortfall})" * bool(verdict.shortfall)
 
 
 #: Notebook -> what it is called, and the claims whose evidence it has.

@@ -19,7 +19,7 @@ from replicate.comparison import (
     mean_difference,
 )
 from replicate.metrics import Tested
-from replicate.protocol import GROUPS
+from replicate.protocol import EMOTIONS, GROUPS
 from replicate.report import plots
 from replicate.report.baseline_tables import HELD_OUT, lack, of_kind, over_folds, titled
 from replicate.report.layout import (
@@ -181,7 +181,8 @@ def at_random_in_words(results: Sequence[BaselineRun], runs: Stored, prefix: str
     Args:
         results: of the baselines.
         runs: of the network.
-        prefix: of the names, before `text`, `tfidf` and `majority`.
+        prefix: of the names, before `text`, `tfidf`, `majority`, and `never`: the classes that no
+            run of text alone predicts.
     """
     titles = {name: BASELINES[name].title for name in ("tfidf", "majority")}
     titles["text"] = LABELS["text"]
@@ -189,10 +190,16 @@ def at_random_in_words(results: Sequence[BaselineRun], runs: Stored, prefix: str
         beside, alike = _side_by_side(results, runs)
         found = over_folds(beside, runs.corpus, alike)["stratified"]["accuracy"]
     except (Missing, KeyError):
-        found = pd.Series(dtype=float)
+        return dict.fromkeys((prefix + name for name in (*titles, "never")), ABSENT)
+    texts = [run for run in alike if run.experiment.model == "text"]
+    guessed = set(metrics.pooled(texts, "last-epoch")["predicted"]) if texts else set(EMOTIONS)
+    never = [emotion for emotion in EMOTIONS if emotion not in guessed]
     return {
-        prefix + name: f"{found[title]:.3f}" if title in found else ABSENT
-        for name, title in titles.items()
+        **{
+            prefix + name: f"{found[title]:.3f}" if title in found else ABSENT
+            for name, title in titles.items()
+        },
+        f"{prefix}never": ", ".join(never) or "none",
     }
 
 
@@ -329,7 +336,7 @@ def repeats_in_words(results: Sequence[BaselineRun], runs: Stored) -> dict[str, 
 
 def styles_in_words(results: Sequence[BaselineRun], runs: Stored) -> dict[str, str]:
     """How many scripted and improvised utterances random splits test, and what these can show."""
-    words = dict.fromkeys(("scripted", "improvised", "style_least"), ABSENT)
+    words = dict.fromkeys(("scripted", "improvised", "style_least", "style_most"), ABSENT)
     try:
         beside, _ = _side_by_side(results, runs)
     except Missing:
@@ -340,12 +347,19 @@ def styles_in_words(results: Sequence[BaselineRun], runs: Stored) -> dict[str, s
         if result.experiment.fold.kind == "stratified"
         for utterance in result.predictions["utterance"]
     }
-    halves = risks.by_style(pd.DataFrame({"utterance": sorted(tested)}))
+    rows = pd.DataFrame({"utterance": sorted(tested)})
+    halves = risks.by_style(rows.assign(dialogue=rows["utterance"].map(dialogues(results))))
     if not {"scripted", "improvised"} <= set(halves):
         return words
-    n = {name: len(halves[name]) for name in ("scripted", "improvised")}
-    least = detectable_between(n["scripted"], n["improvised"], RIGHT_SD)
-    return {name: f"{k:,}" for name, k in n.items()} | {"style_least": f"{least:.3f}"}
+    play, free = halves["scripted"], halves["improvised"]
+    least = detectable_between(len(play), len(free), RIGHT_SD)
+    most = detectable_between(play["dialogue"].nunique(), free["dialogue"].nunique(), RIGHT_SD)
+    return {
+        "scripted": f"{len(play):,}",
+        "improvised": f"{len(free):,}",
+        "style_least": f"{least:.3f}",
+        "style_most": f"{most:.3f}",
+    }
 
 
 @or_notice

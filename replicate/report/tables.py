@@ -242,8 +242,12 @@ def dead_scores_in_words(runs: Stored) -> str:
         chosen = runs.of("att_s1", "trainable")
     except Missing:
         return ABSENT
-    shares = [(run.selected("last-epoch")["audio_score"] == 0.5).mean() for run in chosen]
-    return ", ".join(f"{share:.0%}" for share in shares)
+    dead = [run.selected("last-epoch")["audio_score"] == 0.5 for run in chosen]
+    told = [
+        f"{one.sum()} of {len(one)} (seed {r.experiment.seed})"
+        for one, r in zip(dead, chosen, strict=True)
+    ]
+    return ", ".join(told)
 
 
 @or_notice

@@ -278,6 +278,14 @@ def in_words(lists: Mapping[Classes, WordList], classes: Classes) -> dict[str, s
     }
 
 
+def unpredicted(lists: Mapping[Classes, WordList]) -> str:
+    """Classes that text alone never predicts, for the prose."""
+    if "predicted" not in lists:
+        return "(not counted yet)"
+    counts = lists["predicted"].table.groupby("emotion")["count"].sum()
+    return ", ".join(e for e in EMOTIONS if not counts.get(e, 0)) or "none"
+
+
 def thinned_in_words(lists: Mapping[Classes, WordList]) -> dict[str, str]:
     """What Equation 1 does to a corpus, `real_tokens` and so on; `(not counted yet)` without it."""
     if "true" not in lists:
