@@ -384,8 +384,8 @@ def ablation_by_utterance(found: Study) -> Exhibit:
         "Spearman's rho with the bits that an utterance's audio tells about its true class, less "
         "those of its text. Told the class: of the bits of that class's probability that go "
         "without the audio, less those without the text. Not told: of how far the answer moves "
-        f"(divergence). Mean over seeds and {one['presets']} presets in which a modality leads, "
-        f"{one['utterances']} test utterances each; intervals draw whole dialogues, or seeds."
+        f"(divergence). Mean over seeds and {one['presets']:.0f} presets in which a modality "
+        f"leads, {one['utterances']:.0f} test utterances each; intervals draw whole dialogues, or seeds."
     )
     return table(frame, caption, found.sources, wordy=True)
 

@@ -159,7 +159,7 @@ def _protocol(text: TextAlone, selection: str) -> pd.DataFrame:
             "value": answer.difference,
             "low": answer.change.low,
             "high": answer.change.high,
-            "impact": f"{choice}, expected impact: {expected[choice]}",
+            "impact": f"{choice} ({expected[choice]})",
         }
         for choice, answers_of in given.items()
         for answer in answers_of
@@ -185,7 +185,8 @@ def protocol(text: TextAlone, selection: str) -> Exhibit:
     caption = (
         f"Accuracy of text alone ({epoch(selection)}) under another protocol less that under ours. "
         f"Epochs and batches: {len(runs)} seeds with a split each, t intervals with Nadeau and "
-        "Bengio's correction. Groups held out: the same utterances, whole dialogues drawn. Band: "
+        "Bengio's correction. Groups held out: the same utterances, whole dialogues drawn. In "
+        "brackets stands the impact that was expected. Band: "
         "how far the best and the worst of Table 4 lie apart in print."
     )
     bands = {"best less worst of Table 4, in print": choices.PRINTED}
