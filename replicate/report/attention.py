@@ -385,7 +385,8 @@ def ablation_by_utterance(found: Study) -> Exhibit:
         "those of its text. Told the class: of the bits of that class's probability that go "
         "without the audio, less those without the text. Not told: of how far the answer moves "
         f"(divergence). Mean over seeds and {one['presets']:.0f} presets in which a modality "
-        f"leads, {one['utterances']:.0f} test utterances each; intervals draw whole dialogues, or seeds."
+        f"leads, {one['utterances']:.0f} test utterances each; intervals draw whole dialogues, or "
+        "seeds."
     )
     return table(frame, caption, found.sources, wordy=True)
 

@@ -107,10 +107,16 @@ def _without_choice(run: Run) -> tuple[str, str, str, int]:
 
 
 def differences(runs: Sequence[Run], selection: str) -> pd.DataFrame:
-    """Accuracy of every other choice less that of ours: `choice`, `difference`, and `SAME`."""
+    """Accuracy of every other choice less that of ours: `choice`, `difference`, and `SAME`.
+
+    A seed counts once all models that have the choice have been trained with it.
+    """
     single = metrics.per_run(runs, selection)
     ours = single[single["choice"] == ""].set_index(SAME)["accuracy"]
     other = single[single["choice"] != ""].join(ours.rename("ours"), on=SAME, how="inner")
+    models = other.groupby("choice")["model"].transform("nunique")
+    here = other.groupby(["choice", "fold", "seed"])["model"].transform("nunique")
+    other = other[here == models]
     return other.assign(difference=other["accuracy"] - other["ours"])[
         ["choice", "difference", *SAME]
     ]
