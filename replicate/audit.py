@@ -317,11 +317,7 @@ def loudness_gaps() -> pd.DataFrame:
         of the mean of both variances (`WaveAvgStd` squared), as if the classes were equally large;
         `low` and `high`, the least and the most that the rounding of the print allows.
     """
-    half = next(
-        claim.criterion.rounding
-        for claim in CLAIMS
-        if isinstance(claim.criterion, criteria.Loudness)
-    )
+    half = criteria.Loudness.rounding
     rows = {}
     for loud, soft in (*pairwise(TABLE_8), (TABLE_8[0], TABLE_8[-1])):
         gap = loud.wave_avg - soft.wave_avg

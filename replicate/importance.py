@@ -320,6 +320,7 @@ def _by_model(
     return found
 
 
+@cache
 def _leads(size: str, preset: str) -> pd.DataFrame:
     """What the audio of each utterance tells more than its text: `dialogue`, `told`, `gain`."""
     known = standin.evidence(size, preset)
@@ -334,7 +335,7 @@ def _leads(size: str, preset: str) -> pd.DataFrame:
 def _scores(model: str, runs: list[tuple[str, Run]], leads: dict[str, pd.DataFrame]) -> Scores:
     answers = [run.selected(SELECTION).set_index("utterance") for _, run in runs]
     before = [_under(run, "untrained") for _, run in runs]
-    utterances = sorted(set.intersection(*(set(part.index) for part in answers)))
+    utterances = _shared(runs)
     known = [leads[preset].loc[utterances] for preset, _ in runs]
     return Scores(
         model,
@@ -345,6 +346,11 @@ def _scores(model: str, runs: list[tuple[str, Run]], leads: dict[str, pd.DataFra
         told=np.stack([part["told"] for part in known]),
         gain=np.stack([part["gain"] for part in known]),
     )
+
+
+def _shared(runs: list[tuple[str, Run]]) -> list[str]:
+    """The test utterances that all of the runs answered."""
+    return sorted(set.intersection(*(set(run.selected(SELECTION)["utterance"]) for _, run in runs)))
 
 
 def _under(run: Run, treatment: str) -> pd.DataFrame:
@@ -434,9 +440,7 @@ def ablated(runs: Mapping[str, Sequence[Run]], size: str) -> pd.DataFrame:
 def _ablated(
     runs: list[tuple[str, Run]], leads: Mapping[str, pd.DataFrame]
 ) -> dict[str, float | int]:
-    utterances = sorted(
-        set.intersection(*(set(run.selected(SELECTION)["utterance"]) for _, run in runs))
-    )
+    utterances = _shared(runs)
     told = np.stack([leads[preset].loc[utterances, "told"] for preset, _ in runs])
     lost = {
         f"{name}{suffix}": np.stack([bits(run, treatment, utterances) for _, run in runs])

@@ -9,7 +9,7 @@ from typing import NoReturn
 import numpy as np
 import pandas as pd
 
-from replicate import comparison, importance, metrics, paper
+from replicate import importance, metrics, paper
 from replicate.comparison import LEVEL, POWER
 from replicate.corpora import standin
 from replicate.experiments import GRIDS
@@ -475,11 +475,10 @@ def without_text(runs: Stored) -> Exhibit:
 
 
 def _over_speakers(runs: Sequence[Run]) -> str | None:
-    """The interval of the mean score where whole speakers are drawn; None without attention."""
-    rows = metrics.pooled(runs, importance.SELECTION).dropna(subset="audio_score")
-    if rows.empty:
+    """The interval of the mean score; None without attention."""
+    if runs[0].experiment.model not in ATTENDING:
         return None
-    _, low, high = comparison.mean_over_clusters(rows["audio_score"], rows["fold"])
+    _, low, high = held_out.mean_score(runs)
     return interval(low, high)
 
 

@@ -249,6 +249,11 @@ class Study:
         return found.assign(impact=[reading(str(c)).impact for c in found.index], size=size)
 
     @property
+    def n(self) -> str:
+        """How many seeds or groups the effects are over, such as `2 or 3`."""
+        return " or ".join(map(str, sorted(self.effects["n"].unique())))
+
+    @property
     def asked(self) -> list[str]:
         """The choices of the grids, printed settings left out."""
         every = {name: None for grid in self.grids for name in GRIDS[grid].choices if name}
@@ -299,13 +304,12 @@ def effect_sizes(made: Study) -> Exhibit:
         bands["the same models in our runs, same seeds"] = made.ours
     models = listed("model", (name_of(run) for run in made.runs))
     outside = int((found["value"].abs() > PRINTED).sum())
-    n = " or ".join(map(str, sorted(found["n"].unique())))
     alt = (
         f"One row a choice, the largest effect first: {found.index[0]}, "
         f"{signed(found['value'].iloc[0])}. {outside} of {len(found)} lie beyond {PRINTED:.3f}."
     )
     caption = (
-        f"Accuracy of another reading less that of ours, on the same {n} {unit(made.runs)}s "
+        f"Accuracy of another reading less that of ours, on the same {made.n} {unit(made.runs)}s "
         f"({models}), with 95 % t intervals over {unit(made.runs)}s. Bands: how far the models lie "
         "apart that the paper compares. Names are explained in the next table."
     )
@@ -334,13 +338,13 @@ def effect_table(made: Study) -> Exhibit:
             "predictions changed": flipped.reindex(found.index).map("{:.1%}".format),
         }
     )
-    n = " or ".join(map(str, sorted(found["n"].unique())))
     by_seed = flips_of_seeds(made.runs, made.selection)
     seeds = "" if np.isnan(by_seed) else f" Another seed of our reading changes {by_seed:.1%}."
     caption = (
-        f"The choices by effect, over {n} {unit(made.runs)}s. Than Table 4's models: whether it is "
-        f"more or less than the {PRINTED:.3f} between the best and the worst of them, by one-sided "
-        f"t tests with Holm's correction. Predictions changed: share of the test utterances.{seeds}"
+        f"The choices by effect, over {made.n} {unit(made.runs)}s. Than Table 4's models: whether "
+        f"it is more or less than the {PRINTED:.3f} between the best and the worst of them, by "
+        "one-sided t tests with Holm's correction. Predictions changed: share of the test "
+        f"utterances.{seeds}"
     )
     sources = [*of_runs(made.runs, made.selection), PAPER]
     return table(shown, caption, sources, index=False, wordy=True)

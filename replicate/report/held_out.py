@@ -140,6 +140,12 @@ def _less_audio(chosen: Sequence[Run], selection: str) -> dict[str, str]:
     return words
 
 
+def mean_score(runs: Sequence[Run]) -> comparison.Estimate:
+    """The mean audio score at the last epoch, with an interval that draws whole speakers."""
+    samples = metrics.pooled(runs, "last-epoch")
+    return comparison.mean_over_clusters(samples["audio_score"], samples["fold"])
+
+
 def attention_in_words(runs: Stored) -> dict[str, str]:
     """Whether attention turns to audio where speakers are held out, for the prose.
 
@@ -152,8 +158,7 @@ def attention_in_words(runs: Stored) -> dict[str, str]:
         chosen = []
     if not chosen:
         return dict.fromkeys(("score", "leaning", "lacking"), ABSENT)
-    samples = metrics.pooled(chosen, "last-epoch")
-    mean, low, high = comparison.mean_over_clusters(samples["audio_score"], samples["fold"])
+    mean, low, high = mean_score(chosen)
     leaning = "to audio" if low > 0.5 else "to text" if high < 0.5 else "to neither side for sure"
     return {
         "score": f"{mean:.3f} {interval(low, high) or '(no interval)'}",

@@ -339,16 +339,11 @@ def styles_in_words(results: Sequence[BaselineRun], runs: Stored) -> dict[str, s
     words = dict.fromkeys(("scripted", "improvised", "style_least", "style_most"), ABSENT)
     try:
         beside, _ = _side_by_side(results, runs)
+        drawn = of_kind(beside, runs.corpus, "stratified")
     except Missing:
         return words
-    tested = {
-        utterance
-        for result in beside
-        if result.experiment.fold.kind == "stratified"
-        for utterance in result.predictions["utterance"]
-    }
-    rows = pd.DataFrame({"utterance": sorted(tested)})
-    halves = risks.by_style(rows.assign(dialogue=rows["utterance"].map(dialogues(results))))
+    tested = pd.concat([result.predictions[["utterance", "dialogue"]] for result in drawn])
+    halves = risks.by_style(tested.drop_duplicates())
     if not {"scripted", "improvised"} <= set(halves):
         return words
     play, free = halves["scripted"], halves["improvised"]

@@ -242,11 +242,10 @@ def dead_scores_in_words(runs: Stored) -> str:
         chosen = runs.of("att_s1", "trainable")
     except Missing:
         return ABSENT
-    dead = [run.selected("last-epoch")["audio_score"] == 0.5 for run in chosen]
-    told = [
-        f"{one.sum()} of {len(one)} (seed {r.experiment.seed})"
-        for one, r in zip(dead, chosen, strict=True)
-    ]
+    told = []
+    for run in chosen:
+        dead = run.selected("last-epoch")["audio_score"] == 0.5
+        told.append(f"{dead.sum()} of {len(dead)} (seed {run.experiment.seed})")
     return ", ".join(told)
 
 
