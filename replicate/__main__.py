@@ -17,7 +17,7 @@ from replicate import loudness as levels
 from replicate import rerun as rerunning
 from replicate.baselines import BASELINES
 from replicate.claims import Verdict, as_frame
-from replicate.corpora import open_corpus, require_known
+from replicate.corpora import open_corpus, open_text, require_known
 from replicate.corpora.check import check, render
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.errors import InputError
@@ -268,7 +268,7 @@ def verdicts(
 
     require_known(name)
     at_hand = data is not None or name.startswith("standin-")
-    opened = open_corpus(name, data, skip_damaged) if at_hand else None
+    opened = open_text(name, data, skip_damaged) if at_hand else None
     runs = page.stored(name, [profile] if profile else ["paper", "quick"], opened)
     given = page.judged(runs, opened)
     if as_json:

@@ -112,7 +112,8 @@ def load(corpus: str, root: Path = RESULTS) -> Loudness | None:
 
 def command(corpus: str) -> str:
     """What makes the levels of a corpus."""
-    return f"replicate loudness --corpus {corpus} --data PATH"
+    path = "" if corpus.startswith("standin-") else " --data PATH"
+    return f"replicate loudness --corpus {corpus}{path}"
 
 
 def _path(corpus: str, root: Path) -> Path:

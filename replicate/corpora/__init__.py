@@ -82,10 +82,10 @@ def require_known(name: str) -> None:
         raise InputError(name, "no such corpus", f"choose one of {known}")
 
 
-def open_text(name: str, data: Path | None = None) -> Corpus:
+def open_text(name: str, data: Path | None = None, skip_damaged: bool | None = None) -> Corpus:
     """As `open_corpus`; but of the stand-in the words alone, which need not be spoken for that."""
     if not name.startswith("standin-"):
-        return open_corpus(name, data)
+        return open_corpus(name, data, skip_damaged)
     size, preset = _of_standin(name)
     said = [
         {**vars(parse(turn.utterance)), "label": turn.label, "transcript": turn.transcript}
