@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from replicate import records
+from replicate.corpora import at_hand
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.protocol import cohort
 from replicate.runs import RESULTS, code_version, package_versions
@@ -112,8 +113,7 @@ def load(corpus: str, root: Path = RESULTS) -> Loudness | None:
 
 def command(corpus: str) -> str:
     """What makes the levels of a corpus."""
-    path = "" if corpus.startswith("standin-") else " --data PATH"
-    return f"replicate loudness --corpus {corpus}{path}"
+    return f"replicate loudness --corpus {at_hand(corpus)}"
 
 
 def _path(corpus: str, root: Path) -> Path:

@@ -16,7 +16,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from replicate import baseline_runs, comparison, loudness, metrics, treated
-from replicate.corpora import open_corpus
+from replicate.corpora import open_corpus, open_text
+from replicate.corpora.table import text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import CHOICES
 from replicate.model import AudioFrontEnd, ModelConfig
@@ -264,11 +265,12 @@ def test_levels_are_stored_and_read_back(tmp_path):
     assert loudness.load("iemocap", tmp_path) is None
 
 
-def test_stored_levels_are_those_of_the_recordings():
-    if not (DATA / "emodb").is_dir():
-        pytest.skip(f"no recordings at {DATA / 'emodb'}")
-    corpus = open_corpus("emodb", DATA / "emodb")
-    kept = loudness.load("emodb")
+@pytest.mark.parametrize("name", ["emodb", "standin-quick"])
+def test_stored_levels_are_those_of_the_recordings(name):
+    if name == "emodb" and not (DATA / name).is_dir():
+        pytest.skip(f"no recordings at {DATA / name}")
+    corpus = open_corpus(name, DATA / name if name == "emodb" else None)
+    kept = loudness.load(name)
     assert kept.audio_fingerprint == open_waveforms(corpus).fingerprint
     pd.testing.assert_frame_equal(kept.table, loudness.of_cohort(corpus), **LOOSELY)
 
@@ -298,6 +300,18 @@ def test_levels_decide_where_no_recordings_are_at_hand():
     for claim in (25, 26):
         assert given[claim].verdict == "not testable here"
         assert given[claim].check == "criterion not met" and given[claim].reproduced
+
+
+@pytest.mark.parametrize("name", ["standin-quick", "standin-full"])
+def test_the_stand_ins_levels_decide_without_its_recordings(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("REPLICATE_CACHE", str(tmp_path))
+    done = page.stored(name, "quick", opened := open_text(name))
+    kept = loudness.load(name)
+    assert kept.text_fingerprint == text_fingerprint(opened.utterances)
+    known = {run.provenance.audio_fingerprint for run in done.runs} - {None}
+    assert known <= {kept.audio_fingerprint}
+    given = {verdict.claim.id: verdict for verdict in page.judged(done, opened)}
+    assert given[25].check and given[26].check and not list(tmp_path.iterdir())
 
 
 def test_the_shift_is_what_equal_loudness_does_to_the_mean_level():

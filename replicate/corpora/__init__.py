@@ -82,6 +82,11 @@ def require_known(name: str) -> None:
         raise InputError(name, "no such corpus", f"choose one of {known}")
 
 
+def at_hand(corpus: str) -> str:
+    """A corpus in a command: its name, and the path that all but a generated one need."""
+    return corpus if corpus.startswith("standin-") else f"{corpus} --data PATH"
+
+
 def open_text(name: str, data: Path | None = None, skip_damaged: bool | None = None) -> Corpus:
     """As `open_corpus`; but of the stand-in the words alone, which need not be spoken for that."""
     if not name.startswith("standin-"):

@@ -11,9 +11,10 @@ from replicate import metrics, paper
 from replicate.baseline_runs import FOLDS, BaselineRun, dialogues
 from replicate.baselines import BASELINES, Predict
 from replicate.comparison import resolvable
+from replicate.corpora import at_hand
 from replicate.metrics import Tested
 from replicate.report import plots
-from replicate.report.layout import ABSENT, at_hand, interval, intervals, number, title, whole
+from replicate.report.layout import ABSENT, interval, intervals, number, title, whole
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     PAPER,

@@ -11,11 +11,12 @@ import pandas as pd
 
 from replicate import comparison, metrics, paper
 from replicate.comparison import LEVEL
+from replicate.corpora import at_hand
 from replicate.experiments import CHOICES, GRIDS, random_fold
 from replicate.model import FUSIONS
 from replicate.protocol import Fold
 from replicate.report import plots
-from replicate.report.layout import ABSENT, at_hand, intervals, name_of, number, signed
+from replicate.report.layout import ABSENT, intervals, name_of, number, signed
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     PAPER,

@@ -26,11 +26,6 @@ EMBEDDINGS = {
 }
 
 
-def at_hand(corpus: str) -> str:
-    """A corpus in a command: its name, and the path that all but a generated one need."""
-    return corpus if corpus.startswith("standin-") else f"{corpus} --data PATH"
-
-
 def signed_interval(low: float, high: float) -> str | None:
     """`[-0.010, +0.031]`, for differences; None where there is too little to tell."""
     return None if np.isnan(low) or np.isnan(high) else f"[{low:+.3f},{NBSP}{high:+.3f}]"

@@ -10,6 +10,7 @@ import pandas as pd
 from replicate import comparison, loudness, metrics, treated
 from replicate.baseline_runs import BaselineRun, dialogues
 from replicate.baselines import QUIETEST
+from replicate.corpora import at_hand
 from replicate.loudness import Loudness
 from replicate.metrics import Tested
 from replicate.protocol import EMOTIONS
@@ -17,7 +18,6 @@ from replicate.report import choices, figures, tables
 from replicate.report.baseline_tables import comparable, lack, summary
 from replicate.report.layout import (
     ABSENT,
-    at_hand,
     interval,
     intervals,
     name_of,

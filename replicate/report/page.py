@@ -12,12 +12,11 @@ from myst_nb import glue  # type: ignore[import-untyped]
 
 from replicate import loudness, metrics, wordlists
 from replicate.claims import CorpusInfo, Verdict, corpus_info, verdicts
-from replicate.corpora import open_corpus
+from replicate.corpora import at_hand, open_corpus
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.experiments import EMB_SIZE
 from replicate.model import FUSIONS
 from replicate.protocol import EMOTIONS
-from replicate.report.layout import at_hand
 from replicate.report.provenance import CHOSEN, MARK, NO_CORPUS, Missing, Notice
 from replicate.runs import RESULTS, Run, load_runs
 from replicate.transcriptions import tokens
