@@ -35,7 +35,7 @@ def test_models_far_apart_are_told_apart():
     }  # fmt: skip
     words = comparisons.seeds_in_words(found)
     assert (words["t_differ"], words["equal"], words["untold"]) == ("3", "0", "0")
-    assert words["conclusion"] == "These runs tell all models apart"
+    assert words["conclusion"] == "these runs tell all models apart"
     assert words["rank_differ"] == "0"  # three seeds are too few for ranks
 
 

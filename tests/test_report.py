@@ -168,8 +168,9 @@ class TestMark:
     @settings(max_examples=50, deadline=None)
     def test_one_synthetic_source_among_any_marks_a_table(self, synthetic, text, index):
         sources = [Source(text, flag) for flag in synthetic]
-        made = provenance.table(pd.DataFrame({"a": [text]}), text, sources, index=index)
-        assert (f"<caption>{MARK}</caption>" in made.body) == any(synthetic)
+        made = provenance.table(pd.DataFrame({"a": [text]}), text, [*sources, provenance.PAPER], index=index)
+        assert (f"<caption>{MARK}" in made.body) == any(synthetic)
+        assert (f"<caption>{MARK}</caption>" in made.body) == all(synthetic)
         assert (MARK in repr(made)) == any(synthetic) or MARK in text
 
     def test_is_in_the_pixels_of_a_picture(self):
@@ -477,6 +478,8 @@ class TestPage:
         given = page.judged(Stored("none", "paper", ()))
         decided = {v.claim.id for v in given if v.verdict != "not testable here"}
         assert decided == {19, 27}
+        shown = paper_tables.ledger({"on none": given}, [provenance.PAPER]).plain
+        assert shown.count("within noise") == shown.count("contradicted by the paper itself") == 1
         counts = paper_tables.counts(given)
         without = {v.claim.id for v in given if v.claim.criterion.kind in ("none", "quoted")}
         assert counts["testable"] == 2 and counts["criteria"] == counts["claims"] - len(without)
@@ -485,7 +488,7 @@ class TestPage:
     def test_verdicts_of_the_stand_in_are_marked_in_every_row(self):
         runs = stored(synthetic=True, corpus="standin-quick", profile="quick")
         given = page.judged(runs)
-        exhibit = paper_tables.verdicts(given, provenance.of_judged(runs.runs), only=[2])
+        exhibit = paper_tables.verdicts(given, provenance.of_judged(runs.deciding), only=[2])
         (row,) = re.findall("<tbody>(.*)</tbody>", html(exhibit), flags=re.S)
         assert MARK in row and "not testable here" in row
 

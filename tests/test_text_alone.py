@@ -316,7 +316,7 @@ def test_objections_are_answered_as_far_as_there_are_runs():
     for reading, expected in (
         ("adamw", "no"), ("masked", "yes"), ("hidden-tanh", "cannot be told")
     ):  # fmt: skip
-        assert line(shown, f" {reading} ").endswith(expected)
+        assert line(shown, f" {objections.plainly(reading)} ").endswith(expected)
     assert objections.protocol(text, "last-epoch").plain == "[picture: a session held out: -0.061]"
     ours_alone = replace(text, runs=tuple(text.drawn("last-epoch")))
     assert isinstance(objections.protocol(ours_alone, "last-epoch"), Notice)

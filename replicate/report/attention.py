@@ -459,8 +459,8 @@ def without_text(runs: Stored) -> Exhibit:
             ],
             "before training": rows["untrained"].map(number),
             **{
-                f"lost: {modality} {name}": rows[f"{modality}_{name}"].map(number)
-                for name in ABLATIONS
+                f"lost: {modality} {done}": rows[f"{modality}_{name}"].map(number)
+                for name, done in {"zeroed": "zeroed", "shuffled": "exchanged"}.items()
                 for modality in ("audio", "text")
             },
             "predictions changed by 1/2": rows["flips"].map("{:.1%}".format, na_action="ignore"),

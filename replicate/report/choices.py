@@ -16,7 +16,7 @@ from replicate.experiments import CHOICES, GRIDS, random_fold
 from replicate.model import FUSIONS
 from replicate.protocol import Fold
 from replicate.report import plots
-from replicate.report.layout import ABSENT, intervals, name_of, number, signed
+from replicate.report.layout import ABSENT, interval, intervals, name_of, number, signed
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     PAPER,
@@ -311,8 +311,9 @@ def effect_sizes(made: Study) -> Exhibit:
     )
     caption = (
         f"Accuracy of another reading less that of ours, on the same {made.n} {unit(made.runs)}s "
-        f"({models}), with 95 % t intervals over {unit(made.runs)}s. Bands: how far the models lie "
-        "apart that the paper compares. Names are explained in the next table."
+        f"({models}), with 95 % t intervals over {unit(made.runs)}s (none where all of "
+        "these differ alike). Bands: how far the models lie apart that the paper compares. Names "
+        "are explained in the next table."
     )
     expected = "expected impact: " + found["impact"]
     marked = found.assign(impact=expected.where(found["impact"] != SETTING, SETTING))
@@ -390,8 +391,8 @@ def in_words(made: Study, prefix: str = "") -> dict[str, str]:
         prefix: of the names.
     """
     names = (
-        "n", "needed", "choices", "largest", "beyond", "more", "less", "ours", "beyond_ours",
-        "verdict", "unrun",
+        "n", "needed", "choices", "largest", "beyond", "more", "less", "untold", "high",
+        "high_beyond", "ours", "beyond_ours", "verdict", "unrun",
     )  # fmt: skip
     try:
         found = made.effects[made.effects["impact"] != SETTING]
@@ -401,15 +402,20 @@ def in_words(made: Study, prefix: str = "") -> dict[str, str]:
         return dict.fromkeys((prefix + name for name in names), ABSENT)
     beyond, sizes = int((found["value"].abs() > PRINTED).sum()), found["size"].value_counts()
     more, less = int(sizes.get("more", 0)), int(sizes.get("less", 0))
+    first, high = found.iloc[0], found[found["impact"] == "high"]
     known, n = not np.isnan(made.ours), int(found["n"].max())
     values = (
         f"{n} {unit(made.runs)}{'s' * (n > 1)}",
         f"{widest(n):.3f}" if n > 1 else "(unknown)",
         len(found),
-        f"{reading(str(found.index[0])).subject}, {signed(found['value'].iloc[0])}",
+        f"{reading(str(first.name)).subject}, {signed(first['value'])} "
+        f"{interval(first['low'], first['high']) or '(no interval)'}",
         beyond,
         more,
         less,
+        len(found) - more - less,
+        len(high),
+        int((high["value"].abs() > PRINTED).sum()),
         f"{made.ours:.3f}" if known else "(not all run)",
         int((found["value"].abs() > made.ours).sum()) if known else "(not all run)",
         verdict(len(found), beyond, more, less),
@@ -433,7 +439,10 @@ def verdict(choices: int, beyond: int, more: int, less: int) -> str:
         less: of which it is sure that it is smaller.
     """
     if more:
-        return "what the paper leaves open moves accuracy more than what it compares"
+        return (
+            f"{more} of the {choices} choices that the paper leaves open surely "
+            f"{'moves' if more == 1 else 'move'} accuracy more than what it compares"
+        )
     if beyond:
         return (
             "what the paper leaves open may move accuracy more than what it compares, but these "

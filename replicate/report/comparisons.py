@@ -155,7 +155,7 @@ def power_over_seeds(compared: Compared) -> Exhibit:
         "The smallest true difference in accuracy that a paired t test over seeds finds with "
         f"probability {POWER:g}, by the standard deviation of the difference from seed to seed. "
         f"Two-sided at {LEVEL:g}: for a pair by itself, and for the clearest of all pairs after "
-        "Holm's correction."
+        "Holm's correction. None: no difference, however large."
     )
     return table(shown, caption, of_runs(compared.runs, compared.selection))
 
@@ -175,7 +175,8 @@ def power_over_utterances(compared: Compared) -> Exhibit:
     caption = (
         "The smallest true difference in accuracy of two trained models that McNemar's exact test "
         f"finds with probability {POWER:g}, by the share of utterances on which one of them alone "
-        f"is right. Two-sided at {LEVEL:g}, for a pair by itself and for the clearest of all."
+        f"is right. Two-sided at {LEVEL:g}, for a pair by itself and for the clearest of all. "
+        "None: no difference that such a disagreement allows."
     )
     sources = [*of_runs(compared.runs, compared.selection), PAPER]
     return table(pd.DataFrame(columns, rows), caption, sources)
@@ -399,10 +400,10 @@ def _told(names: Sequence[str], *values: object) -> dict[str, str]:
 
 def _conclusion(differ: int, pairs: int) -> str:
     if not differ:
-        return "These runs do not show that any two of the models differ"
+        return "these runs do not show that any two of the models differ"
     if differ == pairs:
-        return "These runs tell all models apart"
-    return "These runs tell some of the models apart, and others not"
+        return "these runs tell all models apart"
+    return "these runs tell some of the models apart, and others not"
 
 
 def order_in_words(given: Sequence[Verdict]) -> dict[str, str]:

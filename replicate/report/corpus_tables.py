@@ -159,8 +159,10 @@ def _published(corpus: Corpus) -> str:
     if wanted is None:
         return "No hashes were published of this one."
     same = wanted == standin.fingerprint(corpus.root)
-    found = "equals" if same else "DIFFERS FROM"
-    return f"This page's {found} the published one: SHA-256 of its sound {wanted.audio[:16]}…"
+    found = "is the same to the bit as" if same else "DIFFERS FROM"
+    return (
+        f"The stand-in made here {found} the published one (sound: SHA-256 {wanted.audio[:16]}…)."
+    )
 
 
 def vocabulary(vocab: Vocabulary, test: Sequence[Sequence[str]], source: Source) -> Exhibit:

@@ -394,7 +394,7 @@ def _harmed(right: pd.DataFrame, control: str, beyond: Contrast) -> dict[str, st
         "controlled": f"{right[control].mean():.3f}",
         "beyond": _tested(beyond),
         "harm": _found(beyond, "it gains from equal levels", "equal levels harm it",
-                       "no harm of equal levels is shown"),
+                       "interval and test do not both show that equal levels harm it"),
         "shuffled": f"{right['time-shuffled'].mean():.3f}",
     }  # fmt: skip
 
@@ -406,16 +406,23 @@ def _called(answered: pd.DataFrame, clusters: Mapping[str, str], unit: Unit) -> 
         "soft": treated.contrast(soft["softer"], soft["louder"], clusters, unit),
         "loud": treated.contrast(loud["louder"], loud["softer"], clusters, unit),
     }
-    often = "more often", "less often", "neither more nor less often for sure"
     return {
         "soft_softer": f"{soft['softer'].mean():.3f}",
         "soft_louder": f"{soft['louder'].mean():.3f}",
         "loud_softer": f"{loud['softer'].mean():.3f}",
         "loud_louder": f"{loud['louder'].mean():.3f}",
         **{f"{name}_change": _tested(change) for name, change in moved.items()},
-        **{f"{name}_found": _found(change, *often) for name, change in moved.items()},
+        "soft_found": _more_often(soft, moved["soft"]),
+        "loud_found": _more_often(loud, moved["loud"]),
         "constant": f"{(trainings == 1).sum()} of {len(trainings)}",
     }
+
+
+def _more_often(said: pd.DataFrame, change: Contrast) -> str:
+    """Whether a class is said more often, in words; where it is never said, nobody can tell."""
+    if not said[["softer", "louder"]].any(axis=None):
+        return "no answer, for it is never called so"
+    return _found(change, "yes", "no, less often", "not for sure")
 
 
 def _change(row: Any) -> str:

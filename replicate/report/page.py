@@ -31,6 +31,14 @@ REAL_CORPORA = {
     "meld": "MELD",
 }
 
+#: What they are, for the box at the top of a page.
+ABOUT = {
+    "iemocap": "the paper's corpus",
+    "iemocap-text": "the words of the paper's corpus, without its sound",
+    "emodb": "recordings of German actors, whose text is but a code of the sentence",
+    "meld": "the words of a television series",
+}
+
 #: How the names of the runs behind Table 6 begin.
 TABLE_6 = "att_d1-word2vec-stratified"
 
@@ -40,19 +48,24 @@ def notice(*corpora: str) -> Notice:
 
     It stands at the top of a notebook in JupyterLab; the book has it below the title.
     """
-    standins = [name for name in corpora if name not in REAL_CORPORA]
-    real = ", ".join(REAL_CORPORA[name] for name in corpora if name in REAL_CORPORA)
     if not corpora:
         return Notice("Corpus: none", NO_CORPUS, kind="note")
+    standins = [name for name in corpora if name not in REAL_CORPORA]
+    real = {REAL_CORPORA[name]: ABOUT[name] for name in corpora if name in REAL_CORPORA}
+    title = f"Corpus: {'; '.join([MARK] * bool(standins) + list(real))}"
+    told = [f"{name}: {what}." for name, what in real.items()]
     if not standins:
-        return Notice(f"Corpus: {real}", "Real recordings, real texts or both.", kind="note")
-    also = f" Beside them stand numbers from {real}, marked as such." if real else ""
-    return Notice(
-        f"Corpus: {MARK}",
-        f"The numbers, pictures and sounds on this page come from {', '.join(standins)}: speech "
-        "and text made by a program. They show what the model does there; they are no results on "
-        f"IEMOCAP.{also}",
+        return Notice(title, " ".join(told), kind="note")
+    made = (
+        f"{', '.join(standins)}: speech and text made by a program. Its numbers, pictures and "
+        "sounds show what the model does there; they are no results on IEMOCAP."
     )
+    return Notice(title, " ".join([made, *told, "Each table and figure says what made it."]))
+
+
+def called(corpus: str) -> str:
+    """A corpus in the prose."""
+    return REAL_CORPORA.get(corpus, "the synthetic stand-in")
 
 
 def say(**values: object) -> pd.Series:
@@ -131,6 +144,13 @@ class Stored:
         ]
         wanted = " ".join(part for part in (model, embedding) if part) or "any model"
         return chosen or self.lack(wanted, speakers=kind == "speaker")
+
+    @property
+    def deciding(self) -> list[Run]:
+        """The runs that verdicts rest on: on random splits, or else with groups held out."""
+        kinds = {run.experiment.fold.kind for run in self.runs}
+        kind = "stratified" if "stratified" in kinds else min(kinds, default="")
+        return [run for run in self.runs if run.experiment.fold.kind == kind]
 
     def attending(self, kind: str, selection: str) -> list[Run]:
         """The runs of models with attention on one kind of fold that have this choice of epoch.
@@ -232,8 +252,7 @@ def judged(
     """Verdicts on all claims, from runs and the corpus.
 
     Without recordings, the corpus's stored loudness counts, and without runs that read as those of
-    the paper's Table 6, its stored words by text alone. Where there are no runs on a random split,
-    those with groups held out do.
+    the paper's Table 6, its stored words by text alone.
     """
     if runs.runs:
         info = corpus_info(runs.runs)
@@ -251,6 +270,5 @@ def judged(
     elif kept := loudness.load(runs.corpus):
         level = kept.table
     table_8 = None if level is None else class_averages(level)
-    kinds = {run.experiment.fold.kind for run in runs.runs} or {"stratified"}
-    folds = "stratified" if "stratified" in kinds else min(kinds)
+    folds = next((run.experiment.fold.kind for run in runs.deciding), "stratified")
     return verdicts(info, runs.runs, table_8, words, level, selection, folds, bool(listed))

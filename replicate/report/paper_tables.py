@@ -105,7 +105,10 @@ def choices() -> Exhibit:
             "expected impact": [c.impact for c in paper.OPEN_CHOICES],
         }
     ).set_index("choice")
-    caption = "What the paper leaves open, and what this replication does."
+    caption = (
+        "What the paper leaves open, and what this replication does: in the profile paper. Others "
+        "have fewer seeds and epochs; each table says how many."
+    )
     return table(frame, caption, [PAPER], wordy=True)
 
 
@@ -167,18 +170,23 @@ def ledger(given: Mapping[str, Sequence[Verdict]], sources: Sequence[Source]) ->
         given: heading of a column -> verdicts on all claims.
         sources: what they were computed from.
     """
-    columns = {heading: [_at_a_glance(v) for v in those] for heading, those in given.items()}
     claims = next(iter(given.values()))
+    columns = {
+        heading: [None if _in_print(v) else _at_a_glance(v) for v in those]
+        for heading, those in given.items()
+    }
     frame = pd.DataFrame(
         {
             "claim": [f"{v.claim.id}. {v.claim.statement}" for v in claims],
+            "in print": [v.verdict if _in_print(v) else None for v in claims],
             **columns,
             "evidence": [_evidence(v.claim.id) for v in claims],
         }
     )
     caption = (
-        "Every claim and what each corpus says of it. In brackets stands a mechanism check: "
-        "the same criterion where it cannot decide on the paper's figures."
+        "Every claim, and what the paper's own tables (in print) or the runs on each corpus say of "
+        "it. In brackets stands a mechanism check: the same criterion where it cannot decide on "
+        "the paper's figures."
     )
     links = {name: notebook for notebook, (name, _) in EVIDENCE.items()}
     return table(frame, caption, sources, index=False, wordy=True, links=links, filterable=True)
@@ -187,6 +195,11 @@ def ledger(given: Mapping[str, Sequence[Verdict]], sources: Sequence[Source]) ->
 def _evidence(claim: int) -> str:
     """What the page with the evidence on a claim is called."""
     return next(name for name, numbers in EVIDENCE.values() if claim in numbers)
+
+
+def _in_print(verdict: Verdict) -> bool:
+    """Whether the paper's own tables decide it."""
+    return verdict.basis == "the paper's own tables"
 
 
 def _at_a_glance(verdict: Verdict) -> str:
@@ -253,13 +266,17 @@ def printed_accuracies() -> pd.DataFrame:
     return pd.DataFrame({"reported": np.nan, "value": value, "low": low, "high": high}, index)
 
 
-def counts(given: Sequence[Verdict]) -> dict[str, int]:
-    """How many claims there are, have a criterion, a verdict, a mechanism check, and met it."""
+def counts(given: Sequence[Verdict]) -> dict[str, int | str]:
+    """How many claims have a criterion, a verdict (`decided`: which), a check, and how it ended."""
     checks = [verdict.check for verdict in given if verdict.check]
+    decided = [v for v in given if v.verdict != "not testable here"]
     return {
         "claims": len(given),
         "criteria": sum(v.claim.criterion.kind not in ("none", "quoted") for v in given),
-        "testable": sum(verdict.verdict != "not testable here" for verdict in given),
+        "testable": len(decided),
+        "decided": "; ".join(f"claim {v.claim.id}, {v.verdict}" for v in decided) or "none",
         "checks": len(checks),
         "checks_met": checks.count("criterion met"),
+        "checks_missed": checks.count("criterion not met"),
+        "checks_open": checks.count("undecided"),
     }

@@ -51,11 +51,13 @@ class Source:
         title: the corpus as pages call it, or the paper.
         synthetic: whether the corpus is the stand-in.
         details: profile, seeds, folds, choice of the epoch, commit: in reading order.
+        corpus: whether it is a corpus at all.
     """
 
     title: str
     synthetic: bool
     details: tuple[str, ...] = ()
+    corpus: bool = True
 
     @property
     def line(self) -> str:
@@ -64,14 +66,13 @@ class Source:
 
 
 #: For exhibits that show the paper's own numbers or modules and nothing else.
-PAPER = Source("Lima & Bak (2018), as printed", synthetic=False)
+PAPER = Source("Lima & Bak (2018), as printed", synthetic=False, corpus=False)
 
 
 def of_code() -> Source:
     """The source of what shows this project's own modules."""
-    return Source(
-        "this project's modules", False, (f"commit {commit_name(*code_version(heard=True))}",)
-    )
+    details = (f"commit {commit_name(*code_version(heard=True))}",)
+    return Source("this project's modules", False, details, corpus=False)
 
 
 def of_corpus(corpus: Corpus, *details: str) -> Source:
@@ -138,6 +139,14 @@ def of_judged(runs: Sequence[Run], selection: str = "last-epoch") -> tuple[Sourc
     return (*of_runs(runs, selection), PAPER)
 
 
+def mark(sources: Iterable[Source]) -> str:
+    """What stands in a table or picture that the stand-in made, alone or with real corpora."""
+    kinds = {source.synthetic for source in sources if source.corpus}
+    if True not in kinds:
+        return ""
+    return MARK if len(kinds) == 1 else f"{MARK}, where it says standin"
+
+
 def commit_name(commit: str, dirty: bool) -> str:
     """A commit, short, and whether the code differed from it."""
     return commit[:7] + (" + uncommitted changes" if dirty else "")
@@ -196,7 +205,7 @@ class Exhibit:
 
 #: A field that hides the rows of the table below it which lack the text typed; it needs no server.
 FILTER = (
-    '<label>Show rows with <input type="search" placeholder="not reproduced" oninput="'
+    '<label>Show rows with <input type="search" placeholder="a word" oninput="'
     "const wanted = this.value.toLowerCase();"
     "for (const row of this.closest('figure').querySelectorAll('tbody tr'))"
     " row.hidden = !row.textContent.toLowerCase().includes(wanted)"
@@ -228,8 +237,8 @@ def table(
         frame, index = frame.reset_index(), False
     shown = frame.astype(object).where(frame.notna(), "\N{EN DASH}")
     body = in_html(shown.to_html(border=0, index=index, justify="left"))
-    if any(source.synthetic for source in sources):
-        body = body.replace("<thead>", f"<caption>{MARK}</caption><thead>", 1)
+    if marked := mark(sources):
+        body = body.replace("<thead>", f"<caption>{marked}</caption><thead>", 1)
     if wordy:
         body = body.replace("<table", '<table style="width:100%;min-width:40rem"', 1)
         body = body.replace(r"\n", "<br>")  # pandas writes a line's end as \n
@@ -249,8 +258,8 @@ def picture(figure: Figure, alt: str, caption: str, sources: Sequence[Source]) -
         caption: the caption.
         sources: what made it.
     """
-    if any(source.synthetic for source in sources):
-        figure.suptitle(MARK, x=0.995, ha="right", fontsize=8, color="#B00000")
+    if marked := mark(sources):
+        figure.suptitle(marked, x=0.995, ha="right", fontsize=8, color="#B00000")
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
     image = base64.b64encode(file.getvalue()).decode()
@@ -264,9 +273,9 @@ def picture(figure: Figure, alt: str, caption: str, sources: Sequence[Source]) -
 
 def interactive(figure: Any, alt: str, caption: str, sources: Sequence[Source]) -> Exhibit:
     """A plotly figure. The page must load plotly.js once; JupyterLab brings its own."""
-    if any(source.synthetic for source in sources):
+    if marked := mark(sources):
         figure.add_annotation(
-            text=MARK, x=0, y=1, xref="paper", yref="paper", yshift=42,
+            text=marked, x=0, y=1, xref="paper", yref="paper", yshift=42,
             xanchor="left", showarrow=False, font={"size": 11, "color": "#B00000"},
         )  # fmt: skip
     described = copy.deepcopy(figure)  # JupyterLab shows this form, without the HTML around it

@@ -224,7 +224,7 @@ def shares(stored: Mapping[str, Sequence[BaselineRun]]) -> Exhibit:
         "part too, by what is held out."
     )
     sources = of_runs([result for corpus in found for result in stored[corpus]])
-    return table(shown.rename(columns=HELD_OUT), caption, sources)
+    return table(shown.rename(columns=HELD_OUT).rename_axis(columns=None), caption, sources)
 
 
 def repeats(results: Sequence[BaselineRun], runs: Stored) -> dict[str, pd.DataFrame]:
@@ -283,7 +283,7 @@ def repeats_picture(results: Sequence[BaselineRun], runs: Stored) -> Exhibit:
 @or_notice
 def repeats_table(results: Sequence[BaselineRun], runs: Stored) -> Exhibit:
     """Accuracy on repeated and on new texts, and what the repeated ones add to the whole."""
-    frame = pd.concat(repeats(results, runs), names=["", "dialogues"])
+    frame = pd.concat(repeats(results, runs), names=["classifier", "dialogues"])
     shown = pd.DataFrame(
         {
             "repeated texts": frame["share"].map(_percent),
@@ -384,7 +384,7 @@ def styles(results: Sequence[BaselineRun], runs: Stored) -> Exhibit:
         "intervals draw whole dialogues. The largest class reads nothing: it shows what the "
         "classes of the dialogues do by themselves."
     )
-    shown = pd.DataFrame(rows).T.rename_axis(["", "held out"])
+    shown = pd.DataFrame(rows).T.rename_axis(["classifier", "held out"])
     return table(shown, caption, of_runs(tested, "last-epoch"))
 
 
@@ -403,7 +403,8 @@ def epochs(stored: Sequence[Stored]) -> Exhibit:
         "draws a split; over the groups held out, their seeds averaged). Fluctuation: standard "
         "deviation of the test accuracy over the second half of the epochs, a straight line taken "
         "off, and the correlation of neighbouring epochs. Best settled: what the best of these "
-        "epochs has above their mean. By chance: what it would have if there were nothing else."
+        "epochs has above their mean. By chance: what it would have if there were nothing else. "
+        "Each fold counts alike here; where folds are pooled, accuracies differ a little."
     )
     rows = epoch_rows(stored).rename_axis(["corpus", "held out", "model"])
     shown = pd.DataFrame({s.replace("-", " "): rows[s].map(number) for s in SELECTIONS})
@@ -561,20 +562,26 @@ def flips_table(made: Rebatched) -> Exhibit:
 
 def flips_in_words(made: Rebatched) -> dict[str, str]:
     """Numbers for the prose about test batches; `(not run yet)` where there are none."""
-    names = ("flip_utterances", "flip_least", "flip_low", "flip_high", "flip_masked")
+    names = ("flip_seen", "flip_low", "flip_high", "flip_masked")
     try:
         found = made.flips["share"]
     except Missing:
         return dict.fromkeys(names, ABSENT)
-    n = len({utterance for run in made.runs for utterance in run.treated["utterance"]})
     masked = found.index.get_level_values(0).str.endswith(", masked")
+    kinds = {run.experiment.fold.kind for run in made.runs}
     return {
-        "flip_utterances": f"{n:,}",
-        "flip_least": f"{metrics.wilson(0, n).high:.1%}",
+        "flip_seen": "; ".join(_unseen(made.runs, kind) for kind in HELD_OUT if kind in kinds),
         "flip_low": f"{found[~masked].min():.1%}",
         "flip_high": f"{found[~masked].max():.1%}",
         "flip_masked": f"{found[masked].max():.1%}" if masked.any() else ABSENT,
     }
+
+
+def _unseen(runs: Sequence[Run], kind: str) -> str:
+    """Utterances tested on one kind of fold, and the share that may change without being seen."""
+    asked = [run.treated["utterance"] for run in runs if run.experiment.fold.kind == kind]
+    n = len(set().union(*asked))
+    return f"{HELD_OUT[kind]} {n:,}, {metrics.wilson(0, n).high:.1%}"
 
 
 def text_flips_in_words(made: Rebatched) -> dict[str, str]:

@@ -160,7 +160,7 @@ def _measured(name: str) -> tuple[Measurement, Source]:
     versions = [f"{name} {found.packages[name]}" for name in ("torch", "numba")]
     made = commit_name(found.commit, found.dirty)
     details = (found.hardware, *versions, found.date[:10], f"commit {made}")
-    return found, Source(f"benchmarks/{name}.py, {found.workload}", False, details)
+    return found, Source(f"benchmarks/{name}.py, {found.workload}", False, details, corpus=False)
 
 
 @or_notice

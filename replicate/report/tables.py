@@ -60,7 +60,7 @@ TABLE_5 = [Line(r.label, r.model, r.embedding, r.accuracy, r.audio_score) for r 
 #: The rows that the paper quotes; those of one modality have runs of ours beside them.
 QUOTED = [
     Line(
-        f"{row.label}, Hazarika et al. (2018)",
+        f"{row.label} (as quoted from Hazarika et al., 2018)",
         row.same_as if row.same_as in ("audio", "text") else "",
         {"audio": "none", "text": "trainable"}.get(row.same_as, ""),
         row.accuracy,
@@ -456,7 +456,7 @@ def score_spread(runs: Stored, kind: str = "stratified", selection: str = "last-
     )
     caption = (
         "The audio's attention score, as reported and ours; the text's is 1 minus this. "
-        f"{INTERVALS}"
+        "Interval: Student's t over seeds, of the mean, cut to [0, 1]."
     )
     return table(shown, caption, of_runs(chosen, selection))
 

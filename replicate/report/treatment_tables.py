@@ -59,7 +59,7 @@ def precision(parts: Mapping[str, tuple[Stored, str]]) -> Exhibit:
     there = {
         heading: (found, kind)
         for heading, (runs, kind) in parts.items()
-        if (found := [run for run in runs.runs if run.experiment.model == "audio"])
+        if (found := [r for r in runs.runs if _answers(r, "audio", kind)])
     }
     if not there:
         next(iter(parts.values()))[0].lack("audio")
@@ -73,6 +73,10 @@ def precision(parts: Mapping[str, tuple[Stored, str]]) -> Exhibit:
     )
     sources = of_runs([run for found, _ in there.values() for run in found])
     return table(pd.DataFrame(rows).T, caption, sources)
+
+
+def _answers(run: Run, model: str, kind: str) -> bool:
+    return run.experiment.model == model and run.experiment.fold.kind == kind
 
 
 def _precision(runs: Sequence[Run], kind: str) -> dict[tuple[str, str], str | None]:
@@ -285,7 +289,9 @@ def effects_in_text(rows: pd.DataFrame, kind: str) -> pd.DataFrame:
         {
             **shown,
             "p": rows["p_holm"].map(small),
-            "McNemar": [f"{k} of {n}" for k, n in zip(rows["found"], rows["seeds"], strict=True)],
+            "McNemar": [
+                f"{k:.0f} of {n:.0f}" for k, n in zip(rows["found"], rows["seeds"], strict=True)
+            ],
             "changed": rows["changed"].map(number),
             "95 % of that": intervals(rows["changed_low"], rows["changed_high"]),
         }

@@ -178,7 +178,9 @@ def _beside(
 def on_top_of(lists: Mapping[Classes, WordList], corpus: str, classes: Classes) -> Exhibit:
     """The words on top by either method in a stored list."""
     stored = _stored(lists, corpus, classes)
-    caption = f"Words with {CLASSES[classes]}. {COLUMNS}"
+    caption = (
+        f"The first {TOP} words of each class by either method, with {CLASSES[classes]}. {COLUMNS}"
+    )
     return table(_columns(on_top(stored.table)), caption, [of_list(stored)])
 
 
