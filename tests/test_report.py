@@ -168,7 +168,9 @@ class TestMark:
     @settings(max_examples=50, deadline=None)
     def test_one_synthetic_source_among_any_marks_a_table(self, synthetic, text, index):
         sources = [Source(text, flag) for flag in synthetic]
-        made = provenance.table(pd.DataFrame({"a": [text]}), text, [*sources, provenance.PAPER], index=index)
+        made = provenance.table(
+            pd.DataFrame({"a": [text]}), text, [*sources, provenance.PAPER], index=index
+        )
         assert (f"<caption>{MARK}" in made.body) == any(synthetic)
         assert (f"<caption>{MARK}</caption>" in made.body) == all(synthetic)
         assert (MARK in repr(made)) == any(synthetic) or MARK in text

@@ -392,7 +392,7 @@ def in_words(made: Study, prefix: str = "") -> dict[str, str]:
     """
     names = (
         "n", "needed", "choices", "largest", "beyond", "more", "less", "untold", "high",
-        "high_beyond", "ours", "beyond_ours", "verdict", "unrun",
+        "high_beyond", "below", "ours", "beyond_ours", "verdict", "unrun",
     )  # fmt: skip
     try:
         found = made.effects[made.effects["impact"] != SETTING]
@@ -416,6 +416,7 @@ def in_words(made: Study, prefix: str = "") -> dict[str, str]:
         len(found) - more - less,
         len(high),
         int((high["value"].abs() > PRINTED).sum()),
+        int((found["value"] < 0).sum()),
         f"{made.ours:.3f}" if known else "(not all run)",
         int((found["value"].abs() > made.ours).sum()) if known else "(not all run)",
         verdict(len(found), beyond, more, less),
