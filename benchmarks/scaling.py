@@ -5,8 +5,8 @@
 Trains Att_d^1 on noise whose lengths are drawn from the lognormals that fit IEMOCAP's durations:
 an epoch of x1, x2, x4 and x8 of 700 utterances, each in a fresh process and on one thread; then the
 smallest corpus in 1, 2 and 4 processes at once. Memory is what a process holds for itself (the
-audio is a memory map, whose pages all processes share and the system may drop), and the peak of
-all that was resident.
+audio is a memory map, whose pages all processes share and the system may drop) at its peak, and
+what is resident at the end.
 """
 
 import argparse
@@ -95,7 +95,7 @@ class Peak:
     """The most memory that this process holds for itself, looked at ten times a second."""
 
     def __init__(self) -> None:
-        self._largest, self._ended = 0.0, threading.Event()
+        self._largest, self._ended = math.nan, threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
 
@@ -104,7 +104,7 @@ class Peak:
         while not self._ended.wait(0.1):
             memory = process.memory_info()
             own = memory.rss - getattr(memory, "shared", math.nan)  # Linux alone tells
-            self._largest = max(self._largest, own / 2**20)
+            self._largest = float(np.fmax(self._largest, own / 2**20))
 
     def stop(self) -> float:
         """The peak in MB."""

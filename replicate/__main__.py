@@ -141,7 +141,8 @@ def run(
     results: Path,
 ) -> None:
     """Train a grid of experiments; finished ones are kept, interrupted ones go on."""
-    source = schedule.Source(name, data, word2vec, skip_damaged, heard=which != "text")
+    heard = any(model != "text" for model, _ in GRIDS[which].rows)
+    source = schedule.Source(name, data, word2vec, skip_damaged, heard)
     workers = schedule.Workers(_jobs(jobs, device), device, cluster, gpus_each)
     opened = schedule.open_source(source)[0]
     experiments = grid(which, name, PROFILES[profile], cohort(opened))
@@ -282,7 +283,7 @@ def verdicts(
 def _told(verdict: Verdict) -> str:
     """A verdict in a few lines."""
     outcome: str = verdict.verdict
-    if verdict.basis == "mechanism check":
+    if verdict.check or verdict.basis == "mechanism check":
         outcome = f"mechanism check, no verdict: {verdict.check or 'not possible'}"
     lines = [f"{verdict.claim.id:2}. {verdict.claim.statement.strip()}"]
     for label, text in (

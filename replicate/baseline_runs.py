@@ -225,6 +225,8 @@ def load(folder: Path) -> BaselineRun:
     path, setting = folder / PREDICTIONS, record.experiment
     if not path.exists() or record.files != {PREDICTIONS: sha256(path)}:
         raise InputError(path, "missing, or not the file that was written", again)
+    if setting.model not in BASELINES:
+        raise InputError(folder, f"holds {setting.model}, which is no baseline", "remove it")
     if folder.parts[-3:] != (setting.corpus, PROFILE, setting.name):
         raise InputError(folder, f"holds {setting.name} on {setting.corpus}", "move it back")
     predictions = pd.read_parquet(path)

@@ -184,14 +184,14 @@ FOUR: list[tuple[str, Embedding]] = [*UNIMODAL, ("concat", "trainable"), ("att_d
 ATTENTION: list[tuple[str, Embedding]] = [*TABLE_4[:6], *UNIMODAL]
 TWO: list[tuple[str, Embedding]] = [("concat", "trainable"), ("att_d1", "trainable")]
 
-#: Choices that concern the text model too, and have an effect on it.
+#: A selection of the choices that have an effect on the text model too: those of high impact first.
 TEXT_CHOICES = (
     "masked", "hidden-tanh", "dropout-text", "adamw", "decay-weights-only", "weighted-loss",
     "subsampling-off", "case-kept", "contractions-split", "whole-vocabulary", "emb_size-50",
     "slower", "no-l2",
 )  # fmt: skip
 
-#: Choices of how recordings are heard.
+#: A selection of the choices that have an effect on the audio model.
 AUDIO_CHOICES = (
     "no-residual", "masked", "gru-last", "gru-mean", "adamw", "loudness-normalised"
 )  # fmt: skip

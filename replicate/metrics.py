@@ -224,6 +224,11 @@ def prediction_interval(values: ArrayLike) -> Interval:
     return Interval(float(values.mean() - margin), float(values.mean() + margin))
 
 
+def next_share(values: ArrayLike) -> Interval:
+    """`prediction_interval` of shares, cut to where a share can lie."""
+    return Interval(*map(float, np.clip(prediction_interval(values), 0, 1)))
+
+
 def bootstrap_confusions(
     true: ArrayLike,
     guessed: ArrayLike,
@@ -239,10 +244,15 @@ def bootstrap_confusions(
             dialogue or speaker, where utterances of one resemble each other. By default each
             prediction stands alone.
         seed: of the draws.
+
+    Returns:
+        NaN where there is but one cluster, of which nothing can be drawn.
     """
     cells = _cells(true, guessed)
     drawn = np.arange(len(cells)) if clusters is None else pd.factorize(np.asarray(clusters))[0]
     n = int(drawn.max()) + 1
+    if n < 2:
+        return np.full((RESAMPLES, len(EMOTIONS), len(EMOTIONS)), np.nan)
     counts = np.zeros((n, len(EMOTIONS) ** 2))
     np.add.at(counts, (drawn, cells), 1)
     draws = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
@@ -252,7 +262,9 @@ def bootstrap_confusions(
 
 
 def percentile_interval(values: np.ndarray) -> Interval:
-    """The middle 95 % of bootstrap values."""
+    """The middle 95 % of bootstrap values; NaN if all of them are."""
+    if np.isnan(values).all():
+        return Interval(np.nan, np.nan)
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return Interval(float(low), float(high))
 
@@ -272,9 +284,13 @@ def interval_over_clusters(
         seed: of the draws.
 
     Returns:
-        The low and the high ends of the 95 % intervals, in the shape of the statistics.
+        The low and the high ends of the 95 % intervals, in the shape of the statistics; NaN where
+        there is but one group.
     """
     groups = [group for _, group in table.groupby(cluster)]
+    if len(groups) < 2:
+        unknown = statistic(table) * np.nan
+        return unknown, unknown
     draws = np.random.default_rng(seed).integers(len(groups), size=(CLUSTER_RESAMPLES, len(groups)))
     drawn = [statistic(pd.concat([groups[k] for k in draw])) for draw in draws]
     shape = drawn[0]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock
 
 from replicate import metrics, records
 from replicate.files import replacing
@@ -135,7 +136,7 @@ def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:
     run = "/".join(stored.folder.parts[-3:])
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     added = Repeat(run, stored.provenance.code, again.provenance.code, commit, today)
-    with replacing(root / REPEATS) as temporary:
+    with FileLock(root / f".{REPEATS}.lock"), replacing(root / REPEATS) as temporary:
         kept = [asdict(repeat) for repeat in (*repeats(root), added)]
         temporary.write_text(json.dumps(kept, indent=1) + "\n")
 

@@ -13,7 +13,12 @@ from scipy.signal import detrend
 from replicate import metrics
 from replicate.audit import best_of_epochs
 from replicate.baseline_runs import FOLDS, BaselineRun
-from replicate.comparison import Estimate, difference_over_clusters, mean_over_clusters
+from replicate.comparison import (
+    Estimate,
+    difference_over_clusters,
+    mean_difference,
+    mean_over_clusters,
+)
 from replicate.corpora.iemocap_ids import parse
 from replicate.metrics import Tested
 from replicate.protocol import EMOTIONS
@@ -60,7 +65,9 @@ def lost(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Index: kinds of folds but the random one; `lost` (at random less held out) with `_low` and
-        `_high`, and how many `utterances` and `dialogues` these are. Empty without random splits.
+        `_high`, which draw whole dialogues; how many `utterances` and `dialogues` these are; and
+        `over`, `over_low`, `over_high`, the mean of the `groups` held out, each counting alike,
+        with Student's t interval over them. Empty without random splits.
     """
     by_kind = rows.groupby(["dialogue", "utterance", "folds"])["right"].mean().unstack("folds")
     found = {}
@@ -70,8 +77,20 @@ def lost(rows: pd.DataFrame) -> pd.DataFrame:
             drawn = gap.index.get_level_values("dialogue")
             if len(gap):
                 sizes = {"utterances": len(gap), "dialogues": drawn.nunique()}
-                found[kind] = named("lost", mean_over_clusters(gap, drawn)) | sizes
+                over = mean_difference(gap.groupby(_group_of(rows, kind, gap)).mean())
+                found[kind] = {
+                    **named("lost", mean_over_clusters(gap, drawn)),
+                    **named("over", Estimate(over.difference, over.low, over.high)),
+                    **sizes,
+                    "groups": over.n,
+                }
     return pd.DataFrame(found).T
+
+
+def _group_of(rows: pd.DataFrame, kind: str, gap: pd.Series) -> pd.Series:
+    """The fold of one kind that tested each utterance of a series, in its order."""
+    tested = rows[rows["folds"] == kind].drop_duplicates("utterance").set_index("utterance")["fold"]
+    return tested[gap.index.get_level_values("utterance")].set_axis(gap.index)
 
 
 # --- repeated texts ---

@@ -37,12 +37,14 @@ class TextAlone:
         runs: by the paper's protocol, with every reading of what it leaves open.
         nested: the same with a tenth of the training part held back to choose the epoch.
         simple: the baselines.
+        cut: as `runs`, on the corpus `CORPUS-cut`, which is as large as the paper's cohort.
     """
 
     corpus: str
     runs: tuple[Run, ...]
     nested: tuple[Run, ...]
     simple: tuple[BaselineRun, ...]
+    cut: tuple[Run, ...] = ()
 
     def drawn(self, selection: str, embedding: str = "trainable", choice: str = "") -> list[Run]:
         """The runs on random splits of their own.
@@ -79,14 +81,14 @@ class TextAlone:
 
 def load(corpus: str, root: Path = RESULTS) -> TextAlone:
     """What is stored; baselines of another version of the corpus than the runs' are left out."""
-    ours, nested = (
-        tuple(run for run in load_runs(corpus, profile, root) if run.experiment.model == "text")
-        for profile in ("paper", "paper-dev")
+    ours, nested, cut = (
+        tuple(run for run in load_runs(name, profile, root) if run.experiment.model == "text")
+        for name, profile in ((corpus, "paper"), (corpus, "paper-dev"), (f"{corpus}-cut", "paper"))
     )
     seen = {run.provenance.text_fingerprint for run in (*ours, *nested)}
     simple = load_all(corpus, root)
     same = [one for one in simple if not seen or one.provenance.text_fingerprint in seen]
-    return TextAlone(corpus, ours, nested, tuple(same))
+    return TextAlone(corpus, ours, nested, tuple(same), cut)
 
 
 def own_splits(runs: Iterable[Run]) -> list[Run]:

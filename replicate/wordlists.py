@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from replicate import metrics, records
+from replicate.corpora import at_hand
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import Training
@@ -224,7 +225,7 @@ def load(corpus: str, root: Path = RESULTS) -> dict[Classes, WordList]:
 
 def command(corpus: str) -> str:
     """What makes the lists of a corpus."""
-    return f"replicate words --corpus {corpus} --data PATH"
+    return f"replicate words --corpus {at_hand(corpus)}"
 
 
 def _path(corpus: str, classes: Classes, root: Path) -> Path:

@@ -217,6 +217,17 @@ def test_without_overlap_the_correction_is_the_plain_paired_t_test():
     assert found[shared].tolist() == pytest.approx(plain[shared].tolist())
 
 
+def test_unpaired_groups_are_compared_by_welchs_interval():
+    first, second = RNG.normal(0.7, 0.02, 8), RNG.normal(0.68, 0.05, 5)
+    found = comparison.between(first, second)
+    plain = stats.ttest_ind(first, second, equal_var=False).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((plain.low, plain.high))
+    assert found.value == pytest.approx(first.mean() - second.mean())
+    wider = comparison.between(first, second, overlap=1 / 9)
+    assert wider.low < found.low and found.high < wider.high and wider.value == found.value
+    assert np.isnan(comparison.between(first, [0.7]).low)
+
+
 # --- clusters ---
 
 

@@ -34,6 +34,7 @@ from replicate.corpora import (
     read_corpus,
 )
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
+from replicate.corpora.standin.channels import CLASSES, COUNTS
 from replicate.corpora.table import COLUMNS, Corpus, text_fingerprint, utterance_table
 from replicate.errors import InputError
 from replicate.files import build_once
@@ -393,6 +394,20 @@ def test_the_published_transcripts_are_counted():
     }
     assert not corpus.has_audio
     assert iemocap_text.read(real("iemocap-text") / "iemocap.pkl").utterances.equals(table)
+
+
+def test_the_transcripts_can_be_cut_to_the_papers_cohort():
+    whole = open_corpus("iemocap-text", real("iemocap-text"))
+    cut = open_corpus("iemocap-text-cut", real("iemocap-text"))
+    assert cohort(cut)["emotion"].value_counts().to_dict() == dict(
+        zip(CLASSES, COUNTS, strict=True)
+    )
+    assert cohort(cut).merge(whole.utterances).shape[0] == sum(COUNTS), "the same utterances"
+    others = [
+        table[~table["label"].isin(["hap", "exc"])] for table in (cut.utterances, whole.utterances)
+    ]
+    assert others[0].reset_index(drop=True).equals(others[1].reset_index(drop=True))
+    assert open_corpus("iemocap-text-cut", real("iemocap-text")).utterances.equals(cut.utterances)
 
 
 CONTENT = [

@@ -465,7 +465,8 @@ class TestPage:
 
     def test_command_names_the_grid_that_makes_the_runs(self):
         assert Stored("iemocap-text", "paper", ()).command().endswith("--grid text")
-        assert Stored("emodb", "paper", ()).command(speakers=True).endswith("--grid speakers")
+        assert Stored("emodb", "paper", ()).command("speaker").endswith("--grid speakers")
+        assert Stored("meld", "paper", ()).command("session").endswith("--grid text-sessions")
         assert "--data" not in Stored("standin-quick", "quick", ()).command()
 
     def test_typical_utterances_have_median_length(self):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import small
+from scipy import stats
 from scipy.signal import lfilter
 
 from replicate import audit, baseline_runs, baselines, metrics, risks
@@ -97,8 +98,11 @@ def rows(right, folds="stratified", dialogues=None, **more):
     ids = [f"u{i}" for i in range(n)]
     dialogues = dialogues or [f"d{i // 2}" for i in range(n)]
     return pd.DataFrame(
-        {"run": 0, "utterance": ids, "folds": folds, "right": right, "dialogue": dialogues, **more}
-    )
+        {
+            "run": 0, "utterance": ids, "folds": folds, "fold": f"{folds}-1", "right": right,
+            "dialogue": dialogues, **more,
+        }
+    )  # fmt: skip
 
 
 class TestKindsOfFolds:
@@ -113,6 +117,8 @@ class TestKindsOfFolds:
         found = risks.lost(answers).loc["session"]
         assert found["lost"] == pytest.approx(np.mean([0.5, -0.5, 0.5, 0]))
         assert found["utterances"] == 4 and found["lost_low"] <= found["lost"]
+        assert (found["groups"], found["over"]) == (1, found["lost"])
+        assert np.isnan(found["over_low"])
 
     def test_dialogues_are_drawn_whole(self):
         """Three dialogues, one of which loses all."""
@@ -123,6 +129,15 @@ class TestKindsOfFolds:
         found = risks.lost(pd.concat([random, session])).loc["session"]
         assert (found["lost_low"], found["lost_high"]) == (0, 1)
         assert found["lost"] == pytest.approx(1 / 3)
+
+    def test_groups_count_alike_however_large(self):
+        random = rows([True] * 9)
+        held_out = rows([True] * 6 + [False] * 3, "session")
+        held_out["fold"] = ["session-1"] * 6 + ["session-2"] + ["session-3"] * 2
+        found = risks.lost(pd.concat([random, held_out])).loc["session"]
+        interval = stats.ttest_1samp([0, 1, 1], 0).confidence_interval()
+        assert found["lost"] == pytest.approx(1 / 3) and found["over"] == pytest.approx(2 / 3)
+        assert found[["over_low", "over_high"]].tolist() == pytest.approx(list(interval))
 
     def test_one_kind_of_fold_tells_nothing(self):
         assert risks.lost(rows([True, False])).empty

@@ -58,6 +58,14 @@ def test_a_changed_file_is_refused(run, name):
         load_run(run.folder)
 
 
+def test_the_digest_of_code_is_that_of_its_statements():
+    code = "def scaled(values, by=2):\n    {}return [by * one for one in values]\n"
+    plain, told, other = (runs.code_digest(code.format(text)) for text in
+                          ("", '"""What it does."""\n    ', "by += 1\n    "))  # fmt: skip
+    assert plain == told != other
+    assert plain == "2180997d901c0634", "the same under every Python"
+
+
 def test_a_changed_configuration_is_refused(run):
     edit(run, lambda record: record["experiment"].update(seed=7))
     with pytest.raises(InputError, match=r"holds the run text-trainable-stratified-0-seed-7"):

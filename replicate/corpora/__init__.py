@@ -15,6 +15,7 @@ from replicate.files import build_once, cache_folder
 READERS: dict[str, Callable[[Path], Corpus]] = {
     "iemocap": iemocap.read,
     "iemocap-text": iemocap_text.read,
+    "iemocap-text-cut": iemocap_text.read_cut,
     "emodb": emodb.read,
     "meld": meld.read,
 }
@@ -27,7 +28,7 @@ def open_corpus(name: str, data: Path | None = None, skip_damaged: bool | None =
     """Read a corpus for use, or generate and read the stand-in.
 
     Args:
-        name: `iemocap`, `iemocap-text`, `emodb`, `meld`, or the stand-in as `standin-<size>` or
+        name: a key of `READERS`, or the stand-in as `standin-<size>` or
             `standin-<size>-<preset>`, for example `standin-quick`.
         data: where the corpus lies; else the environment variable `REPLICATE_DATA`. The stand-in
             needs neither: it lies in the cache folder, and is generated there if absent.

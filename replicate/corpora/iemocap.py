@@ -26,7 +26,7 @@ _LABEL_LINE = re.compile(
 )
 _TRANSCRIPT_LINE = re.compile(r"(?P<utterance>[^\s:]+)\s*(?:\[[^]]*\])?\s*:\s*(?P<text>.*)")
 _RESTORE = "restore it from the corpus as distributed"
-_TWICE = ("occurs a second time; the first is kept", "delete the wrong one of the two")
+_TWICE = ("occurs a second time", "delete the wrong one of the two")
 
 
 def read(root: Path) -> Corpus:

@@ -7,15 +7,21 @@ read: speakers, labels and sentences, each a dict from dialogue to a list in tim
 Utterance numbers are not in it. The ids made here number the utterances of each speaker of a
 dialogue from 000 in order (`Ses01F_impro01_F000`), so they look like IEMOCAP's own, but need not
 be the same utterance's: IEMOCAP's numbers also count utterances without a clear label.
+
+A class may have a few utterances more than in the paper's cohort; which ones cannot be read off.
 """
 
+import dataclasses
 import pickle
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
+from replicate.corpora.standin.channels import CLASSES, COUNTS
 from replicate.corpora.table import Corpus, Problem, utterance_table
 from replicate.errors import InputError
 
@@ -56,6 +62,23 @@ def read(root: Path) -> Corpus:
             Problem(str(path), f"{utterance} has no transcript", _REMEDY, "damaged", utterance)
             for utterance in silent
         ),
+    )
+
+
+def read_cut(root: Path) -> Corpus:
+    """As `read`, but of no class more utterances than the paper's cohort has: others at random."""
+    corpus = read(root)
+    rng = np.random.default_rng(0)
+    emotion = corpus.utterances["label"].map(EMOTIONS)
+    out: list[int] = []
+    for name, count in zip(CLASSES, COUNTS, strict=True):
+        rows = np.flatnonzero(emotion == name)
+        out += rng.choice(rows, max(0, len(rows) - count), replace=False).tolist()
+    return dataclasses.replace(
+        corpus,
+        name="iemocap-text-cut",
+        title="IEMOCAP transcripts (text only), cut to the paper's cohort",
+        utterances=corpus.utterances.drop(index=out).reset_index(drop=True),
     )
 
 

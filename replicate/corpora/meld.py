@@ -61,7 +61,7 @@ def read(root: Path) -> Corpus:
         what = f"{utterance} has no transcript"
         problems.append(Problem(str(root), what, _REMEDY, "damaged", utterance))
     for utterance in table["utterance"][table["utterance"].duplicated()]:
-        what = f"{utterance} occurs a second time; the first is kept"
+        what = f"{utterance} occurs a second time"
         problems.append(Problem(str(root), what, _REMEDY, "damaged", utterance))
     return Corpus(
         name="meld",

@@ -9,7 +9,7 @@ from typing import NoReturn
 import numpy as np
 import pandas as pd
 
-from replicate import importance, metrics, paper
+from replicate import comparison, importance, metrics, paper
 from replicate.comparison import LEVEL, POWER
 from replicate.corpora import standin
 from replicate.experiments import GRIDS
@@ -292,6 +292,7 @@ def orders(found: Study, *measures: str) -> Exhibit:
     shown, known = {}, importance.truth()["share"]
     for measure in measures:
         name, models = MEASURES[measure]
+        corrected = _corrected(found, measure)
         for model in _trained(found, models):
             one = found.agreement(measure, model, known)
             learned = found.agreement(measure, model, importance.reached(found.measured))
@@ -300,6 +301,7 @@ def orders(found: Study, *measures: str) -> Exhibit:
                 "rho": number(one.rho),
                 "95 % over seeds": interval(one.low, one.high),
                 "p": number(one.p_value),
+                "p, corrected": number(corrected[model]),
                 "tau": number(one.tau),
                 "slope": number(one.slope),
                 "95 %, slope": interval(one.slope_low, one.slope_high),
@@ -308,10 +310,18 @@ def orders(found: Study, *measures: str) -> Exhibit:
     frame = pd.DataFrame.from_dict(shown, orient="index").rename_axis(["measure", "model"])
     caption = (
         "Rank correlation with the true share over presets: Spearman's rho with the interval that "
-        "other seeds give and the exact p value of all orders, Kendall's tau; the slope (1 where a "
-        "measure is the truth); and rho with the share that networks of one modality learned."
+        "other seeds give and the exact p value of all orders, also with Holm's correction for the "
+        "models; Kendall's tau; the slope (1 where a measure is the truth); and rho with the share "
+        "that networks of one modality learned."
     )
     return table(frame.reset_index(), caption, found.sources, index=False)
+
+
+def _corrected(found: Study, measure: str) -> pd.Series:
+    """Index model; p values of a measure's rank correlations with Holm's correction for them."""
+    known, models = importance.truth()["share"], _present(found, MEASURES[measure][1])
+    p_values = [found.agreement(measure, model, known).p_value for model in models]
+    return pd.Series(comparison.holm(p_values), models, dtype=float)
 
 
 # --- from utterance to utterance ---
@@ -445,6 +455,8 @@ def halves(found: Study) -> Exhibit:
 def without_text(runs: Stored) -> Exhibit:
     """EmoDB, where text tells nothing: what the scores say, and what ablation says."""
     chosen = held_out.runs_of(runs)
+    if not any(run.experiment.model in ATTENDING for run in chosen):
+        runs.lack("attention models", "speaker")
     rows = importance.measured({runs.corpus: chosen}).groupby("model").mean(numeric_only=True)
     models = [model for model in ("audio", "text", *FUSED) if model in rows.index]
     rows = rows.loc[models]
@@ -531,7 +543,19 @@ def in_words(found: Study) -> dict[str, str]:
         **{f"{name}_rho": _range(_attending(found.ablated), name) for name in LOSSES},
     }
     words["trained_on"] = f"{len(found.runs)} of {len(known)}"
+    words |= _told_orders(found, known)
     return words | _unlearned(found)
+
+
+def _told_orders(found: Study, known: pd.Series) -> dict[str, str]:
+    """How sure the orders of mean scores are, and how steep those that are in order."""
+    p_values = _corrected(found, "score")
+    ranked = [found.agreement("score", model, known) for model in p_values.index]
+    slopes = [one.slope for one in ranked if one.verdict in (FOLLOWS, HARDLY)]
+    return {
+        "score_p": number(p_values.min()) or ABSENT if len(p_values) else ABSENT,
+        "score_slopes": f"{min(slopes):.2f} to {max(slopes):.2f}" if slopes else "none",
+    }
 
 
 def _attending(rows: pd.DataFrame) -> pd.DataFrame:

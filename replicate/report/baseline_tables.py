@@ -223,7 +223,7 @@ def look_ups(results: Sequence[BaselineRun], corpus: str) -> Exhibit:
     return picture(figure, told, caption, [*of_runs(chosen), PAPER])
 
 
-def power_in_words(results: Sequence[BaselineRun], kind: str) -> dict[str, str]:
+def power_in_words(results: Sequence[BaselineRun], kind: str, prefix: str = "") -> dict[str, str]:
     """For the prose: utterances that one seed tests, and which difference these can show.
 
     `least` supposes that one of two alone is right on a fifth, see `comparison.resolvable`.
@@ -234,10 +234,11 @@ def power_in_words(results: Sequence[BaselineRun], kind: str) -> dict[str, str]:
         if result.experiment.fold.kind == kind and result.experiment.seed == 0
         for utterance in result.predictions["utterance"]
     }
+    names = (f"{prefix}tested", f"{prefix}least")
     if not tested:
-        return dict.fromkeys(("tested", "least"), ABSENT)
+        return dict.fromkeys(names, ABSENT)
     least = resolvable(len(tested), 1 / 5)
-    return {"tested": f"{len(tested):,}", "least": f"{least:.3f}"}
+    return dict(zip(names, (f"{len(tested):,}", f"{least:.3f}"), strict=True))
 
 
 def in_words(results: Sequence[BaselineRun]) -> dict[str, str]:

@@ -97,9 +97,10 @@ def readings() -> Exhibit:
 
 
 def studied(runs: Sequence[Run]) -> list[Run]:
-    """The runs of other choices, and those of ours that they can be compared with."""
+    """The runs of other choices and those of ours that can be compared with each other."""
     other = {_without_choice(run) for run in runs if run.experiment.choice}
-    return [run for run in runs if _without_choice(run) in other]
+    ours = {_without_choice(run) for run in runs if not run.experiment.choice}
+    return [run for run in runs if _without_choice(run) in other & ours]
 
 
 def _without_choice(run: Run) -> tuple[str, str, str, int]:
@@ -113,6 +114,8 @@ def differences(runs: Sequence[Run], selection: str) -> pd.DataFrame:
     A seed counts once all models that have the choice have been trained with it.
     """
     single = metrics.per_run(runs, selection)
+    if single.empty:
+        return pd.DataFrame(columns=["choice", "difference", *SAME])
     ours = single[single["choice"] == ""].set_index(SAME)["accuracy"]
     other = single[single["choice"] != ""].join(ours.rename("ours"), on=SAME, how="inner")
     models = other.groupby("choice")["model"].transform("nunique")
@@ -227,7 +230,7 @@ class Study:
         """
         own = [run for run in self.stored.runs if any(_belongs(run, name) for name in self.grids)]
         chosen = studied([run for run in own if len(run.selected(self.selection))])
-        if not chosen:
+        if differences(chosen, self.selection).empty:
             place = f"{at_hand(self.stored.corpus)} --profile {self.stored.profile}"
             raise Missing(
                 f"No open choice has been read otherwise on {self.stored.corpus}, profile "
@@ -392,7 +395,7 @@ def in_words(made: Study, prefix: str = "") -> dict[str, str]:
     """
     names = (
         "n", "needed", "choices", "largest", "beyond", "more", "less", "untold", "high",
-        "high_beyond", "below", "ours", "beyond_ours", "verdict", "unrun",
+        "high_beyond", "below", "centred", "ours", "beyond_ours", "verdict", "unrun",
     )  # fmt: skip
     try:
         found = made.effects[made.effects["impact"] != SETTING]
@@ -417,6 +420,7 @@ def in_words(made: Study, prefix: str = "") -> dict[str, str]:
         len(high),
         int((high["value"].abs() > PRINTED).sum()),
         int((found["value"] < 0).sum()),
+        int(((found["value"] - found["value"].mean()).abs() > PRINTED).sum()),
         f"{made.ours:.3f}" if known else "(not all run)",
         int((found["value"].abs() > made.ours).sum()) if known else "(not all run)",
         verdict(len(found), beyond, more, less),

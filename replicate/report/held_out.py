@@ -67,7 +67,7 @@ def runs_of(runs: Stored) -> list[Run]:
     shared = set.intersection(*parts.values())
     return [
         run for run in found if (run.experiment.fold, run.experiment.seed) in shared
-    ] or runs.lack("all models on the same speakers", speakers=True)
+    ] or runs.lack("all models on the same speakers", "speaker")
 
 
 def rows(runs: Stored, selection: str) -> pd.DataFrame:
@@ -117,7 +117,7 @@ def in_words(runs: Stored, selection: str = "last-epoch") -> dict[str, str]:
         "seeds": listed("seed", (run.experiment.seed for run in chosen)),
         "utterances": f"{n:,}",
         "least": f"{comparison.resolvable(n, 1 / 5):.3f}",
-        "audio_interval": f"{interval(low[labels['audio']], high[labels['audio']])}",
+        "audio_interval": interval(low[labels["audio"]], high[labels["audio"]]) or "no interval",
         **{name: f"{value[row]:.3f}" for name, row in labels.items()},
         **_less_audio(chosen, selection),
     }

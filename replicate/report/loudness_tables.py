@@ -18,11 +18,11 @@ from replicate.report import choices, figures, tables
 from replicate.report.baseline_tables import comparable, lack, summary
 from replicate.report.layout import (
     ABSENT,
-    interval,
     intervals,
     name_of,
     number,
     signed,
+    signed_interval,
     small,
 )
 from replicate.report.page import Stored
@@ -123,7 +123,8 @@ def beside(results: Sequence[BaselineRun], runs: Stored, kind: str) -> Exhibit:
     caption = (
         f"Loudness as a classifier, beside the network, on {found['n_utterances'].max():,} test "
         "utterances; means over seeds. Intervals draw whole dialogues, or speakers where those "
-        f"are held out. p: paired t test of the lead over {units_of(kind)}."
+        f"are held out. p: paired t test of the lead over {units_of(kind)}, not corrected for the "
+        "number of leads."
     )
     return table(shown, caption, of_runs(chosen, "last-epoch"))
 
@@ -295,22 +296,22 @@ DEAF = (
 
 #: Is the network ahead of loudness alone, does `rms` harm it more than its control -> what follows.
 CONCLUSIONS = {
-    (True, True): "the answers hang on differences in level, and the network hears more than "
+    (True, True): "the network's accuracy hangs on differences in level, and it hears more than "
     "loudness",
-    (True, False): "the network hears more than loudness, and nothing shows that its answers hang "
-    "on differences in level",
-    (False, True): "the answers hang on differences in level, and nothing shows that the network "
-    "hears more than loudness",
-    (False, False): "nothing shows that the network hears more than loudness, nor that its answers "
-    "hang on differences in level",
+    (True, False): "the network hears more than loudness, and its accuracy is not shown to hang on "
+    "differences in level",
+    (False, True): "the network's accuracy hangs on differences in level, and nothing shows that "
+    "it hears more than loudness",
+    (False, False): "nothing shows that the network hears more than loudness, nor that its "
+    "accuracy hangs on differences in level",
 }
 
 #: What `in_words` tells.
 WORDS = (
     "shift", "largest", "loudness", "audio", "lead", "ahead", "beside", "rms", "control",
-    "controlled", "beyond", "harm", "shuffled", "soft_softer", "soft_louder", "soft_change",
-    "soft_found", "loud_softer", "loud_louder", "loud_change", "loud_found", "constant",
-    "conclusion",
+    "controlled", "beyond", "harm", "shuffled", "soft_kept", "soft_lost", "soft_beyond",
+    "soft_softer", "soft_louder", "soft_change", "soft_found", "loud_softer", "loud_louder",
+    "loud_change", "loud_found", "constant", "conclusion",
 )  # fmt: skip
 
 
@@ -326,9 +327,11 @@ def in_words(
     `shift`, see there; `largest`, `loudness`, `audio`, `rms`, `controlled` and `shuffled` are
     accuracies, of the network under treatment the last three; `lead` is its lead over the largest
     class, `ahead` that over loudness alone, found to be `beside`; `control` is the nearest of
-    `SHIFTS`, `beyond` what `rms` changes beyond it, found to be `harm`; `soft_` and `loud_` are
-    about the shares of answers that are the class said to be the softest, or the loudest, when
-    recordings are `softer` and `louder`; `constant` is how many trainings always answer the same.
+    `SHIFTS`, `beyond` what `rms` changes beyond it, found to be `harm`; `soft_lost` is the share of
+    the class said to be the softest that is found under `rms`, `soft_kept` under its control, and
+    `soft_beyond` the difference; the other `soft_` and `loud_` are about the shares of answers that
+    are the class said to be the softest, or the loudest, when recordings are `softer` and `louder`;
+    `constant` is how many trainings always answer the same.
 
     Args:
         results: baselines.
@@ -348,7 +351,13 @@ def in_words(
         answered = treated.answers(heard(replace(runs, runs=network), kind, "audio"), RECORDINGS)
         right, control = treated.right(answered), nearest(moved)
         beyond = treated.contrast(right["rms"], right[control], clusters, unit)
+        soft = right[right.index.get_level_values("emotion") == SOFTEST]
         words |= _called(answered, clusters, unit) | _harmed(right, control, beyond)
+        words |= {
+            "soft_lost": f"{soft['rms'].mean():.3f}",
+            "soft_kept": f"{soft[control].mean():.3f}",
+            "soft_beyond": _tested(treated.contrast(soft["rms"], soft[control], clusters, unit)),
+        }
         words["conclusion"] = concluded(leads, beyond)
     except Missing:
         pass
@@ -427,7 +436,8 @@ def _more_often(said: pd.DataFrame, change: Contrast) -> str:
 
 def _change(row: Any) -> str:
     """A difference with its interval."""
-    return f"{signed(row['difference'])} {interval(row['low'], row['high'])}"
+    ends = signed_interval(row["low"], row["high"]) or "(no interval)"
+    return f"{signed(row['difference'])} {ends}"
 
 
 def _tested(found: Contrast) -> str:

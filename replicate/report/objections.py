@@ -8,6 +8,7 @@ import pandas as pd
 
 from replicate import comparison, metrics, paper, text_alone
 from replicate.audit import TESTED
+from replicate.corpora import at_hand
 from replicate.corpora.standin.channels import COUNTS as SIZES
 from replicate.experiments import CHOICES, GRIDS
 from replicate.judging import UNKNOWN
@@ -28,7 +29,7 @@ from replicate.report.provenance import (
 )
 from replicate.risks import BATCHES
 from replicate.runs import SELECTIONS, Run
-from replicate.text_alone import TARGET, TextAlone, Verdict, accuracies
+from replicate.text_alone import TARGET, TextAlone, Verdict, accuracies, own_splits
 from replicate.treatments import TREATMENTS
 
 #: Field of the configuration -> the objection that another reading of it answers.
@@ -39,6 +40,10 @@ OBJECTIONS = {
     "training.frequency": "Equation 1",
     "architecture.padding": "padding",
 }
+
+
+#: How the cohort's objection is answered by runs.
+CUT = "trained and tested on the paper's numbers of each class"
 
 
 class Answer(NamedTuple):
@@ -56,9 +61,16 @@ class Answer(NamedTuple):
 
     def verdict(self, reach: float) -> Verdict:
         """Whether it changes the conclusion; `reach` as of `text_alone.verdict`."""
+        return self._judged(reach, self.own)
+
+    def by_change(self, reach: float) -> Verdict:
+        """The same by the rule that was fixed first, which knows no runs of its own."""
+        return self._judged(reach, np.nan)
+
+    def _judged(self, reach: float, own: float) -> Verdict:
         if self.objection == "split":  # the paper has no number for groups held out
             return "another question"
-        return text_alone.verdict(reach, self.change, self.own)
+        return text_alone.verdict(reach, self.change, own)
 
 
 def answers(text: TextAlone, selection: str) -> list[Answer]:
@@ -67,7 +79,7 @@ def answers(text: TextAlone, selection: str) -> list[Answer]:
         *_other_epochs(text, selection),
         *_other_batches(text, selection),
         *_other_folds(text, selection),
-        _other_cohort(text, selection),
+        *_other_cohort(text, selection),
         *_other_readings(text, selection),
     ]
 
@@ -123,11 +135,19 @@ def _other_folds(text: TextAlone, selection: str) -> Iterator[Answer]:
             yield Answer("split", reading, row["difference"], ends, f"{row['n']} dialogues")
 
 
-def _other_cohort(text: TextAlone, selection: str) -> Answer:
-    runs = text.drawn(selection)
+def _other_cohort(text: TextAlone, selection: str) -> Iterator[Answer]:
+    """By bounds on what is tested; and by runs on fewer utterances, whose splits are others."""
+    runs, single = text.drawn(selection), accuracies(text.drawn(selection), selection)
     reading = f"{runs[0].provenance.n_test - TESTED} test utterances fewer, any"
     bounds = text_alone.without_surplus(runs, selection)
-    return Answer("cohort", reading, np.nan, bounds, f"bounds, {len(runs)} seeds")
+    yield Answer("cohort", reading, np.nan, bounds, f"bounds, {len(runs)} seeds")
+    cut = accuracies(own_splits(text.cut), selection)
+    if cut.empty:
+        yield Answer("cohort", CUT, np.nan, UNKNOWN, ABSENT)
+    else:
+        found = comparison.between(cut, single, runs[0].provenance.overlap)
+        ends, rests = Interval(found.low, found.high), f"{len(cut)} seeds, other splits"
+        yield Answer("cohort", CUT, found.value, ends, rests, _own(cut, runs))
 
 
 def _other_readings(text: TextAlone, selection: str) -> Iterator[Answer]:
@@ -174,7 +194,7 @@ def protocol(text: TextAlone, selection: str) -> Exhibit:
     runs = needed(text, selection)
     found = _protocol(text, selection)
     if found.empty:
-        command = f"replicate run --corpus {text.corpus} --data PATH --profile paper"
+        command = f"replicate run --corpus {at_hand(text.corpus)} --profile paper"
         raise Missing(
             f"Text alone has no runs by another protocol on {text.corpus}.",
             f"{command} --grid text-sessions",
@@ -220,6 +240,7 @@ def objections(text: TextAlone, selection: str) -> Exhibit:
             ],
             "95 %": [signed_interval(*answer.change) for answer in given],
             "rests on": [answer.rests_on for answer in given],
+            "by the change alone": [answer.by_change(reach) for answer in given],
             "changes the conclusion": [answer.verdict(reach) for answer in given],
         }
     )
@@ -233,7 +254,7 @@ def objections(text: TextAlone, selection: str) -> Exhibit:
         "scatter less."
     )
     used = [run for run in text.chosen(selection) if run.experiment.embedding == "trainable"]
-    others = [text.drawn(other) for other in SELECTIONS]
+    others = [text.cut, *(text.drawn(other) for other in SELECTIONS)]
     sources = sources_of([used, *others])
     return table(frame, caption, [*sources, PAPER], index=False)
 
@@ -245,7 +266,7 @@ def cohort(text: TextAlone) -> Exhibit:
     if here.empty:
         raise Missing(
             f"The classes of {text.corpus} have not been counted.",
-            f"replicate baselines --corpus {text.corpus} --data PATH --folds session",
+            f"replicate baselines --corpus {at_hand(text.corpus)} --folds session",
         )
     frame = pd.DataFrame({"the paper's cohort": pd.Series(SIZES, EMOTIONS), "here": here}).loc[
         list(EMOTIONS)
@@ -264,7 +285,7 @@ def cohort(text: TextAlone) -> Exhibit:
 def in_words(text: TextAlone) -> dict[str, str]:
     """How many objections would change the conclusion, for the prose."""
     ours = text.drawn("last-epoch")
-    names = ("objections", "changing", "unchanging", "untold", "elsewhere", "lifting")
+    names = ("objections", "changing", "unchanging", "untold", "elsewhere", "by_change", "lifting")
     if len(ours) < 2:
         return dict.fromkeys(names, ABSENT)
     given, reach = answers(text, "last-epoch"), _reach(accuracies(ours, "last-epoch"))
@@ -274,7 +295,10 @@ def in_words(text: TextAlone) -> dict[str, str]:
         len(given) - found.count("another question"),
         *(found.count(verdict) for verdict in verdicts),
     ]
-    return dict(zip(names, [*map(str, counts), _lifting(given, found, reach)], strict=True))
+    first = [answer.by_change(reach) for answer in given]
+    by_change = ", ".join(str(first.count(verdict)) for verdict in verdicts[:3])
+    values = [*map(str, counts), by_change, _lifting(given, found, reach)]
+    return dict(zip(names, values, strict=True))
 
 
 def _lifting(given: Sequence[Answer], found: Sequence[Verdict], reach: float) -> str:

@@ -27,6 +27,7 @@ from replicate.words import word_table
 REAL_CORPORA = {
     "iemocap": "IEMOCAP",
     "iemocap-text": "IEMOCAP (transcripts only)",
+    "iemocap-text-cut": "IEMOCAP (transcripts only, cut to the paper's cohort)",
     "emodb": "EmoDB",
     "meld": "MELD",
 }
@@ -35,6 +36,7 @@ REAL_CORPORA = {
 ABOUT = {
     "iemocap": "the paper's corpus",
     "iemocap-text": "the words of the paper's corpus, without its sound",
+    "iemocap-text-cut": "the same without the few utterances more than the paper has",
     "emodb": "recordings of German actors, whose text is but a code of the sentence",
     "meld": "the words of a television series",
 }
@@ -143,7 +145,7 @@ class Stored:
             and run.experiment.fold.kind == kind
         ]
         wanted = " ".join(part for part in (model, embedding) if part) or "any model"
-        return chosen or self.lack(wanted, speakers=kind == "speaker")
+        return chosen or self.lack(wanted, kind)
 
     @property
     def deciding(self) -> list[Run]:
@@ -159,7 +161,7 @@ class Stored:
             Missing: if there are none.
         """
         chosen = [run for run in self.of(kind=kind) if run.experiment.model.startswith("att")]
-        chosen = chosen or self.lack("attention models", speakers=kind == "speaker")
+        chosen = chosen or self.lack("attention models", kind)
         return self.having(chosen, selection)
 
     def having(self, runs: Sequence[Run], selection: str) -> list[Run]:
@@ -177,22 +179,23 @@ class Stored:
             )
         return chosen
 
-    def lack(self, wanted: str, speakers: bool = False) -> NoReturn:
-        """Say that there are no such runs.
+    def lack(self, wanted: str, kind: str = "stratified") -> NoReturn:
+        """Say that there are no such runs on one kind of fold.
 
         Raises:
             Missing: always.
         """
         place = f"{self.corpus}, profile {self.profile}"
-        held_out = ", each speaker held out" if speakers else ""
+        held_out = "" if kind == "stratified" else f", each {kind} held out"
         raise Missing(
-            f"No runs of {wanted} have been made on {place}{held_out}.", self.command(speakers)
+            f"No runs of {wanted} have been made on {place}{held_out}.", self.command(kind)
         )
 
-    def command(self, speakers: bool = False) -> str:
-        """What makes the runs."""
-        grid = " --grid speakers" if speakers else ""
-        grid = " --grid text" if self.corpus in ("iemocap-text", "meld") else grid
+    def command(self, kind: str = "stratified") -> str:
+        """What makes the runs on one kind of fold."""
+        text = "text-" if self.corpus in ("iemocap-text", "iemocap-text-cut", "meld") else ""
+        name = text.strip("-") if kind == "stratified" else f"{text}{kind}s"
+        grid = f" --grid {name}" if name else ""
         corpus = at_hand(self.corpus)
         vectors = "" if grid or corpus == self.corpus else " --word2vec FILE"
         return f"replicate run --corpus {corpus} --profile {self.profile}{grid}{vectors}"

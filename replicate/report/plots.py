@@ -1,4 +1,4 @@
-"""The book's figures, in one style. Every function returns a figure; none computes a statistic.
+"""The book's figures, in one style. Every function returns a figure; none computes a test.
 
 Colours are Okabe and Ito's, which stay apart for colour-blind readers. Pictures have a white ground
 so that they read the same in light and dark mode.

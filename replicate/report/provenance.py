@@ -65,7 +65,7 @@ class Source:
         return " · ".join([*([MARK] if self.synthetic else []), self.title, *self.details])
 
 
-#: For exhibits that show the paper's own numbers or modules and nothing else.
+#: For exhibits that show the paper's own numbers.
 PAPER = Source("Lima & Bak (2018), as printed", synthetic=False, corpus=False)
 
 
@@ -100,6 +100,7 @@ def of_runs(runs: Sequence[Tested], selection: str = "") -> tuple[Source, ...]:
             title=group[0].provenance.corpus_title,
             synthetic=any(run.provenance.synthetic for run in group),
             details=(
+                *_utterances(group),
                 f"profile {profile}",
                 *_epochs(group),
                 listed("seed", (run.experiment.seed for run in group)),
@@ -114,6 +115,13 @@ def of_runs(runs: Sequence[Tested], selection: str = "") -> tuple[Source, ...]:
         )
         for (_, profile), group in groups.items()
     )
+
+
+def _utterances(runs: Sequence[Tested]) -> list[str]:
+    """The size of the cohort; the stand-in's title has it."""
+    made = runs[0].provenance
+    n = made.n_train + made.n_development + made.n_test
+    return [] if made.synthetic else [f"{n:,} utterances"]
 
 
 def _epochs(runs: Sequence[Tested]) -> list[str]:

@@ -30,6 +30,7 @@ from replicate.report.layout import (
     name_of,
     number,
     signed,
+    signed_interval,
     whole,
 )
 from replicate.report.page import Stored, place
@@ -172,6 +173,8 @@ def folds_in_words(results: Sequence[BaselineRun], runs: Stored) -> dict[str, st
         for kind in ("session", "scenario"):
             row = found.get((title, kind))
             words[f"{name}_{kind}"] = _told(row, "lost") if row else ABSENT
+            over = f"{_told(row, 'over')} over {row['groups']:.0f} {kind}s" if row else ABSENT
+            words[f"{name}_{kind}_over"] = over
     return words
 
 
@@ -406,7 +409,7 @@ def epochs(stored: Sequence[Stored]) -> Exhibit:
         "epochs has above their mean. By chance: what it would have if there were nothing else. "
         "Each fold counts alike here; where folds are pooled, accuracies differ a little."
     )
-    rows = epoch_rows(stored).rename_axis(["corpus", "held out", "model"])
+    rows = epoch_rows(stored).rename_axis(["corpus", "profile", "held out", "model"])
     shown = pd.DataFrame({s.replace("-", " "): rows[s].map(number) for s in SELECTIONS})
     shown["best - last"] = rows["gain"].map(signed)
     shown["95 %"] = intervals(rows["gain_low"], rows["gain_high"])
@@ -423,14 +426,14 @@ def epoch_rows(stored: Sequence[Stored]) -> pd.DataFrame:
 
     The interval is over `of` runs, or groups held out.
 
-    Index: corpus, kind of fold, title.
+    Index: corpus, profile, kind of fold, title.
     """
     rows = {}
     for one in stored:
-        groups: dict[tuple[str, str, str], list[Run]] = {}
+        groups: dict[tuple[str, str, str, str], list[Run]] = {}
         for run in one.runs:
             kind = HELD_OUT[run.experiment.fold.kind]
-            groups.setdefault((one.corpus, kind, name_of(run)), []).append(run)
+            groups.setdefault((one.corpus, one.profile, kind, name_of(run)), []).append(run)
         for name, runs in groups.items():
             found = risks.epochs(runs)
             gain = _gain(runs, found["gain"])
@@ -452,12 +455,27 @@ def _gain(runs: Sequence[Run], gains: pd.Series) -> Mean:
     return mean_difference(gains, runs[0].provenance.overlap if redrawn else 0.0)
 
 
+def development_in_words(runs: Stored) -> str:
+    """What the best development epoch of text alone adds to its last, for the prose."""
+    wanted = ("text", "trainable", "stratified")
+    found = [
+        run for run in runs.runs
+        if (run.experiment.model, run.experiment.embedding, run.experiment.fold.kind) == wanted
+        and len(run.selected("development-best"))
+    ]  # fmt: skip
+    if len(found) < 2:
+        return ABSENT
+    rows = risks.epochs(found)
+    gain = _gain(found, rows["development-best"] - rows["last-epoch"])
+    return f"{signed(gain.difference)} {signed_interval(gain.low, gain.high) or 'no interval'}"
+
+
 def epochs_in_words(runs: Stored) -> dict[str, str]:
     """Numbers for the prose about the choice of the epoch, of text alone on random splits."""
     printed = [row.accuracy for row in paper.TABLE_4]
     words = {"epoch_sd": f"{GAIN_SD:g}", "epoch_printed": f"{max(printed) - min(printed):.3f}"}
     rows = epoch_rows([runs]).to_dict("index")
-    row = rows.get((runs.corpus, HELD_OUT["stratified"], LABELS["text"]))
+    row = rows.get((runs.corpus, runs.profile, HELD_OUT["stratified"], LABELS["text"]))
     if row is None:
         names = (
             "epoch_runs", "epoch_least", "epoch_gain", "epoch_chance", "epoch_best_settled",
@@ -503,7 +521,7 @@ class Rebatched:
         runs = [run for run in stored if run.experiment.choice in ("", "masked")]
         if not runs:
             lacking = Stored(self.corpus, self.profile, ())
-            lacking.lack("any model", speakers=self.corpus == "emodb")
+            lacking.lack("any model", "speaker" if self.corpus == "emodb" else "stratified")
         return sorted(runs, key=place)
 
     @cached_property

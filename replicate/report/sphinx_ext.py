@@ -2,7 +2,8 @@
 
 Expects `notebooks/NN_name.md` beside the book's folder and writes `book/notebooks/NN_name.ipynb`.
 Which corpus a page is about is its notebook's own choice, unless the environment makes one for all
-pages: `REPLICATE_CORPUS`, `REPLICATE_PROFILE`, `REPLICATE_DATA`. Every page says so.
+pages: `REPLICATE_CORPUS`, `REPLICATE_PROFILE`, `REPLICATE_DATA`, and `REPLICATE_SKIP_DAMAGED` where
+damaged utterances shall be left out. Every page says so.
 """
 
 import hashlib
@@ -31,6 +32,7 @@ from replicate.report.execution import METADATA, Job, NotebookError
 from replicate.report.page import REAL_CORPORA
 from replicate.report.provenance import Notice
 from replicate.rerun import REPEATS
+from replicate.runs import code_version
 
 LOG = logging.getLogger(__name__)
 MATHJAX, PLOTLY = "tex-svg-full.js", "plotly.min.js"
@@ -75,7 +77,8 @@ def jobs(book: Path) -> list[Job]:
     data = chosen.get("data", "")
     heard = not chosen or open_corpus(chosen["corpus"], Path(data) if data else None).has_audio
     damaged_left_out = bool(os.environ.get("REPLICATE_SKIP_DAMAGED"))
-    state = [damaged_left_out, sys.version, _packages()]
+    uncommitted = code_version(heard=True)[1]  # which pages say
+    state = [damaged_left_out, sys.version, _packages(), uncommitted]
     common = hashlib.sha256(json.dumps(state).encode())
     for part in (
         *_contents(Path(replicate.__file__).parent, "*.py", "*.yml", "*.json"),

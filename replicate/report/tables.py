@@ -1,7 +1,7 @@
 """Tables of stored runs: what the paper reports beside what ours give, with intervals.
 
-The paper's numbers come from `replicate.paper`, ours from `replicate.metrics`, `replicate.words`
-and `replicate.waveforms`: here is only how they are laid out.
+The paper's numbers come from `replicate.paper`, ours from `replicate.metrics` and
+`replicate.waveforms`: here is only how they are laid out.
 """
 
 from collections.abc import Sequence
@@ -295,9 +295,9 @@ def text_rows(runs: Stored) -> pd.DataFrame:
 
 
 def _one_run(runs: Sequence[Run], selection: str, embeddings: pd.Series) -> dict[str, list[float]]:
-    """`metrics.prediction_interval` of the runs with each embedding."""
+    """`metrics.next_share` of the runs with each embedding."""
     single = metrics.per_run(runs, selection).groupby("embedding")["accuracy"]
-    ends = [metrics.prediction_interval(single.get_group(name)) for name in embeddings]
+    ends = [metrics.next_share(single.get_group(name)) for name in embeddings]
     return {"one_low": [one.low for one in ends], "one_high": [one.high for one in ends]}
 
 
@@ -319,11 +319,10 @@ def text_alone(runs: Stored) -> Exhibit:
 def text_alone_in_words(runs: Stored) -> dict[str, str]:
     """Numbers for the prose about text alone; `(not run yet)` where there are no runs."""
     printed = [row.accuracy for row in (*paper.TABLE_4, *paper.TABLE_5)]
-    chosen = [
-        run
-        for run in runs.runs
-        if (run.experiment.embedding, run.experiment.fold.kind) == ("trainable", "stratified")
-    ]
+    try:
+        chosen = runs.of("text", "trainable")
+    except Missing:
+        chosen = []
     words = {
         "quoted": f"{QUOTED[-1].accuracy:.3f}",
         "fused_low": f"{min(printed):.3f}",
@@ -337,7 +336,7 @@ def text_alone_in_words(runs: Stored) -> dict[str, str]:
         words[name] = ABSENT if found.empty else f"{found['accuracy'].iloc[0]:.3f}"
         ends = None if found.empty else intervals(found["accuracy_low"], found["accuracy_high"])
         words[f"{name}_interval"] = (ends is not None and ends.iloc[0]) or "no interval"
-        one = metrics.prediction_interval(metrics.per_run(chosen, selection).get("accuracy", []))
+        one = metrics.next_share(metrics.per_run(chosen, selection).get("accuracy", []))
         words[f"{name}_one"] = interval(*one) or "no interval"
     return words
 
@@ -394,7 +393,7 @@ def _rate_intervals(draws: np.ndarray, axis: int) -> list[metrics.Interval]:
 
 
 def confusion(runs: Sequence[Run], selection: str) -> pd.DataFrame:
-    """Mean counts over runs."""
+    """Mean counts over seeds."""
     samples = metrics.pooled(runs, selection)
     counts = metrics.confusion(samples["emotion"], samples["predicted"])
     return counts / samples["seed"].nunique()

@@ -217,7 +217,7 @@ def heard(runs: Stored, kind: str, model: str = "") -> list[Run]:
     ]
     unit = unit_of(kind)
     if not chosen or (unit == "fold" and len({run.experiment.fold for run in chosen}) < 2):
-        runs.lack(f"{model or 'models that hear audio'} under treatments", kind == "speaker")
+        runs.lack(f"{model or 'models that hear audio'} under treatments", kind)
     return chosen
 
 
