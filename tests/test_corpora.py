@@ -399,14 +399,14 @@ def test_the_published_transcripts_are_counted():
 def test_the_transcripts_can_be_cut_to_the_papers_cohort():
     whole = open_corpus("iemocap-text", real("iemocap-text"))
     cut = open_corpus("iemocap-text-cut", real("iemocap-text"))
-    assert cohort(cut)["emotion"].value_counts().to_dict() == dict(
-        zip(CLASSES, COUNTS, strict=True)
+    counts = cohort(cut)["emotion"].value_counts()
+    assert counts[list(CLASSES)].tolist() == list(COUNTS)
+    assert len(cohort(cut).merge(cohort(whole))) == sum(COUNTS), "the same utterances"
+    kept, every = (
+        corpus.utterances.query("label not in ['hap', 'exc']").reset_index(drop=True)
+        for corpus in (cut, whole)
     )
-    assert cohort(cut).merge(whole.utterances).shape[0] == sum(COUNTS), "the same utterances"
-    others = [
-        table[~table["label"].isin(["hap", "exc"])] for table in (cut.utterances, whole.utterances)
-    ]
-    assert others[0].reset_index(drop=True).equals(others[1].reset_index(drop=True))
+    assert kept.equals(every)
     assert open_corpus("iemocap-text-cut", real("iemocap-text")).utterances.equals(cut.utterances)
 
 
@@ -612,7 +612,7 @@ def test_meld_reports_a_duplicate(tmp_path):
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match="iemocap-text, emodb, meld, standin-quick"):
+    with pytest.raises(InputError, match="iemocap-text, .*, emodb, meld, standin-quick"):
         open_corpus("iemocop")
     with pytest.raises(InputError, match=r"sizes .*quick.*presets .*default"):
         open_corpus("standin-huge")

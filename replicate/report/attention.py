@@ -554,7 +554,7 @@ def _told_orders(found: Study, known: pd.Series) -> dict[str, str]:
     slopes = [one.slope for one in ranked if one.verdict in (FOLLOWS, HARDLY)]
     return {
         "score_p": number(p_values.min()) or ABSENT if len(p_values) else ABSENT,
-        "score_slopes": f"{min(slopes):.2f} to {max(slopes):.2f}" if slopes else "none",
+        "score_slopes": f"{min(slopes):.2f} to {max(slopes):.2f}" if slopes else ABSENT,
     }
 
 
