@@ -319,7 +319,12 @@ def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> No
     """
     opened = open_corpus(name, data, skip_damaged)
     runs = load_runs(name, "paper", results, text_fingerprint(opened.utterances))
-    alone = [run for run in runs if run.experiment.name.startswith("text-trainable-stratified")]
+    wanted = ("text", "trainable", "stratified", "")
+    alone = [
+        run for run in runs
+        if (run.experiment.model, run.experiment.embedding, run.experiment.fold.kind,
+            run.experiment.choice) == wanted
+    ]  # fmt: skip
     for found in wordlists.make(opened, alone):
         click.echo(wordlists.save(found, results))
 

@@ -17,18 +17,17 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
 
 from replicate import metrics
+from replicate.comparison import LEVEL
 from replicate.corpora.standin.casting import EXCITED, HAPPY
 from replicate.corpora.standin.channels import COUNTS as SIZES
 from replicate.errors import InputError
 from replicate.judging import printed_confusion
 from replicate.model import FUSIONS, Attention
-from replicate.paper import CLAIMS, COUNTS, TABLE_4, TABLE_5, TABLE_8, criteria
+from replicate.paper import CLAIMS, COUNTS, OWN, TABLE_8, criteria
 from replicate.protocol import EMOTIONS, TEST_SHARE
 
 #: Utterances of the test set.
 TESTED = int(COUNTS["test"])
-
-SIGNIFICANCE = 0.05
 
 #: Simulated papers: probabilities to about 0.01.
 TRIALS = 4000
@@ -84,9 +83,8 @@ def measures(counts: pd.DataFrame) -> pd.DataFrame:
 
 def printed_right() -> pd.Series:
     """Utterances that each model of Tables 4 and 5 gets right: index `model-embedding`, int64."""
-    rows = [*TABLE_4, *TABLE_5]
-    names = [f"{row.model}-{row.embedding}" for row in rows]
-    return pd.Series([round(row.accuracy * TESTED) for row in rows], names, name="right")
+    names = [f"{row.model}-{row.embedding}" for row in OWN]
+    return pd.Series([round(row.accuracy * TESTED) for row in OWN], names, name="right")
 
 
 def disagreement_ceiling(net: int, n: int = TESTED) -> int:
@@ -104,7 +102,7 @@ def disagreement_ceiling(net: int, n: int = TESTED) -> int:
     """
     differ = np.arange(abs(net), n + 1, 2)
     p_value = 2 * binom.cdf((differ - abs(net)) // 2, differ, 0.5)
-    return int(differ[p_value < SIGNIFICANCE].max(initial=0))
+    return int(differ[p_value < LEVEL].max(initial=0))
 
 
 def ceilings(right: pd.Series, n: int = TESTED) -> pd.DataFrame:

@@ -235,7 +235,9 @@ def _gains(gains: dict[str, pd.Series]) -> Finding:
     parts: list[Outcome] = []
     described = []
     for name, mean, interval, p in zip(gains, means, intervals, p_values, strict=True):
-        parts.append("undecided" if p >= 0.05 else "met" if mean.difference > 0 else "not met")
+        parts.append(
+            "undecided" if p >= comparison.LEVEL else "met" if mean.difference > 0 else "not met"
+        )
         significance = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
         described.append(f"{name}: {bracketed(mean.difference, interval, '+')}, {significance}")
     interval = intervals[0] if len(intervals) == 1 else UNKNOWN

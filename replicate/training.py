@@ -67,7 +67,7 @@ class Examples:
         labels: positions in `EMOTIONS`, int64 [n].
         parts: training, development and test positions.
         sentences: word numbers of each utterance.
-        vocab: the words of the training part.
+        vocab: the words of the training part, or of the corpus where that is the choice.
         waveforms: the decoded audio, None for the text model.
         rows: position of each utterance in `waveforms`, int64 [n].
     """
@@ -393,7 +393,7 @@ def train(
         corpus: the corpus it names.
         folder: where its run is stored; holds the checkpoint meanwhile.
         waveforms: the corpus's decoded audio; not needed by the text model.
-        vectors: pretrained word vectors; needed by every embedding but `trainable`.
+        vectors: pretrained word vectors; needed by `word2vec` and `glove`.
         device: `cpu` or `cuda`.
         report: called after every epoch.
 

@@ -31,7 +31,7 @@ Tokens = Literal["lower case, tags one token, contractions kept", "case kept", "
 def tokens(
     transcript: str, kind: Tokens = "lower case, tags one token, contractions kept"
 ) -> list[str]:
-    """Lower-case words, tags such as `[laughter]` as one token, punctuation dropped.
+    """Words, in our reading in lower case, and tags such as `[laughter]`; punctuation is dropped.
 
     Args:
         transcript: as spoken.
@@ -44,11 +44,11 @@ def tokens(
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words of the training part.
+    """The words that a model knows.
 
     Attributes:
         words: word number -> word; 0 is padding, 1 stands for every unknown word.
-        counts: occurrences in the training part: int64 [V], 0 for the first two.
+        counts: occurrences in what it was made of: int64 [V], 0 for the first two.
     """
 
     words: tuple[str, ...]
@@ -228,7 +228,7 @@ def open_vectors(embedding: str, synthetic: bool, path: Path | None) -> WordVect
         path: the file that stands behind `word2vec`.
 
     Raises:
-        InputError: if `word2vec` has no file.
+        InputError: if `word2vec` has no file, or what holds the vectors cannot be read.
     """
     if embedding in ("trainable", "none"):
         return None

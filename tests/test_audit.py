@@ -94,7 +94,7 @@ def test_a_difference_is_significant_up_to_the_ceiling_and_no_further(net):
         first[(differ + net) // 2 : differ] = 1
         found = metrics.mcnemar(true, first, second)
         assert found.only_first - found.only_second == net
-        assert (found.p_value < audit.SIGNIFICANCE) == (differ <= ceiling)
+        assert (found.p_value < audit.LEVEL) == (differ <= ceiling)
 
 
 def test_ceilings_of_pairs():

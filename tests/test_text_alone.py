@@ -407,7 +407,7 @@ def test_the_answer_follows_the_runs(shift, where, says):
     assert words["last_where"] == words["best_epoch_where"] == where
     assert says in words["answer"]
     one = metrics.prediction_interval(text_alone.accuracies(runs, "last-epoch"))
-    inside = [row for row in audio_gain.FUSED if one.low <= row.accuracy <= one.high]
+    inside = [row for row in paper.OWN if one.low <= row.accuracy <= one.high]
     assert words["last_inside"] == f"{len(inside)}"
     reached = sum(accuracy + shift >= 0.715 for accuracy in ACCURACIES)
     assert f"{reached} of 5" in line(audio_gain.still_possible(text), "0.715", "Text")[:200]

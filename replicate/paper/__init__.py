@@ -199,6 +199,8 @@ TABLE_3 = _TABLES.table_3
 TABLE_4 = _TABLES.table_4
 TABLE_4_QUOTED = _TABLES.table_4_quoted
 TABLE_5 = _TABLES.table_5
+#: The accuracies that the paper reports as its own.
+OWN = (*TABLE_4, *TABLE_5)
 TABLE_6 = _TABLES.table_6
 TABLE_7 = _TABLES.table_7
 TABLE_8 = _TABLES.table_8
@@ -206,5 +208,11 @@ TABLE_8 = _TABLES.table_8
 CLAIMS = load(FOLDER / "claims.yml", TypeAdapter(tuple[Claim, ...]))
 #: Section 4.1's utterances: `train` and `test`.
 (COUNTS,) = (claim.reported for claim in CLAIMS if claim.criterion.kind == "counts")
+#: Section 4.2's standard deviations of attention scores over utterances: `model-embedding` -> sd.
+SCORE_SPREADS = next(
+    {name: float(value) for name, value in claim.reported.items()}
+    for claim in CLAIMS
+    if claim.criterion.kind == "score spread"
+)
 
 OPEN_CHOICES = load(FOLDER / "choices.yml", TypeAdapter(tuple[Choice, ...]))

@@ -25,7 +25,7 @@ from replicate.importance import (
 from replicate.model import FUSIONS
 from replicate.protocol import Fold
 from replicate.report import held_out, plots
-from replicate.report.layout import ABSENT, interval, intervals, number, title, whole
+from replicate.report.layout import ABSENT, interval, intervals, number, signed, title, whole
 from replicate.report.page import Stored, stored
 from replicate.report.provenance import (
     Exhibit,
@@ -337,7 +337,7 @@ def by_utterance(found: Study) -> Exhibit:
             "95 % over utterances": intervals(rows["low"], rows["high"]),
             "95 % over seeds": intervals(rows["seeds_low"], rows["seeds_high"]),
             "before training": rows["untrained"].map(number),
-            "gained by training": rows["difference"].map("{:+.3f}".format),
+            "gained by training": rows["difference"].map(signed),
             "95 %": intervals(rows["difference_low"], rows["difference_high"]),
             "rho, information gain": rows["gain"].map(number),
             "utterances": rows["utterances"].map(whole),
@@ -417,7 +417,7 @@ def inside(found: Study) -> Exhibit:
             "sd over utterances": number(part["score_sd"].mean()),
             "sd over dimensions": number(part["spread"].mean()),
             "predictions changed": f"{part['flips'].mean():.1%}",
-            "accuracy gained": f"{part['half'].mean():+.3f}",
+            "accuracy gained": signed(part["half"].mean()),
             "95 % over seeds": interval(low, high),
         }
     caption = (
@@ -435,7 +435,7 @@ def halves(found: Study) -> Exhibit:
     models = _trained(found, ATTENDING)
     part = found.measured[found.measured["model"].isin(models)]
     cells = part.groupby(["model", "preset"])
-    gained = cells["half"].mean().map("{:+.3f}".format)
+    gained = cells["half"].mean().map(signed)
     above = (cells["accuracy"].mean() - cells["majority"].mean()).map(number)
     score = cells["score"].mean().map("{:.2f}".format)
     frame = (gained + "\n" + above + " / " + score).unstack()

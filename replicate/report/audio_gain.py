@@ -12,7 +12,16 @@ from replicate.experiments import EMB_SIZE, FOUR, GRIDS
 from replicate.metrics import Interval, Tested
 from replicate.model import FUSIONS
 from replicate.report import plots
-from replicate.report.layout import ABSENT, interval, named, number, signed_interval, title, whole
+from replicate.report.layout import (
+    ABSENT,
+    interval,
+    named,
+    number,
+    signed,
+    signed_interval,
+    title,
+    whole,
+)
 from replicate.report.page import Stored
 from replicate.report.provenance import (
     CHOSEN,
@@ -29,9 +38,6 @@ from replicate.report.tables import on_one_split
 from replicate.runs import SELECTIONS, Run
 from replicate.text_alone import TARGET, TextAlone, accuracies
 
-#: The paper's own rows, all of audio and text.
-FUSED = (*paper.TABLE_4, *paper.TABLE_5)
-
 #: The figures for one modality, which the paper quotes: `Audio`, `Text`.
 QUOTED = {
     row.label: row.accuracy
@@ -41,9 +47,9 @@ QUOTED = {
 
 #: What single runs are asked to reach: the lowest printed accuracy, the best of Table 4 and of all.
 REACH = {
-    "lowest": min(row.accuracy for row in FUSED),
+    "lowest": min(row.accuracy for row in paper.OWN),
     "target": TARGET,
-    "highest": max(row.accuracy for row in FUSED),
+    "highest": max(row.accuracy for row in paper.OWN),
 }
 
 #: The mean of Table 4, which owes nothing to the choice of the best.
@@ -84,12 +90,12 @@ TELLS = {
 def compared() -> Exhibit:
     """The printed accuracies that the conclusion rests on."""
     best = [max(rows, key=lambda row: row.accuracy) for rows in (paper.TABLE_4, paper.TABLE_5)]
-    lowest = min(FUSED, key=lambda row: row.accuracy)
+    lowest = min(paper.OWN, key=lambda row: row.accuracy)
     own = {f"audio and text, {title(r.model, r.embedding)}": r.accuracy for r in (*best, lowest)}
     alone = {f"{label.lower()} alone": accuracy for label, accuracy in QUOTED.items()}
     frame = pd.DataFrame(
         [
-            (name, number(value), source, f"{value - QUOTED['Text']:+.3f}")
+            (name, number(value), source, signed(value - QUOTED["Text"]))
             for rows, source in ((own, "a run of its own"), (alone, "quoted from Hazarika et al."))
             for name, value in rows.items()
         ],
@@ -247,7 +253,7 @@ def still_possible(text: TextAlone) -> Exhibit:
     needed(text, "last-epoch")
     rows = [
         (row, embedding)
-        for row in FUSED
+        for row in paper.OWN
         for embedding in TEXT_EMBEDDINGS
         if embedding == "trainable" or row.embedding == "word2vec"
     ]
@@ -276,7 +282,7 @@ def _against(printed: float, single: pd.Series) -> dict[str, str | None]:
     if single.empty:
         return {}
     return {
-        "difference": f"{printed - single.mean():+.3f}",
+        "difference": signed(printed - single.mean()),
         "95 %": signed_interval(*text_alone.left(printed, metrics.prediction_interval(single))),
         "runs that reach it": f"{reach(single, printed)} of {len(single)}",
     }
@@ -318,7 +324,7 @@ def paired(first: pd.Series, second: pd.Series, run: Run) -> dict[str, str | Non
     made = run.provenance
     (row,) = comparison.over_resplits(both, made.n_train, made.n_test).to_dict("records")
     return {
-        "difference": f"{row['difference']:+.3f}",
+        "difference": signed(row["difference"]),
         "95 %": signed_interval(row["low"], row["high"]),
         "splits": f"{row['n']}",
     }
@@ -338,7 +344,7 @@ def embeddings(text: TextAlone, selection: str) -> Exhibit:
         net = right[f"{row.model}-word2vec"] - right[f"{row.model}-trainable"]
         name = f"{row.label}, printed: Word2Vec less trained"
         rows[name] = {
-            "difference": f"{net / audit.TESTED:+.3f}", f"of {audit.TESTED}": f"{net:+d}"
+            "difference": signed(net / audit.TESTED), f"of {audit.TESTED}": f"{net:+d}"
         }  # fmt: skip
     sizes = EMB_SIZE["glove"], EMB_SIZE["trainable"]
     for name, first, second in (
@@ -471,7 +477,7 @@ def fused_less_alone(runs: Stored, kind: str = "stratified") -> Exhibit:
             "accuracy": found["first"].map(right.mean()).map(number),
             "less": found["second"].map(named),
             "accuracy ": found["second"].map(right.mean()).map(number),
-            "difference": found["difference"].map("{:+.3f}".format),
+            "difference": found["difference"].map(signed),
             "95 %": [signed_interval(*ends) for ends in found[["low", "high"]].to_numpy()],
         }
     )
@@ -501,9 +507,9 @@ def in_words(text: TextAlone) -> dict[str, str]:
     words = {
         "target": f"{TARGET:.3f}",
         "quoted": f"{QUOTED['Text']:.3f}",
-        "printed": f"{len(FUSED)}",
+        "printed": f"{len(paper.OWN)}",
         "tested": f"{audit.TESTED}",
-        "highest": f"{max(row.accuracy for row in FUSED):.3f}",
+        "highest": f"{max(row.accuracy for row in paper.OWN):.3f}",
         "middle": f"{MIDDLE:.3f}",
     }
     last, best = (accuracies(text.drawn(one), one) for one in ("last-epoch", "test-best"))
@@ -599,7 +605,7 @@ def _told(single: pd.Series) -> dict[str, str]:
         "one": interval(*one) or ABSENT,
         "sd": f"{single.std():.3f}",
         "runs": f"{len(single)}",
-        "inside": f"{sum(one.low <= row.accuracy <= one.high for row in FUSED)}",
-        "above": f"{sum(row.accuracy > one.high for row in FUSED)}",
+        "inside": f"{sum(one.low <= row.accuracy <= one.high for row in paper.OWN)}",
+        "above": f"{sum(row.accuracy > one.high for row in paper.OWN)}",
         "where": "above" if one.high < TARGET else "below" if one.low > TARGET else "within",
     }

@@ -289,8 +289,6 @@ def attention(n: int) -> Exhibit:
     Args:
         n: features.
     """
-    rows = [*paper.TABLE_4, *paper.TABLE_5]
-    (spreads,) = (c.reported for c in paper.CLAIMS if c.criterion.kind == "score spread")
     shown = {}
     for model in audit.ATTENTION:
         strong = audit.untrained_gates(model, n, sd=STRONG)
@@ -301,11 +299,11 @@ def attention(n: int) -> Exhibit:
             f"scores of sd {STRONG:g}": _mean_and_sd(strong),
             "of these gates outside 0.1 to 0.9": f"{((strong < 0.1) | (strong > 0.9)).mean():.0%}",
             "printed mean": _each(
-                (r.embedding, f"{r.audio_score:.3f}") for r in rows if r.model == model
+                (r.embedding, f"{r.audio_score:.3f}") for r in paper.OWN if r.model == model
             ),
             "printed sd": _each(
                 (embedding, str(sd))
-                for name, sd in spreads.items()
+                for name, sd in paper.SCORE_SPREADS.items()
                 for kind, _, embedding in [name.partition("-")]
                 if kind == model
             ),

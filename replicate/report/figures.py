@@ -119,10 +119,9 @@ def attention(runs: Stored, kind: str = "stratified", selection: str = "last-epo
 
 def printed_scores() -> dict[str, float]:
     """The paper's mean audio scores by the names of models in figures."""
-    rows = [*paper.TABLE_4, *paper.TABLE_5]
     return {
         title(row.model, row.embedding): row.audio_score
-        for row in rows
+        for row in paper.OWN
         if row.audio_score is not None
     }
 

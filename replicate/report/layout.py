@@ -28,7 +28,8 @@ EMBEDDINGS = {
 
 def signed_interval(low: float, high: float) -> str | None:
     """`[-0.010, +0.031]`, for differences; None where there is too little to tell."""
-    return None if np.isnan(low) or np.isnan(high) else f"[{low:+.3f},{NBSP}{high:+.3f}]"
+    known = not (np.isnan(low) or np.isnan(high))
+    return f"[{signed(low)},{NBSP}{signed(high)}]" if known else None
 
 
 def number(value: float | None) -> str | None:

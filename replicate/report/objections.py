@@ -234,10 +234,7 @@ def objections(text: TextAlone, selection: str) -> Exhibit:
         {
             "objection": [answer.objection for answer in given],
             "instead": [plainly(answer.reading) for answer in given],
-            "changes text alone by": [
-                None if np.isnan(answer.difference) else f"{answer.difference:+.3f}"
-                for answer in given
-            ],
+            "changes text alone by": [signed(answer.difference) for answer in given],
             "95 %": [signed_interval(*answer.change) for answer in given],
             "rests on": [answer.rests_on for answer in given],
             "by the change alone": [answer.by_change(reach) for answer in given],

@@ -41,9 +41,6 @@ ABOUT = {
     "meld": "the words of a television series",
 }
 
-#: How the names of the runs behind Table 6 begin.
-TABLE_6 = "att_d1-word2vec-stratified"
-
 
 def notice(*corpora: str) -> Notice:
     """Which corpora a page's numbers come from.
@@ -262,7 +259,10 @@ def judged(
     else:
         title, synthetic = (corpus.title, corpus.synthetic) if corpus else (runs.corpus, False)
         info = CorpusInfo(runs.corpus, title, synthetic, runs.profile)
-    readers = [run for run in runs.runs if run.experiment.name.startswith(TABLE_6)]
+    try:
+        readers = runs.of("att_d1", "word2vec")
+    except Missing:
+        readers = []
     words = words_of(readers[0], corpus, selection) if corpus and readers else None
     listed = None if readers else wordlists.load(runs.corpus).get("one-test-set")
     if listed and selection == "last-epoch":

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from replicate import metrics, paper
+from replicate.audit import TESTED
 from replicate.claims import Verdict
 from replicate.experiments import PROFILES, Experiment
 from replicate.model import EmotionModel
@@ -258,11 +259,9 @@ def text_verdicts(runs: Stored, given: Sequence[Verdict], more: Sequence[Source]
 
 def printed_accuracies() -> pd.DataFrame:
     """The accuracies of Tables 4 and 5 with Wilson intervals, as `plots.accuracies` takes them."""
-    n = sum(sum(row.predictions) for row in paper.TABLE_7)
-    rows = [*paper.TABLE_4, *paper.TABLE_5]
-    value = np.array([row.accuracy for row in rows])
-    low, high = metrics.wilson(np.round(value * n), [n] * len(rows))
-    index = pd.Index([title(row.model, row.embedding) for row in rows])
+    value = np.array([row.accuracy for row in paper.OWN])
+    low, high = metrics.wilson(np.round(value * TESTED), [TESTED] * len(value))
+    index = pd.Index([title(row.model, row.embedding) for row in paper.OWN])
     return pd.DataFrame({"reported": np.nan, "value": value, "low": low, "high": high}, index)
 
 

@@ -318,7 +318,7 @@ def text_alone(runs: Stored) -> Exhibit:
 
 def text_alone_in_words(runs: Stored) -> dict[str, str]:
     """Numbers for the prose about text alone; `(not run yet)` where there are no runs."""
-    printed = [row.accuracy for row in (*paper.TABLE_4, *paper.TABLE_5)]
+    printed = [row.accuracy for row in paper.OWN]
     try:
         chosen = runs.of("text", "trainable")
     except Missing:
@@ -434,11 +434,7 @@ def score_spread(runs: Stored, kind: str = "stratified", selection: str = "last-
     name = ours(chosen)
     found = metrics.summarise(chosen, selection)
     names = found["model"] + "-" + found["embedding"]
-    means = {
-        f"{row.model}-{row.embedding}": row.audio_score for row in (*paper.TABLE_4, *paper.TABLE_5)
-    }
-    (told,) = (c.reported for c in paper.CLAIMS if c.criterion.kind == "score spread")
-    spreads = {name: float(value) for name, value in told.items()}
+    means = {f"{row.model}-{row.embedding}": row.audio_score for row in paper.OWN}
     shown = pd.DataFrame(
         {
             ("mean audio score", "reported"): names.map(means).map(number),
@@ -446,7 +442,9 @@ def score_spread(runs: Stored, kind: str = "stratified", selection: str = "last-
             ("mean audio score", "95 % over seeds"): intervals(
                 found["audio_score_low"], found["audio_score_high"]
             ),
-            ("standard deviation over utterances", "reported"): names.map(spreads).map(number),
+            ("standard deviation over utterances", "reported"): names.map(paper.SCORE_SPREADS).map(
+                number
+            ),
             ("standard deviation over utterances", name): found["audio_score_sd"].map(number),
         }
     )
