@@ -91,16 +91,19 @@ def accuracies(confusions: np.ndarray) -> np.ndarray:
 def uars(confusions: np.ndarray) -> np.ndarray:
     """Unweighted average recall (UA): mean recall of the classes present, [..., 4, 4] -> [...]."""
     recalls = _ratio(np.diagonal(confusions, axis1=-2, axis2=-1), confusions.sum(axis=-1))
-    means: np.ndarray = np.nanmean(recalls, axis=-1)
-    return means
+    return _mean_of_known(recalls)
 
 
 def macro_f1s(confusions: np.ndarray) -> np.ndarray:
     """Mean F1 of the classes present or predicted: [..., 4, 4] -> [...]."""
     right = np.diagonal(confusions, axis1=-2, axis2=-1)
     f1 = _ratio(2 * right, confusions.sum(axis=-1) + confusions.sum(axis=-2))
-    means: np.ndarray = np.nanmean(f1, axis=-1)
-    return means
+    return _mean_of_known(f1)
+
+
+def _mean_of_known(values: np.ndarray) -> np.ndarray:
+    """The mean over the last axis but for NaN; NaN where nothing is known."""
+    return _ratio(np.nansum(values, axis=-1), (~np.isnan(values)).sum(axis=-1))
 
 
 def kappas(confusions: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ of them, and `survival` tells how often it would take its place with other sente
 
 import random
 from collections.abc import Hashable, Sequence, Sized
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -44,12 +45,20 @@ RESAMPLES = 500
 FALSE_DISCOVERIES = 0.05
 
 
-def word_table(sentences: Sequence[Sequence[str]], classes: Sequence[str]) -> pd.DataFrame:
+#: What mutual information is counted over: the paper does not say.
+Unit = Literal["sentences", "tokens"]
+
+
+def word_table(
+    sentences: Sequence[Sequence[str]], classes: Sequence[str], unit: Unit = "sentences"
+) -> pd.DataFrame:
     """Every word with every class.
 
     Args:
         sentences: the tokens of each test sentence.
         classes: class of each sentence: the predicted one for Table 6, or the true one.
+        unit: of the mutual information and what follows from it: a word's presence in a sentence,
+            or each token by itself, in which case `sentences` counts occurrences too.
 
     Returns:
         One row a class and word, classes in the order of `EMOTIONS`, words in alphabetical order:
@@ -66,7 +75,7 @@ def word_table(sentences: Sequence[Sequence[str]], classes: Sequence[str]) -> pd
     inside = (counts.T @ of_class.T).T.ravel().astype(np.int64)  # [4 * words]
     present = np.tile(counts.sum(axis=0), len(EMOTIONS))
     low, high = wilson(inside, present)
-    joint = _presence_by_class(counts > 0, of_class)
+    joint = _by_class(counts if unit == "tokens" else counts > 0, of_class, unit)
     information, sign = mutual_information(joint), _sign(joint)
     p_values = association(joint)
     return pd.DataFrame(
@@ -102,17 +111,19 @@ def _membership(classes: Sequence[str]) -> np.ndarray:
     return members.astype(float)
 
 
-def _presence_by_class(present: csr_array, of_class: np.ndarray) -> np.ndarray:
-    """Sentences by word absent / present and by rest / class: float64 [4 * words, 2, 2].
+def _by_class(times: csr_array, of_class: np.ndarray, unit: Unit = "sentences") -> np.ndarray:
+    """Sentences, or tokens, by other / this word and by rest / class: float64 [4 * words, 2, 2].
 
     Args:
-        present: whether a sentence has a word [sentences, words].
+        times: whether, or how often, a sentence has a word [sentences, words].
         of_class: how much of each sentence counts for each class [4, sentences].
+        unit: what is counted.
     """
-    both = (present.T @ of_class.T).T  # [4, words]
+    both = (times.T @ of_class.T).T  # [4, words]
+    sizes = both.sum(axis=1) if unit == "tokens" else of_class.sum(axis=1)  # [4]
     with_word = np.broadcast_to(both.sum(axis=0), both.shape)
-    with_class = np.broadcast_to(of_class.sum(axis=1)[:, None], both.shape)
-    n = of_class.sum()
+    with_class = np.broadcast_to(sizes[:, None], both.shape)
+    n = sizes.sum()
     cells = [n - with_word - with_class + both, with_class - both, with_word - both, both]
     return np.stack(cells, axis=-1).reshape(-1, 2, 2)
 
@@ -204,14 +215,14 @@ def survival(
     """
     counts, words = _counts(sentences, classes)
     present, of_class = counts > 0, _membership(classes)
-    expected = expected_information(_presence_by_class(present, of_class))
+    expected = expected_information(_by_class(present, of_class))
     units = np.arange(len(sentences)) if clusters is None else pd.factorize(np.asarray(clusters))[0]
     n = int(units.max()) + 1
     rng = np.random.default_rng(seed)
     taken = np.zeros((2, len(EMOTIONS), len(words)))
     for _ in range(RESAMPLES):
         times = np.bincount(rng.integers(n, size=n), minlength=n)[units]
-        joint = _presence_by_class(present, of_class * times)
+        joint = _by_class(present, of_class * times)
         information = mutual_information(joint)
         for scores, places in zip(
             (information, _sign(joint) * (information - expected)), taken, strict=True
@@ -305,7 +316,7 @@ def in_grammar(preset: str, n: int = 4000) -> pd.DataFrame:
     rng = random.Random("words")
     sentences = [tokens(_fresh(int(symbol), known.channels, rng)) for symbol in symbols]
     counts, words = _counts(sentences, symbols)
-    joint = _presence_by_class(counts > 0, weights[:, symbols])
+    joint = _by_class(counts > 0, weights[:, symbols])
     return pd.DataFrame(
         {
             "emotion": np.repeat(EMOTIONS, len(words)),

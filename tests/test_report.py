@@ -99,6 +99,7 @@ FROM_RUNS = {
     "table 6": lambda runs: word_tables.table_6(runs, corpus_of(runs)),
     "words by both methods": lambda runs: word_tables.by_predicted_class(runs, corpus_of(runs)),
     "own words": lambda runs: word_tables.own_words(runs, corpus_of(runs), 1),
+    "words by unit": lambda runs: word_tables.by_unit(runs, corpus_of(runs), 1),
     "extremes": lambda runs: tables.extreme_scores(runs, corpus_of(runs)),
     "accuracy": figures.accuracy,
     "text alone, drawn": figures.text_alone,

@@ -99,6 +99,21 @@ def test_any_table_agrees_with_counts_by_hand_and_scikit_learn(corpus):
     assert by_word["ratio"].sum().to_numpy() == pytest.approx(1)
 
 
+@settings(max_examples=25, deadline=None)
+@given(corpora)
+def test_by_tokens_each_occurrence_stands_by_itself(corpus):
+    sentences, classes = map(list, zip(*corpus, strict=True))
+    apart = [(word, c) for sentence, c in corpus for word in sentence]
+    table = word_table(sentences, classes, "tokens")
+    for found in table.to_dict("records"):
+        is_word = [word == found["word"] for word, _ in apart]
+        inside = [c == found["emotion"] for _, c in apart]
+        expected = mutual_info_score(is_word, inside)
+        assert found["mutual_information"] == pytest.approx(expected, abs=1e-12)
+    same = ["count", "present", "ratio"]
+    assert table[same].equals(word_table(sentences, classes)[same])
+
+
 def test_mutual_information_of_known_tables():
     independent = np.outer([3, 1], [2, 6]).astype(float)
     decisive = np.diag([5.0, 5.0])

@@ -21,7 +21,7 @@ from replicate.report.provenance import CHOSEN, MARK, NO_CORPUS, Missing, Notice
 from replicate.runs import RESULTS, Run, load_runs
 from replicate.transcriptions import tokens
 from replicate.waveforms import SAMPLE_RATE, Waveforms, class_averages, open_waveforms
-from replicate.words import word_table
+from replicate.words import Unit, word_table
 
 #: Corpora that are not generated -> what pages call them.
 REAL_CORPORA = {
@@ -238,12 +238,14 @@ def place(run: Run) -> tuple[int, int, str]:
     )
 
 
-def words_of(run: Run, corpus: Corpus, selection: str = "last-epoch") -> pd.DataFrame:
+def words_of(
+    run: Run, corpus: Corpus, selection: str = "last-epoch", unit: Unit = "sentences"
+) -> pd.DataFrame:
     """Every word of a run's test set with every predicted class, see `words.word_table`."""
     said = corpus.utterances.set_index("utterance")["transcript"].fillna("")
     chosen = run.selected(selection)
     sentences = [tokens(said[utterance]) for utterance in chosen["utterance"]]
-    return word_table(sentences, metrics.predicted(chosen).tolist())
+    return word_table(sentences, metrics.predicted(chosen).tolist(), unit)
 
 
 def judged(

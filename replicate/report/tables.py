@@ -4,7 +4,7 @@ The paper's numbers come from `replicate.paper`, ours from `replicate.metrics` a
 `replicate.waveforms`: here is only how they are laid out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -425,6 +425,27 @@ def table_8(level: pd.DataFrame, corpus: str, source: Source) -> Exhibit:
         "utterances of one speaker may resemble each other."
     )
     return table(frame, caption, [source])
+
+
+def table_8_by_part(
+    level: pd.DataFrame, parts: Mapping[str, Sequence[str]], source: Source
+) -> Exhibit:
+    """Table 8 from parts of the cohort: the paper does not say which it took.
+
+    Args:
+        level: from `replicate.loudness.of_cohort`.
+        parts: name -> ids.
+        source: where they come from.
+    """
+    found = {name: class_averages(level.loc[list(ids)]) for name, ids in parts.items()}
+    columns = {
+        (measure, name): values[measure].map(number)
+        for measure in ("WaveAvg", "WaveAvgStd", "WaveStdAvg")
+        for name, values in found.items()
+    }
+    sizes = ", ".join(f"{name} {len(ids):,}" for name, ids in parts.items())
+    caption = f"Table 8's three columns from parts of the cohort ({sizes} utterances)."
+    return table(pd.DataFrame(columns).loc[list(EMOTIONS)].rename_axis(None), caption, [source])
 
 
 @or_notice

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ from replicate.wordlists import Classes, Thinned, WordList, reported
 from replicate.words import (
     FALSE_DISCOVERIES,
     TOP,
+    Unit,
     described,
     fewest,
     in_grammar,
@@ -132,6 +134,38 @@ def own_words(
         f"least {min_count} occurrences, in the first of the runs. The paper reports {told}."
     )
     return table(shown, caption, of_runs(chosen, selection))
+
+
+@or_notice
+def by_unit(runs: Stored, corpus: Corpus, min_count: int) -> Exhibit:
+    """The words on top where mutual information counts sentences, and where it counts tokens."""
+    chosen = runs.of("att_d1", "word2vec")
+    best = {
+        unit: [
+            top_words(words_of(run, corpus, unit=unit), min_count=min_count)
+            .groupby("emotion", sort=False)["word"]
+            .agg(list)
+            for run in chosen
+        ]
+        for unit in get_args(Unit)
+    }
+    shared = pd.concat(
+        [
+            pd.Series({e: len(set(one[e]) & set(other[e])) for e in one.index})
+            for one, other in zip(*best.values(), strict=True)
+        ],
+        axis="columns",
+    ).mean(axis="columns")
+    shown = pd.DataFrame(
+        {f"by {unit}": words[0].map(", ".join) for unit, words in best.items()}
+        | {"in common": shared.map(f"{{:.1f}} of {TOP}".format)}
+    )
+    caption = (
+        "The words on top with each predicted class by what mutual information counts, of those "
+        f"with at least {min_count} occurrences: in the first of the runs, and how many are the "
+        f"same, mean over {len(chosen)} runs."
+    )
+    return table(shown.loc[list(EMOTIONS)], caption, of_runs(chosen, "last-epoch"))
 
 
 @or_notice
