@@ -268,8 +268,8 @@ def verdicts(
     from replicate.report import page
 
     require_known(name)
-    at_hand = data is not None or name.startswith("standin-")
-    opened = open_text(name, data, skip_damaged) if at_hand else None
+    readable = data is not None or name.startswith("standin-")
+    opened = open_text(name, data, skip_damaged) if readable else None
     runs = page.stored(name, [profile] if profile else ["paper", "quick"], opened)
     given = page.judged(runs, opened)
     if as_json:

@@ -116,6 +116,11 @@ class Provenance:
         """n_test / n_train, by which Nadeau and Bengio correct differences over random splits."""
         return self.n_test / self.n_train
 
+    @property
+    def n_utterances(self) -> int:
+        """Size of the cohort."""
+        return self.n_train + self.n_development + self.n_test
+
     def changed(self, now: dict[str, str]) -> tuple[str, ...]:
         """The modules whose digests are others now than when the run was made."""
         return tuple(name for name in now if now[name] != self.code.get(name))

@@ -21,6 +21,7 @@ from replicate.protocol import EMOTIONS, Fold, cohort
 from replicate.report import choices
 from replicate.report.choices import Study, effects, flips, reading
 from replicate.report.page import Stored, stored
+from replicate.report.provenance import Notice
 from replicate.runs import Run, folder_of, load_runs
 from replicate.text_kernels import FusedTranscriptionEncoder
 from replicate.training import Trainer, class_weights, discard, examples, optimiser, train
@@ -396,6 +397,16 @@ def test_effects_are_held_against_what_the_paper_compares(loaded: Stored) -> Non
     nothing = choices.in_words(Study(Stored("iemocap", "paper", ()), ("choices",), "last-epoch"))
     assert set(nothing) == {name.removeprefix("x_") for name in words}
     assert set(nothing.values()) == {"(not run yet)"}
+
+
+def test_readings_without_runs_of_ours_cannot_be_compared_yet(loaded: Stored) -> None:
+    others = tuple(run for run in loaded.runs if run.experiment.choice)
+    random = [run for run in others if run.experiment.fold.kind == "stratified"]
+    assert choices.effects(random, "last-epoch").empty
+    made = Study(Stored("iemocap", "paper", others), ("choices",), "last-epoch")
+    for exhibit in (choices.effect_sizes, choices.effect_table, choices.impact_table):
+        assert isinstance(exhibit(made), Notice)
+    assert set(choices.in_words(made).values()) == {"(not run yet)"}
 
 
 def test_exhibits_of_a_study_say_what_it_found(loaded: Stored) -> None:

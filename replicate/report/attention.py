@@ -1,7 +1,7 @@
 """Attention scores beside the truth: the exhibits of the page on what they measure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn
@@ -289,12 +289,12 @@ def orders(found: Study, *measures: str) -> Exhibit:
         found: the runs.
         measures: keys of `MEASURES`.
     """
-    shown, known = {}, importance.truth()["share"]
+    shown = {}
     for measure in measures:
-        name, models = MEASURES[measure]
-        corrected = _corrected(found, measure)
-        for model in _trained(found, models):
-            one = found.agreement(measure, model, known)
+        name, _ = MEASURES[measure]
+        ranked = _ranked(found, measure) or _lack(found)
+        corrected = _corrected(ranked)
+        for model, one in ranked.items():
             learned = found.agreement(measure, model, importance.reached(found.measured))
             shown[name, _name(model)] = {
                 "presets": one.n,
@@ -317,11 +317,16 @@ def orders(found: Study, *measures: str) -> Exhibit:
     return table(frame.reset_index(), caption, found.sources, index=False)
 
 
-def _corrected(found: Study, measure: str) -> pd.Series:
-    """Index model; p values of a measure's rank correlations with Holm's correction for them."""
+def _ranked(found: Study, measure: str) -> dict[str, Agreement]:
+    """How a measure goes with the true share from preset to preset, by model."""
     known, models = importance.truth()["share"], _present(found, MEASURES[measure][1])
-    p_values = [found.agreement(measure, model, known).p_value for model in models]
-    return pd.Series(comparison.holm(p_values), models, dtype=float)
+    return {model: found.agreement(measure, model, known) for model in models}
+
+
+def _corrected(ranked: Mapping[str, Agreement]) -> pd.Series:
+    """Index model; p values of rank correlations with Holm's correction for the models."""
+    p_values = comparison.holm([one.p_value for one in ranked.values()])
+    return pd.Series(p_values, list(ranked), dtype=float)
 
 
 # --- from utterance to utterance ---
@@ -531,11 +536,10 @@ def precision_in_words(size: str) -> dict[str, object]:
 def in_words(found: Study) -> dict[str, str]:
     """Verdicts for the prose: how many models got which, `(not run yet)` where there are none."""
     known = importance.truth()["share"]
+    ranked = {measure: _ranked(found, measure) for measure in MEASURES}
     words = {
-        measure: _tallied(
-            [found.agreement(measure, m, known).verdict for m in _present(found, models)]
-        )
-        for measure, (_, models) in MEASURES.items()
+        measure: _tallied([one.verdict for one in by_model.values()])
+        for measure, by_model in ranked.items()
     }
     words["utterance"] = _tallied(list(_verdicts_by_utterance(found).values()))
     words |= {
@@ -543,15 +547,14 @@ def in_words(found: Study) -> dict[str, str]:
         **{f"{name}_rho": _range(_attending(found.ablated), name) for name in LOSSES},
     }
     words["trained_on"] = f"{len(found.runs)} of {len(known)}"
-    words |= _told_orders(found, known)
+    words |= _told_orders(ranked["score"])
     return words | _unlearned(found)
 
 
-def _told_orders(found: Study, known: pd.Series) -> dict[str, str]:
+def _told_orders(ranked: Mapping[str, Agreement]) -> dict[str, str]:
     """How sure the orders of mean scores are, and how steep those that are in order."""
-    p_values = _corrected(found, "score")
-    ranked = [found.agreement("score", model, known) for model in p_values.index]
-    slopes = [one.slope for one in ranked if one.verdict in (FOLLOWS, HARDLY)]
+    p_values = _corrected(ranked)
+    slopes = [one.slope for one in ranked.values() if one.verdict in (FOLLOWS, HARDLY)]
     return {
         "score_p": number(p_values.min()) or ABSENT if len(p_values) else ABSENT,
         "score_slopes": f"{min(slopes):.2f} to {max(slopes):.2f}" if slopes else ABSENT,

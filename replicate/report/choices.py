@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import get_args
+from typing import NoReturn, get_args
 
 import numpy as np
 import pandas as pd
@@ -114,8 +114,6 @@ def differences(runs: Sequence[Run], selection: str) -> pd.DataFrame:
     A seed counts once all models that have the choice have been trained with it.
     """
     single = metrics.per_run(runs, selection)
-    if single.empty:
-        return pd.DataFrame(columns=["choice", "difference", *SAME])
     ours = single[single["choice"] == ""].set_index(SAME)["accuracy"]
     other = single[single["choice"] != ""].join(ours.rename("ours"), on=SAME, how="inner")
     models = other.groupby("choice")["model"].transform("nunique")
@@ -146,7 +144,7 @@ def effects(runs: Sequence[Run], selection: str, region: float = PRINTED) -> pd.
     Returns:
         `choice`, `value`, `low`, `high` (t interval, see `comparison.mean_difference`), `n` (seeds
         or groups), and `larger` and `smaller`: p values of the effect being larger or smaller than
-        the region, with Holm's correction for the choices.
+        the region, with Holm's correction for the choices. Empty if nothing can be compared yet.
     """
     by = "seed" if unit(runs) == "seed" else "fold"
     overlap = _overlap(runs)
@@ -166,6 +164,8 @@ def effects(runs: Sequence[Run], selection: str, region: float = PRINTED) -> pd.
                 "smaller": smaller,
             }
         )
+    if not rows:
+        return pd.DataFrame()
     frame = pd.DataFrame(rows)
     for column in ("larger", "smaller"):
         frame[column] = comparison.holm(frame[column])
@@ -230,14 +230,15 @@ class Study:
         """
         own = [run for run in self.stored.runs if any(_belongs(run, name) for name in self.grids)]
         chosen = studied([run for run in own if len(run.selected(self.selection))])
-        if differences(chosen, self.selection).empty:
-            place = f"{at_hand(self.stored.corpus)} --profile {self.stored.profile}"
-            raise Missing(
-                f"No open choice has been read otherwise on {self.stored.corpus}, profile "
-                f"{self.stored.profile}.",
-                f"replicate run --corpus {place} --grid {self.grids[0]}",
-            )
-        return chosen
+        return chosen or self._lack()
+
+    def _lack(self) -> NoReturn:
+        place = f"{at_hand(self.stored.corpus)} --profile {self.stored.profile}"
+        raise Missing(
+            f"No open choice has been read otherwise on {self.stored.corpus}, profile "
+            f"{self.stored.profile}.",
+            f"replicate run --corpus {place} --grid {self.grids[0]}",
+        )
 
     @cached_property
     def effects(self) -> pd.DataFrame:
@@ -245,7 +246,10 @@ class Study:
 
         `size` is `more` or `less` than the models of Table 4 differ, or that it cannot be told.
         """
-        found = effects(self.runs, self.selection).set_index("choice")
+        found = effects(self.runs, self.selection)
+        if found.empty:
+            self._lack()
+        found = found.set_index("choice")
         size = np.where(
             found["larger"] < LEVEL, "more",
             np.where(found["smaller"] < LEVEL, "less", "cannot be told"),

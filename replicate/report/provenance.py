@@ -120,8 +120,7 @@ def of_runs(runs: Sequence[Tested], selection: str = "") -> tuple[Source, ...]:
 def _utterances(runs: Sequence[Tested]) -> list[str]:
     """The size of the cohort; the stand-in's title has it."""
     made = runs[0].provenance
-    n = made.n_train + made.n_development + made.n_test
-    return [] if made.synthetic else [f"{n:,} utterances"]
+    return [] if made.synthetic else [f"{made.n_utterances:,} utterances"]
 
 
 def _epochs(runs: Sequence[Tested]) -> list[str]:

@@ -457,12 +457,10 @@ def _gain(runs: Sequence[Run], gains: pd.Series) -> Mean:
 
 def development_in_words(runs: Stored) -> str:
     """What the best development epoch of text alone adds to its last, for the prose."""
-    wanted = ("text", "trainable", "stratified")
-    found = [
-        run for run in runs.runs
-        if (run.experiment.model, run.experiment.embedding, run.experiment.fold.kind) == wanted
-        and len(run.selected("development-best"))
-    ]  # fmt: skip
+    try:
+        found = runs.having(runs.of("text", "trainable"), "development-best")
+    except Missing:
+        found = []
     if len(found) < 2:
         return ABSENT
     rows = risks.epochs(found)

@@ -328,7 +328,7 @@ def text_alone_in_words(runs: Stored) -> dict[str, str]:
         "fused_low": f"{min(printed):.3f}",
         "fused_high": f"{max(printed):.3f}",
         "paper_utterances": f"{sum(map(float, paper.COUNTS.values())):,.0f}",
-        "text_utterances": f"{_utterances(chosen[0]):,}" if chosen else ABSENT,
+        "text_utterances": f"{chosen[0].provenance.n_utterances:,}" if chosen else ABSENT,
         "text_seeds": listed("seed", (r.experiment.seed for r in chosen)) if chosen else ABSENT,
     }
     for name, selection in (("text_last", "last-epoch"), ("text_best", "test-best")):
@@ -339,12 +339,6 @@ def text_alone_in_words(runs: Stored) -> dict[str, str]:
         one = metrics.next_share(metrics.per_run(chosen, selection).get("accuracy", []))
         words[f"{name}_one"] = interval(*one) or "no interval"
     return words
-
-
-def _utterances(run: Run) -> int:
-    """How many a run learned from or was tested on."""
-    made = run.provenance
-    return made.n_train + made.n_development + made.n_test
 
 
 @or_notice

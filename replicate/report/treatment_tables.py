@@ -59,7 +59,7 @@ def precision(parts: Mapping[str, tuple[Stored, str]]) -> Exhibit:
     there = {
         heading: (found, kind)
         for heading, (runs, kind) in parts.items()
-        if (found := [r for r in runs.runs if _answers(r, "audio", kind)])
+        if (found := [r for r in runs.runs if _model_and_kind(r) == ("audio", kind)])
     }
     if not there:
         next(iter(parts.values()))[0].lack("audio")
@@ -75,8 +75,8 @@ def precision(parts: Mapping[str, tuple[Stored, str]]) -> Exhibit:
     return table(pd.DataFrame(rows).T, caption, sources)
 
 
-def _answers(run: Run, model: str, kind: str) -> bool:
-    return run.experiment.model == model and run.experiment.fold.kind == kind
+def _model_and_kind(run: Run) -> tuple[str, str]:
+    return run.experiment.model, run.experiment.fold.kind
 
 
 def _precision(runs: Sequence[Run], kind: str) -> dict[tuple[str, str], str | None]:
