@@ -33,6 +33,7 @@ from replicate.audio_kernels import TAIL, FusedAudio, FusedAudioEncoder
 from replicate.gru_kernels import states
 from replicate.model import EmotionModel, ModelConfig
 from replicate.report import speed
+from replicate.risks import iemocap_seconds
 from replicate.text_kernels import FusedTranscriptionEncoder
 from replicate.transcriptions import pad
 from replicate.waveforms import SAMPLE_RATE, Waveforms
@@ -41,14 +42,6 @@ BATCH = 30  # Table 1
 WORDS = 2000  # of the vocabulary
 RATE = 2.6  # words a second of speech in IEMOCAP
 METADATA = Path(__file__).parents[2] / "shared" / "data" / "iemocap-metadata" / "utterances.csv"
-
-#: IEMOCAP's four classes: utterances, and the lognormal that fits their durations in seconds.
-DURATIONS = (
-    (1103, 1.327, 0.589),
-    (1636, 1.327, 0.634),
-    (1708, 1.179, 0.596),
-    (1084, 1.480, 0.659),
-)
 
 #: Multiplications and additions a position of a training step: conv1 in each of three passes, the
 #: lag sums, their gradient (by r, by w), conv2 and the shortcut.
@@ -109,8 +102,7 @@ def iemocap_lengths(path: Path | None, rng: np.random.Generator) -> tuple[np.nda
         table = pd.read_csv(path)
         wanted = table["label"].isin(["ang", "hap", "exc", "neu", "sad"])
         return table.loc[wanted, "num_samples"].to_numpy(), path.name
-    seconds = [rng.lognormal(mu, sigma, n) for n, mu, sigma in DURATIONS]
-    return (np.concatenate(seconds).clip(0.58, 34.1) * SAMPLE_RATE).astype(int), "lognormal fits"
+    return (iemocap_seconds(rng) * SAMPLE_RATE).astype(int), "lognormal fits"
 
 
 def epoch_sample(lengths: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:

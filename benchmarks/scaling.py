@@ -21,14 +21,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import psutil
-from front_end import DURATIONS, SAMPLE_RATE
 
 from replicate import measurements
 from replicate.corpora.table import utterance_table
 from replicate.experiments import Experiment, Training
 from replicate.protocol import EMOTIONS, Fold
+from replicate.risks import DURATIONS, EXTREMES
 from replicate.training import Trainer, examples
-from replicate.waveforms import Waveforms
+from replicate.waveforms import SAMPLE_RATE, Waveforms
 
 UTTERANCES = 700
 SIZES = (1, 2, 4, 8)
@@ -43,7 +43,7 @@ def corpus(size: int, folder: Path) -> tuple[pd.DataFrame, Waveforms]:
     shares = np.array([count for count, _, _ in DURATIONS], float)
     label = rng.choice(len(EMOTIONS), n, p=shares / shares.sum())
     _, mu, sigma = np.array(DURATIONS).T
-    seconds = rng.lognormal(mu[label], sigma[label]).clip(0.58, 34.1)
+    seconds = rng.lognormal(mu[label], sigma[label]).clip(*EXTREMES)
     lengths = (seconds * SAMPLE_RATE).astype(np.int64)
     path = folder / f"{size}.int16"
     if not path.exists():

@@ -265,13 +265,13 @@ def verdicts(
     name: str, data: Path | None, skip_damaged: bool, profile: str | None, as_json: bool
 ) -> None:
     """Say which claims of the paper the stored runs of a corpus bear out."""
-    from replicate.report import page
+    from replicate.report import results
 
     require_known(name)
     readable = data is not None or name.startswith("standin-")
     opened = open_text(name, data, skip_damaged) if readable else None
-    runs = page.stored(name, [profile] if profile else ["paper", "quick"], opened)
-    given = page.judged(runs, opened)
+    runs = results.load(name, [profile] if profile else ["paper", "quick"], opened)
+    given = results.judged(runs, opened)
     if as_json:
         click.echo(as_frame(given).to_json(orient="records", indent=1, force_ascii=False))
         return

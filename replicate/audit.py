@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.signal import lfilter
-from scipy.stats import binom, multivariate_hypergeom
+from scipy.stats import binom, hypergeom, multivariate_hypergeom
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
 
@@ -302,6 +302,33 @@ def _against(base: float, k: int, n: int) -> dict[str, float | str]:
     direction = "above" if low > base else "below" if high < base else "either"
     chance = binom.sf(k - 1, n, base) if k / n > base else binom.cdf(k, n, base)
     return {"low": low, "high": high, "direction": direction, "chance": float(chance)}
+
+
+def likely_counts(counted: pd.DataFrame, total: int) -> pd.DataFrame:
+    """How often words occur in a test set of the paper's size, drawn at random from a corpus.
+
+    Args:
+        counted: a row a word, with `present` (occurrences in the corpus) and `sentences` (those
+            with the word), see `words.described`.
+        total: sentences of the corpus.
+
+    Returns:
+        `low_sentences`, `high_sentences`: how many sentences of the test set have the word, by the
+        hypergeometric distribution; `low`, `high`: occurrences, as if all these sentences had the
+        word as often as it is in one on average. All rows hold together with 95 % (Bonferroni).
+    """
+    level = 1 - LEVEL / max(len(counted), 1)
+    low, high = hypergeom.interval(level, total, counted["sentences"], TESTED)
+    often = counted["present"] / counted["sentences"]
+    return pd.DataFrame(
+        {
+            "low_sentences": low,
+            "high_sentences": high,
+            "low": np.floor(low * often),
+            "high": np.ceil(high * often),
+        },
+        counted.index,
+    ).astype(int)
 
 
 # --- Table 8 ---

@@ -27,6 +27,20 @@ from replicate.runs import SELECTIONS, Run
 #: Treatments that change nothing but the other utterances of a test batch.
 BATCHES = ("one-by-one", "sorted")
 
+#: IEMOCAP's four classes: utterances, and the lognormal that fits their durations in seconds.
+DURATIONS = (
+    (1103, 1.327, 0.589),
+    (1636, 1.327, 0.634),
+    (1708, 1.179, 0.596),
+    (1084, 1.480, 0.659),
+)
+
+#: IEMOCAP's shortest and longest utterance of these classes, in seconds.
+EXTREMES = (0.58, 34.1)
+
+#: Epochs of random batches that are drawn to measure padding.
+EPOCHS = 100
+
 #: Share of the epochs, the last ones, in which the test accuracy is taken to have settled.
 SETTLED = 0.5
 
@@ -238,6 +252,34 @@ def fluctuation(accuracies: np.ndarray) -> dict[str, float]:
 
 
 # --- the other utterances of a test batch ---
+
+
+def iemocap_seconds(rng: np.random.Generator) -> np.ndarray:
+    """As many durations as IEMOCAP's four classes have, of `DURATIONS`: float64 [5531]."""
+    return np.concatenate([rng.lognormal(mu, sd, n) for n, mu, sd in DURATIONS]).clip(*EXTREMES)
+
+
+def padding(seconds: np.ndarray, batch: int, rng: np.random.Generator) -> dict[str, float]:
+    """What padding random batches to their longest utterance takes, over `EPOCHS` epochs.
+
+    Args:
+        seconds: durations of the utterances.
+        batch: utterances of a batch; what an epoch leaves over is dropped.
+        rng: to shuffle with.
+
+    Returns:
+        `longest`: mean duration of a batch's longest utterance, in seconds; `padding`: share of all
+        samples that are none of an utterance; `silent`: share of the padded length that is none of
+        an utterance of median duration, mean over batches.
+    """
+    whole = len(seconds) // batch * batch
+    epochs = rng.permuted(np.tile(seconds, (EPOCHS, 1)), axis=1)[:, :whole]
+    longest = epochs.reshape(-1, batch).max(axis=1)
+    return {
+        "longest": float(longest.mean()),
+        "padding": float(1 - epochs.sum() / (batch * longest.sum())),
+        "silent": float(1 - (np.median(seconds) / longest).clip(max=1).mean()),
+    }
 
 
 def rebatched(runs: Sequence[Run], dialogues: Mapping[str, str]) -> pd.DataFrame:

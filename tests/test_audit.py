@@ -333,3 +333,23 @@ def test_the_slider_shows_whole_distributions():
         assert sum(map(sum, change["y"])) == pytest.approx(1)
         assert change["name"][1] == f"5 or more: {(sample >= 5).mean():.0%}"
     assert [list(bar.y) for bar in figure.data] == slider.steps[1].args[0]["y"]
+
+
+def test_likely_counts_hold_the_draws_of_a_tenth():
+    rng = np.random.default_rng(0)
+    often = {"rare": [1] * 12, "common": [2] * 200 + [1] * 200}
+    counted = pd.DataFrame(
+        [(sum(times), len(times)) for times in often.values()],
+        pd.Index(often),
+        columns=["present", "sentences"],
+    )
+    likely = audit.likely_counts(counted, 5550)
+    for word, times in often.items():
+        said = np.array(times + [0] * (5550 - len(times)))
+        drawn = [said[rng.choice(len(said), audit.TESTED, replace=False)] for _ in range(2000)]
+        row = likely.loc[word]
+        with_it = np.array([(part > 0).sum() for part in drawn])
+        occurrences = np.array([part.sum() for part in drawn])
+        inside = (row["low_sentences"] <= with_it) & (with_it <= row["high_sentences"])
+        assert 0.97 <= inside.mean() < 1  # 1 - 0.05 / 2, give or take
+        assert ((row["low"] <= occurrences) & (occurrences <= row["high"])).mean() > 0.95

@@ -26,8 +26,8 @@ from replicate.corpora.table import text_fingerprint
 from replicate.errors import InputError
 from replicate.protocol import EMOTIONS, Fold, classes, cohort, split
 from replicate.report import baseline_tables, plots
-from replicate.report.page import Stored
 from replicate.report.provenance import MARK, Notice
+from replicate.report.results import Stored
 from replicate.transcriptions import tokens
 
 ANGER, HAPPINESS, NEUTRALITY, SADNESS = range(4)

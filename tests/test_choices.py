@@ -20,8 +20,8 @@ from replicate.model import TranscriptionEncoder as EagerText
 from replicate.protocol import EMOTIONS, Fold, cohort
 from replicate.report import choices
 from replicate.report.choices import Study, effects, flips, reading
-from replicate.report.page import Stored, stored
 from replicate.report.provenance import Notice
+from replicate.report.results import Stored, load
 from replicate.runs import Run, folder_of, load_runs
 from replicate.text_kernels import FusedTranscriptionEncoder
 from replicate.training import Trainer, class_weights, discard, examples, optimiser, train
@@ -437,4 +437,4 @@ def test_other_choices_stay_out_of_the_papers_tables(tmp_path: Path) -> None:
         experiment = chosen(experiment, choice) if choice else experiment
         train(experiment, small.corpus(), folder_of(experiment, tmp_path))
     assert len(load_runs("small", "test", tmp_path)) == 2
-    assert [run.experiment.choice for run in stored("small", "test", root=tmp_path).runs] == [""]
+    assert [run.experiment.choice for run in load("small", "test", root=tmp_path).runs] == [""]

@@ -14,7 +14,7 @@ from replicate.claims import CorpusInfo, as_frame, corpus_info, verdicts
 from replicate.judging import all_of, near, printed_confusion
 from replicate.metrics import Interval
 from replicate.protocol import EMOTIONS, Fold
-from replicate.report import page
+from replicate.report import results
 from replicate.words import word_table
 
 TRUE, AS_PRINTED = metrics.labels(printed_confusion())
@@ -401,10 +401,10 @@ def test_parts_of_a_criterion():
 
 
 def test_stored_words_and_groups_held_out_are_judged_where_there_is_nothing_else():
-    by_text = {v.claim.id: v for v in page.judged(page.stored("iemocap-text", "paper"))}
+    by_text = {v.claim.id: v for v in results.judged(results.load("iemocap-text", "paper"))}
     assert all(by_text[n].check for n in (21, 22, 23, 24))
     assert {by_text[n].verdict for n in (21, 22, 23, 24)} == {"not testable here"}
-    acted = {v.claim.id: v for v in page.judged(page.stored("emodb", "paper"))}
+    acted = {v.claim.id: v for v in results.judged(results.load("emodb", "paper"))}
     assert acted[7].check and ", speaker, " in acted[7].corpus
 
 

@@ -12,8 +12,8 @@ from replicate.claims import CorpusInfo, verdicts
 from replicate.model import FUSIONS
 from replicate.report import comparisons, plots
 from replicate.report.comparisons import Compared
-from replicate.report.page import Stored
 from replicate.report.provenance import Notice
+from replicate.report.results import Stored
 
 
 def compared(chances, seeds=3, n=200):

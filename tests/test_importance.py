@@ -17,7 +17,7 @@ from replicate.corpora import standin
 from replicate.importance import ASTRAY, FOLLOWS, HARDLY, UNKNOWN
 from replicate.protocol import EMOTIONS, Fold
 from replicate.report import attention
-from replicate.report.page import Stored
+from replicate.report.results import Stored
 from replicate.runs import Run, load_runs, save_run
 
 evidence = cache(standin.evidence)

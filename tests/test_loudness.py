@@ -22,12 +22,12 @@ from replicate.errors import InputError
 from replicate.experiments import CHOICES
 from replicate.model import AudioFrontEnd, ModelConfig
 from replicate.protocol import EMOTIONS, Fold, cohort
-from replicate.report import loudness_tables, page, treatment_tables
-from replicate.report.page import Stored
+from replicate.report import loudness_tables, results, treatment_tables
 from replicate.report.provenance import MARK, Notice
+from replicate.report.results import Stored
 from replicate.treated import UNTREATED
 from replicate.treatments import NOMINAL, RECORDINGS
-from replicate.waveforms import SAMPLE_RATE, open_waveforms, statistics
+from replicate.waveforms import SAMPLE_RATE, class_averages, open_waveforms, statistics
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 RNG = np.random.default_rng(0)
@@ -254,7 +254,7 @@ def test_levels_are_stored_and_read_back(tmp_path):
     corpus = small.corpus()
     level = loudness.of_cohort(corpus, small.waveforms())
     expected = statistics(small.waveforms(), cohort(corpus))
-    assert page.class_averages(level)["WaveAvg"].equals(expected["WaveAvg"])
+    assert class_averages(level)["WaveAvg"].equals(expected["WaveAvg"])
     kept = replace(loudness.load("emodb"), rows=list(level.itertuples(name=None)), corpus="small")
     path = loudness.save(kept, tmp_path)
     assert loudness.load("small", tmp_path) == kept
@@ -296,7 +296,7 @@ def test_sad_speech_of_emodb_is_not_the_softest():
 
 
 def test_levels_decide_where_no_recordings_are_at_hand():
-    given = {verdict.claim.id: verdict for verdict in page.judged(Stored("emodb", "paper", ()))}
+    given = {verdict.claim.id: verdict for verdict in results.judged(Stored("emodb", "paper", ()))}
     for claim in (25, 26):
         assert given[claim].verdict == "not testable here"
         assert given[claim].check == "criterion not met" and given[claim].reproduced
@@ -305,12 +305,12 @@ def test_levels_decide_where_no_recordings_are_at_hand():
 @pytest.mark.parametrize("name", ["standin-quick", "standin-full"])
 def test_the_stand_ins_levels_decide_without_its_recordings(name, monkeypatch, tmp_path):
     monkeypatch.setenv("REPLICATE_CACHE", str(tmp_path))
-    done = page.stored(name, "quick", opened := open_text(name))
+    done = results.load(name, "quick", opened := open_text(name))
     kept = loudness.load(name)
     assert kept.text_fingerprint == text_fingerprint(opened.utterances)
     known = {run.provenance.audio_fingerprint for run in done.runs} - {None}
     assert known <= {kept.audio_fingerprint}
-    given = {verdict.claim.id: verdict for verdict in page.judged(done, opened)}
+    given = {verdict.claim.id: verdict for verdict in results.judged(done, opened)}
     assert given[25].check and given[26].check and not list(tmp_path.iterdir())
 
 
@@ -323,7 +323,7 @@ def test_the_shift_is_what_equal_loudness_does_to_the_mean_level():
 
 
 @functools.cache
-def results():
+def of_baselines():
     """Baselines on one split of the small corpus, whose loudness says the class."""
     with tempfile.TemporaryDirectory() as root:
         settings = baseline_runs.wanted(small.corpus(), "stratified", 1)
@@ -334,7 +334,7 @@ def results():
 
 def network(chance, model="audio", choice=""):
     """Two seeds of a network on the same split."""
-    tested = results()[0]
+    tested = of_baselines()[0]
     true = tested.predictions["emotion"].tolist()
     ids = tested.predictions["utterance"].tolist()
     rng = np.random.default_rng(2)
@@ -355,9 +355,9 @@ def kept(*runs):
 
 EXHIBITS = {
     "precision": lambda runs: treatment_tables.precision({"small": (runs, "stratified")}),
-    "beside": lambda runs: loudness_tables.beside(results(), runs, "stratified"),
+    "beside": lambda runs: loudness_tables.beside(of_baselines(), runs, "stratified"),
     "picture": lambda runs: treatment_tables.accuracies(
-        runs, "stratified", loudness_tables.landmarks(results(), runs, "stratified")
+        runs, "stratified", loudness_tables.landmarks(of_baselines(), runs, "stratified")
     ),
     "one model": lambda runs: treatment_tables.effect_table(runs, "stratified", "audio"),
     "every model": lambda runs: treatment_tables.effect_table(runs, "stratified"),
@@ -388,7 +388,7 @@ def mistaken(wrong, altered=None):
         wrong: how many of the first utterances each seed gets wrong.
         altered: treatment -> the same of the altered recordings.
     """
-    tested = results()[0]
+    tested = of_baselines()[0]
     true = tested.predictions["emotion"].to_numpy()
     ids = tested.predictions["utterance"].tolist()
     others = np.array([EMOTIONS[EMOTIONS.index(emotion) - 1] for emotion in true])
@@ -411,9 +411,9 @@ def moved(decibels):
 
 def test_the_network_is_ahead_where_it_is_better():
     wrong = [0, 1, 0, 1]
-    chosen = loudness_tables.rivals(results(), kept(*mistaken(wrong)), "stratified")
-    found = loudness_tables.ahead(chosen, baseline_runs.dialogues(results()), "seed")
-    (tested,) = (one for one in results() if one.experiment.model == "majority")
+    chosen = loudness_tables.rivals(of_baselines(), kept(*mistaken(wrong)), "stratified")
+    found = loudness_tables.ahead(chosen, baseline_runs.dialogues(of_baselines()), "seed")
+    (tested,) = (one for one in of_baselines() if one.experiment.model == "majority")
     n = len(tested.predictions)
     right = metrics.accuracy(tested.predictions["emotion"], metrics.predicted(tested.predictions))
     leads = 1 - np.array(wrong) / n - right
@@ -438,7 +438,7 @@ GOOD, BAD = [0, 1, 0, 1], [6, 7, 7, 6]
 )
 def test_conclusions_follow_from_rms_beside_its_control(wrong, altered, shift, control, conclusion):
     runs = kept(*mistaken(wrong, altered))
-    told = loudness_tables.in_words(results(), runs, "stratified", "here", moved(shift))
+    told = loudness_tables.in_words(of_baselines(), runs, "stratified", "here", moved(shift))
     assert told["here_loudness"] == "1.000", "the small corpus's loudness says the class"
     expected = loudness_tables.CONCLUSIONS[conclusion] if conclusion else loudness_tables.DEAF
     assert told["here_conclusion"] == expected and told["here_control"] == control
@@ -448,12 +448,12 @@ def test_conclusions_follow_from_rms_beside_its_control(wrong, altered, shift, c
 
 
 def test_without_levels_there_is_no_control_and_no_conclusion():
-    told = loudness_tables.in_words(results(), kept(*mistaken(GOOD)), "stratified", "here")
+    told = loudness_tables.in_words(of_baselines(), kept(*mistaken(GOOD)), "stratified", "here")
     assert told["here_conclusion"] == told["here_control"] == "(not run yet)"
 
 
 def test_a_model_that_hears_more_than_loudness_is_seen_ahead():
-    flat = [one for one in results() if one.experiment.model != "loudness"]
+    flat = [one for one in of_baselines() if one.experiment.model != "loudness"]
     (majority,) = (one for one in flat if one.experiment.model == "majority")
     deaf = replace(majority, experiment=replace(majority.experiment, model="loudness"))
     runs = kept(*mistaken(GOOD))
@@ -463,14 +463,14 @@ def test_a_model_that_hears_more_than_loudness_is_seen_ahead():
 
 
 def test_louder_speech_is_called_angry_more_often():
-    true = results()[0].predictions["emotion"].tolist()
-    ids = results()[0].predictions["utterance"].tolist()
+    true = of_baselines()[0].predictions["emotion"].tolist()
+    ids = of_baselines()[0].predictions["utterance"].tolist()
     runs = []
     for seed, run in enumerate(mistaken(GOOD)):
         angry = ["anger"] * (len(true) - seed % 2) + ["neutrality"] * (seed % 2)
         altered = {"louder": angry, "softer": ["neutrality"] * len(true)}
         runs.append(replace(run, treated=heard(true, true, altered, ids).treated))
-    told = loudness_tables.in_words(results(), kept(*runs), "stratified", "here", moved(5))
+    told = loudness_tables.in_words(of_baselines(), kept(*runs), "stratified", "here", moved(5))
     share = 1 - 0.5 / len(true)
     assert told["here_loud_louder"] == f"{share:.3f}" and told["here_loud_softer"] == "0.000"
     assert told["here_loud_change"].startswith(f"+{share:.3f} [")

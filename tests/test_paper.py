@@ -15,7 +15,7 @@ from replicate.experiments import EMB_SIZE, Experiment, Training
 from replicate.model import FUSIONS, ModelConfig
 from replicate.paper import criteria
 from replicate.protocol import EMOTIONS
-from replicate.report import tables
+from replicate.report import baseline_tables, tables
 
 PAPER = Path(__file__).parents[2] / "shared" / "paper.md"
 PARTS = {"training": Training(), "architecture": ModelConfig()}
@@ -171,7 +171,7 @@ def test_a_reported_value_keeps_its_printed_digits():
 def test_criterion_a_is_as_wide_and_as_weak_as_it_says():
     criterion = paper.CLAIMS[1].criterion
     binomial = math.sqrt(0.715 * (1 - 0.715) / 555)
-    assert math.floor(1960 * math.hypot(binomial, 0.01)) / 1000 == criterion.tolerance
+    assert math.floor(1960 * math.hypot(binomial, criterion.seed_sd)) / 1000 == criterion.tolerance
     printed = [row.accuracy for row in paper.TABLE_4 + paper.TABLE_5]
     low, high = max(printed) - criterion.tolerance, min(printed) + criterion.tolerance
     assert low < 0.689 < high  # one true mean that passes every row
@@ -247,3 +247,13 @@ def test_an_unknown_criterion_is_refused(tmp_path):
     path.write_text((paper.FOLDER / "claims.yml").read_text().replace("kind: order", "kind: odour"))
     with pytest.raises(InputError, match=r"11\.criterion"):
         paper.load(path, TypeAdapter(tuple[paper.Claim, ...]))
+
+
+def test_works_of_others_are_in_the_bibliography():
+    entries = (Path(__file__).parents[1] / "book" / "references.bib").read_text(encoding="utf-8")
+    told = baseline_tables.elsewhere_in_words()
+    for key, reported in paper.ELSEWHERE.items():
+        assert f"{{{key}," in entries
+        for name, value in reported.items():
+            shown = float(told[f"{key}_{name.replace(' ', '_')}"])
+            assert shown == pytest.approx(float(value), abs=5e-4)

@@ -30,11 +30,12 @@ from replicate.report import (
     paper_tables,
     plots,
     provenance,
+    results,
     tables,
     word_tables,
 )
-from replicate.report.page import Stored
 from replicate.report.provenance import MARK, Exhibit, Notice, Source
+from replicate.report.results import Stored
 from replicate.runs import save_run
 from replicate.transcriptions import vocabulary
 
@@ -294,10 +295,10 @@ class TestReportedAndReproduced:
             "constant": tables.constant_in_words(runs, none)
         }
         assert set(said.values()) == {"(not run yet)"}
-        given = page.judged(runs, selection=none)
+        given = results.judged(runs, selection=none)
         judged = {v.claim.id for v in given if v.reproduced}
         assert judged == {
-            v.claim.id for v in page.judged(Stored("iemocap", "paper", ())) if v.reproduced
+            v.claim.id for v in results.judged(Stored("iemocap", "paper", ())) if v.reproduced
         } | {1}
         assert comparisons.order_in_words(given)["resembles"] == "cannot be judged"
 
@@ -335,7 +336,7 @@ class TestReportedAndReproduced:
         corpus = corpus_of(runs)
         said = corpus.utterances["transcript"].where(corpus.utterances.index > 9, "[LAUGHTER] oh")
         corpus = replace(corpus, utterances=corpus.utterances.assign(transcript=said))
-        rows = word_tables.printed_words(page.words_of(runs.of("att_d1", "word2vec")[0], corpus))
+        rows = word_tables.printed_words(results.words_of(runs.of("att_d1", "word2vec")[0], corpus))
         present = rows.set_index("word")["present"]
         assert present["laughter"] == 10 and present["oh"] == 10 and np.isnan(present["business"])
 
@@ -455,14 +456,14 @@ class TestPage:
         for one in made:
             folder = tmp_path / "iemocap" / "paper" / one.experiment.name
             save_run(replace(one, folder=folder))
-        found = page.stored("iemocap", ["quick", "paper"], root=tmp_path)
+        found = results.load("iemocap", ["quick", "paper"], root=tmp_path)
         assert found.profile == "paper"
         assert [layout.name_of(one) for one in found.runs] == [
             "Att_s^1", "Concat", "Text", "Att_d^1, Word2Vec",
         ]  # fmt: skip
 
     def test_no_runs_at_all(self, tmp_path):
-        assert page.stored("iemocap", ["paper", "quick"], root=tmp_path).runs == ()
+        assert results.load("iemocap", ["paper", "quick"], root=tmp_path).runs == ()
 
     def test_command_names_the_grid_that_makes_the_runs(self):
         assert Stored("iemocap-text", "paper", ()).command().endswith("--grid text")
@@ -479,7 +480,7 @@ class TestPage:
             assert length == lengths[len(lengths) // 2]
 
     def test_verdicts_without_runs_are_the_papers_own(self):
-        given = page.judged(Stored("none", "paper", ()))
+        given = results.judged(Stored("none", "paper", ()))
         decided = {v.claim.id for v in given if v.verdict != "not testable here"}
         assert decided == {19, 27}
         shown = paper_tables.ledger({"on none": given}, [provenance.PAPER]).plain
@@ -491,7 +492,7 @@ class TestPage:
 
     def test_verdicts_of_the_stand_in_are_marked_in_every_row(self):
         runs = stored(synthetic=True, corpus="standin-quick", profile="quick")
-        given = page.judged(runs)
+        given = results.judged(runs)
         exhibit = paper_tables.verdicts(given, provenance.of_judged(runs.deciding), only=[2])
         (row,) = re.findall("<tbody>(.*)</tbody>", html(exhibit), flags=re.S)
         assert MARK in row and "not testable here" in row
@@ -618,7 +619,23 @@ class TestPlots:
 
 
 def test_findings_of_a_verdict_stand_one_a_line_with_the_models_names():
-    given = page.judged(stored(), selection="last-epoch")
+    given = results.judged(stored(), selection="last-epoch")
     shown = paper_tables.verdicts(given, [provenance.PAPER]).body
     assert "accuracy 0.679<br>audio score 0.516<br>text score 0.484" in shown
     assert r"\n" not in shown and "att_d1-trainable" not in shown
+
+
+class TestShapeOfWaves:
+    def test_known_waveforms(self):
+        """A sine and Gaussian noise have the ratios that the page gives for them."""
+        t = np.arange(16000) / 16000
+        sounds = {
+            "sine": np.sin(2 * np.pi * 100 * t),
+            "noise": np.random.default_rng(0).normal(size=10**6),
+        }
+        told = tables.shape_of_waves(
+            pd.DataFrame({"WaveAvg": [0.1, 0.01], "WaveStdAvg": [0.2, 0.015]}, ["anger", "sadness"])
+        )
+        for name, sound in sounds.items():
+            assert float(told[name]) == pytest.approx(sound.std() / np.abs(sound).mean(), abs=0.006)
+        assert told["peaks"] == "1.50 to 2.00" and told["decibels"] == "20.0"

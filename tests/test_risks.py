@@ -18,8 +18,8 @@ from replicate.protocol import EMOTIONS, Fold, cohort, groups, split
 from replicate.report import plots
 from replicate.report import risks as exhibits
 from replicate.report.layout import ABSENT
-from replicate.report.page import Stored
 from replicate.report.provenance import MARK, Notice
+from replicate.report.results import Stored
 from replicate.transcriptions import tokens
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -416,3 +416,28 @@ def test_intervals_of_the_gain_are_over_what_is_new():
     shared = row([gained(0.2 * k, Fold(), k) for k in (1, 2, 3)])
     assert drawn["gain"] == shared["gain"]
     assert drawn["gain_high"] - drawn["gain_low"] > shared["gain_high"] - shared["gain_low"]
+
+
+class TestPadding:
+    def test_equal_durations_need_none(self):
+        found = risks.padding(np.full(90, 4.0), 30, np.random.default_rng(0))
+        assert found == {"longest": 4, "padding": 0, "silent": 0}
+
+    def test_one_batch_by_hand(self):
+        seconds = np.array([1.0, 2.0, 3.0, 10.0])
+        found = risks.padding(seconds, 4, np.random.default_rng(0))
+        assert found["longest"] == 10
+        assert found["padding"] == pytest.approx(1 - 16 / 40)
+        assert found["silent"] == pytest.approx(1 - 2.5 / 10)
+
+    def test_the_fits_pad_as_iemocap_s_durations_do(self):
+        published = DATA / "iemocap-metadata" / "utterances.csv"
+        if not published.exists():
+            pytest.skip("needs the published lengths in ../shared/data/iemocap-metadata")
+        table = pd.read_csv(published)
+        rng = np.random.default_rng(0)
+        real = risks.padding(table["num_samples"].to_numpy() / 16000, 30, rng)
+        fitted = risks.padding(risks.iemocap_seconds(rng), 30, rng)
+        assert fitted["longest"] == pytest.approx(real["longest"], rel=0.05)
+        assert fitted["padding"] == pytest.approx(real["padding"], abs=0.02)
+        assert fitted["silent"] == pytest.approx(real["silent"], abs=0.03)

@@ -21,8 +21,8 @@ from replicate.metrics import Interval
 from replicate.protocol import EMOTIONS, Fold
 from replicate.report import audio_gain, choices, objections
 from replicate.report.layout import ABSENT
-from replicate.report.page import Stored
 from replicate.report.provenance import MARK, Exhibit, Notice
+from replicate.report.results import Stored
 from replicate.text_alone import TARGET, TextAlone
 from replicate.treatments import TREATMENTS
 

@@ -395,6 +395,30 @@ def test_the_paper_names_fourteen_words():
     assert wordlists.REPORTED["happiness", "laughter"] == 0.867
 
 
+class TestFractionsLeft:
+    def test_counts_of_the_corpus_decide(self):
+        """A word in a tenth of all sentences, twice in each: only one unit fits its ratio."""
+        made = wordlists.load("iemocap-text")["true"]
+        row = {"emotion": "sadness", "word": "they", "present": 440, "sentences": 220}
+        made = replace(made, sentences=5550, rows=[row])
+        (left,) = word_tables.fractions_left(made).itertuples()
+        assert left.occurrences == [(1, 43), (1, 44)] and left.sentences == []
+        told = word_tables.left_in_words({"true": made})
+        assert told == {"left_none": "they", "left_few": "none", "left_more": "none"}
+
+    def test_every_fraction_lies_in_its_range_and_rounds_to_the_print(self):
+        for row in word_tables.fractions_left(wordlists.load("iemocap-text")["true"]).itertuples():
+            for unit in word_tables.UNITS:
+                low, high = getattr(row, f"{unit}_range")
+                for k, n in getattr(row, unit):
+                    assert low <= n <= high
+                    assert abs(k / n - row.printed) <= 0.0005 + 1e-12
+
+    def test_a_list_that_is_not_there_is_named(self):
+        assert isinstance(word_tables.behind_the_print({}, "iemocap-text"), Notice)
+        assert set(word_tables.left_in_words({}).values()) == {"(not counted yet)"}
+
+
 @pytest.mark.parametrize("name", ["iemocap-text", "meld"])
 def test_stored_lists_are_what_the_transcripts_give(name):
     if not (DATA / name).is_dir():

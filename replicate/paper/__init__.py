@@ -215,4 +215,7 @@ SCORE_SPREADS = next(
     if claim.criterion.kind == "score spread"
 )
 
+#: What other works print on the four classes: key of the bibliography -> name -> accuracy.
+ELSEWHERE = load(FOLDER / "elsewhere.yml", TypeAdapter(dict[str, dict[str, Decimal]]))
+
 OPEN_CHOICES = load(FOLDER / "choices.yml", TypeAdapter(tuple[Choice, ...]))

@@ -34,7 +34,7 @@ class Accuracy:
         model: the model.
         embedding: its embedding.
         tolerance: 1.96 standard deviations of the printed run: the binomial error of one run on 555
-            utterances together with an assumed spread of 0.01 between seeds.
+            utterances together with an assumed spread between seeds, `seed_sd`.
         seeds: fewest seeds for a verdict.
         score_tolerance: how far the mean audio score may lie from print, where it is judged.
         text_ahead: share of the seeds in which text must weigh more than audio, where it is judged.
@@ -57,6 +57,8 @@ class Accuracy:
         if self.text_ahead is not None:
             parts.append(f"text ahead in {self.text_ahead:.0%} of the seeds")
         return ", ".join(parts)
+
+    seed_sd = 0.01
 
     weakness = (
         "wide: one and the same true mean could pass every row of Tables 4 and 5; narrow: the "

@@ -26,7 +26,6 @@ from replicate.model import FUSIONS
 from replicate.protocol import Fold
 from replicate.report import held_out, plots
 from replicate.report.layout import ABSENT, interval, intervals, number, signed, title, whole
-from replicate.report.page import Stored, stored
 from replicate.report.provenance import (
     Exhibit,
     Missing,
@@ -37,6 +36,7 @@ from replicate.report.provenance import (
     picture,
     table,
 )
+from replicate.report.results import Stored, load
 from replicate.runs import Run
 
 #: Grid of the runs.
@@ -108,7 +108,7 @@ def study(size: str, profile: str) -> Study:
         runs = {
             preset: some
             for preset, name in importance.corpora(size).items()
-            if (some := _of_grid(stored(name, chosen)))
+            if (some := _of_grid(load(name, chosen)))
         }
         if runs:
             break

@@ -22,7 +22,6 @@ from replicate.report.layout import (
     title,
     whole,
 )
-from replicate.report.page import Stored
 from replicate.report.provenance import (
     CHOSEN,
     PAPER,
@@ -34,6 +33,7 @@ from replicate.report.provenance import (
     picture,
     table,
 )
+from replicate.report.results import Stored
 from replicate.report.tables import on_one_split
 from replicate.runs import SELECTIONS, Run
 from replicate.text_alone import TARGET, TextAlone, accuracies

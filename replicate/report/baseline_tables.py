@@ -15,7 +15,6 @@ from replicate.corpora import at_hand
 from replicate.metrics import Tested
 from replicate.report import plots
 from replicate.report.layout import ABSENT, interval, intervals, number, title, whole
-from replicate.report.page import Stored
 from replicate.report.provenance import (
     PAPER,
     Exhibit,
@@ -26,6 +25,7 @@ from replicate.report.provenance import (
     picture,
     table,
 )
+from replicate.report.results import Stored
 from replicate.runs import Run
 
 #: The paper's best model with each kind of embeddings: what the look-ups have to be held against.
@@ -239,6 +239,15 @@ def power_in_words(results: Sequence[BaselineRun], kind: str, prefix: str = "") 
         return dict.fromkeys(names, ABSENT)
     least = resolvable(len(tested), 1 / 5)
     return dict(zip(names, (f"{len(tested):,}", f"{least:.3f}"), strict=True))
+
+
+def elsewhere_in_words() -> dict[str, str]:
+    """What other works print, `KEY_name` of `paper.ELSEWHERE`, for the prose."""
+    return {
+        f"{key}_{name.replace(' ', '_')}": f"{value:.3f}"
+        for key, reported in paper.ELSEWHERE.items()
+        for name, value in reported.items()
+    }
 
 
 def in_words(results: Sequence[BaselineRun]) -> dict[str, str]:

@@ -17,7 +17,6 @@ from replicate.model import FUSIONS
 from replicate.protocol import Fold
 from replicate.report import plots
 from replicate.report.layout import ABSENT, interval, intervals, name_of, number, signed
-from replicate.report.page import Stored
 from replicate.report.provenance import (
     PAPER,
     Exhibit,
@@ -29,6 +28,7 @@ from replicate.report.provenance import (
     picture,
     table,
 )
+from replicate.report.results import Stored
 from replicate.runs import RESULTS, Run, load_runs
 
 #: What a choice is compared on: the same experiment in all but the choice.

@@ -16,7 +16,6 @@ from replicate.claims import Verdict
 from replicate.comparison import LEVEL, POWER, REGION
 from replicate.report import plots
 from replicate.report.layout import ABSENT, intervals, name_of, named, number, signed, small
-from replicate.report.page import Stored
 from replicate.report.provenance import (
     PAPER,
     Exhibit,
@@ -27,6 +26,7 @@ from replicate.report.provenance import (
     picture,
     table,
 )
+from replicate.report.results import Stored
 from replicate.report.tables import TABLE_4, TABLE_5, answering
 from replicate.runs import Run
 

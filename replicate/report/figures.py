@@ -10,7 +10,6 @@ from replicate.corpora.table import Corpus
 from replicate.judging import printed_confusion
 from replicate.report import held_out, plots
 from replicate.report.layout import name_of, title
-from replicate.report.page import Stored, words_of
 from replicate.report.provenance import (
     CHOSEN,
     Exhibit,
@@ -21,6 +20,7 @@ from replicate.report.provenance import (
     or_notice,
     picture,
 )
+from replicate.report.results import Stored, words_of
 from replicate.report.tables import (
     TABLE_4,
     TABLE_5,

@@ -19,8 +19,8 @@ from replicate.report.layout import (
     signed_interval,
     whole,
 )
-from replicate.report.page import Stored
 from replicate.report.provenance import Exhibit, Missing, listed, of_runs, or_notice, table
+from replicate.report.results import Stored
 from replicate.report.tables import COLUMNS
 from replicate.runs import Run
 

@@ -25,7 +25,6 @@ from replicate.report.layout import (
     signed_interval,
     small,
 )
-from replicate.report.page import Stored
 from replicate.report.provenance import (
     Exhibit,
     Missing,
@@ -35,6 +34,7 @@ from replicate.report.provenance import (
     or_notice,
     table,
 )
+from replicate.report.results import Stored
 from replicate.report.treatment_tables import (
     LOUDEST,
     SOFTEST,

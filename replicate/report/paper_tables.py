@@ -11,9 +11,9 @@ from replicate.audit import TESTED
 from replicate.claims import Verdict
 from replicate.experiments import PROFILES, Experiment
 from replicate.model import EmotionModel
+from replicate.paper.criteria import Accuracy
 from replicate.report import anatomy
 from replicate.report.layout import interval, listing, title
-from replicate.report.page import Stored
 from replicate.report.provenance import (
     MARK,
     PAPER,
@@ -24,6 +24,7 @@ from replicate.report.provenance import (
     or_notice,
     table,
 )
+from replicate.report.results import Stored
 
 
 def hyperparameters(
@@ -207,6 +208,24 @@ def _at_a_glance(verdict: Verdict) -> str:
     if verdict.verdict == "not testable here" and verdict.check:
         return f"({verdict.check})"
     return verdict.verdict
+
+
+def weakness_in_words() -> dict[str, object]:
+    """Where the tolerance of criterion A comes from, and how weak it is, for the prose.
+
+    `passing_low` and `passing_high`: means that lie within `tolerance` of every accuracy of
+    Tables 4 and 5.
+    """
+    accuracies = [row.accuracy for row in paper.OWN]
+    tolerance, best = Accuracy.tolerance, max(accuracies)
+    return {
+        "tolerance": tolerance,
+        "n": TESTED,
+        "binomial": f"{(best * (1 - best) / TESTED) ** 0.5:.4f}",
+        "seed_sd": f"{Accuracy.seed_sd:g}",
+        "passing_low": max(accuracies) - tolerance,
+        "passing_high": min(accuracies) + tolerance,
+    }
 
 
 def criteria(given: Sequence[Verdict], sources: Sequence[Source]) -> Exhibit:

@@ -18,6 +18,7 @@ from replicate.comparison import (
     difference_over_clusters,
     mean_difference,
 )
+from replicate.experiments import Training
 from replicate.metrics import Tested
 from replicate.protocol import EMOTIONS, GROUPS
 from replicate.report import plots
@@ -33,8 +34,8 @@ from replicate.report.layout import (
     signed_interval,
     whole,
 )
-from replicate.report.page import Stored, place
 from replicate.report.provenance import Exhibit, Missing, of_runs, or_notice, picture, table
+from replicate.report.results import Stored, place
 from replicate.runs import RESULTS, SELECTIONS, Run, load_runs
 
 #: Of the baselines and the models, those that read text and are shown where texts repeat.
@@ -574,6 +575,17 @@ def flips_table(made: Rebatched) -> Exhibit:
         "classes that change, and by how much the accuracy does. Intervals draw whole dialogues."
     )
     return table(pd.DataFrame(columns), caption, of_runs(made.runs, "last-epoch"))
+
+
+def padding_in_words() -> dict[str, str]:
+    """What IEMOCAP's recordings are padded to in random batches, for the prose."""
+    rng = np.random.default_rng(0)
+    found = risks.padding(risks.iemocap_seconds(rng), Training().batch_size, rng)
+    return {
+        "pad_longest": f"{found['longest']:.0f}",
+        "pad_share": f"{found['padding']:.0%}",
+        "pad_silent": f"{found['silent']:.0%}",
+    }
 
 
 def flips_in_words(made: Rebatched) -> dict[str, str]:

@@ -11,8 +11,8 @@ from replicate.model import ModelConfig
 from replicate.paper import CLAIMS, criteria
 from replicate.report import plots
 from replicate.report.layout import intervals, name_of, number, signed, small
-from replicate.report.page import Stored
 from replicate.report.provenance import Exhibit, Source, of_runs, or_notice, picture, table
+from replicate.report.results import Stored
 from replicate.report.tables import dialogues_of
 from replicate.runs import Run
 from replicate.treated import UNTREATED, Unit

@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from decimal import Decimal
 from typing import get_args
 
 import numpy as np
 import pandas as pd
 
-from replicate import paper, wordlists
+from replicate import audit, paper, wordlists
 from replicate.corpora import standin
 from replicate.corpora.table import Corpus
 from replicate.metrics import predicted
 from replicate.protocol import EMOTIONS, cohort
 from replicate.report.layout import NBSP, intervals, name_of, number, small, whole
-from replicate.report.page import Stored, words_of
 from replicate.report.provenance import (
+    PAPER,
     Exhibit,
     Missing,
     Source,
@@ -25,6 +26,7 @@ from replicate.report.provenance import (
     or_notice,
     table,
 )
+from replicate.report.results import Stored, words_of
 from replicate.report.tables import ours
 from replicate.transcriptions import tokens
 from replicate.wordlists import Classes, Thinned, WordList, reported
@@ -47,6 +49,12 @@ CLASSES: dict[Classes, str] = {
     "that did not see it",
     "one-test-set": "the classes that text alone predicts on one test set, as in the paper",
 }
+
+#: What a ratio may count -> the columns of `audit.likely_counts` on it.
+UNITS = {"occurrences": "", "sentences": "_sentences"}
+
+#: Fractions of a word that are shown.
+FEW = 3
 
 #: How to read the columns of every table here.
 COLUMNS = (
@@ -229,6 +237,67 @@ def printed(lists: Mapping[Classes, WordList], corpus: str, classes: Classes) ->
     return table(shown, caption, [of_list(stored)])
 
 
+@or_notice
+def behind_the_print(lists: Mapping[Classes, WordList], corpus: str) -> Exhibit:
+    """The fractions that may stand behind the ratios of Table 6, by how often the words occur."""
+    left = fractions_left(_stored(lists, corpus, "true"))
+    ranges = {unit: [f"{a} to {b}" for a, b in left[f"{unit}_range"]] for unit in UNITS}
+    shown = pd.DataFrame(
+        {
+            ("", "reported ratio"): left["printed"].map(number),
+            **{
+                (f"if {unit} are counted", name): column
+                for unit in UNITS
+                for name, column in {
+                    "in a test set": ranges[unit],
+                    "fractions left": [_few(fitting) for fitting in left[unit]],
+                }.items()
+            },
+        }
+    )
+    shown.index = pd.MultiIndex.from_frame(left[["emotion", "word"]], names=[None, None])
+    caption = (
+        f"How often the paper's words occur in {audit.TESTED} sentences drawn at random from "
+        "the corpus (all ranges hold together with 95 %), and which fractions of so many round to "
+        "the printed ratio."
+    )
+    return table(shown, caption, [of_list(_stored(lists, corpus, "true")), PAPER])
+
+
+def fractions_left(stored: WordList) -> pd.DataFrame:
+    """What the counts of a corpus leave of the fractions behind the printed ratios.
+
+    Returns:
+        A row for each printed word that occurs: `emotion`, `word`, `printed`, and for either of
+        `UNITS` its name with the fractions and `UNIT_range`, see `audit.likely_counts`.
+    """
+    named = stored.table[reported(stored.table).notna()].reset_index(drop=True)
+    likely = audit.likely_counts(named, stored.sentences)
+    left = named[["emotion", "word"]].assign(printed=reported(named))
+    fitting = [audit.fractions(as_printed(ratio)) for ratio in left["printed"]]
+    for unit, suffix in UNITS.items():
+        ranges = list(zip(likely[f"low{suffix}"], likely[f"high{suffix}"], strict=True))
+        within = [
+            [(k, n) for k, n in of_word if low <= n <= high]
+            for of_word, (low, high) in zip(fitting, ranges, strict=True)
+        ]
+        left[f"{unit}_range"] = pd.Series(ranges)
+        left[unit] = pd.Series(within)
+    return left
+
+
+def as_printed(ratio: float) -> Decimal:
+    """A ratio of Table 6 with its three decimals."""
+    return Decimal(f"{ratio:.3f}")
+
+
+def _few(fitting: list[tuple[int, int]]) -> str:
+    """The first fractions, smallest first, and how many follow."""
+    shown = ", ".join(f"{k}/{n}" for k, n in fitting[:FEW])
+    more = len(fitting) - FEW
+    return shown + (f" and {more} more" if more > 0 else "") or "none"
+
+
 def _stored(lists: Mapping[Classes, WordList], corpus: str, classes: Classes) -> WordList:
     if classes not in lists:
         what = f"The words of {corpus} have not been counted, with {CLASSES[classes]}."
@@ -312,6 +381,25 @@ def in_words(lists: Mapping[Classes, WordList], classes: Classes) -> dict[str, s
         f"{prefix}_kept": number(kept[""]) or "(no word)",
         f"{prefix}_kept_corrected": number(kept["corrected_"]) or "(no word)",
     }
+
+
+def left_in_words(lists: Mapping[Classes, WordList]) -> dict[str, str]:
+    """What the counts leave of the printed fractions, for the prose.
+
+    `left_none`: words without a fraction if sentences are counted; `left_few`, `left_more`: those
+    of which a single-digit number of occurrences may, and may no longer, be behind the print.
+    """
+    if "true" not in lists:
+        return dict.fromkeys(("left_none", "left_few", "left_more"), "(not counted yet)")
+    left = fractions_left(lists["true"])
+    few = [any(n < 10 for _, n in fitting) for fitting in left["occurrences"]]
+    once = [any(n < 10 for _, n in audit.fractions(as_printed(r))) for r in left["printed"]]
+    chosen = {
+        "left_none": left["word"][left["sentences"].map(len) == 0],
+        "left_few": left["word"][few],
+        "left_more": left["word"][[a and not b for a, b in zip(once, few, strict=True)]],
+    }
+    return {name: ", ".join(words) or "none" for name, words in chosen.items()}
 
 
 def unpredicted(lists: Mapping[Classes, WordList]) -> str:
