@@ -329,6 +329,7 @@ def test_objections_are_answered_as_far_as_there_are_runs():
         found = sum(row.endswith(verdict) for row in last)
         assert int(words[name]) == found and count in (None, found)
     assert words["by_change"].startswith("1, ")
+    assert words["changed_by"] == objections.plainly("masked")
     told = ("changing", "unchanging", "untold", "elsewhere")
     assert sum(int(words[k]) for k in told) == len(given)
     assert int(words["objections"]) == len(given) - 2

@@ -17,7 +17,7 @@ from replicate.protocol import EMOTIONS
 from replicate.report import choices, plots
 from replicate.report.audio_gain import epoch, needed, sources_of
 from replicate.report.audit import LABELS
-from replicate.report.layout import ABSENT, signed, signed_interval
+from replicate.report.layout import ABSENT, number, signed, signed_interval
 from replicate.report.provenance import (
     PAPER,
     Exhibit,
@@ -237,6 +237,7 @@ def objections(text: TextAlone, selection: str) -> Exhibit:
             "changes text alone by": [signed(answer.difference) for answer in given],
             "95 %": [signed_interval(*answer.change) for answer in given],
             "rests on": [answer.rests_on for answer in given],
+            "one run ends at": [number(answer.own) for answer in given],
             "by the change alone": [answer.by_change(reach) for answer in given],
             "changes the conclusion": [answer.verdict(reach) for answer in given],
         }
@@ -282,7 +283,10 @@ def cohort(text: TextAlone) -> Exhibit:
 def in_words(text: TextAlone) -> dict[str, str]:
     """How many objections would change the conclusion, for the prose."""
     ours = text.drawn("last-epoch")
-    names = ("objections", "changing", "unchanging", "untold", "elsewhere", "by_change", "lifting")
+    names = (
+        "objections", "changing", "unchanging", "untold", "elsewhere", "by_change", "lifting",
+        "changed_by",
+    )  # fmt: skip
     if len(ours) < 2:
         return dict.fromkeys(names, ABSENT)
     given, reach = answers(text, "last-epoch"), _reach(accuracies(ours, "last-epoch"))
@@ -294,7 +298,9 @@ def in_words(text: TextAlone) -> dict[str, str]:
     ]
     first = [answer.by_change(reach) for answer in given]
     by_change = ", ".join(str(first.count(verdict)) for verdict in verdicts[:3])
-    values = [*map(str, counts), by_change, _lifting(given, found, reach)]
+    changing = [plainly(a.reading) for a, v in zip(given, found, strict=True) if v == "yes"]
+    changed_by = "; ".join(changing) or "none"
+    values = [*map(str, counts), by_change, _lifting(given, found, reach), changed_by]
     return dict(zip(names, values, strict=True))
 
 
@@ -314,6 +320,12 @@ def _lifting(given: Sequence[Answer], found: Sequence[Verdict], reach: float) ->
         f"alone could change that, by {lacking:.3f} or more if runs scatter as ours do. Of the "
         f"{len(told)} that are answered, {lifting} lift it or may."
     )
+    ends = [answer.own for answer in given if not np.isnan(answer.own)]
+    if ends:
+        said += (
+            f" Where an objection has as many runs as ours, its interval ends between "
+            f"{min(ends):.3f} and {max(ends):.3f}."
+        )
     untold = [a for a, verdict in zip(given, found, strict=True) if verdict == "cannot be told"]
     enough = sum(answer.difference >= lacking for answer in untold)
     return said + (
