@@ -378,8 +378,8 @@ def store(runs: dict[str, list[Run]], root: Path) -> None:
 def stored(tmp_path, monkeypatch):
     """Runs of all models, stored where the page looks for them."""
     store(world(True, "att_d1", "concat", "audio", "text"), tmp_path)
-    look = attention.stored
-    monkeypatch.setattr(attention, "stored", lambda *a: look(*a, root=tmp_path))
+    look = attention.load
+    monkeypatch.setattr(attention, "load", lambda *a: look(*a, root=tmp_path))
     return attention.study("quick", "paper")
 
 
@@ -424,8 +424,8 @@ def test_real_speech_whose_words_tell_nothing() -> None:
 
 
 def test_page_without_runs_names_the_commands(tmp_path, monkeypatch) -> None:
-    look = attention.stored
-    monkeypatch.setattr(attention, "stored", lambda *a: look(*a, root=tmp_path))
+    look = attention.load
+    monkeypatch.setattr(attention, "load", lambda *a: look(*a, root=tmp_path))
     empty = attention.study("quick", "quick")
     for notice in (
         attention.learned(empty),
@@ -447,8 +447,8 @@ def test_page_without_runs_names_the_commands(tmp_path, monkeypatch) -> None:
 
 def test_page_with_one_preset_alone(tmp_path, monkeypatch) -> None:
     store({"clean": world(True, "att_d1", "concat", "audio", "text")["clean"]}, tmp_path)
-    look = attention.stored
-    monkeypatch.setattr(attention, "stored", lambda *a: look(*a, root=tmp_path))
+    look = attention.load
+    monkeypatch.setattr(attention, "load", lambda *a: look(*a, root=tmp_path))
     one = attention.study("quick", "quick")
     assert attention.in_words(one)["score"] == f"{UNKNOWN} (1 of 1 models)"
     assert attention.across(one).synthetic and UNKNOWN in attention.glance(one).plain
