@@ -321,7 +321,14 @@ def test_objections_are_answered_as_far_as_there_are_runs():
     ours_alone = replace(text, runs=tuple(text.drawn("last-epoch")))
     assert isinstance(objections.protocol(ours_alone, "last-epoch"), Notice)
     assert objections.protocol_in_words(ours_alone, "last-epoch") == ABSENT
+    p_values = pd.Series([answer.p_value for answer in given.values()], list(given))
+    corrected = objections.corrected(list(given.values()))
+    assert (corrected.isna() == p_values.isna().to_numpy()).all()
+    family = p_values.dropna()
+    assert corrected.min() == pytest.approx(min(1, len(family) * family.min()))
+    assert p_values[["a session held out", "a scenario held out"]].isna().all()
     words = objections.in_words(text)
+    assert words["moving"].endswith(f"of {len(family)}")
     last = [row.rstrip() for row in rows_of(shown)]
     for name, verdict, count in (
         ("changing", " yes", 1), ("untold", "cannot be told", None), ("elsewhere", "question", 2)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from replicate import comparison, metrics, paper, text_alone
 from replicate.audit import TESTED
+from replicate.comparison import LEVEL
 from replicate.corpora import at_hand
 from replicate.corpora.standin.channels import COUNTS as SIZES
 from replicate.experiments import CHOICES, GRIDS
@@ -17,7 +18,7 @@ from replicate.protocol import EMOTIONS
 from replicate.report import choices, plots
 from replicate.report.audio_gain import epoch, needed, sources_of
 from replicate.report.audit import LABELS
-from replicate.report.layout import ABSENT, number, signed, signed_interval
+from replicate.report.layout import ABSENT, number, signed, signed_interval, small
 from replicate.report.provenance import (
     PAPER,
     Exhibit,
@@ -49,7 +50,8 @@ CUT = "trained and tested on the paper's numbers of each class"
 class Answer(NamedTuple):
     """What an objection changes: text alone under it, less text alone by our reading.
 
-    `own` is the upper end of the interval for one run under it, NaN with fewer runs than ours.
+    `own` is the upper end of the interval for one run under it, NaN with fewer runs than ours;
+    `p_value` that of a paired t test of the difference, NaN where nothing is paired.
     """
 
     objection: str
@@ -58,6 +60,7 @@ class Answer(NamedTuple):
     change: Interval
     rests_on: str
     own: float = np.nan
+    p_value: float = np.nan
 
     def verdict(self, reach: float) -> Verdict:
         """Whether it changes the conclusion; `reach` as of `text_alone.verdict`."""
@@ -111,7 +114,8 @@ def _over_seeds(
     mean = comparison.mean_difference(differences, runs[0].provenance.overlap)
     ends = Interval(mean.low, mean.high)
     own = _own(found, runs)
-    return Answer(objection, reading, mean.difference, ends, f"{mean.n} seeds", own)
+    rests_on = f"{mean.n} seeds"
+    return Answer(objection, reading, mean.difference, ends, rests_on, own, mean.p_value)
 
 
 def _own(found: pd.Series, ours: Sequence[Run]) -> float:
@@ -151,19 +155,11 @@ def _other_cohort(text: TextAlone, selection: str) -> Iterator[Answer]:
 
 
 def _other_readings(text: TextAlone, selection: str) -> Iterator[Answer]:
-    runs = text_alone.own_splits(text.chosen(selection))
-    read_otherwise = any(run.experiment.choice for run in runs)
-    found = choices.effects(runs, selection).to_dict("records") if read_otherwise else []
-    known = {row["choice"]: row for row in found}
+    runs = text.drawn(selection)
     for choice in filter(None, GRIDS["text-choices"].choices):
         objection = OBJECTIONS.get(next(iter(CHOICES[choice])), "hyperparameters")
-        if row := known.get(choice):
-            ends, seeds = Interval(row["low"], row["high"]), f"{row['n']} seeds"
-            read = accuracies(text.drawn(selection, choice=choice), selection)
-            own = _own(read, text.drawn(selection))
-            yield Answer(objection, choice, row["value"], ends, seeds, own)
-        else:
-            yield Answer(objection, choice, np.nan, UNKNOWN, ABSENT)
+        found = accuracies(text.drawn(selection, choice=choice), selection)
+        yield _over_seeds(objection, choice, found, runs, selection)
 
 
 def _protocol(text: TextAlone, selection: str) -> pd.DataFrame:
@@ -224,6 +220,14 @@ def protocol_in_words(text: TextAlone, selection: str) -> str:
     return ", ".join(told) or "nothing"
 
 
+def corrected(given: Sequence[Answer]) -> pd.Series:
+    """P values of the answers with Holm's correction, NaN where nothing is paired."""
+    p_values = pd.Series([answer.p_value for answer in given], dtype=float)
+    if p_values.notna().any():
+        p_values[p_values.notna()] = comparison.holm(p_values.dropna())
+    return p_values
+
+
 @or_notice
 def objections(text: TextAlone, selection: str) -> Exhibit:
     """Each objection with what it changes, and whether that would change the conclusion."""
@@ -236,6 +240,7 @@ def objections(text: TextAlone, selection: str) -> Exhibit:
             "instead": [plainly(answer.reading) for answer in given],
             "changes text alone by": [signed(answer.difference) for answer in given],
             "95 %": [signed_interval(*answer.change) for answer in given],
+            "p, corrected": corrected(given).map(small),
             "rests on": [answer.rests_on for answer in given],
             "one run ends at": [number(answer.own) for answer in given],
             "by the change alone": [answer.by_change(reach) for answer in given],
@@ -285,7 +290,7 @@ def in_words(text: TextAlone) -> dict[str, str]:
     ours = text.drawn("last-epoch")
     names = (
         "objections", "changing", "unchanging", "untold", "elsewhere", "by_change", "lifting",
-        "changed_by",
+        "changed_by", "moving",
     )  # fmt: skip
     if len(ours) < 2:
         return dict.fromkeys(names, ABSENT)
@@ -300,7 +305,9 @@ def in_words(text: TextAlone) -> dict[str, str]:
     by_change = ", ".join(str(first.count(verdict)) for verdict in verdicts[:3])
     changing = [plainly(a.reading) for a, v in zip(given, found, strict=True) if v == "yes"]
     changed_by = "; ".join(changing) or "none"
-    values = [*map(str, counts), by_change, _lifting(given, found, reach), changed_by]
+    p_values = corrected(given)
+    moving = f"{(p_values < LEVEL).sum()} of {p_values.notna().sum()}"
+    values = [*map(str, counts), by_change, _lifting(given, found, reach), changed_by, moving]
     return dict(zip(names, values, strict=True))
 
 
