@@ -251,10 +251,10 @@ def objections(text: TextAlone, selection: str) -> Exhibit:
         f"What each objection changes in text alone ({epoch(selection)}), and whether the "
         f"interval for one run, which ends at {reach:.3f}, would then reach {TARGET} where it does "
         "not, or no longer where it does. Seeds: paired over them, with Nadeau and Bengio's "
-        "correction; p of the t test, with Holm's besides. Dialogues: the same utterances, whole dialogues drawn; the paper holds none "
-        "out, so that is another question. With as many runs as ours, an objection is judged by "
-        "its own interval for one run: it may lift the mean and still end lower, if its runs "
-        "scatter less."
+        "correction; p of the t test, with Holm's correction, too. Dialogues: the same "
+        "utterances, whole dialogues drawn; the paper holds none out, so that is another question. "
+        "With as many runs as ours, an objection is judged by its own interval for one run: it may "
+        "lift the mean and still end lower, if its runs scatter less."
     )
     used = [run for run in text.chosen(selection) if run.experiment.embedding == "trainable"]
     others = [text.cut, *(text.drawn(other) for other in SELECTIONS)]
