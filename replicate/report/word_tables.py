@@ -258,8 +258,8 @@ def behind_the_print(lists: Mapping[Classes, WordList], corpus: str) -> Exhibit:
     shown.index = pd.MultiIndex.from_frame(left[["emotion", "word"]], names=[None, None])
     caption = (
         f"How often the paper's words occur in {audit.TESTED} sentences drawn at random from "
-        "the corpus (all ranges hold together with 95 %), and which fractions of so many round to "
-        "the printed ratio."
+        "the corpus (all ranges together hold with about 95 %), and which fractions of so many "
+        "round to the printed ratio."
     )
     return table(shown, caption, [of_list(_stored(lists, corpus, "true")), PAPER])
 
