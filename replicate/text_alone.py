@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from replicate import comparison, metrics
 from replicate.audit import TESTED
@@ -69,6 +70,11 @@ class TextAlone:
         ]
         return whole_rounds(wanted, self.simple)
 
+    @property
+    def smaller(self) -> "TextAlone":
+        """The same on the corpus that is as large as the paper's cohort."""
+        return TextAlone(f"{self.corpus}-cut", self.cut, (), ())
+
     def chosen(self, selection: str) -> tuple[Run, ...]:
         """All runs by the protocol that has this choice of the epoch."""
         return self.nested if selection == "development-best" else self.runs
@@ -104,6 +110,22 @@ def accuracies(tested: Sequence[Tested], selection: str) -> pd.Series:
         if len(rows := one.selected(selection))
     }
     return pd.Series(found, dtype=float)
+
+
+def passes_again(single: pd.Series) -> float:
+    """How often the interval for one run of as many other runs would reach `TARGET`.
+
+    The upper end of such an interval is uncertain itself. If runs are normal with the mean and the
+    standard deviation of these, the distance of `TARGET` from a new mean, in new standard
+    deviations, has a noncentral t distribution.
+
+    Args:
+        single: from `accuracies`, two at least.
+    """
+    n = len(single)
+    reach = stats.t.ppf(1 - comparison.LEVEL / 2, n - 1) * np.sqrt(n + 1)
+    shift = np.sqrt(n) * (TARGET - single.mean()) / single.std()
+    return float(stats.nct.cdf(reach, n - 1, shift))
 
 
 def treated(runs: Sequence[Run], treatment: str) -> pd.Series:

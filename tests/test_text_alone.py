@@ -329,25 +329,42 @@ def test_objections_are_answered_as_far_as_there_are_runs():
     assert p_values[["a session held out", "a scenario held out"]].isna().all()
     words = objections.in_words(text)
     assert words["moving"].endswith(f"of {len(family)}")
-    last = [row.rstrip() for row in rows_of(shown)]
-    for name, verdict, count in (
-        ("changing", " yes", 1), ("untold", "cannot be told", None), ("elsewhere", "question", 2)
+    reach = metrics.prediction_interval(
+        text_alone.accuracies(text.drawn("last-epoch"), "last-epoch")
+    ).high
+    fixed = [answer.by_change(reach) for answer in given.values()]
+    own = [answer.verdict(reach) for answer in given.values()]
+    for name, count in (
+        ("fixed_yes", fixed.count("yes")), ("fixed_no", fixed.count("no")),
+        ("fixed_untold", fixed.count("cannot be told")), ("elsewhere", 2),
+        ("own_yes", own.count("yes")), ("own_no", own.count("no")),
     ):  # fmt: skip
-        found = sum(row.endswith(verdict) for row in last)
-        assert int(words[name]) == found and count in (None, found)
-    assert words["by_change"].startswith("1, ")
+        assert int(words[name]) == count
+    assert int(words["fixed_yes"]) == int(words["own_yes"]) == 1
     assert words["changed_by"] == objections.plainly("masked")
-    told = ("changing", "unchanging", "untold", "elsewhere")
+    told = ("fixed_yes", "fixed_no", "fixed_untold", "elsewhere")
     assert sum(int(words[k]) for k in told) == len(given)
     assert int(words["objections"]) == len(given) - 2
+
+
+def test_how_often_another_ten_runs_would_pass_by_drawing_them():
+    single = pd.Series(np.linspace(0.60, 0.68, 10))
+    drawn = np.random.default_rng(0).normal(single.mean(), single.std(), (3000, 10))
+    ends = [metrics.prediction_interval(pd.Series(ten)).high for ten in drawn]
+    expected = np.mean(np.array(ends) >= TARGET)
+    assert text_alone.passes_again(single) == pytest.approx(expected, abs=0.03)
+    assert 0.1 < expected < 0.9
 
 
 def test_a_smaller_cohort_is_answered_by_its_runs():
     text = made()
     smaller = [run(a - 0.01, k) for k, a in enumerate(ACCURACIES)]
+    smaller += [run(a - 0.1, k, embedding="glove") for k, a in enumerate(ACCURACIES)]
     text = replace(text, cut=tuple(smaller))
     bounds, cut = (a for a in objections.answers(text, "last-epoch") if a.objection == "cohort")
-    assert bounds.rests_on.startswith("bounds") and cut.rests_on.startswith(f"{len(smaller)} seeds")
+    assert bounds.rests_on.startswith("bounds") and cut.rests_on.startswith(
+        f"{len(ACCURACIES)} seeds"
+    )
     assert cut.difference == pytest.approx(-0.01, abs=1e-3)
     assert cut.change.low < -0.01 < cut.change.high and not np.isnan(cut.own)
 

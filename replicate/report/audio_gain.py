@@ -148,6 +148,13 @@ def readers(text: TextAlone) -> dict[str, tuple[Sequence[Tested], str]]:
         for selection in SELECTIONS
     }  # fmt: skip
     found[BASELINES["tfidf"].title] = (text.baseline("tfidf"), "last-epoch")
+    found |= {
+        f"{title('text', embedding)}, {epoch(selection)}, cut cohort": (
+            text.smaller.drawn(selection, embedding), selection
+        )
+        for embedding in TEXT_EMBEDDINGS
+        for selection in SELECTIONS
+    }  # fmt: skip
     return {name: (runs, selection) for name, (runs, selection) in found.items() if runs}
 
 
@@ -530,6 +537,12 @@ def in_words(text: TextAlone) -> dict[str, str]:
     if len(last) > 1:
         words["detects"] = f"{comparison.detectable_between(1, len(last), last.std()):.3f}"
     words |= _pairs_of_glove(text)
+    for key, embedding, selection in (
+        ("cut_last", "trainable", "last-epoch"), ("cut_best_epoch", "trainable", "test-best"),
+        ("cut_glove", "glove", "last-epoch"), ("cut_glove_best", "glove", "test-best"),
+    ):  # fmt: skip
+        told = _told(accuracies(text.smaller.drawn(selection, embedding), selection))
+        words |= {f"{key}_{name}": told[name] for name in ("one", "where")}
     where = {words["last_where"], words["best_epoch_where"]}
     return words | {
         "answer": _answer(where, [metrics.next_share(single) for single in (last, best)])
@@ -545,16 +558,22 @@ def _unlikely(single: pd.Series) -> str:
 
 
 def _pairs_of_glove(text: TextAlone) -> dict[str, str]:
-    """How far GloVe less trained vectors varies over pairs, and what pairs that do can show."""
-    ours = text.drawn("last-epoch")
-    single = [accuracies(runs, "last-epoch") for runs in (text.drawn("last-epoch", "glove"), ours)]
-    gains, names = (single[0] - single[1]).dropna(), ("pairs_sd", "pairs_detect", "pairs_reach")
-    if len(gains) < 2:
-        return dict.fromkeys(names, ABSENT)
-    spread = float(gains.std())
-    found, reaches = shown_by(spread, len(gains), ours[0].provenance.overlap)
-    values = (spread, found, reaches)
-    return {name: f"{value:.3f}" for name, value in zip(names, values, strict=True)}
+    """How far GloVe less trained vectors varies over pairs, and what pairs that do can show.
+
+    `pairs_sd`, `pairs_detect`, `pairs_reach` against the paper's width, `equal_` against GloVe's.
+    """
+    glove = accuracies(text.drawn("last-epoch", "glove"), "last-epoch")
+    names = ("sd", "detect", "reach")
+    told: dict[str, str] = {}
+    for key, choice in (("pairs", ""), ("equal", EQUAL)):
+        trained = text.drawn("last-epoch", choice=choice)
+        gains = (glove - accuracies(trained, "last-epoch")).dropna()
+        values = [ABSENT] * len(names)
+        if len(gains) > 1:
+            shown = shown_by(float(gains.std()), len(gains), trained[0].provenance.overlap)
+            values = [f"{value:.3f}" for value in (gains.std(), *shown)]
+        told |= {f"{key}_{name}": value for name, value in zip(names, values, strict=True)}
+    return told
 
 
 def _answer(where: set[str], ends: Sequence[Interval]) -> str:

@@ -423,7 +423,7 @@ def in_words(made: Study, prefix: str = "") -> dict[str, str]:
         len(found) - more - less,
         len(high),
         int((high["value"].abs() > PRINTED).sum()),
-        int((found["value"] < 0).sum()),
+        int((found["value"].round(3) < 0).sum()),
         int(((found["value"] - found["value"].median()).abs() > PRINTED).sum()),
         f"{made.ours:.3f}" if known else "(not all run)",
         int((found["value"].abs() > made.ours).sum()) if known else "(not all run)",

@@ -30,7 +30,7 @@ from replicate.report.provenance import (
 )
 from replicate.risks import BATCHES
 from replicate.runs import SELECTIONS, Run
-from replicate.text_alone import TARGET, TextAlone, Verdict, accuracies, own_splits
+from replicate.text_alone import TARGET, TextAlone, Verdict, accuracies
 from replicate.treatments import TREATMENTS
 
 #: Field of the configuration -> the objection that another reading of it answers.
@@ -45,6 +45,13 @@ OBJECTIONS = {
 
 #: How the cohort's objection is answered by runs.
 CUT = "trained and tested on the paper's numbers of each class"
+
+
+#: What `in_words` tells.
+IN_WORDS = (
+    "objections", "elsewhere", "fixed_yes", "fixed_no", "fixed_untold", "own_yes", "own_no",
+    "changed_by", "again", "moving", "moving_yes", "lifting",
+)  # fmt: skip
 
 
 class Answer(NamedTuple):
@@ -145,7 +152,7 @@ def _other_cohort(text: TextAlone, selection: str) -> Iterator[Answer]:
     reading = f"{runs[0].provenance.n_test - TESTED} test utterances fewer, any"
     bounds = text_alone.without_surplus(runs, selection)
     yield Answer("cohort", reading, np.nan, bounds, f"bounds, {len(runs)} seeds")
-    cut = accuracies(own_splits(text.cut), selection)
+    cut = accuracies(text.smaller.drawn(selection), selection)
     if cut.empty:
         yield Answer("cohort", CUT, np.nan, UNKNOWN, ABSENT)
     else:
@@ -243,8 +250,8 @@ def objections(text: TextAlone, selection: str) -> Exhibit:
             "p, corrected": corrected(given).map(small),
             "rests on": [answer.rests_on for answer in given],
             "one run ends at": [number(answer.own) for answer in given],
-            "by the change alone": [answer.by_change(reach) for answer in given],
-            "changes the conclusion": [answer.verdict(reach) for answer in given],
+            "changes the conclusion": [answer.by_change(reach) for answer in given],
+            "by its own runs": [answer.verdict(reach) for answer in given],
         }
     )
     caption = (
@@ -253,11 +260,11 @@ def objections(text: TextAlone, selection: str) -> Exhibit:
         "not, or no longer where it does. Seeds: paired over them, with Nadeau and Bengio's "
         "correction; p of the t test, with Holm's correction, too. Dialogues: the same "
         "utterances, whole dialogues drawn; the paper holds none out, so that is another question. "
-        "With as many runs as ours, an objection is judged by its own interval for one run: it may "
-        "lift the mean and still end lower, if its runs scatter less."
+        "By its own runs: with as many as ours, by the end of its own interval for one run, as if "
+        "that end were known."
     )
     used = [run for run in text.chosen(selection) if run.experiment.embedding == "trainable"]
-    others = [text.cut, *(text.drawn(other) for other in SELECTIONS)]
+    others = [text.smaller.drawn(selection), *(text.drawn(other) for other in SELECTIONS)]
     sources = sources_of([used, *others])
     return table(frame, caption, [*sources, PAPER], index=False)
 
@@ -286,59 +293,51 @@ def cohort(text: TextAlone) -> Exhibit:
 
 
 def in_words(text: TextAlone) -> dict[str, str]:
-    """How many objections would change the conclusion, for the prose."""
+    """How many objections would change the conclusion, for the prose.
+
+    `fixed_yes`, `fixed_no`, `fixed_untold` count by the rule that was fixed first, `own_yes` and
+    `own_no` by the ends of their own intervals, and `changed_by` names the former of these;
+    `again`: how often that of as many other runs of our own reading would reach `TARGET`;
+    `moving` and `moving_yes`: how many changes, of all and of the former, differ from zero.
+    """
     ours = text.drawn("last-epoch")
-    names = (
-        "objections", "changing", "unchanging", "untold", "elsewhere", "by_change", "lifting",
-        "changed_by", "moving",
-    )  # fmt: skip
     if len(ours) < 2:
-        return dict.fromkeys(names, ABSENT)
-    given, reach = answers(text, "last-epoch"), _reach(accuracies(ours, "last-epoch"))
-    found = [answer.verdict(reach) for answer in given]
-    verdicts: tuple[Verdict, ...] = ("yes", "no", "cannot be told", "another question")
-    counts = [
-        len(given) - found.count("another question"),
-        *(found.count(verdict) for verdict in verdicts),
-    ]
-    first = [answer.by_change(reach) for answer in given]
-    by_change = ", ".join(str(first.count(verdict)) for verdict in verdicts[:3])
-    changing = [plainly(a.reading) for a, v in zip(given, found, strict=True) if v == "yes"]
-    changed_by = "; ".join(changing) or "none"
+        return dict.fromkeys(IN_WORDS, ABSENT)
+    single = accuracies(ours, "last-epoch")
+    given, reach = answers(text, "last-epoch"), _reach(single)
+    fixed, own = ([rule(a, reach) for a in given] for rule in (Answer.by_change, Answer.verdict))
+    yes = [k for k, verdict in enumerate(own) if verdict == "yes"]
     p_values = corrected(given)
-    moving = f"{(p_values < LEVEL).sum()} of {p_values.notna().sum()}"
-    values = [*map(str, counts), by_change, _lifting(given, found, reach), changed_by, moving]
-    return dict(zip(names, values, strict=True))
+    values = (
+        len(given) - own.count("another question"), own.count("another question"),
+        *(fixed.count(verdict) for verdict in ("yes", "no", "cannot be told")),
+        len(yes), own.count("no"),
+        "; ".join(plainly(given[k].reading) for k in yes) or "none",
+        f"{text_alone.passes_again(single):.0%}",
+        f"{(p_values < LEVEL).sum()} of {p_values.notna().sum()}",
+        f"{(p_values.iloc[yes] < LEVEL).sum()}",
+        _lifting(given, reach),
+    )  # fmt: skip
+    return dict(zip(IN_WORDS, map(str, values), strict=True))
 
 
-def _lifting(given: Sequence[Answer], found: Sequence[Verdict], reach: float) -> str:
-    """Which objections could have changed the conclusion at all, in a sentence."""
-    told = [a for a, verdict in zip(given, found, strict=True) if verdict in ("yes", "no")]
+def _lifting(given: Sequence[Answer], reach: float) -> str:
+    """What it takes to change the conclusion, in a sentence."""
     lacking = TARGET - reach
-    if reach >= TARGET:
+    if lacking <= 0:
         return (
-            "Here the printed accuracy lies within the interval or below it, so only an objection "
-            "that lowers text alone could change that. A “no” is cheap where the interval for one "
-            "run is wide: then the size of the change says more than the word."
+            "Here the printed accuracy lies within the interval or below it, so an objection could "
+            "change that by lowering text alone, or if its runs scatter less. A “no” is cheap "
+            "where the interval for one run is wide: then the size of the change says more than "
+            "the word."
         )
-    lifting = sum(answer.change.high > 0 for answer in told)
-    said = (
-        "Here the printed accuracy lies above the interval, so only an objection that lifts text "
-        f"alone could change that, by {lacking:.3f} or more if runs scatter as ours do. Of the "
-        f"{len(told)} that are answered, {lifting} lift it or may."
+    paired = [a for a in given if not np.isnan(a.change.high) and a.objection != "split"]
+    able = sum(answer.change.high >= lacking for answer in paired)
+    return (
+        "Here the printed accuracy lies above the interval, so an objection could change that by "
+        f"lifting text alone by {lacking:.3f}, as {able} of the {len(paired)} may that are "
+        "answered, or if its runs scatter more."
     )
-    ends = [answer.own for answer in given if not np.isnan(answer.own)]
-    if ends:
-        said += (
-            f" Where an objection has as many runs as ours, its interval ends between "
-            f"{min(ends):.3f} and {max(ends):.3f}."
-        )
-    untold = [a for a, verdict in zip(given, found, strict=True) if verdict == "cannot be told"]
-    enough = sum(answer.difference >= lacking for answer in untold)
-    return said + (
-        f" Of those that cannot be told, {enough} have lifted it by as much on average, but with "
-        "intervals that hold less."
-    ) * bool(enough)
 
 
 def plainly(reading: str) -> str:
@@ -346,4 +345,5 @@ def plainly(reading: str) -> str:
     if reading not in CHOICES:
         return reading
     words = choices.reading(reading)
-    return f"{words.subject}: {words.other}"
+    against = " (against the print)" if words.impact == choices.SETTING else ""
+    return f"{words.subject}: {words.other}{against}"
