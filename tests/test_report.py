@@ -634,7 +634,7 @@ class TestShapeOfWaves:
             "noise": np.random.default_rng(0).normal(size=10**6),
         }
         two = {"WaveAvg": [0.1, 0.01], "WaveStdAvg": [0.2, 0.015]}
-        told = tables.shape_of_waves(pd.DataFrame(two, ["anger", "sadness"]), "")
+        told = tables.shape_of_waves({"": pd.DataFrame(two, ["anger", "sadness"])})
         for name, sound in sounds.items():
             assert float(told[name]) == pytest.approx(sound.std() / np.abs(sound).mean(), abs=0.006)
         assert told["peaks"] == "1.50 to 2.00" and told["decibels"] == "20.0"

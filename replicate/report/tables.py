@@ -421,17 +421,16 @@ def table_8(level: pd.DataFrame, corpus: str, source: Source) -> Exhibit:
     return table(frame, caption, [source])
 
 
-def shape_of_waves(averages: pd.DataFrame, prefix: str) -> dict[str, str]:
+def shape_of_waves(averages: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     """How peaked waveforms are, and how far the loudest class is from the softest, for the prose.
 
     `peaks`: WaveStdAvg over WaveAvg, least to most of the classes; `decibels`: of WaveAvg, anger
-    over sadness; both after the prefix, and as `printed_`. `sine` and `noise`: the ratio for a sine
-    and for Gaussian noise, which have standard deviations of 1 / sqrt(2) and 1 and mean magnitudes
-    of 2 / pi and sqrt(2 / pi).
+    over sadness; both after the prefix of a corpus, and as `printed_`. `sine` and `noise`: the
+    ratio for a sine and for Gaussian noise, which have standard deviations of 1 / sqrt(2) and 1 and
+    mean magnitudes of 2 / pi and sqrt(2 / pi).
 
     Args:
-        averages: from `waveforms.class_averages`.
-        prefix: of their corpus.
+        averages: prefix of a corpus -> what `waveforms.class_averages` gives for it.
     """
     values = {
         row.emotion: {"WaveAvg": row.wave_avg, "WaveStdAvg": row.wave_std_avg}
@@ -439,7 +438,7 @@ def shape_of_waves(averages: pd.DataFrame, prefix: str) -> dict[str, str]:
     }
     printed = pd.DataFrame.from_dict(values, orient="index")
     told = {"sine": f"{np.pi / 8**0.5:.2f}", "noise": f"{(np.pi / 2) ** 0.5:.2f}"}
-    for of, one in {prefix: averages, "printed_": printed}.items():
+    for of, one in {**averages, "printed_": printed}.items():
         peaks = one["WaveStdAvg"] / one["WaveAvg"]
         told[f"{of}peaks"] = f"{peaks.min():.2f} to {peaks.max():.2f}"
         gap = 20 * np.log10(one["WaveAvg"]["anger"] / one["WaveAvg"]["sadness"])
