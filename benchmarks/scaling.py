@@ -23,6 +23,7 @@ import pandas as pd
 import psutil
 
 from replicate import measurements
+from replicate.corpora.standin.channels import prior
 from replicate.corpora.table import utterance_table
 from replicate.experiments import Experiment, Training
 from replicate.protocol import EMOTIONS, Fold
@@ -40,9 +41,8 @@ def corpus(size: int, folder: Path) -> tuple[pd.DataFrame, Waveforms]:
     """A cohort of `size` times `UTTERANCES` with its recordings in a memory map in `folder`."""
     rng = np.random.default_rng(0)
     n = size * UTTERANCES
-    shares = np.array([count for count, _, _ in DURATIONS], float)
-    label = rng.choice(len(EMOTIONS), n, p=shares / shares.sum())
-    _, mu, sigma = np.array(DURATIONS).T
+    label = rng.choice(len(EMOTIONS), n, p=prior())
+    mu, sigma = np.array(DURATIONS).T
     seconds = rng.lognormal(mu[label], sigma[label]).clip(*EXTREMES)
     lengths = (seconds * SAMPLE_RATE).astype(np.int64)
     path = folder / f"{size}.int16"

@@ -20,6 +20,7 @@ from replicate.comparison import (
     mean_over_clusters,
 )
 from replicate.corpora.iemocap_ids import parse
+from replicate.corpora.standin.channels import COUNTS as SIZES
 from replicate.metrics import Tested
 from replicate.protocol import EMOTIONS
 from replicate.runs import SELECTIONS, Run
@@ -27,13 +28,8 @@ from replicate.runs import SELECTIONS, Run
 #: Treatments that change nothing but the other utterances of a test batch.
 BATCHES = ("one-by-one", "sorted")
 
-#: IEMOCAP's four classes: utterances, and the lognormal that fits their durations in seconds.
-DURATIONS = (
-    (1103, 1.327, 0.589),
-    (1636, 1.327, 0.634),
-    (1708, 1.179, 0.596),
-    (1084, 1.480, 0.659),
-)
+#: The lognormal (mu, sigma) that fits the durations of each of IEMOCAP's classes, in seconds.
+DURATIONS = ((1.327, 0.589), (1.327, 0.634), (1.179, 0.596), (1.480, 0.659))
 
 #: IEMOCAP's shortest and longest utterance of these classes, in seconds.
 EXTREMES = (0.58, 34.1)
@@ -256,7 +252,8 @@ def fluctuation(accuracies: np.ndarray) -> dict[str, float]:
 
 def iemocap_seconds(rng: np.random.Generator) -> np.ndarray:
     """As many durations as IEMOCAP's four classes have, of `DURATIONS`: float64 [5531]."""
-    return np.concatenate([rng.lognormal(mu, sd, n) for n, mu, sd in DURATIONS]).clip(*EXTREMES)
+    drawn = [rng.lognormal(*fit, n) for fit, n in zip(DURATIONS, SIZES, strict=True)]
+    return np.concatenate(drawn).clip(*EXTREMES)
 
 
 def padding(seconds: np.ndarray, batch: int, rng: np.random.Generator) -> dict[str, float]:

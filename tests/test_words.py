@@ -412,7 +412,7 @@ class TestFractionsLeft:
                 low, high = getattr(row, f"{unit}_range")
                 for k, n in getattr(row, unit):
                     assert low <= n <= high
-                    assert abs(k / n - row.printed) <= 0.0005 + 1e-12
+                    assert abs(k / n - float(row.printed)) <= 0.0005 + 1e-12
 
     def test_a_list_that_is_not_there_is_named(self):
         assert isinstance(word_tables.behind_the_print({}, "iemocap-text"), Notice)

@@ -1,6 +1,7 @@
 """Does audio add anything? The paper's single runs with audio against text alone."""
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -73,6 +74,14 @@ TEXT_EMBEDDINGS = ("trainable", "glove")
 #: The reading whose trained vectors are as wide as GloVe's.
 EQUAL = f"emb_size-{EMB_SIZE['glove']}"
 
+#: What the prose calls runs of text alone -> their embedding and the choice of the epoch.
+IN_WORDS = {
+    "last": ("trainable", "last-epoch"),
+    "best_epoch": ("trainable", "test-best"),
+    "glove": ("glove", "last-epoch"),
+    "glove_best": ("glove", "test-best"),
+}
+
 #: What a grid holds out -> what comparing two models on it can tell.
 TELLS = {
     "one": "what other seeds would give on these test utterances",
@@ -140,21 +149,12 @@ def readers(text: TextAlone) -> dict[str, tuple[Sequence[Tested], str]]:
         Missing: if the paper's text encoder has too few runs.
     """
     needed(text, "last-epoch")
-    found: dict[str, tuple[Sequence[Tested], str]] = {
-        f"{title('text', embedding)}, {epoch(selection)}": (
-            text.drawn(selection, embedding), selection
-        )
-        for embedding in TEXT_EMBEDDINGS
-        for selection in SELECTIONS
-    }  # fmt: skip
+    found: dict[str, tuple[Sequence[Tested], str]] = {}
+    for cohort, one in {"": text, ", cut cohort": text.smaller}.items():
+        for embedding, selection in product(TEXT_EMBEDDINGS, SELECTIONS):
+            name = f"{title('text', embedding)}, {epoch(selection)}{cohort}"
+            found[name] = (one.drawn(selection, embedding), selection)
     found[BASELINES["tfidf"].title] = (text.baseline("tfidf"), "last-epoch")
-    found |= {
-        f"{title('text', embedding)}, {epoch(selection)}, cut cohort": (
-            text.smaller.drawn(selection, embedding), selection
-        )
-        for embedding in TEXT_EMBEDDINGS
-        for selection in SELECTIONS
-    }  # fmt: skip
     return {name: (runs, selection) for name, (runs, selection) in found.items() if runs}
 
 
@@ -519,14 +519,14 @@ def in_words(text: TextAlone) -> dict[str, str]:
         "highest": f"{max(row.accuracy for row in paper.OWN):.3f}",
         "middle": f"{MIDDLE:.3f}",
     }
-    last, best = (accuracies(text.drawn(one), one) for one in ("last-epoch", "test-best"))
-    for key, single in {
-        "last": last,
-        "best_epoch": best,
-        "glove": accuracies(text.drawn("last-epoch", "glove"), "last-epoch"),
-        "glove_best": accuracies(text.drawn("test-best", "glove"), "test-best"),
-        "tfidf": accuracies(text.baseline("tfidf"), "last-epoch"),
-    }.items():
+    readers_of = {
+        f"{cohort}{key}": accuracies(one.drawn(selection, embedding), selection)
+        for cohort, one in {"": text, "cut_": text.smaller}.items()
+        for key, (embedding, selection) in IN_WORDS.items()
+    }
+    readers_of["tfidf"] = accuracies(text.baseline("tfidf"), "last-epoch")
+    last, best = readers_of["last"], readers_of["best_epoch"]
+    for key, single in readers_of.items():
         words |= {f"{key}_{name}": value for name, value in _told(single).items()}
     one = metrics.prediction_interval(last)
     words |= {
@@ -537,12 +537,6 @@ def in_words(text: TextAlone) -> dict[str, str]:
     if len(last) > 1:
         words["detects"] = f"{comparison.detectable_between(1, len(last), last.std()):.3f}"
     words |= _pairs_of_glove(text)
-    for key, embedding, selection in (
-        ("cut_last", "trainable", "last-epoch"), ("cut_best_epoch", "trainable", "test-best"),
-        ("cut_glove", "glove", "last-epoch"), ("cut_glove_best", "glove", "test-best"),
-    ):  # fmt: skip
-        told = _told(accuracies(text.smaller.drawn(selection, embedding), selection))
-        words |= {f"{key}_{name}": told[name] for name in ("one", "where")}
     where = {words["last_where"], words["best_epoch_where"]}
     return words | {
         "answer": _answer(where, [metrics.next_share(single) for single in (last, best)])

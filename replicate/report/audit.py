@@ -212,7 +212,7 @@ def words() -> Exhibit:
         {
             "word": found["word"] + " (" + found["emotion"] + ")",
             "printed": found["printed"].map(str),
-            "may be": [_first(fitting) for fitting in found["fractions"]],
+            "may be": [first_of(fitting) for fitting in found["fractions"]],
             "95 % of the first": intervals(found["low"], found["high"]),
             "base rate": found["base"].map(number),
             "the class": found["direction"].map(
@@ -230,7 +230,7 @@ def words() -> Exhibit:
     return table(shown, caption, [PAPER], index=False)
 
 
-def _first(fitting: list[tuple[int, int]]) -> str:
+def first_of(fitting: list[tuple[int, int]]) -> str:
     """The first four fractions, `4/5, 8/10, …`."""
     return ", ".join(f"{k}/{m}" for k, m in fitting[:4]) + (f",{NBSP}…" if fitting[4:] else "")
 

@@ -313,7 +313,7 @@ def in_words(text: TextAlone) -> dict[str, str]:
         *(fixed.count(verdict) for verdict in ("yes", "no", "cannot be told")),
         len(yes), own.count("no"),
         "; ".join(plainly(given[k].reading) for k in yes) or "none",
-        f"{text_alone.passes_again(single):.0%}",
+        ABSENT if metrics.without_spread(single) else f"{text_alone.passes_again(single):.0%}",
         f"{(p_values < LEVEL).sum()} of {p_values.notna().sum()}",
         f"{(p_values.iloc[yes] < LEVEL).sum()}",
         _lifting(given, reach),

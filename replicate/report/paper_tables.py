@@ -13,6 +13,7 @@ from replicate.experiments import PROFILES, Experiment
 from replicate.model import EmotionModel
 from replicate.paper.criteria import Accuracy
 from replicate.report import anatomy
+from replicate.report.audio_gain import chance
 from replicate.report.layout import interval, listing, title
 from replicate.report.provenance import (
     MARK,
@@ -217,11 +218,11 @@ def weakness_in_words() -> dict[str, object]:
     Tables 4 and 5.
     """
     accuracies = [row.accuracy for row in paper.OWN]
-    tolerance, best = Accuracy.tolerance, max(accuracies)
+    tolerance = Accuracy.tolerance
     return {
         "tolerance": tolerance,
         "n": TESTED,
-        "binomial": f"{(best * (1 - best) / TESTED) ** 0.5:.4f}",
+        "binomial": f"{chance(max(accuracies)):.4f}",
         "seed_sd": f"{Accuracy.seed_sd:g}",
         "passing_low": max(accuracies) - tolerance,
         "passing_high": min(accuracies) + tolerance,

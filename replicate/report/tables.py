@@ -403,11 +403,7 @@ def table_8(level: pd.DataFrame, corpus: str, source: Source) -> Exhibit:
     """
     found = class_averages(level)
     low, high = metrics.interval_over_clusters(level, "speaker", class_averages)
-    printed = pd.DataFrame(
-        [(row.wave_avg, row.wave_avg_std, row.wave_std_avg) for row in paper.TABLE_8],
-        index=pd.Index([row.emotion for row in paper.TABLE_8]),
-        columns=["WaveAvg", "WaveAvgStd", "WaveStdAvg"],
-    )
+    printed = _printed_waves()
     columns = {}
     for name in printed:
         columns[name, "reported"] = printed[name].map(number)
@@ -421,6 +417,15 @@ def table_8(level: pd.DataFrame, corpus: str, source: Source) -> Exhibit:
     return table(frame, caption, [source])
 
 
+def _printed_waves() -> pd.DataFrame:
+    """Table 8 as printed, with the columns of `waveforms.class_averages`."""
+    return pd.DataFrame(
+        [(row.wave_avg, row.wave_avg_std, row.wave_std_avg) for row in paper.TABLE_8],
+        index=pd.Index([row.emotion for row in paper.TABLE_8]),
+        columns=["WaveAvg", "WaveAvgStd", "WaveStdAvg"],
+    )
+
+
 def shape_of_waves(averages: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     """How peaked waveforms are, and how far the loudest class is from the softest, for the prose.
 
@@ -432,13 +437,8 @@ def shape_of_waves(averages: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     Args:
         averages: prefix of a corpus -> what `waveforms.class_averages` gives for it.
     """
-    values = {
-        row.emotion: {"WaveAvg": row.wave_avg, "WaveStdAvg": row.wave_std_avg}
-        for row in paper.TABLE_8
-    }
-    printed = pd.DataFrame.from_dict(values, orient="index")
     told = {"sine": f"{np.pi / 8**0.5:.2f}", "noise": f"{(np.pi / 2) ** 0.5:.2f}"}
-    for of, one in {**averages, "printed_": printed}.items():
+    for of, one in {**averages, "printed_": _printed_waves()}.items():
         peaks = one["WaveStdAvg"] / one["WaveAvg"]
         told[f"{of}peaks"] = f"{peaks.min():.2f} to {peaks.max():.2f}"
         gap = 20 * np.log10(one["WaveAvg"]["anger"] / one["WaveAvg"]["sadness"])

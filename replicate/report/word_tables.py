@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from decimal import Decimal
 from typing import get_args
 
 import numpy as np
@@ -13,6 +12,7 @@ from replicate.corpora import standin
 from replicate.corpora.table import Corpus
 from replicate.metrics import predicted
 from replicate.protocol import EMOTIONS, cohort
+from replicate.report.audit import first_of
 from replicate.report.layout import NBSP, intervals, name_of, number, small, whole
 from replicate.report.provenance import (
     PAPER,
@@ -52,9 +52,6 @@ CLASSES: dict[Classes, str] = {
 
 #: What a ratio may count -> the columns of `audit.likely_counts` on it.
 UNITS = {"occurrences": "", "sentences": "_sentences"}
-
-#: Fractions of a word that are shown.
-FEW = 3
 
 #: How to read the columns of every table here.
 COLUMNS = (
@@ -240,17 +237,18 @@ def printed(lists: Mapping[Classes, WordList], corpus: str, classes: Classes) ->
 @or_notice
 def behind_the_print(lists: Mapping[Classes, WordList], corpus: str) -> Exhibit:
     """The fractions that may stand behind the ratios of Table 6, by how often the words occur."""
-    left = fractions_left(_stored(lists, corpus, "true"))
+    counted = _stored(lists, corpus, "true")
+    left = fractions_left(counted)
     ranges = {unit: [f"{a} to {b}" for a, b in left[f"{unit}_range"]] for unit in UNITS}
     shown = pd.DataFrame(
         {
-            ("", "reported ratio"): left["printed"].map(number),
+            ("", "reported ratio"): left["printed"].map(str),
             **{
                 (f"if {unit} are counted", name): column
                 for unit in UNITS
                 for name, column in {
                     "in a test set": ranges[unit],
-                    "fractions left": [_few(fitting) for fitting in left[unit]],
+                    "fractions left": [first_of(fitting) or "none" for fitting in left[unit]],
                 }.items()
             },
         }
@@ -261,41 +259,29 @@ def behind_the_print(lists: Mapping[Classes, WordList], corpus: str) -> Exhibit:
         "the corpus (all ranges together hold with about 95 %), and which fractions of so many "
         "round to the printed ratio."
     )
-    return table(shown, caption, [of_list(_stored(lists, corpus, "true")), PAPER])
+    return table(shown, caption, [of_list(counted), PAPER])
 
 
 def fractions_left(stored: WordList) -> pd.DataFrame:
     """What the counts of a corpus leave of the fractions behind the printed ratios.
 
     Returns:
-        A row for each printed word that occurs: `emotion`, `word`, `printed`, and for either of
-        `UNITS` its name with the fractions and `UNIT_range`, see `audit.likely_counts`.
+        The columns of `audit.words` for each printed word that occurs, and for either of `UNITS`
+        its name with the fractions that are left, and `UNIT_range`, see `audit.likely_counts`.
     """
-    named = stored.table[reported(stored.table).notna()].reset_index(drop=True)
-    likely = audit.likely_counts(named, stored.sentences)
-    left = named[["emotion", "word"]].assign(printed=reported(named))
-    fitting = [audit.fractions(as_printed(ratio)) for ratio in left["printed"]]
+    named = stored.table[reported(stored.table).notna()]
+    named = named.assign(word=named["word"].str.strip("[]"))
+    left = named.merge(audit.words(), on=["emotion", "word"], validate="one_to_one")
+    likely = audit.likely_counts(left, stored.sentences)
     for unit, suffix in UNITS.items():
         ranges = list(zip(likely[f"low{suffix}"], likely[f"high{suffix}"], strict=True))
         within = [
             [(k, n) for k, n in of_word if low <= n <= high]
-            for of_word, (low, high) in zip(fitting, ranges, strict=True)
+            for of_word, (low, high) in zip(left["fractions"], ranges, strict=True)
         ]
         left[f"{unit}_range"] = pd.Series(ranges)
         left[unit] = pd.Series(within)
     return left
-
-
-def as_printed(ratio: float) -> Decimal:
-    """A ratio of Table 6 with its three decimals."""
-    return Decimal(f"{ratio:.3f}")
-
-
-def _few(fitting: list[tuple[int, int]]) -> str:
-    """The first fractions, smallest first, and how many follow."""
-    shown = ", ".join(f"{k}/{n}" for k, n in fitting[:FEW])
-    more = len(fitting) - FEW
-    return shown + (f" and {more} more" if more > 0 else "") or "none"
 
 
 def _stored(lists: Mapping[Classes, WordList], corpus: str, classes: Classes) -> WordList:
@@ -393,7 +379,7 @@ def left_in_words(lists: Mapping[Classes, WordList]) -> dict[str, str]:
         return dict.fromkeys(("left_none", "left_few", "left_more"), "(not counted yet)")
     left = fractions_left(lists["true"])
     few = [any(n < 10 for _, n in fitting) for fitting in left["occurrences"]]
-    once = [any(n < 10 for _, n in audit.fractions(as_printed(r))) for r in left["printed"]]
+    once = [any(n < 10 for _, n in fitting) for fitting in left["fractions"]]
     chosen = {
         "left_none": left["word"][left["sentences"].map(len) == 0],
         "left_few": left["word"][few],
