@@ -14,12 +14,10 @@ import multiprocessing
 import os
 import sys
 import tempfile
-import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from scaling import corpus
