@@ -39,6 +39,7 @@ float32 and float64 parameters. Results are the same to the bit for every number
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -502,7 +503,6 @@ class FusedBatch:
         recordings: the utterances.
         padded: [B], samples to which each utterance is padded: T, or masked its own length.
         dropped: padded positions that are not kept (idea 3), of all utterances together.
-        blocks: [n, 2], utterance and first position of blocks that cover all that is kept.
         lag_sums: [26], see `FusedAudio.lag_sums`.
         edges: [2, B, 14], the first and the last samples of each padded utterance.
     """
@@ -514,14 +514,17 @@ class FusedBatch:
         kept = np.minimum(self.padded, lengths + TAIL)
         self.recordings = Recordings(store.samples, store.offsets[rows], lengths, kept)
         self.dropped = int((self.padded - kept).sum())
-        self.blocks = np.array(
-            [(i, start) for i, end in enumerate(kept) for start in range(0, end, BLOCK)]
-        )
         self.lag_sums = audio.lag_sums(rows)
         self.edges = self._edges(H1 + H2)
 
     def __len__(self) -> int:
         return len(self.recordings.lengths)
+
+    @cached_property
+    def blocks(self) -> Array:
+        """[n, 2], utterance and first position of blocks that cover all that is kept."""
+        kept = enumerate(self.recordings.kept)
+        return np.array([(i, start) for i, end in kept for start in range(0, end, BLOCK)])
 
     def _edges(self, count: int) -> Tensor:
         samples, offsets, lengths, kept = self.recordings
@@ -661,7 +664,8 @@ def window_moments(
     """
     channels, _, taps = lag_sums.shape
     half = taps // 2
-    lag = torch.arange(taps) - torch.arange(taps)[:, None]  # [K, K], second tap less first
+    tap = torch.arange(taps, device=sums.device)
+    lag = tap - tap[:, None]  # [K, K], second tap less first
     forward, backward = lag_sums[..., lag.abs()], lag_sums.transpose(0, 1)[..., lag.abs()]
     products = torch.where(lag >= 0, forward, backward)  # [C, C, K, K]
     products = products.permute(0, 2, 1, 3).reshape(channels * taps, channels * taps)
@@ -689,9 +693,15 @@ def compiled_for(config: ModelConfig) -> bool:
 class FusedFrontEnd(AudioFrontEnd):
     """`AudioFrontEnd` on the CPU: the same parameters, buffers and function.
 
+    A subclass may do the passes over the audio elsewhere.
+
     Raises:
         InputError: a configuration that it is not compiled for.
     """
+
+    device_type = "cpu"
+    lag_sums: type[torch.autograd.Function] = LagSums
+    max_pool: type[torch.autograd.Function] = MaxPool
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         config = config or ModelConfig()
@@ -715,8 +725,9 @@ class FusedFrontEnd(AudioFrontEnd):
             [B, bins, 8].
         """
         weight = self.conv1.weight
-        if weight.device.type != "cpu":
-            raise InputError("FusedFrontEnd", f"parameters on {weight.device}", "use AudioFrontEnd")
+        if weight.device.type != self.device_type:
+            name = type(self).__name__
+            raise InputError(name, f"parameters on {weight.device}", "use AudioFrontEnd")
         positions = int(batch.padded.sum())
         if self.training and positions == 1:
             raise ValueError("Expected more than 1 value per channel when training")
@@ -734,7 +745,7 @@ class FusedFrontEnd(AudioFrontEnd):
 
         r_moments = shortcut_moments = None
         if x_moments is not None:
-            sums: Tensor = LagSums.apply(w, d, batch, dtype)  # type: ignore[no-untyped-call]
+            sums: Tensor = self.lag_sums.apply(w, d, batch, dtype)  # type: ignore[no-untyped-call]
             ends = _r_at_edges(batch, w, d)  # [2, B, 4, 2]
             constant = torch.relu(d)  # r at the dropped positions
             pairs = torch.outer(constant, constant.repeat_interleave(K2))
@@ -744,11 +755,11 @@ class FusedFrontEnd(AudioFrontEnd):
             centre = slice(H1, H1 + 1)  # the shortcut sees the middle tap
             shortcut_moments = x_moments[0][centre, centre], x_moments[1][centre]
         w2, f = _fold(self.conv2, self.norm2, r_moments, positions)
-        e = torch.zeros(C2, 1, dtype=torch.float64)
+        e = w2.new_zeros(C2, 1)
         if self.around:
             e, g = _fold(self.shortcut, self.norm_shortcut, shortcut_moments, positions)
             f = f + g
-        pooled: Tensor = MaxPool.apply(  # type: ignore[no-untyped-call]
+        pooled: Tensor = self.max_pool.apply(  # type: ignore[no-untyped-call]
             w, d, w2.view(C2, C1, K2), e[:, 0], f, batch, self.bins, dtype
         )
         return pooled
@@ -792,8 +803,10 @@ def _r_at_edges(batch: FusedBatch, w: Tensor, d: Tensor) -> Tensor:
     windows = torch.stack([x[0, :, : K1 + 1], x[1, :, -K1 - 1 :]]).unfold(2, K1, 1)  # [2, B, 2, 25]
     r = torch.relu(windows @ w.T + d).transpose(2, 3)
     single = torch.from_numpy(batch.padded == 1)[:, None, None]
+    if not single.any():
+        return r
     outside = torch.tensor([[False, True], [True, False]])[:, None, None]  # of a single position
-    return r.masked_fill(single & outside, 0)
+    return r.masked_fill((single & outside).to(r.device), 0)
 
 
 class FusedAudioEncoder(RawAudioEncoder):

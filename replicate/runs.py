@@ -34,7 +34,7 @@ RESULTS = PACKAGE.parent / "results"
 #: Which epoch a row of `predictions` comes from. Never compare runs across selections.
 SELECTIONS = ("last-epoch", "development-best", "test-best")
 
-#: The modules whose code determines the numbers of a run, and those of a run that hears audio.
+#: The modules whose code determines the numbers of a run, of one that hears audio, of one on a GPU.
 NUMERICAL_MODULES = (
     "protocol",
     "transcriptions",
@@ -45,6 +45,7 @@ NUMERICAL_MODULES = (
     "compiled",
 )
 AUDIO_MODULES = ("waveforms", "audio_kernels", "gru_kernels")
+CUDA_MODULES = ("cuda", "cuda_kernels")
 
 #: What a run stores beside its record.
 TABLES = ("epochs", "predictions", "treated")
@@ -169,7 +170,8 @@ class Run:
     @property
     def code_now(self) -> dict[str, str]:
         """Digests of the numerical code that would make this run now."""
-        return LOADED_CODE[self.provenance.audio_fingerprint is not None]
+        heard = self.provenance.audio_fingerprint is not None
+        return LOADED_CODE[heard, self.provenance.device]
 
     @property
     def changed_code(self) -> tuple[str, ...]:
@@ -285,17 +287,15 @@ def load_runs(
     return runs
 
 
-def code_digests(heard: bool) -> dict[str, str]:
+def code_digests(heard: bool, device: str = "cpu") -> dict[str, str]:
     """Digest of each numerical module's code; comments, docstrings and layout do not count.
 
     Args:
         heard: whether the run hears audio.
+        device: `cpu` or `cuda`.
     """
-    return {name: code_digest((PACKAGE / f"{name}.py").read_text()) for name in _numerical(heard)}
-
-
-def _numerical(heard: bool) -> tuple[str, ...]:
-    return NUMERICAL_MODULES + (AUDIO_MODULES if heard else ())
+    names = NUMERICAL_MODULES + AUDIO_MODULES * heard + CUDA_MODULES * (device == "cuda")
+    return {name: code_digest((PACKAGE / f"{name}.py").read_text()) for name in names}
 
 
 def code_digest(source: str) -> str:
@@ -316,13 +316,14 @@ def _is_text(node: Any) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def code_version(heard: bool) -> tuple[str, bool]:
+def code_version(heard: bool, device: str = "cpu") -> tuple[str, bool]:
     """`version_of` the numerical modules.
 
     Args:
         heard: whether the run hears audio.
+        device: `cpu` or `cuda`.
     """
-    return version_of(LOADED_CODE[heard])
+    return version_of(LOADED_CODE[heard, device])
 
 
 def version_of(loaded: dict[str, str]) -> tuple[str, bool]:
@@ -363,4 +364,8 @@ def processor() -> str:
 
 
 #: The code that this process runs, by whether it hears audio: files may change under a long grid.
-LOADED_CODE = {heard: code_digests(heard) for heard in (False, True)}
+LOADED_CODE = {
+    (heard, device): code_digests(heard, device)
+    for heard in (False, True)
+    for device in ("cpu", "cuda")
+}

@@ -3,13 +3,14 @@
 Each epoch draws its order, its discarded words and its dropout from a seed of its own, made of the
 experiment's seed and the epoch's number. So an interrupted run resumes from its last checkpoint to
 the same bits without any stored generator. On CPU one training uses one thread, which fixes the
-order of every sum; on CUDA some of PyTorch's kernels add in no fixed order, and repeats differ in
-the last digits.
+order of every sum. On CUDA the same random numbers are drawn, and results are a CPU's up to
+rounding, which training magnifies from step to step.
 """
 
 import datetime
 import hashlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -138,23 +139,21 @@ class Trainer:
         _settle(device)
         self.experiment, self.data, self.device = experiment, data, torch.device(device)
         self.masked = experiment.architecture.padding == "masked"
-        kernels = device == "cpu" and compiled_for(experiment.architecture)
-        if self.masked and not kernels:
+        if self.masked and not compiled_for(experiment.architecture):
             raise InputError(
                 experiment.name,
-                "masked padding is for the CPU and the default front end",
-                "use --device cpu, and change one choice at a time",
+                "masked padding is for the default front end",
+                "change one choice at a time",
             )
-        heard = data.waveforms
-        self.fused = FusedAudio(heard) if heard is not None and kernels else None
+        self.fused, audio_encoder, text_encoder = encoders(experiment, data, self.device)
         torch.manual_seed(experiment.seed)
         self.model = EmotionModel(
             experiment.architecture,
             experiment.model,
             len(data.vocab.words),
             len(EMOTIONS),
-            FusedAudioEncoder if kernels else RawAudioEncoder,
-            FusedTranscriptionEncoder if device == "cpu" else TranscriptionEncoder,
+            audio_encoder,
+            text_encoder,
         )
         if vectors is not None and self.model.text is not None:
             matrix = vectors.matrix(data.vocab, experiment.seed)
@@ -162,6 +161,10 @@ class Trainer:
                 self.model.text.embedding.weight.copy_(torch.from_numpy(matrix))
             tuned = experiment.training.vectors == "fine-tuned"
             self.model.text.embedding.weight.requires_grad_(tuned)
+        if device == "cuda":
+            from replicate.cuda import draw_on_the_cpu
+
+            draw_on_the_cpu(self.model)
         self.model.to(self.device)
         self.optimiser = optimiser(self.model, experiment.training)
         self.class_weights = class_weights(data, experiment.training, self.device)
@@ -320,6 +323,21 @@ def _mean_and_spread(p_audio: torch.Tensor | None, count: int) -> torch.Tensor:
     return torch.stack([p_audio.mean(1), p_audio.std(1, correction=0)], 1).cpu()
 
 
+def encoders(
+    experiment: Experiment, data: Examples, device: torch.device
+) -> tuple[FusedAudio | None, type[RawAudioEncoder], type[TranscriptionEncoder]]:
+    """The audio as kernels take it, None where a front end has no kernels; and the two encoders."""
+    text = FusedTranscriptionEncoder if device.type == "cpu" else TranscriptionEncoder
+    if not compiled_for(experiment.architecture):
+        return None, RawAudioEncoder, text
+    heard = data.waveforms
+    if device.type == "cpu":
+        return FusedAudio(heard) if heard is not None else None, FusedAudioEncoder, text
+    from replicate.cuda import CudaAudio, CudaAudioEncoder  # they need Triton, which is for Linux
+
+    return CudaAudio(heard, device) if heard is not None else None, CudaAudioEncoder, text
+
+
 def discard(counts: np.ndarray, training: Training) -> np.ndarray:
     """Equation 1 as the training reads it: probability of each word to be left out."""
     if training.subsampling == "off":
@@ -331,13 +349,17 @@ def discard(counts: np.ndarray, training: Training) -> np.ndarray:
 
 
 def _settle(device: str) -> None:
-    """One thread and a fixed order of sums on CPU; and no denormal numbers.
+    """One thread, a fixed order of sums, products of float32 numbers, and no denormal numbers.
+
+    On CUDA, an operation that has no fixed order is reported by PyTorch and done nevertheless.
 
     Weight decay drives unused weights, and with them Adam's moments, below float32's smallest
     normal number, where a processor computes ten times slower; they count as zero instead.
     """
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(device == "cpu")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # fixes its order too
+    torch.use_deterministic_algorithms(True, warn_only=device == "cuda")
+    torch.backends.cudnn.allow_tf32 = False
     torch.set_flush_denormal(True)
 
 
@@ -471,7 +493,7 @@ def _provenance(
     corpus: Corpus, data: Examples, vectors: WordVectors | None, device: str, started: str
 ) -> Provenance:
     heard = data.waveforms is not None
-    commit, dirty = code_version(heard)
+    commit, dirty = code_version(heard, device)
     described = None
     if vectors is not None:
         words, occurrences = vectors.out_of_vocabulary(data.vocab)
@@ -489,7 +511,7 @@ def _provenance(
         vectors=described,
         commit=commit,
         dirty=dirty,
-        code=LOADED_CODE[heard],
+        code=LOADED_CODE[heard, device],
         packages=package_versions(),
         hardware=processor() if device == "cpu" else torch.cuda.get_device_name(),
         device=device,

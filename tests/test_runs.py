@@ -109,7 +109,7 @@ def test_changed_code_is_named_and_comments_do_not_count(run, tmp_path, monkeypa
     monkeypatch.setattr(runs, "PACKAGE", package)
 
     def changed() -> tuple[str, ...]:
-        monkeypatch.setattr(runs, "LOADED_CODE", {False: runs.code_digests(heard=False)})
+        monkeypatch.setattr(runs, "LOADED_CODE", {(False, "cpu"): runs.code_digests(heard=False)})
         return run.changed_code
 
     assert changed() == ()
@@ -130,6 +130,6 @@ def test_a_text_run_does_not_depend_on_the_audio_code():
 def test_the_commit_is_that_of_the_code_in_memory(monkeypatch):
     commit, _ = runs.code_version(heard=True)
     assert commit == "unknown" or len(commit) == 12
-    other = {True: {**runs.LOADED_CODE[True], "model": "another"}}
+    other = {(True, "cpu"): {**runs.LOADED_CODE[True, "cpu"], "model": "another"}}
     monkeypatch.setattr(runs, "LOADED_CODE", other)
     assert runs.code_version(heard=True) == (commit, True)

@@ -250,7 +250,7 @@ def test_cuda_agrees_with_the_cpu(tmp_path):
     cpu = trained(tmp_path / "cpu", small.experiment(epochs=1))
     cuda = trained(tmp_path / "cuda", small.experiment(epochs=1), device="cuda")
     columns = ["anger", "happiness", "neutrality", "sadness"]
-    np.testing.assert_allclose(cpu.predictions[columns], cuda.predictions[columns], atol=2e-2)
+    np.testing.assert_allclose(cpu.predictions[columns], cuda.predictions[columns], atol=5e-3)
 
 
 def test_a_stored_run_reads_back_as_it_was(tmp_path):
