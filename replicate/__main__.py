@@ -1,5 +1,6 @@
 """The command line: `replicate corpus check | build`, `replicate run | rerun | verdicts | ...`."""
 
+import importlib.util
 import os
 import random
 import sys
@@ -343,6 +344,8 @@ def _jobs(jobs: int | None, device: str) -> int:
     """How many trainings at once, if nothing else is asked for."""
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda", "PyTorch finds no GPU here", "use --device cpu")
+    if device == "cuda" and importlib.util.find_spec("triton") is None:
+        raise InputError("--device cuda", "needs Triton", "pip install triton, or use --device cpu")
     return jobs or (1 if device == "cuda" else os.cpu_count() or 1)
 
 

@@ -240,7 +240,7 @@ class SameDropout(nn.Dropout):
         """Any shape."""
         if not self.training or not self.p:
             return x
-        return x * F.dropout(torch.ones(x.shape), self.p).to(x.device)
+        return x * F.dropout(torch.ones(x.shape, dtype=x.dtype), self.p).to(x.device)
 
 
 def draw_on_the_cpu(model: EmotionModel) -> None:

@@ -57,11 +57,12 @@ def noise(*lengths: int) -> Waveforms:
 
 
 def front_ends(
-    seed: int = 0, dtype: torch.dtype = torch.float64, training: bool = True
+    seed: int = 0, dtype: torch.dtype = torch.float64, training: bool = True, bins: int = 200
 ) -> tuple[AudioFrontEnd, FusedFrontEnd]:
     """The eager and the fused front end with the same, random, parameters and buffers."""
     generator = torch.Generator().manual_seed(seed)
-    eager, fused = AudioFrontEnd().to(dtype), FusedFrontEnd().to(dtype)
+    config = ModelConfig(n_pool=bins)
+    eager, fused = AudioFrontEnd(config).to(dtype), FusedFrontEnd(config).to(dtype)
     with torch.no_grad():
         for name, tensor in eager.state_dict().items():
             if tensor.is_floating_point():

@@ -18,6 +18,8 @@ from replicate.audio_kernels import TAIL  # noqa: E402
 from replicate.cuda_kernels import GAP, TILE  # noqa: E402
 from replicate.model import EmotionModel, ModelConfig, RawAudioEncoder  # noqa: E402
 
+BINS = 12  # the interpreter takes its time for each
+
 
 class FrontEnd(cuda.CudaFrontEnd):
     device_type = DEVICE.type
@@ -31,7 +33,7 @@ CASES = {
     "several": noise(700, 90, 2500),
     "one": noise(1500),
     "single samples": noise(1, 1),
-    "shorter than the pool": noise(27, 3, 150),
+    "shorter than the pool": noise(7, 3),
     "whole tiles": noise(TILE - TAIL - GAP, TILE - TAIL - GAP + 1, 2 * TILE),
     **{kind: store([signal(kind, 900, 0), signal(kind, 400, 1)]) for kind in KINDS},
 }
@@ -42,8 +44,8 @@ CASES = {
 def test_same_as_eager(case: str, training: bool) -> None:
     waveforms = CASES[case]
     rows = list(range(len(waveforms.lengths)))
-    eager, _ = front_ends(training=training)
-    ours = FrontEnd().double()
+    eager, _ = front_ends(training=training, bins=BINS)
+    ours = FrontEnd(ModelConfig(n_pool=BINS)).double()
     ours.load_state_dict(eager.state_dict())
     ours.to(DEVICE).train(training)
     expected = eager(waveforms.padded(rows).double())
@@ -63,8 +65,8 @@ def test_same_as_eager(case: str, training: bool) -> None:
 
 def test_masked_utterances_are_not_padded() -> None:
     waveforms = noise(700, 90)
-    eager, _ = front_ends(training=False)
-    ours = FrontEnd().double()
+    eager, _ = front_ends(training=False, bins=BINS)
+    ours = FrontEnd(ModelConfig(n_pool=BINS)).double()
     ours.load_state_dict(eager.state_dict())
     output = ours.to(DEVICE).eval()(cuda.CudaAudio(waveforms, DEVICE).batch([0, 1], masked=True))
     for row in (0, 1):
@@ -75,8 +77,8 @@ def test_the_whole_encoder_and_a_repeat() -> None:
     """Also the GRU; and the same bits twice."""
     waveforms = noise(900, 300, 120)
     torch.manual_seed(0)
-    eager = RawAudioEncoder(ModelConfig()).double()
-    ours = Encoder(ModelConfig()).double()
+    eager = RawAudioEncoder(ModelConfig(n_pool=BINS)).double()
+    ours = Encoder(ModelConfig(n_pool=BINS)).double()
     ours.load_state_dict(eager.state_dict())
     ours.to(DEVICE)
     expected = eager(waveforms.padded([0, 1, 2]).double())
@@ -96,8 +98,8 @@ def test_the_whole_encoder_and_a_repeat() -> None:
 
 def test_float32_is_near_float64() -> None:
     waveforms = noise(3000, 700)
-    eager, _ = front_ends(dtype=torch.float32)
-    ours = FrontEnd()
+    eager, _ = front_ends(dtype=torch.float32, bins=BINS)
+    ours = FrontEnd(ModelConfig(n_pool=BINS))
     ours.load_state_dict(eager.state_dict())
     exact = copy.deepcopy(eager).double()(waveforms.padded([0, 1]).double())
     output = ours.to(DEVICE)(cuda.CudaAudio(waveforms, DEVICE).batch([0, 1]))
@@ -105,7 +107,7 @@ def test_float32_is_near_float64() -> None:
 
 
 def test_dropout_draws_what_the_cpu_draws() -> None:
-    model = EmotionModel(ModelConfig(), "text", 10, 4)
+    model = EmotionModel(ModelConfig(), "text", 10, 4).double()
     twin = copy.deepcopy(model)
     cuda.draw_on_the_cpu(twin)
     twin.to(DEVICE)
@@ -114,5 +116,5 @@ def test_dropout_draws_what_the_cpu_draws() -> None:
     for each in (model, twin):
         torch.manual_seed(3)
         answers.append(each(None, words.to(next(each.parameters()).device)).logits.detach().cpu())
-    assert gap(answers[1], answers[0]) < 1e-5
+    assert gap(answers[1], answers[0]) < 1e-9
     assert not torch.equal(model.eval()(None, words).logits, answers[0])

@@ -56,10 +56,14 @@ def test_a_measurement_reads_back_and_a_damaged_one_is_named(tmp_path):
 
 def test_without_a_benchmark_the_page_says_how_to_run_it(monkeypatch):
     monkeypatch.setattr(speed, "load", lambda name: None)
-    for show in (speed.steps, speed.parts, speed.cost, speed.growth, speed.together):
+    shown = (
+        speed.steps, speed.parts, speed.cost, speed.growth, speed.together, speed.gpu,
+        speed.agreement,
+    )  # fmt: skip
+    for show in shown:
         notice = show()
         assert isinstance(notice, Notice) and notice.command.startswith("python benchmarks/")
-    assert set(speed.speedup().values()) == {"(not measured yet)"}
+    assert set((speed.speedup() | speed.gpu_in_words()).values()) == {"(not measured yet)"}
 
 
 def test_the_matrix_costs_what_its_trainings_cost(monkeypatch):
@@ -69,9 +73,12 @@ def test_the_matrix_costs_what_its_trainings_cost(monkeypatch):
         "size": [{"utterances": 700, "seconds": 3.0}, {"utterances": 5531, "seconds": 20.0}],
         "together": [{"trainings": n, "throughput": 0.9 * n} for n in (1, 2)],
     }
+    gpu = [{"way": "GPU", "trainings": n, "seconds": 2.0 + n} for n in (1, 8)]
+    gpu.append({"way": "CPU", "trainings": 16, "seconds": 30.0})
     measured = {
         "front_end": measurements.Measurement("front_end", *made, {"parts": parts}),
         "scaling": measurements.Measurement("scaling", *made, scaling),
+        "cuda": measurements.Measurement("cuda", *made, {"together": gpu}),
     }
     monkeypatch.setattr(speed, "load", measured.get)
     row = speed.cost().plain.splitlines()[-1].split()
@@ -79,3 +86,5 @@ def test_the_matrix_costs_what_its_trainings_cost(monkeypatch):
     assert row[:3] == ["all", str(n_audio), str(n_text)] and n_audio + n_text == 700
     days = (n_audio * 20 + n_text * 0.015 * 166) * 150 / 86400 / 0.9
     assert float(row[3]) == pytest.approx(days / 2, abs=0.05)
+    assert float(row[-2]) == pytest.approx(n_audio * 150 * 10 / 8 / 86400, abs=0.05)
+    assert float(row[-1]) == pytest.approx(n_audio * 150 * 10 / 8 / 86400 / 8, abs=0.05)

@@ -38,6 +38,7 @@ MATRIX = {
     "5 scenario folds, four models, 3 seeds": (45, 15),
 }
 CORES = (2, 16, 64)
+GPUS = (1, 8)
 
 
 def positions(waveforms: Waveforms, rows: np.ndarray, size: int) -> dict[str, float]:
@@ -217,6 +218,7 @@ def _steps() -> int:
 def cost() -> Exhibit:
     """What a plan of experiments costs, from measured epochs and steps."""
     (scaling, first), (front_end, second) = _measured("scaling"), _measured("front_end")
+    cuda, third = _measured("cuda")
     largest = scaling.table("size").iloc[-1]
     epoch = largest["seconds"] / largest["utterances"] * sum(map(float, paper.COUNTS.values()))
     spent = front_end.table("parts").set_index("part")["ms"]
@@ -228,12 +230,78 @@ def cost() -> Exhibit:
     shown = trainings.copy()
     for cores in CORES:
         shown[f"days on {cores} cores"] = (trainings @ each / 86400 / cores).map("{:.1f}".format)
+    shared = cuda.table("together").query("way == 'GPU'").iloc[-1]
+    on_gpu = Training().epochs * shared["seconds"] / shared["trainings"]
+    for gpus in GPUS:
+        days = trainings["with audio"] * on_gpu / 86400 / gpus
+        shown[f"days on {gpus} GPU{'s' * (gpus > 1)}"] = days.map("{:.1f}".format)
     caption = (
         "A plan of trainings by the paper's protocol, larger than the grids that this book has "
-        "run, and what they would cost, one training a core, each as fast as one of two side by "
-        "side. Nothing is said of GPUs: none was at hand to measure."
+        "run, and what they would cost: one training a core, each as fast as one of two side by "
+        f"side; or {shared['trainings']} trainings with audio sharing each GPU, those of text "
+        "alone on the CPU beside it and not counted."
     )
-    return table(shown, caption, [first, second])
+    return table(shown, caption, [first, second, third])
+
+
+@or_notice
+def gpu() -> Exhibit:
+    """How long an epoch takes on a GPU, and how many trainings it bears."""
+    found, source = _measured("cuda")
+    rows = found.table("together")
+    shown = pd.DataFrame(
+        {
+            "on": rows["way"],
+            "trainings at once": rows["trainings"],
+            "seconds an epoch": rows["seconds"].map("{:.1f}".format),
+            "minutes for the nine models": rows["minutes"].map("{:.0f}".format),
+            "GPU MB each": rows["GPU MB each"].map("{:.0f}".format, na_action="ignore"),
+        }
+    )
+    caption = (
+        "An epoch of Att_d^1 on a corpus of the paper's size, on a GPU and on a core of the "
+        "machine that it is in; and, at that rate, the nine configurations of Tables 4 and 5 with "
+        f"{Training().epochs} epochs each."
+    )
+    return table(shown, caption, [source], index=False)
+
+
+@or_notice
+def agreement() -> Exhibit:
+    """How far a GPU's probabilities are from a CPU's."""
+    found, source = _measured("cuda")
+    rows = found.table("agreement")
+    shown = pd.DataFrame(
+        {
+            "on": rows["way"],
+            "from the same": rows["same"],
+            "largest difference": rows["largest difference"].map("{:.0e}".format),
+            "same class": rows["same class"].map("{:.0%}".format),
+            "repeated": rows["repeats"].map({"True": "same bits", "False": "other bits"}),
+        }
+    )
+    caption = (
+        "Probabilities of the test part of the stand-in, held against those of this project's "
+        "kernels on a CPU: from the same weights, and from two epochs of the same training; and "
+        "whether that training, done twice, had the same bits."
+    )
+    return table(shown, caption, [source], index=False)
+
+
+def gpu_in_words() -> dict[str, str]:
+    """For the prose: what a GPU brings, and whether it repeats."""
+    found = load("cuda")
+    if found is None:
+        return dict.fromkeys(("gpu", "gpu_gain", "gpu_share", "gpu_minutes"), "(not measured yet)")
+    rows = found.table("together").set_index(["way", "trainings"])["seconds"]
+    most = max(count for way, count in rows.index if way == "GPU")
+    minutes = found.table("together").query("way == 'GPU'")["minutes"].iloc[-1]
+    return {
+        "gpu": found.workload.rpartition(" on an ")[2],
+        "gpu_gain": f"{rows['CPU', 1] / rows['GPU', 1]:.1f}",
+        "gpu_share": f"{most * rows['CPU', 1] / rows['GPU', most]:.0f}",
+        "gpu_minutes": f"{minutes:.0f}",
+    }
 
 
 @or_notice
