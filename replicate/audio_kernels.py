@@ -483,6 +483,10 @@ class FusedAudio:
         self.recordings = Recordings(samples, offsets, lengths, lengths)
         self._lag_sums = np.full((len(lengths), K1 + 1), np.nan)  # NaN: not yet known
 
+    def of(self, waveforms: "Waveforms") -> "FusedAudio":
+        """The same for another store."""
+        return FusedAudio(waveforms)
+
     def lag_sums(self, rows: Array) -> Tensor:
         """[26], float64: lag sums 0..24 and the sum of the utterances `rows`, added up."""
         unknown = np.unique(rows[np.isnan(self._lag_sums[rows, K1])])
@@ -559,6 +563,22 @@ def _arrays(dtype: npt.DTypeLike, *tensors: Tensor) -> list[Array]:
     return [np.ascontiguousarray(tensor.detach().numpy(), dtype) for tensor in tensors]
 
 
+def lag_taps(gradient: Tensor) -> Tensor:
+    """The derivative by r as a filter on r, from that by its lag sums.
+
+    Args:
+        gradient: [4, 21], by the lag sums and sums of r.
+
+    Returns:
+        [4, 4, 9]: what r[c', t + l], l = -4..4, adds to the derivative by r[c, t].
+    """
+    by_lag = gradient[:, :-1].reshape(C1, C1, K2)
+    taps = gradient.new_zeros(C1, C1, 2 * K2 - 1)
+    taps[..., K2 - 1 :] += by_lag  # r[c, t] as the first factor of r[c, t] r[c', t + l] ...
+    taps[..., :K2] += by_lag.transpose(0, 1).flip(2)  # ... and as the second
+    return taps
+
+
 class LagSums(torch.autograd.Function):
     """(w [4, 25], d [4]) -> lag sums and sums of r = relu(w * x + d), [4, 21] (see `lag_sums`)."""
 
@@ -574,10 +594,7 @@ class LagSums(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """One pass over the audio."""
-        by_lag = gradient[:, :-1].reshape(C1, C1, K2)
-        taps = torch.zeros(C1, C1, 2 * K2, dtype=gradient.dtype)
-        taps[..., K2 - 1 : -1] += by_lag  # r[c, t] as the first factor of r[c, t] r[c', t + l] ...
-        taps[..., :K2] += by_lag.transpose(0, 1).flip(2)  # ... and as the second
+        taps = F.pad(lag_taps(gradient), (0, 1))
         batch, small = ctx.batch, _arrays(ctx.dtype, taps, gradient[:, -1])
         out = np.zeros((len(batch.blocks), C1, K1 + 1))
         share_out(
@@ -700,14 +717,14 @@ class FusedFrontEnd(AudioFrontEnd):
     """
 
     device_type = "cpu"
-    lag_sums: type[torch.autograd.Function] = LagSums
-    max_pool: type[torch.autograd.Function] = MaxPool
+    r_sums: type[torch.autograd.Function] = LagSums
+    pool: type[torch.autograd.Function] = MaxPool
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         config = config or ModelConfig()
         if not compiled_for(config):
             raise InputError(
-                "FusedFrontEnd",
+                type(self).__name__,
                 f"channels {config.channels}, kernels {config.kernels}, {config.convolution}, "
                 f"residual {config.residual}, {config.normalisation}: compiled for Table 2 and our "
                 "reading of Section 3.1 only",
@@ -745,7 +762,7 @@ class FusedFrontEnd(AudioFrontEnd):
 
         r_moments = shortcut_moments = None
         if x_moments is not None:
-            sums: Tensor = self.lag_sums.apply(w, d, batch, dtype)  # type: ignore[no-untyped-call]
+            sums: Tensor = self.r_sums.apply(w, d, batch, dtype)  # type: ignore[no-untyped-call]
             ends = _r_at_edges(batch, w, d)  # [2, B, 4, 2]
             constant = torch.relu(d)  # r at the dropped positions
             pairs = torch.outer(constant, constant.repeat_interleave(K2))
@@ -759,7 +776,7 @@ class FusedFrontEnd(AudioFrontEnd):
         if self.around:
             e, g = _fold(self.shortcut, self.norm_shortcut, shortcut_moments, positions)
             f = f + g
-        pooled: Tensor = self.max_pool.apply(  # type: ignore[no-untyped-call]
+        pooled: Tensor = self.pool.apply(  # type: ignore[no-untyped-call]
             w, d, w2.view(C2, C1, K2), e[:, 0], f, batch, self.bins, dtype
         )
         return pooled
@@ -803,7 +820,7 @@ def _r_at_edges(batch: FusedBatch, w: Tensor, d: Tensor) -> Tensor:
     windows = torch.stack([x[0, :, : K1 + 1], x[1, :, -K1 - 1 :]]).unfold(2, K1, 1)  # [2, B, 2, 25]
     r = torch.relu(windows @ w.T + d).transpose(2, 3)
     single = torch.from_numpy(batch.padded == 1)[:, None, None]
-    if not single.any():
+    if not single.any():  # as nearly always: it would cost a copy to a GPU
         return r
     outside = torch.tensor([[False, True], [True, False]])[:, None, None]  # of a single position
     return r.masked_fill((single & outside).to(r.device), 0)

@@ -1,9 +1,7 @@
 """The audio encoder on a GPU: what `replicate.audio_kernels` does on a CPU, by kernels in Triton.
 
-PyTorch's own layers, on the padded batch, keep a GPU as busy as one core of a CPU is with our
-kernels ({doc}`13_speed` has both). Parameters, function and checkpoints are those of
-`RawAudioEncoder`; dropout draws on the CPU, so that an experiment sees the same random numbers
-everywhere and its runs differ by rounding only, which training then magnifies.
+Parameters, function and checkpoints are those of `RawAudioEncoder`: the same experiment differs
+between devices by rounding, which training magnifies.
 """
 
 from collections.abc import Sequence
@@ -14,13 +12,23 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 import triton.language as tl
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from replicate import cuda_kernels as kernels
-from replicate.audio_kernels import C1, C2, K1, K2, FusedAudio, FusedBatch, FusedFrontEnd
+from replicate.audio_kernels import (
+    C1,
+    C2,
+    K1,
+    K2,
+    FusedAudio,
+    FusedBatch,
+    FusedFrontEnd,
+    lag_taps,
+)
 from replicate.cuda_kernels import CHUNK, GAP, LANES, TILE
-from replicate.model import EmotionModel, RawAudioEncoder
+from replicate.errors import InputError
+from replicate.model import ModelConfig, RawAudioEncoder
 
 if TYPE_CHECKING:
     from replicate.waveforms import Waveforms
@@ -39,6 +47,10 @@ class CudaAudio(FusedAudio):
     def __init__(self, waveforms: "Waveforms", device: torch.device) -> None:
         super().__init__(waveforms)
         self.samples = torch.tensor(self.recordings.samples, device=device)
+
+    def of(self, waveforms: "Waveforms") -> "CudaAudio":
+        """As `FusedAudio.of`, on the same GPU."""
+        return CudaAudio(waveforms, self.samples.device)
 
     def batch(self, rows: Sequence[int] | Array, masked: bool = False) -> "CudaBatch":
         """As `FusedAudio.batch`."""
@@ -104,22 +116,20 @@ class LagSums(torch.autograd.Function):
         kernels.lag_sums[(len(out), C1)](
             batch.utterances, batch.tiles, r, out, batch.size, TILE=TILE
         )
-        ctx.batch, ctx.r, ctx.dtype = batch, r, dtype
+        ctx.save_for_backward(r)
+        ctx.batch, ctx.dtype = batch, dtype
         return out.double().sum(0)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """One pass over the audio."""
-        by_lag = gradient[:, :-1].reshape(C1, C1, K2)
-        taps = gradient.new_zeros(C1, C1, 2 * K2 - 1)
-        taps[..., K2 - 1 :] += by_lag  # r[c, t] as the first factor of r[c, t] r[c', t + l] ...
-        taps[..., :K2] += by_lag.transpose(0, 1).flip(2)  # ... and as the second
-        batch, small = ctx.batch, _small(ctx.dtype, taps, gradient[:, -1])
-        out = ctx.r.new_empty(len(batch.tiles), C1, K1 + 1)
+        (r,), batch = ctx.saved_tensors, ctx.batch
+        small = _small(ctx.dtype, lag_taps(gradient), gradient[:, -1])
+        out = r.new_empty(len(batch.tiles), C1, K1 + 1)
         kernels.lag_sums_gradient[(len(out),)](
-            batch.samples, batch.utterances, batch.tiles, ctx.r, *small, out, batch.size,
-            real=_real(ctx.r), TILE=TILE,
+            batch.samples, batch.utterances, batch.tiles, r, *small, out, batch.size,
+            real=_real(r), TILE=TILE,
         )  # fmt: skip
         total = out.double().sum(0)
         return total[:, :-1], total[:, -1], None, None
@@ -150,21 +160,22 @@ class MaxPool(torch.autograd.Function):
             batch.samples, batch.utterances, begins, ends, r, *small[2:], largest, winners,
             batch.size, bins, real=_real(r), CHUNK=CHUNK,
         )  # fmt: skip
-        ctx.batch, ctx.r, ctx.w2, ctx.winners, ctx.active = batch, r, small[2], winners, largest > 0
+        ctx.save_for_backward(r, small[2], winners, largest > 0)
+        ctx.batch = batch
         return largest
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Visits the winners only."""
-        batch, r, winners = ctx.batch, ctx.r, ctx.winners
-        at_winners = torch.where(ctx.active, gradient, 0).to(r.dtype).contiguous()
+        batch, (r, w2, winners, active) = ctx.batch, ctx.saved_tensors
+        at_winners = torch.where(active, gradient, 0).to(r.dtype).contiguous()
         bins, total = winners.shape[1], winners.shape[0] * winners.shape[1]
         items = -(-total // LANES)
         conv1, conv2 = r.new_empty(items, C2, C1, K1 + 1), r.new_empty(items, C2, C1, K2)
         shortcut = r.new_empty(items, C2, 2)
         kernels.max_pool_gradient[(items, C2)](
-            batch.samples, batch.utterances, winners, at_winners, r, ctx.w2, conv1, conv2, shortcut,
+            batch.samples, batch.utterances, winners, at_winners, r, w2, conv1, conv2, shortcut,
             batch.size, bins, total, real=_real(r), LANES=LANES,
         )  # fmt: skip
         by_w, by_w2, by_e = (
@@ -179,8 +190,8 @@ class CudaFrontEnd(FusedFrontEnd):
     """`AudioFrontEnd` on a GPU: the same parameters, buffers and function; takes a `CudaBatch`."""
 
     device_type = "cuda"
-    lag_sums = LagSums
-    max_pool = MaxPool
+    r_sums = LagSums
+    pool = MaxPool
 
 
 class States(torch.autograd.Function):
@@ -223,6 +234,13 @@ class CudaAudioEncoder(RawAudioEncoder):
 
     front_end_class = CudaFrontEnd
 
+    def __init__(self, config: ModelConfig, n_features: int | None = None) -> None:
+        if config.n_gru & (config.n_gru - 1):
+            raise InputError(
+                "n_gru", f"{config.n_gru} units on a GPU", "choose a power of two, or use the CPU"
+            )
+        super().__init__(config, n_features)
+
     def states(self, pooled: Tensor) -> Tensor:
         """[B, 200, 8] -> [B, 200, 32], by one kernel."""
         parameter = self.gru.get_parameter
@@ -231,20 +249,3 @@ class CudaAudioEncoder(RawAudioEncoder):
             by_x, parameter("weight_hh_l0"), parameter("bias_hh_l0")
         )
         return states
-
-
-class SameDropout(nn.Dropout):
-    """`nn.Dropout` that draws on the CPU: the same numbers on every device."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
-        if not self.training or not self.p:
-            return x
-        return x * F.dropout(torch.ones(x.shape, dtype=x.dtype), self.p).to(x.device)
-
-
-def draw_on_the_cpu(model: EmotionModel) -> None:
-    """Let every dropout of the classifier be a `SameDropout`."""
-    for name, module in model.classifier.named_children():
-        if isinstance(module, nn.Dropout):
-            model.classifier.set_submodule(name, SameDropout(module.p))

@@ -1,7 +1,7 @@
 """The kernels of the audio encoder for a GPU, in Triton: front end and GRU.
 
 The same three ideas as in `replicate.audio_kernels`, but a GPU's memory is fast and its threads are
-many, so r = relu(conv1) is stored once, [4, N], and each of the other kernels reads it. N counts
+many, so r = relu(conv1) is stored, [4, N], and the other kernels read it. N counts
 the positions that are kept of a batch's utterances, which lie one after the other, each in whole
 tiles of `TILE` positions with at least `GAP` zeros behind it: what lies around an utterance is the
 zero padding of conv2. No kernel adds in an order that varies: results repeat to the bit.
@@ -14,6 +14,13 @@ in r; `tiles` is [n, 2]: utterance, first position.
 import triton
 import triton.language as tl
 
+from replicate import audio_kernels
+
+# Channels, taps and half widths, as constants that kernels may see.
+C1, K1, H1 = map(tl.constexpr, (audio_kernels.C1, audio_kernels.K1, audio_kernels.H1))
+C2, K2, H2 = map(tl.constexpr, (audio_kernels.C2, audio_kernels.K2, audio_kernels.H2))
+FULL_SCALE = tl.constexpr(audio_kernels.FULL_SCALE)
+
 #: Positions of a tile, and the least number of zeros behind an utterance.
 TILE, GAP = 1024, 8
 #: Positions of a pooling bin done at a time; winners done at a time.
@@ -25,7 +32,7 @@ def waveform(samples, offset, length, at, real: tl.constexpr):
     """The samples at the times `at`, in [-1, 1); zero outside of the recording."""
     inside = (at >= 0) & (at < length)
     found = tl.load(samples + offset + at, mask=inside, other=0)
-    return found.to(real) * 0.000030517578125
+    return found.to(real) * FULL_SCALE
 
 
 @triton.jit
@@ -35,11 +42,11 @@ def rectified(samples, utterances, tiles, w, d, r, n, real: tl.constexpr, TILE: 
     utterance = utterances + 4 * tl.load(tiles + 2 * tile)
     t = tl.load(tiles + 2 * tile + 1) + tl.arange(0, TILE)
     offset, length = tl.load(utterance), tl.load(utterance + 1)
-    c = tl.arange(0, 4)
-    y = tl.zeros([4, TILE], real) + tl.load(d + c)[:, None]
-    for k in tl.static_range(25):
-        x = waveform(samples, offset, length, t + (k - 12), real)
-        y += tl.load(w + c * 25 + k)[:, None] * x[None, :]
+    c = tl.arange(0, C1)
+    y = tl.zeros([C1, TILE], real) + tl.load(d + c)[:, None]
+    for k in tl.static_range(K1):
+        x = waveform(samples, offset, length, t + (k - H1), real)
+        y += tl.load(w + c * K1 + k)[:, None] * x[None, :]
     y = tl.where((y < 0) | (t >= tl.load(utterance + 2))[None, :], 0.0, y)
     tl.store(r + c[:, None] * n + (tl.load(utterance + 3) + t)[None, :], y)
 
@@ -50,13 +57,13 @@ def lag_sums(utterances, tiles, r, out, n, TILE: tl.constexpr):
     tile, c = tl.program_id(0), tl.program_id(1)
     base = tl.load(utterances + 4 * tl.load(tiles + 2 * tile) + 3)
     t = base + tl.load(tiles + 2 * tile + 1) + tl.arange(0, TILE)
-    other = tl.arange(0, 4)
+    other = tl.arange(0, C1)
     one = tl.load(r + c * n + t)
-    to = out + (tile * 4 + c) * 21
-    for lag in tl.static_range(5):
+    to = out + (tile * C1 + c) * (C1 * K2 + 1)
+    for lag in tl.static_range(K2):
         later = tl.load(r + other[:, None] * n + (t + lag)[None, :])
-        tl.store(to + other * 5 + lag, tl.sum(one[None, :] * later, 1))
-    tl.store(to + 20, tl.sum(one, 0))
+        tl.store(to + other * K2 + lag, tl.sum(one[None, :] * later, 1))
+    tl.store(to + C1 * K2, tl.sum(one, 0))
 
 
 @triton.jit
@@ -71,19 +78,19 @@ def lag_sums_gradient(
     utterance = utterances + 4 * tl.load(tiles + 2 * tile)
     t = tl.load(tiles + 2 * tile + 1) + tl.arange(0, TILE)
     offset, length, base = tl.load(utterance), tl.load(utterance + 1), tl.load(utterance + 3)
-    c = tl.arange(0, 4)
-    g = tl.zeros([4, TILE], real) + tl.load(bias + c)[:, None]
-    for other in tl.static_range(4):
-        for m in tl.static_range(9):
-            near = tl.load(r + other * n + base + t + (m - 4))
-            g += tl.load(taps + c * 36 + other * 9 + m)[:, None] * near[None, :]
+    c = tl.arange(0, C1)
+    g = tl.zeros([C1, TILE], real) + tl.load(bias + c)[:, None]
+    for other in tl.static_range(C1):
+        for m in tl.static_range(2 * K2 - 1):
+            near = tl.load(r + other * n + base + t + (m - (K2 - 1)))
+            g += tl.load(taps + (c * C1 + other) * (2 * K2 - 1) + m)[:, None] * near[None, :]
     active = tl.load(r + c[:, None] * n + (base + t)[None, :]) > 0
     g = tl.where(active, g, 0.0)
-    to = out + (tile * 4 + c) * 26
-    for k in tl.static_range(25):
-        x = waveform(samples, offset, length, t + (k - 12), real)
+    to = out + (tile * C1 + c) * (K1 + 1)
+    for k in tl.static_range(K1):
+        x = waveform(samples, offset, length, t + (k - H1), real)
         tl.store(to + k, tl.sum(g * x[None, :], 1))
-    tl.store(to + 25, tl.sum(g, 1))
+    tl.store(to + K1, tl.sum(g, 1))
 
 
 @triton.jit
@@ -96,26 +103,28 @@ def max_pool(
     utterance = utterances + 4 * (place // bins)
     offset, length, base = tl.load(utterance), tl.load(utterance + 1), tl.load(utterance + 3)
     begin, end = tl.load(begins + place), tl.load(ends + place)
-    o = tl.arange(0, 8)
-    best = tl.full([8], -1.0, real)
-    at = tl.zeros([8], tl.int64)
+    o = tl.arange(0, C2)
+    best = tl.full([C2], -1.0, real)
+    poison = tl.zeros([C2], real)  # NaN where there is one: no comparison finds it
+    at = tl.zeros([C2], tl.int64)
     while begin < end:
         t = begin + tl.arange(0, CHUNK)
         inside = t < end
         x = waveform(samples, offset, length, t, real)
         q = tl.load(f + o)[:, None] + tl.load(e + o)[:, None] * x[None, :]
-        for c in tl.static_range(4):
-            for k in tl.static_range(5):
-                near = tl.load(r + c * n + base + t + (k - 2), mask=inside, other=0.0)
-                q += tl.load(w2 + o * 20 + (c * 5 + k))[:, None] * near[None, :]
+        for c in tl.static_range(C1):
+            for k in tl.static_range(K2):
+                near = tl.load(r + c * n + base + t + (k - H2), mask=inside, other=0.0)
+                q += tl.load(w2 + (o * C1 + c) * K2 + k)[:, None] * near[None, :]
         q = tl.where(q < 0, 0.0, q)
+        poison += tl.sum(q * 0.0, 1)
         q = tl.where(inside[None, :], q, -1.0)
         high, index = tl.max(q, 1, return_indices=True, return_indices_tie_break_left=True)
         at = tl.where(high > best, begin + index, at)
         best = tl.where(high > best, high, best)
         begin += CHUNK
-    tl.store(largest + place * 8 + o, best)
-    tl.store(winners + place * 8 + o, at)
+    tl.store(largest + place * C2 + o, best + poison)
+    tl.store(winners + place * C2 + o, at)
 
 
 @triton.jit
@@ -130,18 +139,19 @@ def max_pool_gradient(
     """
     item, o = tl.program_id(0), tl.program_id(1)
     place = item * LANES + tl.arange(0, LANES)
-    real_one = place < total
-    g = tl.load(gradient + place * 8 + o, mask=real_one, other=0.0)
-    at = tl.load(winners + place * 8 + o, mask=real_one, other=0)
+    there = place < total
+    g = tl.load(gradient + place * C2 + o, mask=there, other=0.0)
+    at = tl.load(winners + place * C2 + o, mask=there, other=0)
     utterance = utterances + 4 * (place // bins)
-    offset = tl.load(utterance, mask=real_one, other=0)
-    length = tl.load(utterance + 1, mask=real_one, other=0)
-    base = tl.load(utterance + 3, mask=real_one, other=4)
-    c = tl.arange(0, 4)
-    near = r + c[:, None] * n + (base + at - 2)[None, :]
-    weights = w2 + o * 20 + c * 5
-    to = item * 8 + o
-    to_conv2 = by_conv2 + to * 20 + c * 5
+    offset = tl.load(utterance, mask=there, other=0)
+    length = tl.load(utterance + 1, mask=there, other=0)
+    base = tl.load(utterance + 3, mask=there, other=H2)
+    c = tl.arange(0, C1)
+    # tap by tap, since Triton has no lists of tensors
+    near = r + c[:, None] * n + (base + at - H2)[None, :]
+    weights = w2 + (o * C1 + c) * K2
+    to = item * C2 + o
+    to_conv2 = by_conv2 + (to * C1 + c) * K2
     r0, r1, r2 = tl.load(near), tl.load(near + 1), tl.load(near + 2)
     r3, r4 = tl.load(near + 3), tl.load(near + 4)
     tl.store(to_conv2, tl.sum(g[None, :] * r0, 1))
@@ -154,16 +164,16 @@ def max_pool_gradient(
     g2 = tl.where(r2 > 0, g[None, :] * tl.load(weights + 2)[:, None], 0.0)
     g3 = tl.where(r3 > 0, g[None, :] * tl.load(weights + 3)[:, None], 0.0)
     g4 = tl.where(r4 > 0, g[None, :] * tl.load(weights + 4)[:, None], 0.0)
-    to_conv1 = by_conv1 + (to * 4 + c) * 26
-    for k in tl.static_range(25):
-        seen = at + (k - 14)
+    to_conv1 = by_conv1 + (to * C1 + c) * (K1 + 1)
+    for k in tl.static_range(K1):
+        seen = at + (k - (H1 + H2))
         x0 = waveform(samples, offset, length, seen, real)[None, :]
         x1 = waveform(samples, offset, length, seen + 1, real)[None, :]
         x2 = waveform(samples, offset, length, seen + 2, real)[None, :]
         x3 = waveform(samples, offset, length, seen + 3, real)[None, :]
         x4 = waveform(samples, offset, length, seen + 4, real)[None, :]
         tl.store(to_conv1 + k, tl.sum(g0 * x0 + g1 * x1 + g2 * x2 + g3 * x3 + g4 * x4, 1))
-    tl.store(to_conv1 + 25, tl.sum(g0 + g1 + g2 + g3 + g4, 1))
+    tl.store(to_conv1 + K1, tl.sum(g0 + g1 + g2 + g3 + g4, 1))
     centre = waveform(samples, offset, length, at, real)
     tl.store(by_shortcut + to * 2, tl.sum(g * centre, 0))
     tl.store(by_shortcut + to * 2 + 1, tl.sum(g, 0))
@@ -177,7 +187,7 @@ def sigmoid(x):
 
 @triton.jit
 def tanh(x):
-    """Tanh, without cancellation near zero beyond rounding and without overflow."""
+    """Tanh to float32's rounding of 1; never overflows."""
     decayed = tl.exp(-2.0 * tl.abs(x))
     size = (1.0 - decayed) / (1.0 + decayed)
     return tl.where(x < 0, -size, size)
@@ -223,17 +233,17 @@ def gru_backward(w, states, gates, by_states, by_gates, steps: tl.constexpr, H: 
     """
     i = tl.program_id(0).to(tl.int64)
     j, k = tl.arange(0, H), tl.arange(0, H)
-    square = k[None, :] + H * j[:, None]
+    square = j[:, None] * H + k[None, :]
     w_r, w_z = tl.load(w + square), tl.load(w + H * H + square)
     w_n = tl.load(w + 2 * H * H + square)
-    by_h = tl.zeros_like(tl.load(states + k))
+    by_h = tl.zeros_like(tl.load(states + k))  # of their type
     for back in range(steps):
         t = steps - 1 - back
         row = i * steps + t
         gate = gates + row * 4 * H + k
         r, z = tl.load(gate), tl.load(gate + H)
         new, b = tl.load(gate + 2 * H), tl.load(gate + 3 * H)
-        before = tl.load(states + (row - 1) * H + k, mask=(k >= 0) & (t > 0), other=0.0)
+        before = tl.where(t > 0, tl.load(states + (row - (t > 0)) * H + k), 0.0)
         by_h += tl.load(by_states + row * H + k)
         by_new = by_h * (1.0 - z) * (1.0 - new * new)
         by_r = by_new * b * r * (1.0 - r)

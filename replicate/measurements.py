@@ -44,15 +44,21 @@ class Measurement:
         return pd.DataFrame(self.tables[name])
 
 
-def save(name: str, workload: str, tables: dict[str, pd.DataFrame], folder: Path = FOLDER) -> Path:
+def save(
+    name: str,
+    workload: str,
+    tables: dict[str, pd.DataFrame],
+    folder: Path = FOLDER,
+    device: str = "cpu",
+) -> Path:
     """Store tables that were measured just now on this machine; the index of each is dropped."""
-    commit, dirty = code_version(heard=True)
+    commit, dirty = code_version(heard=True, device=device)
     measured = Measurement(
         name=name,
         commit=commit,
         dirty=dirty,
         hardware=processor(),
-        packages=package_versions(),
+        packages=package_versions(device=device),
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         workload=workload,
         tables={key: json.loads(table.to_json(orient="records")) for key, table in tables.items()},

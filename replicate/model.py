@@ -355,6 +355,16 @@ def fusion(config: ModelConfig, model: str) -> Concat | Addition | Attention:
     return made
 
 
+class Dropout(nn.Dropout):
+    """Dropout whose numbers are drawn on the CPU: the same ones whatever the device."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        if not self.training or not self.p:
+            return x
+        return x * F.dropout(torch.ones(x.shape, dtype=x.dtype), self.p).to(x.device)
+
+
 class Classifier(nn.Sequential):
     """Section 4.1: a hidden layer of 96 neurons with dropout, then one output a class."""
 
@@ -362,10 +372,10 @@ class Classifier(nn.Sequential):
         activations = {"ReLU": nn.ReLU, "tanh": nn.Tanh, "none": nn.Identity}
         before = config.dropout_place == "on the fused features too"
         super().__init__(
-            *([nn.Dropout(config.dropout)] if before else []),
+            *([Dropout(config.dropout)] if before else []),
             nn.Linear(n_in, config.hidden),
             activations[config.hidden_activation](),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.Linear(config.hidden, n_classes),
         )
 
@@ -410,13 +420,13 @@ class EmotionModel(nn.Module):
         n_in = self.fusion.n_out if self.fusion is not None else n
         self.classifier = Classifier(config, n_in, n_classes)
         dropped = config.dropout_place == "on the text features too"
-        self.text_dropout = config.dropout if dropped else 0.0
+        self.text_dropout = Dropout(config.dropout if dropped else 0.0)
 
     def forward(self, waves: Waves | None, words: Tensor | None) -> Output:
         """One batch; `waves` is None for the text model, `words` [B, n] for the audio model."""
         x_text = self.text(words) if self.text is not None else None  # [B, 400]
-        if x_text is not None and self.text_dropout:
-            x_text = F.dropout(x_text, self.text_dropout, self.training)
+        if x_text is not None:
+            x_text = self.text_dropout(x_text)
         x_audio = self.audio(waves) if self.audio is not None else None  # [B, 400]
         if self.fusion is None:
             return Output(self.classifier(x_text if x_audio is None else x_audio), None)

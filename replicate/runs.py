@@ -347,8 +347,14 @@ def version_of(loaded: dict[str, str]) -> tuple[str, bool]:
         return "unknown", True
 
 
-def package_versions(names: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """Versions of Python and of packages, by default those that determine a run's numbers."""
+def package_versions(names: Iterable[str] = PACKAGES, device: str = "cpu") -> dict[str, str]:
+    """Versions of Python and of packages, by default those that determine a run's numbers.
+
+    Args:
+        names: of the packages.
+        device: `cpu` or `cuda`, for which Triton compiles.
+    """
+    names = (*names, "triton") if device == "cuda" else names
     versions = {name: importlib.metadata.version(name) for name in names}
     return {"python": platform.python_version(), **versions}
 
@@ -363,7 +369,8 @@ def processor() -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
-#: The code that this process runs, by whether it hears audio: files may change under a long grid.
+#: The code that this process runs, by whether it hears audio and by device: files may change
+#: under a long grid.
 LOADED_CODE = {
     (heard, device): code_digests(heard, device)
     for heard in (False, True)

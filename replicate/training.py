@@ -161,10 +161,6 @@ class Trainer:
                 self.model.text.embedding.weight.copy_(torch.from_numpy(matrix))
             tuned = experiment.training.vectors == "fine-tuned"
             self.model.text.embedding.weight.requires_grad_(tuned)
-        if device == "cuda":
-            from replicate.cuda import draw_on_the_cpu
-
-            draw_on_the_cpu(self.model)
         self.model.to(self.device)
         self.optimiser = optimiser(self.model, experiment.training)
         self.class_weights = class_weights(data, experiment.training, self.device)
@@ -357,7 +353,7 @@ def _settle(device: str) -> None:
     normal number, where a processor computes ten times slower; they count as zero instead.
     """
     torch.set_num_threads(1)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # fixes its order too
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS needs it for a fixed order
     torch.use_deterministic_algorithms(True, warn_only=device == "cuda")
     torch.backends.cudnn.allow_tf32 = False
     torch.set_flush_denormal(True)
@@ -512,7 +508,7 @@ def _provenance(
         commit=commit,
         dirty=dirty,
         code=LOADED_CODE[heard, device],
-        packages=package_versions(),
+        packages=package_versions(device=device),
         hardware=processor() if device == "cpu" else torch.cuda.get_device_name(),
         device=device,
         threads=1,

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from replicate.audio_kernels import FusedAudio
 from replicate.model import FUSIONS, Attention, Fused
 from replicate.waveforms import SAMPLE_RATE, Waveforms
 
@@ -143,7 +142,7 @@ def treated(trainer: "Trainer", name: str) -> Iterator[None]:
             rows = np.full_like(data.rows, -1)
             rows[test] = np.arange(len(test))
             trainer.data = replace(data, waveforms=heard, rows=rows)
-            trainer.fused = FusedAudio(heard) if fused is not None else None
+            trainer.fused = fused.of(heard) if fused is not None else None
         elif name == "audio-shuffled":
             rows = data.rows.copy()
             rows[test] = data.rows[rng.permutation(test)]

@@ -1,22 +1,35 @@
-"""The encoder for a GPU against the eager one; without a GPU, Triton interprets it on the CPU."""
+"""The encoder for a GPU against eager PyTorch.
+
+Without a GPU, Triton interprets the kernels on the CPU: what they compute is tested, but not what a
+GPU may do otherwise (order of sums, races, memory of its own).
+"""
 
 import copy
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import small
 import torch
 from test_audio_kernels import KINDS, REMOVED, front_ends, gap, gradients, noise, signal, store
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 if DEVICE.type == "cpu":
-    os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported
+    os.environ["TRITON_INTERPRET"] = "1"  # it counts whenever a part of Triton is imported
 pytest.importorskip("triton", reason="Triton is for Linux")
 
-from replicate import cuda  # noqa: E402
-from replicate.audio_kernels import TAIL  # noqa: E402
-from replicate.cuda_kernels import GAP, TILE  # noqa: E402
-from replicate.model import EmotionModel, ModelConfig, RawAudioEncoder  # noqa: E402
+from replicate import cuda, training  # noqa: E402
+from replicate.audio_kernels import TAIL, FusedAudio, FusedFrontEnd  # noqa: E402
+from replicate.cuda_kernels import CHUNK, GAP, LANES, TILE  # noqa: E402
+from replicate.errors import InputError  # noqa: E402
+from replicate.model import (  # noqa: E402
+    AudioFrontEnd,
+    ModelConfig,
+    RawAudioEncoder,
+    TranscriptionEncoder,
+)
+from replicate.waveforms import Waveforms  # noqa: E402
 
 BINS = 12  # the interpreter takes its time for each
 
@@ -30,24 +43,26 @@ class Encoder(cuda.CudaAudioEncoder):
 
 
 CASES = {
-    "several": noise(700, 90, 2500),
-    "one": noise(1500),
-    "single samples": noise(1, 1),
-    "shorter than the pool": noise(7, 3),
-    "whole tiles": noise(TILE - TAIL - GAP, TILE - TAIL - GAP + 1, 2 * TILE),
-    **{kind: store([signal(kind, 900, 0), signal(kind, 400, 1)]) for kind in KINDS},
+    "several": (noise(700, 90, 2500), BINS),
+    "one": (noise(1500), BINS),
+    "single samples": (noise(1, 1), BINS),
+    "shorter than the pool": (noise(7, 3), BINS),
+    "whole tiles": (noise(TILE - TAIL - GAP, TILE - TAIL - GAP + 1, 2 * TILE), BINS),
+    "bins of several chunks": (noise(5 * CHUNK, 700), 2),
+    "bins of several programs": (noise(300), LANES + 2),
+    **{kind: (store([signal(kind, 900, 0), signal(kind, 400, 1)]), BINS) for kind in KINDS},
 }
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("case", CASES)
-def test_same_as_eager(case: str, training: bool) -> None:
-    waveforms = CASES[case]
-    rows = list(range(len(waveforms.lengths)))
-    eager, _ = front_ends(training=training, bins=BINS)
-    ours = FrontEnd(ModelConfig(n_pool=BINS)).double()
+def like(eager: AudioFrontEnd, config: ModelConfig) -> FrontEnd:
+    """Ours with the same parameters, type and mode, on the device."""
+    ours = FrontEnd(config).to(eager.conv1.weight.dtype)
     ours.load_state_dict(eager.state_dict())
-    ours.to(DEVICE).train(training)
+    return ours.to(DEVICE).train(eager.training)
+
+
+def assert_same(waveforms: Waveforms, rows: list[int], eager: AudioFrontEnd, bins: int) -> None:
+    ours = like(eager, ModelConfig(n_pool=bins))
     expected = eager(waveforms.padded(rows).double())
     output = ours(cuda.CudaAudio(waveforms, DEVICE).batch(rows))
     assert gap(output.cpu(), expected) < 1e-9 * (1 + expected.abs().max())
@@ -55,7 +70,7 @@ def test_same_as_eager(case: str, training: bool) -> None:
     reference, found = gradients(eager, expected), gradients(ours, output)
     scale = max(float(gradient.abs().max()) for gradient in reference.values())
     for name in reference:
-        if training and name in REMOVED:
+        if eager.training and name in REMOVED:
             assert not found[name].any(), name
         else:
             assert gap(found[name].cpu(), reference[name]) < 1e-8 * (1 + scale), name
@@ -63,22 +78,42 @@ def test_same_as_eager(case: str, training: bool) -> None:
         assert gap(ours.get_buffer(name).cpu(), buffer) < 1e-9 * (1 + buffer.abs().max()), name
 
 
-def test_masked_utterances_are_not_padded() -> None:
-    waveforms = noise(700, 90)
-    eager, _ = front_ends(training=False, bins=BINS)
-    ours = FrontEnd(ModelConfig(n_pool=BINS)).double()
-    ours.load_state_dict(eager.state_dict())
-    output = ours.to(DEVICE).eval()(cuda.CudaAudio(waveforms, DEVICE).batch([0, 1], masked=True))
-    for row in (0, 1):
-        assert gap(output[row].cpu(), eager(waveforms.padded([row]).double())[0]) < 1e-9
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("case", CASES)
+def test_same_as_eager(case: str, training: bool) -> None:
+    waveforms, bins = CASES[case]
+    eager, _ = front_ends(training=training, bins=bins)
+    assert_same(waveforms, list(range(len(waveforms.lengths))), eager, bins)
+
+
+def test_rows_choose_and_order_utterances() -> None:
+    assert_same(noise(700, 90, 300), [2, 0, 2], front_ends(bins=BINS)[0], BINS)
+
+
+def test_without_a_residual_connection() -> None:
+    config = ModelConfig(n_pool=BINS, residual="none")
+    eager, waveforms = AudioFrontEnd(config).double(), noise(700, 90)
+    output = like(eager, config)(cuda.CudaAudio(waveforms, DEVICE).batch([0, 1]))
+    assert gap(output.cpu(), eager(waveforms.padded([0, 1]).double())) < 1e-9
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_masked_utterances_are_not_padded(training: bool) -> None:
+    waveforms, config = noise(400, 90), ModelConfig(n_pool=BINS)
+    _, fused = front_ends(training=training, bins=BINS)
+    ours = like(fused, config)
+    expected = fused(FusedAudio(waveforms).batch([0, 1], masked=True))
+    output = ours(cuda.CudaAudio(waveforms, DEVICE).batch([0, 1], masked=True))
+    assert gap(output.cpu(), expected) < 1e-9
+    reference, found = gradients(fused, expected), gradients(ours, output)
+    assert max(gap(found[name].cpu(), reference[name]) for name in reference) < 1e-8
 
 
 def test_the_whole_encoder_and_a_repeat() -> None:
-    """Also the GRU; and the same bits twice."""
-    waveforms = noise(900, 300, 120)
+    """Also the GRU; and the same bits twice, which on a GPU is no matter of course."""
+    waveforms, config = noise(900, 300, 120), ModelConfig(n_pool=BINS)
     torch.manual_seed(0)
-    eager = RawAudioEncoder(ModelConfig(n_pool=BINS)).double()
-    ours = Encoder(ModelConfig(n_pool=BINS)).double()
+    eager, ours = RawAudioEncoder(config).double(), Encoder(config).double()
     ours.load_state_dict(eager.state_dict())
     ours.to(DEVICE)
     expected = eager(waveforms.padded([0, 1, 2]).double())
@@ -97,24 +132,51 @@ def test_the_whole_encoder_and_a_repeat() -> None:
 
 
 def test_float32_is_near_float64() -> None:
-    waveforms = noise(3000, 700)
+    waveforms, config = noise(3000, 700), ModelConfig(n_pool=BINS)
     eager, _ = front_ends(dtype=torch.float32, bins=BINS)
-    ours = FrontEnd(ModelConfig(n_pool=BINS))
-    ours.load_state_dict(eager.state_dict())
-    exact = copy.deepcopy(eager).double()(waveforms.padded([0, 1]).double())
-    output = ours.to(DEVICE)(cuda.CudaAudio(waveforms, DEVICE).batch([0, 1]))
-    assert output.dtype == torch.float32 and gap(output.cpu(), exact) < 1e-5
+    ours, exact = like(eager, config), copy.deepcopy(eager).double()
+    expected = exact(waveforms.padded([0, 1]).double())
+    output = ours(cuda.CudaAudio(waveforms, DEVICE).batch([0, 1]))
+    assert output.dtype == torch.float32 and gap(output.cpu(), expected) < 1e-5
+    reference, found = gradients(exact, expected), gradients(ours, output)
+    scale = max(float(gradient.abs().max()) for gradient in reference.values())
+    assert all(gap(found[name].cpu(), reference[name]) < 1e-5 * scale for name in reference)
 
 
-def test_dropout_draws_what_the_cpu_draws() -> None:
-    model = EmotionModel(ModelConfig(), "text", 10, 4).double()
-    twin = copy.deepcopy(model)
-    cuda.draw_on_the_cpu(twin)
-    twin.to(DEVICE)
-    words = torch.from_numpy(np.arange(10, dtype=np.int64).reshape(2, 5))
-    answers = []
-    for each in (model, twin):
-        torch.manual_seed(3)
-        answers.append(each(None, words.to(next(each.parameters()).device)).logits.detach().cpu())
-    assert gap(answers[1], answers[0]) < 1e-9
-    assert not torch.equal(model.eval()(None, words).logits, answers[0])
+def test_a_diverged_model_shows() -> None:
+    ours = like(front_ends(training=False)[0], ModelConfig(n_pool=BINS))
+    with torch.no_grad():
+        ours.conv1.weight[0, 0, 0] = torch.nan
+    assert ours(cuda.CudaAudio(noise(300), DEVICE).batch([0])).isnan().all()
+
+
+def test_a_gru_that_the_kernel_cannot_do_is_refused() -> None:
+    with pytest.raises(InputError, match="48 units on a GPU"):
+        Encoder(ModelConfig(n_gru=48))
+
+
+def test_a_training_gives_what_it_gives_on_the_cpu(tmp_path, monkeypatch) -> None:
+    """From the first batch to the treatments: the same batches, words and dropout."""
+    asked = small.experiment(epochs=1)
+    asked = replace(asked, architecture=ModelConfig(n_pool=4))
+    runs = []
+    for where in ("cpu", DEVICE.type):
+        corpus, waveforms = small.corpus(24), small.waveforms(24)
+        runs.append(training.train(asked, corpus, tmp_path / f"{len(runs)}", waveforms=waveforms,
+                                   device=where))  # fmt: skip
+        monkeypatch.setattr(training, "encoders", on_the_device)
+    for table in ("predictions", "treated"):
+        expected, found = (getattr(run, table) for run in runs)
+        numbers = expected.select_dtypes("number").columns
+        np.testing.assert_allclose(found[numbers], expected[numbers], atol=2e-4)
+
+
+def on_the_device(experiment, data, device):
+    """What `training.encoders` gives for a GPU."""
+    return cuda.CudaAudio(data.waveforms, DEVICE), Encoder, TranscriptionEncoder
+
+
+def test_the_front_end_wants_its_own_device() -> None:
+    assert cuda.CudaFrontEnd.device_type == "cuda" != FusedFrontEnd.device_type
+    with pytest.raises(InputError, match="CudaFrontEnd"):
+        cuda.CudaFrontEnd()(FusedAudio(noise(300)).batch([0]))

@@ -227,7 +227,7 @@ def test_a_missing_transcript_is_named(tmp_path):
 
 
 def test_the_eager_encoder_trains_to_the_same_predictions(tmp_path, monkeypatch):
-    """What CUDA runs, here on the CPU: eager front end on the padded batch."""
+    """What front ends without kernels run: PyTorch's layers on the padded batch."""
     from replicate import training
     from replicate.model import RawAudioEncoder
 
