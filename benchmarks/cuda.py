@@ -10,7 +10,6 @@ weights and from the same two epochs of training.
 """
 
 import argparse
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -18,8 +17,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pandas as pd
+import scaling
 import torch
-from scaling import corpus
 
 from replicate import measurements, paper, training
 from replicate.corpora import open_corpus
@@ -29,14 +28,14 @@ from replicate.protocol import Fold, cohort
 from replicate.training import Examples, Trainer, examples
 from replicate.waveforms import open_waveforms
 
-SIZE = 4  # of the noise, see `scaling.corpus`
+SIZE = 8  # of the noise, see `scaling.corpus`
 MODELS = len(TABLE_4) + len(TABLE_5)
 CPU, GPU, LAYERS, BF16 = "CPU", "GPU", "GPU, PyTorch's layers", "GPU, PyTorch's layers, bf16"
 
 #: Way -> trainings side by side.
 SIDE_BY_SIDE = {GPU: (1, 2, 4, MODELS), CPU: (1, os.cpu_count() or 1), LAYERS: (1,), BF16: (1,)}
 WORKLOAD = "noise of lengths drawn from the lognormals that fit IEMOCAP's durations, on an "
-EPOCHS = 2  # of which the second is measured
+EPOCHS = 2  # after which GPU and CPU are compared
 
 
 def trainer(way: str, corpus_name: str, data: Examples) -> Trainer:
@@ -61,14 +60,13 @@ def precision(way: str) -> AbstractContextManager[object]:
 
 def train(way: str, folder: Path, start: object, results: object) -> None:
     """Train two epochs in this process, the second once all are ready; put what it took."""
-    table, waveforms = corpus(SIZE, folder)
+    table, waveforms = scaling.corpus(SIZE, folder)
     experiment = Experiment("noise", "benchmark", "att_d1", "trainable", Fold(), 0)
     trained = trainer(way, "noise", examples(experiment, table, waveforms))
     with precision(way):
-        for epoch in range(EPOCHS):
-            if epoch == EPOCHS - 1:
-                start.wait()
-            trained.run_epoch()
+        trained.run_epoch()  # compiles kernels
+        start.wait()
+        trained.run_epoch()
     memory = float("nan") if way == CPU else torch.cuda.max_memory_reserved() / 2**20
     results.put(
         {
@@ -81,16 +79,7 @@ def train(way: str, folder: Path, start: object, results: object) -> None:
 
 def side_by_side(way: str, count: int, folder: Path) -> dict[str, object]:
     """The slowest of `count` trainings at once, as seconds of an epoch of the paper's corpus."""
-    context = multiprocessing.get_context("spawn")
-    start, results = context.Barrier(count), context.Queue()
-    children = [
-        context.Process(target=train, args=(way, folder, start, results)) for _ in range(count)
-    ]
-    for child in children:
-        child.start()
-    found = pd.DataFrame([results.get(timeout=600) for _ in children])
-    for child in children:
-        child.join()
+    found = scaling.side_by_side(count, train, way, folder)
     rate = found["utterances"].iloc[0] / found["seconds"].max()
     epoch = sum(map(float, paper.COUNTS.values())) / rate
     return {
@@ -146,17 +135,16 @@ def main() -> None:
     print(f"\nAn epoch of the paper's corpus, and {MODELS} models of {Training().epochs} epochs:\n")
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        corpus(SIZE, Path(name))
-        for way, count in [
-            (way, count) for way, counts in SIDE_BY_SIDE.items() for count in counts
-        ]:
-            rows.append(side_by_side(way, count, Path(name)))
-            print(pd.DataFrame(rows[-1:]).to_string(index=False, header=len(rows) == 1), flush=True)
-            if options.save:  # what is known so far
-                tables = {"together": pd.DataFrame(rows), "agreement": agreed}
-                path = measurements.save("cuda", WORKLOAD + torch.cuda.get_device_name(), tables)
+        scaling.corpus(SIZE, Path(name))
+        for way, counts in SIDE_BY_SIDE.items():
+            for count in counts:
+                rows.append(side_by_side(way, count, Path(name)))
+                row = pd.DataFrame(rows[-1:])
+                print(row.to_string(index=False, header=len(rows) == 1), flush=True)
     if options.save:
-        print(path)
+        tables = {"together": pd.DataFrame(rows), "agreement": agreed}
+        workload = WORKLOAD + torch.cuda.get_device_name()
+        print(measurements.save("cuda", workload, tables, device="cuda"))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import multiprocessing
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,12 +114,19 @@ class Peak:
         return self._largest
 
 
-def side_by_side(count: int, size: int, folder: Path) -> pd.DataFrame:
-    """One row for each of `count` processes that train at once."""
+def side_by_side(count: int, target: Callable[..., None], *arguments: object) -> pd.DataFrame:
+    """One row for each of `count` processes that train at once.
+
+    Args:
+        count: processes.
+        target: what each does with `arguments`, a barrier to wait at and a queue for its row.
+        arguments: as said.
+    """
     context = multiprocessing.get_context("spawn")
     start, results = context.Barrier(count), context.Queue()
     children = [
-        context.Process(target=train, args=(size, folder, start, results)) for _ in range(count)
+        context.Process(target=target, args=(*arguments, start, results), daemon=True)
+        for _ in range(count)
     ]
     for child in children:
         child.start()
@@ -135,14 +143,16 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        size = pd.concat([side_by_side(1, size, folder) for size in SIZES], ignore_index=True)
+        size = pd.concat(
+            [side_by_side(1, train, size, folder) for size in SIZES], ignore_index=True
+        )
         size["seconds an hour"] = size["seconds"] / size["hours"]
         print("An epoch, training and test, one thread:\n")
         print(size.to_string(index=False, float_format="{:.1f}".format))
         together = pd.DataFrame(
             {
                 "trainings": count,
-                "seconds": (found := side_by_side(count, 1, folder))["seconds"].max(),
+                "seconds": (found := side_by_side(count, train, 1, folder))["seconds"].max(),
                 "own MB each": found["own MB"].max(),
             }
             for count in SIDE_BY_SIDE

@@ -58,7 +58,7 @@ def test_without_a_benchmark_the_page_says_how_to_run_it(monkeypatch):
     monkeypatch.setattr(speed, "load", lambda name: None)
     shown = (
         speed.steps, speed.parts, speed.cost, speed.growth, speed.together, speed.gpu,
-        speed.agreement,
+        speed.agreement, speed.cost_on_gpus,
     )  # fmt: skip
     for show in shown:
         notice = show()
@@ -73,12 +73,9 @@ def test_the_matrix_costs_what_its_trainings_cost(monkeypatch):
         "size": [{"utterances": 700, "seconds": 3.0}, {"utterances": 5531, "seconds": 20.0}],
         "together": [{"trainings": n, "throughput": 0.9 * n} for n in (1, 2)],
     }
-    gpu = [{"way": "GPU", "trainings": n, "seconds": 2.0 + n} for n in (1, 8)]
-    gpu.append({"way": "CPU", "trainings": 16, "seconds": 30.0})
     measured = {
         "front_end": measurements.Measurement("front_end", *made, {"parts": parts}),
         "scaling": measurements.Measurement("scaling", *made, scaling),
-        "cuda": measurements.Measurement("cuda", *made, {"together": gpu}),
     }
     monkeypatch.setattr(speed, "load", measured.get)
     row = speed.cost().plain.splitlines()[-1].split()
@@ -86,5 +83,27 @@ def test_the_matrix_costs_what_its_trainings_cost(monkeypatch):
     assert row[:3] == ["all", str(n_audio), str(n_text)] and n_audio + n_text == 700
     days = (n_audio * 20 + n_text * 0.015 * 166) * 150 / 86400 / 0.9
     assert float(row[3]) == pytest.approx(days / 2, abs=0.05)
-    assert float(row[-2]) == pytest.approx(n_audio * 150 * 10 / 8 / 86400, abs=0.05)
-    assert float(row[-1]) == pytest.approx(n_audio * 150 * 10 / 8 / 86400 / 8, abs=0.05)
+
+
+def test_a_gpu_is_told_by_what_was_measured_of_it(monkeypatch):
+    rows = [("GPU", 1, 2.0), ("GPU", 8, 10.0), ("CPU", 1, 15.0), ("CPU", 16, 30.0)]
+    together = [
+        {"way": way, "trainings": n, "seconds": seconds, "minutes": 22.5 * seconds / n}
+        for way, n, seconds in rows
+    ]
+    made = ("0123456789ab", False, "a machine", {"torch": "1", "numba": "2"}, "2026-01-01")
+    found = measurements.Measurement("cuda", *made, "noise, on an X9", {"together": together})
+    monkeypatch.setattr(speed, "load", lambda name: found)
+    assert speed.gpu_in_words() == {
+        "gpu": "X9", "gpu_gain": "7.5", "gpu_most": "8", "gpu_share": "12", "gpu_minutes": "28",
+        "gpu_lacks": "",
+    }  # fmt: skip
+    n_audio = sum(heard for heard, _ in speed.MATRIX.values())
+    row = speed.cost_on_gpus().plain.splitlines()
+    row = next(line for line in row if line.startswith("all")).split()
+    assert row[1] == str(n_audio)
+    days = n_audio * 150 * 10 / 8 / 86400
+    assert [float(cell) for cell in row[2:]] == [
+        pytest.approx(days, abs=0.05), pytest.approx(days / 8, abs=0.05),
+    ]  # fmt: skip
+    assert len(speed.gpu().plain.splitlines()) >= len(rows)
