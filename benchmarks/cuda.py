@@ -38,14 +38,14 @@ WORKLOAD = "noise of lengths drawn from the lognormals that fit IEMOCAP's durati
 EPOCHS = 2  # after which GPU and CPU are compared
 
 
-def trainer(way: str, corpus_name: str, data: Examples) -> Trainer:
-    """A training of Att_d^1 in one of the ways."""
-    experiment = Experiment(corpus_name, "benchmark", "att_d1", "trainable", Fold(), 0)
-    training.encoders = layers if way in (LAYERS, BF16) else KERNELS
-    return Trainer(experiment, data, None, "cpu" if way == CPU else "cuda")
-
-
+EXPERIMENT = Experiment("any", "benchmark", "att_d1", "trainable", Fold(), 0)
 KERNELS = training.encoders
+
+
+def trainer(way: str, data: Examples) -> Trainer:
+    """A training of Att_d^1 in one of the ways."""
+    training.encoders = layers if way in (LAYERS, BF16) else KERNELS
+    return Trainer(EXPERIMENT, data, None, "cpu" if way == CPU else "cuda")
 
 
 def layers(*_: object) -> tuple[None, type[RawAudioEncoder], type[TranscriptionEncoder]]:
@@ -61,8 +61,7 @@ def precision(way: str) -> AbstractContextManager[object]:
 def train(way: str, folder: Path, start: object, results: object) -> None:
     """Train two epochs in this process, the second once all are ready; put what it took."""
     table, waveforms = scaling.corpus(SIZE, folder)
-    experiment = Experiment("noise", "benchmark", "att_d1", "trainable", Fold(), 0)
-    trained = trainer(way, "noise", examples(experiment, table, waveforms))
+    trained = trainer(way, examples(EXPERIMENT, table, waveforms))
     with precision(way):
         trained.run_epoch()  # compiles kernels
         start.wait()
@@ -94,15 +93,14 @@ def side_by_side(way: str, count: int, folder: Path) -> dict[str, object]:
 def agreement() -> pd.DataFrame:
     """Largest difference from the CPU's probabilities on the stand-in, and equal classes."""
     opened = open_corpus("standin-quick")
-    experiment = Experiment(opened.name, "benchmark", "att_d1", "trainable", Fold(), 0)
-    data = examples(experiment, cohort(opened), open_waveforms(opened))
-    reference = trainer(CPU, opened.name, data)
+    data = examples(EXPERIMENT, cohort(opened), open_waveforms(opened))
+    reference = trainer(CPU, data)
     for _ in range(EPOCHS):
         reference.run_epoch()
     expected = reference.predict(data.parts.test)[0]
     rows = []
     for way in (GPU, LAYERS, BF16):
-        restored, trained, repeated = (trainer(way, opened.name, data) for _ in range(3))
+        restored, trained, repeated = (trainer(way, data) for _ in range(3))
         restored.restore(reference.state())
         with precision(way):
             for _ in range(EPOCHS):

@@ -1,10 +1,10 @@
 """The kernels of the audio encoder for a GPU, in Triton: front end and GRU.
 
 The same three ideas as in `replicate.audio_kernels`, but a GPU's memory is fast and its threads are
-many, so r = relu(conv1) is stored, [4, N], and the other kernels read it. N counts
-the positions that are kept of a batch's utterances, which lie one after the other, each in whole
-tiles of `TILE` positions with at least `GAP` zeros behind it: what lies around an utterance is the
-zero padding of conv2. No kernel adds in an order that varies: results repeat to the bit.
+many, so r = relu(conv1) is stored, [4, N], and the other kernels read it. N counts the positions
+that are kept of a batch's utterances, which lie one after the other, each in whole tiles of `TILE`
+positions with at least `GAP` zeros behind it: what lies around an utterance is the zero padding of
+conv2. No kernel adds in an order that varies: results repeat to the bit.
 
 A program is one tile, one pooling bin or one utterance; its tensors are [channels, positions].
 `utterances` is [B, 4]: offset in the samples, length, kept positions, place of its first position

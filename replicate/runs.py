@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +299,7 @@ def code_digests(heard: bool, device: str = "cpu") -> dict[str, str]:
     return {name: code_digest((PACKAGE / f"{name}.py").read_text()) for name in names}
 
 
+@cache
 def code_digest(source: str) -> str:
     """Digest of a module, comments and docstrings left out; the same under every Python."""
     tree = ast.parse(source)

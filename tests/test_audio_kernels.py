@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import replicate
-from replicate.audio_kernels import BLOCK, TAIL, FusedAudio, FusedFrontEnd
+from replicate.audio_kernels import BLOCK, TAIL, FusedAudio, FusedBatch, FusedFrontEnd
 from replicate.errors import InputError
 from replicate.model import AudioFrontEnd, ModelConfig
 from replicate.waveforms import Waveforms
@@ -82,20 +82,26 @@ def gradients(module: torch.nn.Module, output: Tensor) -> dict[str, Tensor]:
 
 
 def gap(ours: Tensor, reference: Tensor) -> float:
-    return float((ours.detach().double() - reference.detach().double()).abs().max())
+    return float((ours.detach().cpu().double() - reference.detach().cpu().double()).abs().max())
 
 
 def assert_same(waveforms: Waveforms, rows: list[int], seed: int, training: bool) -> None:
     eager, fused = front_ends(seed, training=training)
-    expected = eager(waveforms.padded(rows).double())
-    output = fused(FusedAudio(waveforms).batch(rows))
-    assert output.shape == expected.shape == (len(rows), 200, 8)
+    assert_agree(eager, fused, waveforms.padded(rows), FusedAudio(waveforms).batch(rows))
+
+
+def assert_agree(
+    eager: AudioFrontEnd, fused: FusedFrontEnd, waves: Tensor, batch: FusedBatch
+) -> None:
+    """Outputs, gradients and running statistics of both, given the same batch."""
+    expected, output = eager(waves.double()), fused(batch)
+    assert output.shape == expected.shape == (len(waves), eager.bins, 8)
     assert gap(output, expected) < 1e-9 * (1 + expected.abs().max())
 
     reference, ours = gradients(eager, expected), gradients(fused, output)
     scale = max(float(gradient.abs().max()) for gradient in reference.values())
     for name in reference:
-        if training and name in REMOVED:
+        if eager.training and name in REMOVED:
             assert not ours[name].any(), name
         else:
             assert gap(ours[name], reference[name]) < 1e-8 * (1 + scale), name

@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 import small
 import torch
-from test_audio_kernels import KINDS, REMOVED, front_ends, gap, gradients, noise, signal, store
+from test_audio_kernels import (
+    KINDS,
+    REMOVED,
+    assert_agree,
+    front_ends,
+    gap,
+    gradients,
+    noise,
+    signal,
+    store,
+)
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 if DEVICE.type == "cpu":
@@ -63,19 +73,8 @@ def like(eager: AudioFrontEnd, config: ModelConfig) -> FrontEnd:
 
 def assert_same(waveforms: Waveforms, rows: list[int], eager: AudioFrontEnd, bins: int) -> None:
     ours = like(eager, ModelConfig(n_pool=bins))
-    expected = eager(waveforms.padded(rows).double())
-    output = ours(cuda.CudaAudio(waveforms, DEVICE).batch(rows))
-    assert gap(output.cpu(), expected) < 1e-9 * (1 + expected.abs().max())
-
-    reference, found = gradients(eager, expected), gradients(ours, output)
-    scale = max(float(gradient.abs().max()) for gradient in reference.values())
-    for name in reference:
-        if eager.training and name in REMOVED:
-            assert not found[name].any(), name
-        else:
-            assert gap(found[name].cpu(), reference[name]) < 1e-8 * (1 + scale), name
-    for name, buffer in eager.named_buffers():
-        assert gap(ours.get_buffer(name).cpu(), buffer) < 1e-9 * (1 + buffer.abs().max()), name
+    batch = cuda.CudaAudio(waveforms, DEVICE).batch(rows)
+    assert_agree(eager, ours, waveforms.padded(rows), batch)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -94,7 +93,7 @@ def test_without_a_residual_connection() -> None:
     config = ModelConfig(n_pool=BINS, residual="none")
     eager, waveforms = AudioFrontEnd(config).double(), noise(700, 90)
     output = like(eager, config)(cuda.CudaAudio(waveforms, DEVICE).batch([0, 1]))
-    assert gap(output.cpu(), eager(waveforms.padded([0, 1]).double())) < 1e-9
+    assert gap(output, eager(waveforms.padded([0, 1]).double())) < 1e-9
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -104,9 +103,9 @@ def test_masked_utterances_are_not_padded(training: bool) -> None:
     ours = like(fused, config)
     expected = fused(FusedAudio(waveforms).batch([0, 1], masked=True))
     output = ours(cuda.CudaAudio(waveforms, DEVICE).batch([0, 1], masked=True))
-    assert gap(output.cpu(), expected) < 1e-9
+    assert gap(output, expected) < 1e-9
     reference, found = gradients(fused, expected), gradients(ours, output)
-    assert max(gap(found[name].cpu(), reference[name]) for name in reference) < 1e-8
+    assert max(gap(found[name], reference[name]) for name in reference) < 1e-8
 
 
 def test_the_whole_encoder_and_a_repeat() -> None:
@@ -122,11 +121,11 @@ def test_the_whole_encoder_and_a_repeat() -> None:
     for _ in range(2):
         encoder = copy.deepcopy(ours)
         output = encoder(cuda.CudaAudio(waveforms, DEVICE).batch([0, 1, 2]))
-        found.append((output.detach().cpu(), gradients(encoder, output)))
+        found.append((output.detach(), gradients(encoder, output)))
     assert gap(found[0][0], expected) < 1e-9
     for name, gradient in reference.items():
         if name.removeprefix("front_end.") not in REMOVED:
-            assert gap(found[0][1][name].cpu(), gradient) < 1e-8, name
+            assert gap(found[0][1][name], gradient) < 1e-8, name
     assert torch.equal(found[0][0], found[1][0])
     assert all(torch.equal(found[0][1][name], found[1][1][name]) for name in reference)
 
@@ -137,10 +136,10 @@ def test_float32_is_near_float64() -> None:
     ours, exact = like(eager, config), copy.deepcopy(eager).double()
     expected = exact(waveforms.padded([0, 1]).double())
     output = ours(cuda.CudaAudio(waveforms, DEVICE).batch([0, 1]))
-    assert output.dtype == torch.float32 and gap(output.cpu(), expected) < 1e-5
+    assert output.dtype == torch.float32 and gap(output, expected) < 1e-5
     reference, found = gradients(exact, expected), gradients(ours, output)
     scale = max(float(gradient.abs().max()) for gradient in reference.values())
-    assert all(gap(found[name].cpu(), reference[name]) < 1e-5 * scale for name in reference)
+    assert all(gap(found[name], reference[name]) < 1e-5 * scale for name in reference)
 
 
 def test_a_diverged_model_shows() -> None:

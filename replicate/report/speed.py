@@ -242,7 +242,7 @@ def cost() -> Exhibit:
 def cost_on_gpus() -> Exhibit:
     """What the trainings of that plan that hear audio cost on GPUs, from measured epochs."""
     found, source = _measured("cuda")
-    seconds = _on_gpu(found)
+    seconds = found.table("together").set_index(["way", "trainings"])["seconds"]["GPU"]
     most = max(seconds.index)
     trainings = pd.Series({block: heard for block, (heard, _) in MATRIX.items()})
     trainings["all"] = trainings.sum()
@@ -258,12 +258,6 @@ def cost_on_gpus() -> Exhibit:
     return table(shown, caption, [source])
 
 
-def _on_gpu(found: Measurement) -> pd.Series:
-    """Seconds of an epoch on the GPU, by how many trainings share it."""
-    rows = found.table("together")
-    return rows[rows["way"] == "GPU"].set_index("trainings")["seconds"]
-
-
 @or_notice
 def gpu() -> Exhibit:
     """How long an epoch takes on a GPU, and how many trainings it bears."""
@@ -271,7 +265,7 @@ def gpu() -> Exhibit:
     rows = found.table("together")
     shown = pd.DataFrame(
         {
-            "on": rows["way"].replace("CPU", "a core of the CPU"),
+            "on": rows["way"].replace("CPU", "CPU, a core each"),
             "trainings at once": rows["trainings"],
             "seconds an epoch": rows["seconds"].map("{:.1f}".format),
             "minutes for nine models": rows["minutes"].map("{:.0f}".format),
@@ -316,8 +310,9 @@ def gpu_in_words() -> dict[str, str]:
     if found is None:
         names = ("gpu", "gpu_gain", "gpu_most", "gpu_share", "gpu_minutes", "gpu_lacks")
         return dict.fromkeys(names, "(not measured yet)")
-    rows, most = found.table("together").set_index(["way", "trainings"]), max(_on_gpu(found).index)
+    rows = found.table("together").set_index(["way", "trainings"])
     seconds, core = rows["seconds"]["GPU"], rows["seconds"]["CPU", 1]
+    most = max(seconds.index)
     lacks = "How fast all cores of that machine are together was not measured."
     return {
         "gpu": found.workload.rpartition(" on an ")[2],
