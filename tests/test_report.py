@@ -208,6 +208,14 @@ class TestSource:
         (source,) = provenance.of_runs([made, dirty])
         assert "commits 0123456, 0123456 + uncommitted changes" in source.line
 
+    def test_runs_on_a_gpu_are_counted(self):
+        here, there = run(), run(seed=1)
+        made = replace(there.provenance, device="cuda", hardware="X9")
+        (source,) = provenance.of_runs([here, replace(there, provenance=made)])
+        assert "1 of 2 runs on X9" in source.line
+        (source,) = provenance.of_runs([here])
+        assert "runs on" not in source.line
+
     def test_choosing_the_epoch_on_the_test_set_is_called_optimistic(self):
         (source,) = provenance.of_runs([run()], "test-best")
         assert "optimistic" in source.line

@@ -1,5 +1,8 @@
 """The page on speed: what it shows of the kernels is computed from them, times from benchmarks."""
 
+from dataclasses import replace
+
+import made_runs
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +10,8 @@ import small
 
 from replicate import measurements
 from replicate.errors import InputError
-from replicate.report import speed
+from replicate.protocol import EMOTIONS
+from replicate.report import gpus, speed
 from replicate.report.provenance import Notice, Source
 
 HERE = Source("a test", False)
@@ -56,14 +60,14 @@ def test_a_measurement_reads_back_and_a_damaged_one_is_named(tmp_path):
 
 def test_without_a_benchmark_the_page_says_how_to_run_it(monkeypatch):
     monkeypatch.setattr(speed, "load", lambda name: None)
-    shown = (
-        speed.steps, speed.parts, speed.cost, speed.growth, speed.together, speed.gpu,
-        speed.agreement, speed.cost_on_gpus,
-    )  # fmt: skip
-    for show in shown:
+    monkeypatch.setattr(gpus, "load", lambda name: None)
+    for show in (
+        speed.steps, speed.parts, speed.cost, speed.growth, speed.together, gpus.benchmark,
+        gpus.agreement,
+    ):  # fmt: skip
         notice = show()
         assert isinstance(notice, Notice) and notice.command.startswith("python benchmarks/")
-    assert set((speed.speedup() | speed.gpu_in_words()).values()) == {"(not measured yet)"}
+    assert set((speed.speedup() | gpus.benchmark_in_words()).values()) == {"(not measured yet)"}
 
 
 def test_the_matrix_costs_what_its_trainings_cost(monkeypatch):
@@ -93,17 +97,49 @@ def test_a_gpu_is_told_by_what_was_measured_of_it(monkeypatch):
     ]
     made = ("0123456789ab", False, "a machine", {"torch": "1", "numba": "2"}, "2026-01-01")
     found = measurements.Measurement("cuda", *made, "noise, on an X9", {"together": together})
-    monkeypatch.setattr(speed, "load", lambda name: found)
-    assert speed.gpu_in_words() == {
+    for module in (speed, gpus):
+        monkeypatch.setattr(module, "load", lambda name: found)
+    assert gpus.benchmark_in_words() == {
         "gpu": "X9", "gpu_gain": "7.5", "gpu_most": "8", "gpu_share": "12", "gpu_minutes": "28",
         "gpu_lacks": "",
     }  # fmt: skip
+    assert len(gpus.benchmark().plain.splitlines()) >= len(rows)
+
+
+def on_a_gpu(started, seconds, device="cuda"):
+    """A run whose epochs took so long."""
+    run = made_runs.run(list(EMOTIONS), list(EMOTIONS), list("abcd"))
+    made = replace(
+        run.provenance, hardware="X9", device=device, started=started, wall_seconds=150 * seconds
+    )
+    return replace(run, provenance=made, epochs=pd.DataFrame({"epoch": [1], "seconds": [seconds]}))
+
+
+def test_runs_that_shared_a_gpu_tell_what_trainings_cost_there(monkeypatch):
+    runs = [
+        on_a_gpu("2026-01-01T10:00:00+00:00", 4.0),
+        on_a_gpu("2026-01-01T10:00:02+00:00", 2.0),
+        on_a_gpu("2026-01-01T10:59:00+00:00", 6.0),
+        on_a_gpu("2026-01-01T10:00:00+00:00", 99.0, device="cpu"),
+    ]
+    monkeypatch.setattr(gpus, "load_runs", lambda corpus, profile: runs)
+    assert gpus.sharing_in_words() == {
+        "shared_gpu": "X9", "shared_runs": "2", "shared_minutes": "15"
+    }  # fmt: skip
     n_audio = sum(heard for heard, _ in speed.MATRIX.values())
-    row = speed.cost_on_gpus().plain.splitlines()
+    row = gpus.cost().plain.splitlines()
     row = next(line for line in row if line.startswith("all")).split()
     assert row[1] == str(n_audio)
-    days = n_audio * 150 * 10 / 8 / 86400
+    hours = n_audio * 150 * 4 / 2 / 3600
     assert [float(cell) for cell in row[2:]] == [
-        pytest.approx(days, abs=0.05), pytest.approx(days / 8, abs=0.05),
+        pytest.approx(hours, abs=0.05), pytest.approx(hours / 8, abs=0.05),
     ]  # fmt: skip
-    assert len(speed.gpu().plain.splitlines()) >= len(rows)
+    assert "3 of 3 runs on X9" in gpus.sharing().sources[0].line
+
+
+def test_without_a_run_on_a_gpu_the_page_says_how_to_train_one(monkeypatch):
+    monkeypatch.setattr(gpus, "load_runs", lambda corpus, profile: [])
+    for show in (gpus.sharing, gpus.cost):
+        notice = show()
+        assert isinstance(notice, Notice) and "--device cuda" in notice.command
+    assert set(gpus.sharing_in_words().values()) == {"(not trained yet)"}

@@ -10,6 +10,7 @@ import copy
 import hashlib
 import html
 import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
@@ -107,6 +108,7 @@ def of_runs(runs: Sequence[Tested], selection: str = "") -> tuple[Source, ...]:
                 listed("fold", (run.experiment.fold.name for run in group)),
                 *([CHOSEN[selection]] if selection else []),
                 *_word_vectors(group),
+                *_on_gpus(group),
                 listed(
                     "commit", (commit_name(r.provenance.commit, r.provenance.dirty) for r in group)
                 ),
@@ -139,6 +141,12 @@ def _word_vectors(runs: Sequence[Tested]) -> list[str]:
         f"word vectors: {source} (none for {sum(shares) / len(shares):.1%} of the words said)"
         for source, shares in sorted(lacking.items())
     ]
+
+
+def _on_gpus(runs: Sequence[Tested]) -> list[str]:
+    """How many of the runs were made on which GPU, if any: their bits are not a CPU's."""
+    found = Counter(run.provenance.hardware for run in runs if run.provenance.device == "cuda")
+    return [f"{count} of {len(runs)} runs on {gpu}" for gpu, count in sorted(found.items())]
 
 
 def of_judged(runs: Sequence[Run], selection: str = "last-epoch") -> tuple[Source, ...]:

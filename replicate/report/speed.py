@@ -5,7 +5,6 @@ Times are never taken here, where anything may run beside: they come from stored
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -39,7 +38,6 @@ MATRIX = {
     "5 scenario folds, four models, 3 seeds": (45, 15),
 }
 CORES = (2, 16, 64)
-GPUS = (1, 8)
 
 
 def positions(waveforms: Waveforms, rows: np.ndarray, size: int) -> dict[str, float]:
@@ -155,7 +153,12 @@ def exactness(waveforms: Waveforms, rows: np.ndarray, source: Source) -> Exhibit
     return table(shown, caption, [source])
 
 
-def _measured(name: str) -> tuple[Measurement, Source]:
+def measured(name: str) -> tuple[Measurement, Source]:
+    """A stored benchmark and the source of what is shown of it.
+
+    Raises:
+        Missing: it has not been run.
+    """
     found = load(name)
     if found is None:
         raise Missing("This benchmark has not been run.", f"python benchmarks/{name}.py --save")
@@ -168,7 +171,7 @@ def _measured(name: str) -> tuple[Measurement, Source]:
 @or_notice
 def steps() -> Exhibit:
     """What a training step takes with each front end, as the benchmark stored it."""
-    found, source = _measured("front_end")
+    found, source = measured("front_end")
     rows = found.table("steps").set_index("way").drop(columns=["output error", "gradient error"])
     shown = rows.astype(float).map("{:.0f}".format, na_action="ignore")
     shown.columns = pd.Index([str(column).replace(", ", f",{NBSP}") for column in shown])
@@ -182,7 +185,7 @@ def steps() -> Exhibit:
 @or_notice
 def parts() -> Exhibit:
     """Where the time of a fused step goes, and the floor of the front end's."""
-    found, source = _measured("front_end")
+    found, source = measured("front_end")
     spent = found.table("parts").set_index("part")["ms"]
     floor = found.table("floor").iloc[0]
     shown = pd.DataFrame({"ms": spent.map("{:.1f}".format), "share": spent / spent.sum()})
@@ -218,7 +221,7 @@ def _steps() -> int:
 @or_notice
 def cost() -> Exhibit:
     """What a plan of experiments costs, from measured epochs and steps."""
-    (scaling, first), (front_end, second) = _measured("scaling"), _measured("front_end")
+    (scaling, first), (front_end, second) = measured("scaling"), measured("front_end")
     largest = scaling.table("size").iloc[-1]
     epoch = largest["seconds"] / largest["utterances"] * sum(map(float, paper.COUNTS.values()))
     spent = front_end.table("parts").set_index("part")["ms"]
@@ -239,95 +242,9 @@ def cost() -> Exhibit:
 
 
 @or_notice
-def cost_on_gpus() -> Exhibit:
-    """What the trainings of that plan that hear audio cost on GPUs, from measured epochs."""
-    found, source = _measured("cuda")
-    seconds = found.table("together").set_index(["way", "trainings"])["seconds"]["GPU"]
-    most = max(seconds.index)
-    trainings = pd.Series({block: heard for block, (heard, _) in MATRIX.items()})
-    trainings["all"] = trainings.sum()
-    shown = pd.DataFrame({"with audio": trainings})
-    for gpus in GPUS:
-        days = trainings * Training().epochs * seconds[most] / most / 86400 / gpus
-        name = f"days on {gpus} GPU{'s' * (gpus > 1)} and {gpus * most} cores"
-        shown[name] = days.map("{:.1f}".format)
-    caption = (
-        f"The trainings with audio of that plan, {most} at once on each GPU, each fed by a core of "
-        "its own; computed from one model's epoch."
-    )
-    return table(shown, caption, [source])
-
-
-@or_notice
-def gpu() -> Exhibit:
-    """How long an epoch takes on a GPU, and how many trainings it bears."""
-    found, source = _measured("cuda")
-    rows = found.table("together")
-    shown = pd.DataFrame(
-        {
-            "on": rows["way"].replace("CPU", "CPU, a core each"),
-            "trainings at once": rows["trainings"],
-            "seconds an epoch": rows["seconds"].map("{:.1f}".format),
-            "minutes for nine models": rows["minutes"].map("{:.0f}".format),
-        }
-    )
-    caption = (
-        "An epoch of Att_d^1 on a GPU and on the CPU beside it, by this project's kernels, timed "
-        "once; as many seconds an utterance as on a smaller corpus, times the paper's utterances. "
-        f"And at that rate as many models as Tables 4 and 5 have, {Training().epochs} epochs each."
-    )
-    return table(shown, caption, [source], index=False)
-
-
-@or_notice
-def agreement() -> Exhibit:
-    """How far a GPU's probabilities are from a CPU's."""
-    found, source = _measured("cuda")
-    rows = found.table("agreement")
-    shown = pd.DataFrame(
-        {
-            "on": rows["way"],
-            "from the same": rows["same"],
-            "largest difference": rows["largest difference"].map("{:.0e}".format),
-            "same class": rows["same class"].map("{:.0%}".format),
-            "repeated": rows["repeats"].map({"True": "same bits", "False": "other bits"}),
-        }
-    )
-    caption = (
-        "Probabilities of the test part, held against those of this project's kernels on a CPU: "
-        "from the same weights, and from two epochs of the same training, one seed; and whether "
-        "that training, done twice, had the same bits."
-    )
-    made_by = replace(
-        source, title="stand-in (synthetic, quick), benchmarks/cuda.py", synthetic=True
-    )
-    return table(shown, caption, [made_by], index=False)
-
-
-def gpu_in_words() -> dict[str, str]:
-    """For the prose: what a GPU brings, against a core of its machine."""
-    found = load("cuda")
-    if found is None:
-        names = ("gpu", "gpu_gain", "gpu_most", "gpu_share", "gpu_minutes", "gpu_lacks")
-        return dict.fromkeys(names, "(not measured yet)")
-    rows = found.table("together").set_index(["way", "trainings"])
-    seconds, core = rows["seconds"]["GPU"], rows["seconds"]["CPU", 1]
-    most = max(seconds.index)
-    lacks = "How fast all cores of that machine are together was not measured."
-    return {
-        "gpu": found.workload.rpartition(" on an ")[2],
-        "gpu_gain": f"{core / seconds[1]:.1f}",
-        "gpu_most": str(most),
-        "gpu_share": f"{most * core / seconds[most]:.0f}",
-        "gpu_minutes": f"{rows['minutes']['GPU', most]:.0f}",
-        "gpu_lacks": lacks if len(rows.loc["CPU"]) == 1 else "",
-    }
-
-
-@or_notice
 def growth() -> Exhibit:
     """How an epoch's time and memory grow with the corpus."""
-    found, source = _measured("scaling")
+    found, source = measured("scaling")
     rows = found.table("size")
     shown = pd.DataFrame(
         {
@@ -345,7 +262,7 @@ def growth() -> Exhibit:
 @or_notice
 def together() -> Exhibit:
     """What trainings side by side gain."""
-    found, source = _measured("scaling")
+    found, source = measured("scaling")
     rows = found.table("together")
     shown = pd.DataFrame(
         {
