@@ -138,7 +138,7 @@ def own_words(
         f"The words of highest mutual information with each predicted class, of those with at "
         f"least {min_count} occurrences, in the first of the runs. The paper reports {told}."
     )
-    return table(shown, caption, of_runs(chosen, selection))
+    return table(shown, caption, [*of_runs(chosen, selection), PAPER])
 
 
 @or_notice
