@@ -155,6 +155,10 @@ class TestFromRuns:
     def test_does_not_mark_a_real_corpus(self, name):
         assert MARK not in html(exhibit(name))
 
+    def test_names_the_paper_where_it_shows_what_that_reports(self, name):
+        made = exhibit(name)
+        assert (provenance.PAPER in made.sources) >= ("report" in made.plain + made.caption)
+
     def test_without_runs_shows_the_command(self, name):
         notice = FROM_RUNS[name](Stored("iemocap", "paper", ()))
         assert isinstance(notice, Notice)

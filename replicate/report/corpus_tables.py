@@ -14,7 +14,7 @@ from replicate.errors import InputError
 from replicate.judging import printed_confusion
 from replicate.protocol import EMOTIONS, GROUPS, Fold, Split, groups, split
 from replicate.report.layout import number
-from replicate.report.provenance import Exhibit, Missing, Source, of_corpus, or_notice, table
+from replicate.report.provenance import PAPER, Exhibit, Missing, Source, of_corpus, or_notice, table
 from replicate.transcriptions import UNKNOWN, Vocabulary, open_vectors
 
 
@@ -31,7 +31,7 @@ def split_counts(cohort: pd.DataFrame, parts: Split, source: Source) -> Exhibit:
     frame.loc["all"] = frame.sum()
     frame.insert(1, "train, reported", [None] * len(EMOTIONS) + [float(paper.COUNTS["train"])])
     shown = frame.astype(float).map("{:,.0f}".format, na_action="ignore")
-    return table(shown, "Utterances in training and test, reported and here.", [source])
+    return table(shown, "Utterances in training and test, reported and here.", [source, PAPER])
 
 
 def class_shares(cohort: pd.DataFrame, parts: Split) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from replicate.report import held_out, plots
 from replicate.report.layout import name_of, title
 from replicate.report.provenance import (
     CHOSEN,
+    PAPER,
     Exhibit,
     Missing,
     Source,
@@ -56,7 +57,7 @@ def accuracy(
     )
     chosen = answering(rows, runs)
     figure = plots.accuracies(frame, lines, _label(chosen))
-    return picture(figure, _told(frame), caption, of_runs(chosen, selection))
+    return picture(figure, _told(frame), caption, [*of_runs(chosen, selection), PAPER])
 
 
 def _label(runs: Sequence[Run]) -> str:
@@ -84,7 +85,7 @@ def text_alone(runs: Stored) -> Exhibit:
         "against what the paper quotes for text and its best model of audio and text."
     )
     figure = plots.accuracies(frame, label=_label(chosen))
-    return picture(figure, _told(frame), caption, of_runs(chosen))
+    return picture(figure, _told(frame), caption, [*of_runs(chosen), PAPER])
 
 
 @or_notice
@@ -114,7 +115,8 @@ def attention(runs: Stored, kind: str = "stratified", selection: str = "last-epo
     alt = "; ".join(f"{name}: median {np.median(values):.2f}" for name, values in scores.items())
     caption = "Audio scores of the test utterances after training, all seeds."
     figure = plots.attention_scores(scores, printed_scores())
-    return picture(figure, f"Audio scores by model. {alt}", caption, of_runs(chosen, selection))
+    sources = [*of_runs(chosen, selection), PAPER]
+    return picture(figure, f"Audio scores by model. {alt}", caption, sources)
 
 
 def printed_scores() -> dict[str, float]:
@@ -200,7 +202,7 @@ def confusions(
         "Rows: true class, each normalised to 1; columns: predicted class; counts in brackets, "
         "means over seeds."
     )
-    return picture(figure, alt, caption, of_runs(chosen, selection))
+    return picture(figure, alt, caption, [*of_runs(chosen, selection), PAPER])
 
 
 @or_notice
@@ -214,7 +216,7 @@ def words(runs: Stored, corpus: Corpus, selection: str = "last-epoch") -> Exhibi
         for row in rows.to_dict("records")
     )
     caption = "Ratios of Table 6's words with Wilson 95 % intervals; n occurrences in our test set."
-    return picture(plots.word_ratios(rows), alt, caption, of_runs([run], selection))
+    return picture(plots.word_ratios(rows), alt, caption, [*of_runs([run], selection), PAPER])
 
 
 def loudness(level: pd.DataFrame, source: Source) -> Exhibit:

@@ -28,6 +28,7 @@ from replicate.report.layout import (
 )
 from replicate.report.provenance import (
     CHOSEN,
+    PAPER,
     Exhibit,
     Missing,
     Source,
@@ -197,7 +198,8 @@ def table_4(runs: Stored, selection: str = "last-epoch") -> Exhibit:
     chosen = answering(lines, runs)
     caption = f"Table 4, as reported and ours: accuracy, and mean attention scores. {INTERVALS}"
     frame = reproduced(lines, runs, selection)
-    return table(_side_by_side(frame, ours(chosen)), caption, of_runs(chosen, selection))
+    sources = [*of_runs(chosen, selection), PAPER]
+    return table(_side_by_side(frame, ours(chosen)), caption, sources)
 
 
 @or_notice
@@ -206,7 +208,8 @@ def table_5(runs: Stored, selection: str = "last-epoch") -> Exhibit:
     chosen = answering(TABLE_5, runs)
     caption = f"Table 5, as reported and ours. {INTERVALS}"
     frame = reproduced(TABLE_5, runs, selection)
-    return table(_side_by_side(frame, ours(chosen)), caption, of_runs(chosen, selection))
+    sources = [*of_runs(chosen, selection), PAPER]
+    return table(_side_by_side(frame, ours(chosen)), caption, sources)
 
 
 def constant_answers(runs: Stored, selection: str = "last-epoch") -> pd.DataFrame:
@@ -267,7 +270,7 @@ def selections(lines: Sequence[Line], runs: Stored) -> Exhibit:
         "Accuracy by the choice of the epoch, means over seeds. Choosing on the test set adds "
         "what the last column shows without any better model."
     )
-    return table(shown, caption, of_runs(chosen))
+    return table(shown, caption, [*of_runs(chosen), PAPER])
 
 
 def text_rows(runs: Stored) -> pd.DataFrame:
@@ -313,7 +316,7 @@ def text_alone(runs: Stored) -> Exhibit:
         f"Text alone on {chosen[0].provenance.corpus_title}, beside the paper's figures. "
         f"{INTERVALS} Each seed has a test set of its own. One run: where one more would lie."
     )
-    return table(shown, caption, of_runs(chosen))
+    return table(shown, caption, [*of_runs(chosen), PAPER])
 
 
 def text_alone_in_words(runs: Stored) -> dict[str, str]:
@@ -371,7 +374,7 @@ def table_7(runs: Stored, model: str = "att_d1", embedding: str = "word2vec",
         f"Table 7, as reported and ours ({name_of(chosen[0])}); counts are means over seeds, "
         "rates those of the counts of all seeds, with 95 % intervals that draw whole dialogues."
     )
-    return table(frame, caption, of_runs(chosen, selection))
+    return table(frame, caption, [*of_runs(chosen, selection), PAPER])
 
 
 def _rate_intervals(draws: np.ndarray, axis: int) -> list[metrics.Interval]:
@@ -414,7 +417,7 @@ def table_8(level: pd.DataFrame, corpus: str, source: Source) -> Exhibit:
         "Table 8, as reported and ours; full scale is 1. Intervals draw whole speakers, since "
         "utterances of one speaker may resemble each other."
     )
-    return table(frame, caption, [source])
+    return table(frame, caption, [source, PAPER])
 
 
 def _printed_waves() -> pd.DataFrame:
@@ -495,7 +498,7 @@ def score_spread(runs: Stored, kind: str = "stratified", selection: str = "last-
         "The audio's attention score, as reported and ours; the text's is 1 minus this. "
         "Interval: Student's t over seeds, of the mean, cut to [0, 1]."
     )
-    return table(shown, caption, of_runs(chosen, selection))
+    return table(shown, caption, [*of_runs(chosen, selection), PAPER])
 
 
 @or_notice

@@ -80,7 +80,7 @@ def table_6(runs: Stored, corpus: Corpus, selection: str = "last-epoch") -> Exhi
     )
     shown.index = pd.MultiIndex.from_frame(rows[["emotion", "word"]])
     caption = f"Table 6, as reported and ours ({name_of(run)}, one run as in the paper)."
-    return table(shown, caption, of_runs([run], selection))
+    return table(shown, caption, [*of_runs([run], selection), PAPER])
 
 
 #: Signs of `words.word_table` in words: what the class does.
@@ -138,7 +138,7 @@ def own_words(
         f"The words of highest mutual information with each predicted class, of those with at "
         f"least {min_count} occurrences, in the first of the runs. The paper reports {told}."
     )
-    return table(shown, caption, of_runs(chosen, selection))
+    return table(shown, caption, [*of_runs(chosen, selection), PAPER])
 
 
 @or_notice
@@ -231,7 +231,7 @@ def printed(lists: Mapping[Classes, WordList], corpus: str, classes: Classes) ->
     shown = _columns(named)
     shown.insert(0, ("counts", "reported ratio"), reported(named).map(number).to_numpy())
     caption = f"The words that the paper names, with {CLASSES[classes]}. {COLUMNS}"
-    return table(shown, caption, [of_list(stored)])
+    return table(shown, caption, [of_list(stored), PAPER])
 
 
 @or_notice
