@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -124,6 +125,8 @@ def corpus_build(name: str) -> None:
 @training_options
 @click.option("--grid", "which", type=click.Choice(list(GRIDS)), default="tables",
               show_default=True)  # fmt: skip
+@click.option("--seeds", type=click.IntRange(1),
+              help="Only so many of the profile's seeds.")  # fmt: skip
 @click.option("--cluster", metavar="ADDRESS",
               help="Train on the Ray cluster at HOST:PORT instead.")  # fmt: skip
 @click.option("--gpus-each", type=click.FloatRange(0, min_open=True), default=0.25,
@@ -137,6 +140,7 @@ def run(
     device: str,
     jobs: int | None,
     skip_damaged: bool,
+    seeds: int | None,
     cluster: str | None,
     gpus_each: float,
     results: Path,
@@ -144,9 +148,10 @@ def run(
     """Train a grid of experiments; finished ones are kept, interrupted ones go on."""
     heard = any(model != "text" for model, _ in GRIDS[which].rows)
     source = schedule.Source(name, data, word2vec, skip_damaged, heard)
-    workers = schedule.Workers(_jobs(jobs, device), device, cluster, gpus_each)
+    workers = _workers(jobs, device, cluster, gpus_each)
     opened = schedule.open_source(source)[0]
-    experiments = grid(which, name, PROFILES[profile], cohort(opened))
+    wanted = replace(PROFILES[profile], seeds=PROFILES[profile].seeds[:seeds])
+    experiments = grid(which, name, wanted, cohort(opened))
     experiments = _served(experiments, opened, word2vec)
     todo = schedule.remaining(experiments, results)
     click.echo(f"{len(experiments)} experiments, {len(experiments) - len(todo)} already done")
@@ -238,7 +243,7 @@ def rerun(
     stored = {run.experiment: run for run in drawn}
     heard = any(run.provenance.audio_fingerprint for run in drawn)
     source = schedule.Source(name, data, word2vec, skip_damaged, heard)
-    workers = schedule.Workers(_jobs(jobs, device), device)
+    workers = _workers(jobs, device)
     held = 0
     with tempfile.TemporaryDirectory() as folder:
         for outcome in schedule.run_grid(list(stored), source, workers, Path(folder)):
@@ -340,13 +345,24 @@ def loudness(name: str, data: Path | None, skip_damaged: bool, results: Path) ->
     click.echo(levels.save(levels.make(open_corpus(name, data, skip_damaged)), results))
 
 
-def _jobs(jobs: int | None, device: str) -> int:
-    """How many trainings at once, if nothing else is asked for."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda", "PyTorch finds no GPU here", "use --device cpu")
-    if device == "cuda" and importlib.util.find_spec("triton") is None:
+def _workers(
+    jobs: int | None, device: str, cluster: str | None = None, gpus_each: float = 0.0
+) -> schedule.Workers:
+    """What trains: a cluster, or this machine, with one training a core if nothing else is asked.
+
+    Raises:
+        InputError: this machine lacks what that needs; the options contradict each other.
+    """
+    cuda = device == "cuda"
+    if cuda and importlib.util.find_spec("triton") is None:
         raise InputError("--device cuda", "needs Triton", "pip install triton, or use --device cpu")
-    return jobs or (1 if device == "cuda" else os.cpu_count() or 1)
+    if cluster is not None:
+        if jobs is not None:
+            raise InputError("--jobs", "is up to the cluster", "leave --jobs or --cluster out")
+        return schedule.Workers(device=device, cluster=cluster, gpus=gpus_each)
+    if cuda and not torch.cuda.is_available():
+        raise InputError("--device cuda", "PyTorch finds no GPU here", "use --device cpu")
+    return schedule.Workers(jobs or (1 if cuda else os.cpu_count() or 1), device)
 
 
 def _progress(

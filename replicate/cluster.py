@@ -25,12 +25,16 @@ from replicate.schedule import Outcome, Source, Workers, lock_of, open_source, o
 RETRIES = 10
 
 
-def state_of(source: Source) -> dict[str, object]:
-    """What must be the same on every node: code, packages and corpus."""
+def state_of(source: Source, device: str) -> dict[str, object]:
+    """What must be the same on every node: code, packages and corpus.
+
+    Raises:
+        InputError: as `open_source`, or Triton is missing, which a GPU needs.
+    """
     corpus, waveforms = open_source(source)
     return {
         "code": LOADED_CODE,
-        "packages": package_versions(),
+        "packages": package_versions(device=device),
         "transcripts": text_fingerprint(corpus.utterances),
         "recordings": waveforms.fingerprint if waveforms is not None else None,
     }
@@ -44,7 +48,7 @@ def train_here(
     A node whose `state_of` the source is not the caller's refuses.
     """
     try:
-        here = state_of(source)
+        here = state_of(source, device)
     except InputError as problem:
         return Outcome(experiment, error=f"{socket.gethostname()}: {problem}"), {}
     if other := [name for name in state if state[name] != here[name]]:
@@ -80,7 +84,7 @@ def run_each(
     ray = _connect(str(workers.cluster))
     gpus = workers.gpus if workers.device == "cuda" else 0
     task = ray.remote(train_here).options(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)
-    state = state_of(source)
+    state = state_of(source, workers.device)
     pending = {}
     try:
         for experiment in experiments:

@@ -6,13 +6,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
-import pandas as pd
 import pytest
+import torch
 
+from replicate import cluster as cluster_module
 from replicate.corpora import open_corpus
 from replicate.errors import InputError
 from replicate.experiments import PROFILES, Experiment, grid
 from replicate.protocol import cohort
+from replicate.rerun import compare
 from replicate.runs import folder_of, load_run
 from replicate.schedule import Source, Workers, run_grid
 
@@ -59,7 +61,7 @@ def test_a_grid_survives_the_death_of_a_node_and_equals_the_local_one(tmp_path, 
         here, there = (
             load_run(folder_of(experiment, tmp_path / place)) for place in ("local", "remote")
         )
-        pd.testing.assert_frame_equal(here.predictions, there.predictions, check_exact=True)
+        assert compare(here, there).identical
 
 
 def test_the_command_takes_a_cluster(tmp_path, cluster):
@@ -71,6 +73,23 @@ def test_the_command_takes_a_cluster(tmp_path, cluster):
     assert done.returncode == 0, done.stderr
     assert "2 of 2 done" in done.stdout
     assert len(list(tmp_path.rglob("run.json"))) == 2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU would train")
+def test_trainings_take_their_share_of_a_gpu(tmp_path, cluster):
+    node = cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=80 * 2**20)
+    workers = Workers(device="cuda", cluster=cluster.address, gpus=0.5)
+    outcomes = list(run_grid(experiments(2, 1), SOURCE, workers, tmp_path))
+    cluster.remove_node(node)
+    assert len(outcomes) == 2, "both were placed, though there is one GPU"
+    assert all("NVIDIA" in outcome.error or "CUDA" in outcome.error for outcome in outcomes)
+
+
+def test_a_node_with_other_code_refuses():
+    (experiment,) = experiments(1, 1)
+    state = cluster_module.state_of(SOURCE, "cpu")
+    outcome, files = cluster_module.train_here(experiment, SOURCE, "cpu", {**state, "code": {}})
+    assert "has other code" in outcome.error and not files
 
 
 def test_no_cluster_is_one_clear_error(tmp_path):

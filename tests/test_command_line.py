@@ -115,6 +115,19 @@ def test_two_schedulers_on_one_store_share_the_work(tmp_path):
     assert not list(tmp_path.rglob(".lock"))
 
 
+def test_an_experiment_that_fails_stops_no_other(tmp_path):
+    arguments = ("run", "--corpus", "standin-tiny", "--profile", "quick", "--grid", "text")
+    arguments += ("--seeds", "1", "--jobs", "2", "--results", tmp_path)
+    (tmp_path / "standin-tiny/quick/text-glove-stratified-0-seed-0/checkpoint.pt").mkdir(
+        parents=True
+    )
+    done = replicate(*arguments)
+    assert done.returncode == 1 and "1 of 2 experiments failed" in done.stderr
+    assert "text-glove-stratified-0-seed-0: FAILED" in done.stdout
+    (run,) = load_runs("standin-tiny", "quick", tmp_path)
+    assert run.experiment.embedding == "trainable"
+
+
 def test_a_killed_tree_of_processes_goes_on(tmp_path):
     arguments = ["run", "--corpus", "standin-tiny", "--profile", "smoke", "--grid", "text"]
     command = [*REPLICATE, *arguments, "--jobs", "2", "--results", str(tmp_path)]
@@ -177,6 +190,7 @@ def test_a_run_of_other_settings_is_not_taken_for_done(tmp_path, text_runs):
             "finds no GPU",
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
         ),
+        (("run", "--cluster", "head:1", "--jobs", "2"), "leave --jobs or --cluster out"),
         (("run", "--corpus", "nonsense"), "choose one of iemocap"),
         (("run", "--corpus", "standin-tiny", "--word2vec", "absent.bin"), "does not exist"),
         (("run", "--profile", "slow"), "is not one of"),
