@@ -139,10 +139,10 @@ def main() -> None:
                 rows.append(side_by_side(way, count, Path(name)))
                 row = pd.DataFrame(rows[-1:])
                 print(row.to_string(index=False, header=len(rows) == 1), flush=True)
-    if options.save:
-        tables = {"together": pd.DataFrame(rows), "agreement": agreed}
-        workload = WORKLOAD + torch.cuda.get_device_name()
-        print(measurements.save("cuda", workload, tables, device="cuda"))
+                if options.save:  # so far: time on a GPU may run out
+                    tables = {"together": pd.DataFrame(rows), "agreement": agreed}
+                    workload = WORKLOAD + torch.cuda.get_device_name()
+                    measurements.save("cuda", workload, tables, device="cuda")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The audio encoder on a GPU: what `replicate.audio_kernels` does on a CPU, by kernels in Triton.
+"""Section 3.1, Table 2 on a GPU: what `replicate.audio_kernels` does on a CPU, by Triton's kernels.
 
 Parameters, function and checkpoints are those of `RawAudioEncoder`: the same experiment differs
 between devices by rounding, which training magnifies.
@@ -198,7 +198,7 @@ class States(torch.autograd.Function):
     """All states of a GRU.
 
     (input's part of r, z, n [B, T, 3 H], weights [3 H, H] and biases [3 H] of the state's part) ->
-    states from zero, [B, T, H].
+    states from zero, [B, T, H]; H is a power of two.
     """
 
     @staticmethod
@@ -230,7 +230,11 @@ class States(torch.autograd.Function):
 
 
 class CudaAudioEncoder(RawAudioEncoder):
-    """`RawAudioEncoder` on a GPU: the same parameters and function; takes a `CudaBatch`."""
+    """`RawAudioEncoder` on a GPU: the same parameters and function; takes a `CudaBatch`.
+
+    Raises:
+        InputError: `n_gru` is no power of two.
+    """
 
     front_end_class = CudaFrontEnd
 

@@ -6,9 +6,11 @@ that are kept of a batch's utterances, which lie one after the other, each in wh
 positions with at least `GAP` zeros behind it: what lies around an utterance is the zero padding of
 conv2. No kernel adds in an order that varies: results repeat to the bit.
 
-A program is one tile, one pooling bin or one utterance; its tensors are [channels, positions].
-`utterances` is [B, 4]: offset in the samples, length, kept positions, place of its first position
-in r; `tiles` is [n, 2]: utterance, first position.
+A program is one tile, one pooling bin, `LANES` winners of a channel, or one utterance; its tensors
+are [channels, positions]. `samples` are those of the store, 16-bit; `utterances` is [B, 4]: offset
+in the samples, length, kept positions, place of its first position in r; `tiles` is [n, 2]:
+utterance, first position. The affine maps are w [4, 25] and d [4]; w2 [8, 4, 5], e [8] of the
+shortcut, and f [8]. Of the bins: `begins`, `ends` [B, bins]; `largest`, `winners` [B, bins, 8].
 """
 
 import triton
@@ -187,7 +189,7 @@ def sigmoid(x):
 
 @triton.jit
 def tanh(x):
-    """Tanh to float32's rounding of 1; never overflows."""
+    """Tanh, off by a rounding of 1 at most; never overflows."""
     decayed = tl.exp(-2.0 * tl.abs(x))
     size = (1.0 - decayed) / (1.0 + decayed)
     return tl.where(x < 0, -size, size)

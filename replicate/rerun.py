@@ -153,5 +153,5 @@ def change_since(runs: Sequence[metrics.Tested], known: list[Repeat]) -> str:
         return ""
     pairs = [(repeat.made_by, repeat.repeated_by) for repeat in known]
     harmless = all((run.provenance.code, run.code_now) in pairs for run in runs if run.changed_code)
-    told = ", to the same bits as repeats show" if harmless else ""
+    told = ", to the same bits as repeats of runs by the same code show" if harmless else ""
     return f"code changed since ({', '.join(changed)}){told}"

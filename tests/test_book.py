@@ -3,6 +3,7 @@
 import functools
 import http.server
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -119,6 +120,9 @@ def test_page_is_whole_names_its_corpus_and_asks_nothing_of_the_network(
     if page.startswith("notebooks/"):
         notices.append(browser.find_element(By.CLASS_NAME, "corpus-notice"))
     assert all(n.is_displayed() and "corpus" in n.text.lower() for n in notices)
+    captions = " ".join(each.text for each in browser.find_elements(By.TAG_NAME, "figcaption"))
+    named = set(re.findall(r"standin-(\w+)", notices[-1].text))
+    assert set(re.findall(r"stand-in \(synthetic, (\w+)", captions)) <= named
     outside = {
         url for url in requested(browser) if not url.startswith((f"{base}/", "data:", "blob:"))
     }

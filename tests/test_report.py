@@ -216,7 +216,7 @@ class TestSource:
         here, there = run(), run(seed=1)
         made = replace(there.provenance, device="cuda", hardware="X9")
         (source,) = provenance.of_runs([here, replace(there, provenance=made)])
-        assert "1 of 2 runs on X9" in source.line
+        assert "1 of 2 runs (seed 1) on X9" in source.line
         (source,) = provenance.of_runs([here])
         assert "runs on" not in source.line
 

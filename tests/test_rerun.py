@@ -46,6 +46,14 @@ def test_another_machine_may_round_otherwise(again, holds):
     assert not comparison.exact and comparison.holds == holds
 
 
+def test_a_run_of_a_gpu_is_not_held_to_the_bit():
+    def on_gpu(made):
+        return replace(made, provenance=replace(made.provenance, device="cuda"))
+
+    comparison = compare(on_gpu(run(10)), on_gpu(run(14)))
+    assert not comparison.exact and comparison.holds
+
+
 def test_it_says_by_how_much_a_repeat_differs():
     told = str(compare(run(10), run(14, hardware="other")))
     assert "3.0% of classes differ" in told and "accuracy -0.030" in told

@@ -92,18 +92,27 @@ def test_the_matrix_costs_what_its_trainings_cost(monkeypatch):
 def test_a_gpu_is_told_by_what_was_measured_of_it(monkeypatch):
     rows = [("GPU", 1, 2.0), ("GPU", 8, 10.0), ("CPU", 1, 15.0), ("CPU", 16, 30.0)]
     together = [
-        {"way": way, "trainings": n, "seconds": seconds, "minutes": 22.5 * seconds / n}
+        {
+            "way": way,
+            "trainings": n,
+            "seconds": seconds,
+            "minutes": 22.5 * seconds / n,
+            "GPU MB each": 900.0,
+        }
         for way, n, seconds in rows
     ]
     made = ("0123456789ab", False, "a machine", {"torch": "1", "numba": "2"}, "2026-01-01")
-    found = measurements.Measurement("cuda", *made, "noise, on an X9", {"together": together})
+    agreement = [{"way": way} for way in ("GPU", "GPU, bf16")]
+    tables = {"together": together, "agreement": agreement}
+    found = measurements.Measurement("cuda", *made, "noise, on an X9", tables)
     for module in (speed, gpus):
         monkeypatch.setattr(module, "load", lambda name: found)
     assert gpus.benchmark_in_words() == {
         "gpu": "X9", "gpu_gain": "7.5", "gpu_most": "8", "gpu_share": "12", "gpu_minutes": "28",
-        "gpu_lacks": "",
+        "gpu_untimed": "Not timed: GPU, bf16.",
     }  # fmt: skip
-    assert len(gpus.benchmark().plain.splitlines()) >= len(rows)
+    shown = gpus.benchmark().body
+    assert shown.count("<tr") == 1 + len(rows) and "<td>28</td>" in shown
 
 
 def on_a_gpu(started, seconds, device="cuda"):
@@ -124,17 +133,17 @@ def test_runs_that_shared_a_gpu_tell_what_trainings_cost_there(monkeypatch):
     ]
     monkeypatch.setattr(gpus, "load_runs", lambda corpus, profile: runs)
     assert gpus.sharing_in_words() == {
-        "shared_gpu": "X9", "shared_runs": "2", "shared_minutes": "15"
+        "shared_gpu": "X9", "shared_runs": "2", "shared_minutes": "10"
     }  # fmt: skip
     n_audio = sum(heard for heard, _ in speed.MATRIX.values())
     row = gpus.cost().plain.splitlines()
     row = next(line for line in row if line.startswith("all")).split()
     assert row[1] == str(n_audio)
-    hours = n_audio * 150 * 4 / 2 / 3600
+    hours = n_audio * 150 * 3 / 2 / 3600
     assert [float(cell) for cell in row[2:]] == [
         pytest.approx(hours, abs=0.05), pytest.approx(hours / 8, abs=0.05),
     ]  # fmt: skip
-    assert "3 of 3 runs on X9" in gpus.sharing().sources[0].line
+    assert "2 of 2 runs (seed 0) on X9" in gpus.sharing().sources[0].line
 
 
 def test_without_a_run_on_a_gpu_the_page_says_how_to_train_one(monkeypatch):

@@ -164,6 +164,8 @@ def power_over_seeds(compared: Compared) -> Exhibit:
 def power_over_utterances(compared: Compared) -> Exhibit:
     """The smallest differences that McNemar's test would find on the paper's test set and ours."""
     sizes = {"the paper's": TESTED, "here": compared.tested}
+    if compared.tested == TESTED:
+        sizes = {"here, as the paper": TESTED}
     columns = {
         (f"{n} utterances ({whose})", name): [
             _resolved(comparison.resolvable(n, share, level)) for share in DISAGREEMENTS
@@ -316,9 +318,9 @@ def over_seeds_table(compared: Compared) -> Exhibit:
 def chance_spread(n: int) -> float:
     """Standard deviation of the difference of two models on n utterances, if only chance decides.
 
-    That is, if they disagree on a fifth of them, and there either may be right.
+    That is, if one of them alone is right on a tenth, and that may be either.
     """
-    return float(np.sqrt(1 / 5 / n))
+    return float(np.sqrt(1 / 10 / n))
 
 
 def widest_for_equivalence(seeds: int, tests: int = 1) -> float:

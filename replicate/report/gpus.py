@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from replicate.experiments import TABLE_4, TABLE_5, Training
+from replicate.experiments import Training
 from replicate.measurements import load
 from replicate.report.layout import name_of
 from replicate.report.provenance import Exhibit, Missing, of_runs, or_notice, table
@@ -14,22 +14,19 @@ from replicate.report.speed import MATRIX, measured
 from replicate.runs import Run, load_runs
 
 GPUS = (1, 8)
-MODELS = len(TABLE_4) + len(TABLE_5)
 
 
 @dataclass(frozen=True)
 class Shared:
-    """Stored runs that shared a GPU.
+    """Stored runs that shared a GPU: all had begun before the first of them ended.
 
     Attributes:
         runs: those that hear audio.
-        at_once: how many of them had begun before the first ended.
         seconds: of an epoch, their mean.
-        minutes: of all epochs of the slowest.
+        minutes: from the first begin to the end of the last epoch.
     """
 
     runs: tuple[Run, ...]
-    at_once: int
     seconds: float
     minutes: float
 
@@ -40,30 +37,36 @@ class Shared:
 
 
 def shared() -> Shared:
-    """The stored runs of the paper's protocol that were trained on a GPU.
+    """The first stored runs of the paper's protocol that were trained on a GPU side by side.
 
     Raises:
-        Missing: there are none.
+        Missing: no run was trained on a GPU.
     """
-    runs = tuple(
+    runs = [
         run
         for run in load_runs("standin-full", "paper")
         if run.provenance.device == "cuda" and run.experiment.model != "text"
-    )
+    ]
     if not runs:
         raise Missing(
             "No stored run was trained on a GPU.",
-            f"replicate run --corpus standin-full --profile paper --device cuda --jobs {MODELS}",
+            "replicate run --corpus standin-full --profile paper --seeds 1 --device cuda --jobs 11",
         )
-    begins = [datetime.fromisoformat(run.provenance.started) for run in runs]
-    took = [run.provenance.wall_seconds for run in runs]
-    first = min(b + timedelta(seconds=s) for b, s in zip(begins, took, strict=True))
+    first_end = min(map(_end, runs))
+    together = tuple(run for run in runs if _begin(run) < first_end)
     return Shared(
-        runs=runs,
-        at_once=sum(begin < first for begin in begins),
-        seconds=float(np.mean([run.epochs["seconds"].mean() for run in runs])),
-        minutes=max(took) / 60,
+        runs=together,
+        seconds=float(np.mean([run.epochs["seconds"].mean() for run in together])),
+        minutes=(max(map(_end, together)) - min(map(_begin, together))) / timedelta(minutes=1),
     )
+
+
+def _begin(run: Run) -> datetime:
+    return datetime.fromisoformat(run.provenance.started)
+
+
+def _end(run: Run) -> datetime:
+    return _begin(run) + timedelta(seconds=run.provenance.wall_seconds)
 
 
 @or_notice
@@ -80,7 +83,7 @@ def sharing() -> Exhibit:
         }
         for run in found.runs
     ]
-    caption = f"Trainings that shared one GPU ({found.gpu}), {found.at_once} at once."
+    caption = f"Trainings that shared one GPU ({found.gpu}), {len(found.runs)} at once."
     return table(pd.DataFrame(rows), caption, of_runs(found.runs), index=False)
 
 
@@ -88,16 +91,17 @@ def sharing() -> Exhibit:
 def cost() -> Exhibit:
     """What the trainings of that plan that hear audio cost on GPUs, from runs that shared one."""
     found = shared()
+    at_once = len(found.runs)
     trainings = pd.Series({block: heard for block, (heard, _) in MATRIX.items()})
     trainings["all"] = trainings.sum()
     shown = pd.DataFrame({"with audio": trainings})
     for gpus in GPUS:
-        hours = trainings * Training().epochs * found.seconds / found.at_once / 3600 / gpus
-        name = f"hours on {gpus} GPU{'s' * (gpus > 1)} and {gpus * found.at_once} cores"
+        hours = trainings * Training().epochs * found.seconds / at_once / 3600 / gpus
+        name = f"hours on {gpus} GPU{'s' * (gpus > 1)} and {gpus * at_once} cores"
         shown[name] = hours.map("{:.1f}".format)
     caption = (
-        f"The trainings with audio of that plan, {found.at_once} at once on each GPU, each fed by "
-        "a core of its own and as fast as those above."
+        f"The epochs of the trainings with audio of that plan, {at_once} at once on each GPU, each "
+        "fed by a core of its own and as fast as those above."
     )
     return table(shown, caption, of_runs(found.runs))
 
@@ -113,12 +117,14 @@ def benchmark() -> Exhibit:
             "trainings at once": rows["trainings"],
             "seconds an epoch": rows["seconds"].map("{:.1f}".format),
             "minutes for nine models": rows["minutes"].map("{:.0f}".format),
+            "MB of the GPU each": rows["GPU MB each"].map("{:.0f}".format, na_action="ignore"),
         }
     )
     caption = (
         "An epoch of Att_d^1 on a GPU and on the CPU beside it, by this project's kernels, timed "
-        "once; as many seconds an utterance as on a smaller corpus, times the paper's utterances. "
-        f"And at that rate as many models as Tables 4 and 5 have, {Training().epochs} epochs each."
+        "once: seconds an utterance, times the number of the paper's utterances. At that rate as "
+        f"many models as Tables 4 and 5 have, {Training().epochs} epochs each. And what PyTorch "
+        "holds of the GPU's memory, to which CUDA adds its own."
     )
     return table(shown, caption, [source], index=False)
 
@@ -152,19 +158,21 @@ def benchmark_in_words() -> dict[str, str]:
     """For the prose: what a GPU brings, against a core of its machine."""
     found = load("cuda")
     if found is None:
-        names = ("gpu", "gpu_gain", "gpu_most", "gpu_share", "gpu_minutes", "gpu_lacks")
+        names = ("gpu", "gpu_gain", "gpu_most", "gpu_share", "gpu_minutes", "gpu_untimed")
         return dict.fromkeys(names, "(not measured yet)")
     rows = found.table("together").set_index(["way", "trainings"])
     seconds, core = rows["seconds"]["GPU"], rows["seconds"]["CPU", 1]
     most = max(seconds.index)
-    lacks = "How fast all cores of that machine are together was not measured."
+    compared = set(found.table("agreement")["way"])
+    untimed = ["all cores of that machine together"] * (len(rows.loc["CPU"]) == 1)
+    untimed += sorted(compared - set(rows.index.get_level_values("way")))
     return {
         "gpu": found.workload.rpartition(" on an ")[2],
         "gpu_gain": f"{core / seconds[1]:.1f}",
         "gpu_most": str(most),
         "gpu_share": f"{most * core / seconds[most]:.0f}",
         "gpu_minutes": f"{rows['minutes']['GPU', most]:.0f}",
-        "gpu_lacks": lacks if len(rows.loc["CPU"]) == 1 else "",
+        "gpu_untimed": f"Not timed: {'; '.join(untimed)}." if untimed else "",
     }
 
 
@@ -177,6 +185,6 @@ def sharing_in_words() -> dict[str, str]:
         return dict.fromkeys(names, "(not trained yet)")
     return {
         "shared_gpu": runs.gpu,
-        "shared_runs": str(runs.at_once),
+        "shared_runs": str(len(runs.runs)),
         "shared_minutes": f"{runs.minutes:.0f}",
     }

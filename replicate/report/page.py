@@ -54,8 +54,9 @@ def notice(*corpora: str) -> Notice:
 
 
 def called(corpus: str) -> str:
-    """A corpus in the prose."""
-    return REAL_CORPORA.get(corpus, "the synthetic stand-in")
+    """A corpus in the prose: `the quick synthetic stand-in`."""
+    preset = corpus.removeprefix("standin-")
+    return REAL_CORPORA.get(corpus, f"the {preset} synthetic stand-in")
 
 
 def say(**values: object) -> pd.Series:

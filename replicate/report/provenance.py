@@ -10,7 +10,6 @@ import copy
 import hashlib
 import html
 import io
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
@@ -145,8 +144,14 @@ def _word_vectors(runs: Sequence[Tested]) -> list[str]:
 
 def _on_gpus(runs: Sequence[Tested]) -> list[str]:
     """How many of the runs were made on which GPU, if any: their bits are not a CPU's."""
-    found = Counter(run.provenance.hardware for run in runs if run.provenance.device == "cuda")
-    return [f"{count} of {len(runs)} runs on {gpu}" for gpu, count in sorted(found.items())]
+    found: dict[str, list[int]] = {}
+    for run in runs:
+        if run.provenance.device == "cuda":
+            found.setdefault(run.provenance.hardware, []).append(run.experiment.seed)
+    return [
+        f"{len(seeds)} of {len(runs)} runs ({listed('seed', seeds)}) on {gpu}"
+        for gpu, seeds in sorted(found.items())
+    ]
 
 
 def of_judged(runs: Sequence[Run], selection: str = "last-epoch") -> tuple[Source, ...]:

@@ -162,7 +162,8 @@ def measured(name: str) -> tuple[Measurement, Source]:
     found = load(name)
     if found is None:
         raise Missing("This benchmark has not been run.", f"python benchmarks/{name}.py --save")
-    versions = [f"{name} {found.packages[name]}" for name in ("torch", "numba")]
+    shown = ("torch", "numba", "triton")
+    versions = [f"{name} {found.packages[name]}" for name in shown if name in found.packages]
     made = commit_name(found.commit, found.dirty)
     details = (found.hardware, *versions, found.date[:10], f"commit {made}")
     return found, Source(f"benchmarks/{name}.py, {found.workload}", False, details, corpus=False)

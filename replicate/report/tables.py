@@ -533,18 +533,21 @@ def cost(runs: Stored) -> Exhibit:
             "model": name_of(run),
             "machine": f"{run.provenance.hardware}, {run.provenance.device}, "
             f"{run.provenance.threads} thread{'s' * (run.provenance.threads > 1)}",
-            "seconds": run.provenance.wall_seconds,
-            "epochs": len(run.epochs),
+            "seconds": run.epochs["seconds"].median(),
+            "minutes": run.epochs["seconds"].median() * len(run.epochs) / 60,
         }
         for run in runs.of()
     ]
     grouped = pd.DataFrame(rows).groupby(["model", "machine"], sort=False)
-    seconds, epochs = grouped["seconds"].sum(), grouped["epochs"].sum()
     shown = pd.DataFrame(
         {
             "runs": grouped.size(),
-            "seconds an epoch": (seconds / epochs).map("{:.2f}".format),
-            "minutes a run": (seconds / grouped.size() / 60).map("{:.1f}".format),
+            "seconds an epoch": grouped["seconds"].mean().map("{:.2f}".format),
+            "minutes a run": grouped["minutes"].mean().map("{:.1f}".format),
         }
     )
-    return table(shown, "What training cost, means over runs.", of_runs(runs.of()))
+    caption = (
+        "What training cost: a run's median epoch, and its epochs at that rate, means over runs. "
+        "One thread each; other trainings shared the machine or the GPU."
+    )
+    return table(shown, caption, of_runs(runs.of()))
