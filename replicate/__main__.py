@@ -56,17 +56,18 @@ def training_options(command: Command) -> Command:
     """The options of every command that trains: on what, by which protocol, where."""
     for option in reversed(
         (
-            click.option("--corpus", "name", default="standin-quick", show_default=True),
+            click.option("--corpus", "name", default="standin-quick", show_default=True,
+                         help="What to train on."),
             data_option,
             skip_damaged_option,
             click.option("--profile", type=click.Choice(list(PROFILES)), default="quick",
-                         show_default=True),
+                         show_default=True, help="The protocol: epochs, seeds, what is held out."),
             click.option("--word2vec",
                          type=click.Path(exists=True, dir_okay=False, path_type=Path,
                                          resolve_path=True),
                          help="File of pretrained vectors."),
             click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu",
-                         show_default=True),
+                         show_default=True, help="Where to train."),
             click.option("--jobs", type=click.IntRange(1),
                          help="Trainings at once.  [default: one a core; 1 on a GPU]"),
             results_option,
