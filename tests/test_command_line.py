@@ -77,9 +77,10 @@ def test_levels_of_a_corpus_are_stored(tmp_path):
     assert found.synthetic and set(found.table["emotion"]) == set(EMOTIONS)
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_says_how_to_go_on(tmp_path, jobs):
     arguments = [*REPLICATE, "run", "--corpus", "standin-tiny", "--profile", "paper"]
-    arguments += ["--jobs", "1", "--results", str(tmp_path)]
+    arguments += ["--jobs", jobs, "--results", str(tmp_path)]
     process = subprocess.Popen(
         arguments,
         stderr=subprocess.PIPE,
@@ -87,11 +88,12 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         text=True,
         # a shell's background jobs ignore SIGINT, and so would their children
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        start_new_session=True,
     )
     assert process.stderr is not None
     assert any("epoch 1/" in line for line in process.stderr)
     time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     rest = process.stderr.read()
     assert process.wait() == 130
     assert "`replicate run` goes on" in rest and "Traceback" not in rest
