@@ -56,7 +56,7 @@ def run(model="att_d1", embedding="trainable", seed=0, synthetic=False, fold=Non
     made = made_runs.run(
         true, guessed, ids(n), model, embedding, seed, fold, scores, synthetic=synthetic, **more
     )
-    curve = {"epoch": [1, 2], "loss": [1.3, 1.1], "test_accuracy": [0.4, 0.6]}
+    curve = {"epoch": [1, 2], "loss": [1.3, 1.1], "test_accuracy": [0.4, 0.6], "seconds": 6.0}
     best = made.predictions.assign(selection="test-best")
     provenance = replace(made.provenance, commit="0123456789ab", wall_seconds=12.0)
     predictions = pd.concat([made.predictions, best], ignore_index=True)
