@@ -23,7 +23,7 @@ from replicate.report.provenance import (
     Missing,
     listed,
     of_code,
-    of_runs,
+    of_judged,
     or_notice,
     picture,
     table,
@@ -325,7 +325,7 @@ def effect_sizes(made: Study) -> Exhibit:
     expected = "expected impact: " + found["impact"]
     marked = found.assign(impact=expected.where(found["impact"] != SETTING, SETTING))
     figure = plots.effects(marked, bands, f"difference in accuracy, over {unit(made.runs)}s")
-    return picture(figure, alt, caption, [*of_runs(made.runs, made.selection), PAPER])
+    return picture(figure, alt, caption, of_judged(made.runs, made.selection))
 
 
 @or_notice
@@ -355,7 +355,7 @@ def effect_table(made: Study) -> Exhibit:
         "one-sided t tests with Holm's correction. Predictions changed: share of the test "
         f"utterances.{seeds}"
     )
-    sources = [*of_runs(made.runs, made.selection), PAPER]
+    sources = of_judged(made.runs, made.selection)
     return table(shown, caption, sources, index=False, wordy=True)
 
 
@@ -373,7 +373,7 @@ def impact_table(made: Study) -> Exhibit:
         f"More, less: than the {PRINTED:.3f} between Table 4's models, corrected as above."
     )
     frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("expected impact")
-    return table(frame, caption, [*of_runs(made.runs, made.selection), PAPER])
+    return table(frame, caption, of_judged(made.runs, made.selection))
 
 
 def _counted(found: pd.DataFrame) -> dict[Hashable, object]:

@@ -17,10 +17,10 @@ from replicate.comparison import LEVEL, POWER, REGION
 from replicate.report import plots
 from replicate.report.layout import ABSENT, intervals, name_of, named, number, signed, small
 from replicate.report.provenance import (
-    PAPER,
     Exhibit,
     Missing,
     listed,
+    of_judged,
     of_runs,
     or_notice,
     picture,
@@ -180,7 +180,7 @@ def power_over_utterances(compared: Compared) -> Exhibit:
         f"is right. Two-sided at {LEVEL:g}, for a pair by itself and for the clearest of all. "
         "None: no difference that such a disagreement allows."
     )
-    sources = [*of_runs(compared.runs, compared.selection), PAPER]
+    sources = of_judged(compared.runs, compared.selection)
     return table(pd.DataFrame(columns, rows), caption, sources)
 
 

@@ -17,6 +17,7 @@ from replicate.report.provenance import (
     Missing,
     Source,
     interactive,
+    of_judged,
     of_runs,
     or_notice,
     picture,
@@ -57,7 +58,7 @@ def accuracy(
     )
     chosen = answering(rows, runs)
     figure = plots.accuracies(frame, lines, _label(chosen))
-    return picture(figure, _told(frame), caption, [*of_runs(chosen, selection), PAPER])
+    return picture(figure, _told(frame), caption, of_judged(chosen, selection))
 
 
 def _label(runs: Sequence[Run]) -> str:
@@ -115,8 +116,7 @@ def attention(runs: Stored, kind: str = "stratified", selection: str = "last-epo
     alt = "; ".join(f"{name}: median {np.median(values):.2f}" for name, values in scores.items())
     caption = "Audio scores of the test utterances after training, all seeds."
     figure = plots.attention_scores(scores, printed_scores())
-    sources = [*of_runs(chosen, selection), PAPER]
-    return picture(figure, f"Audio scores by model. {alt}", caption, sources)
+    return picture(figure, f"Audio scores by model. {alt}", caption, of_judged(chosen, selection))
 
 
 def printed_scores() -> dict[str, float]:
@@ -202,7 +202,7 @@ def confusions(
         "Rows: true class, each normalised to 1; columns: predicted class; counts in brackets, "
         "means over seeds."
     )
-    return picture(figure, alt, caption, [*of_runs(chosen, selection), PAPER])
+    return picture(figure, alt, caption, of_judged(chosen, selection))
 
 
 @or_notice
@@ -216,7 +216,7 @@ def words(runs: Stored, corpus: Corpus, selection: str = "last-epoch") -> Exhibi
         for row in rows.to_dict("records")
     )
     caption = "Ratios of Table 6's words with Wilson 95 % intervals; n occurrences in our test set."
-    return picture(plots.word_ratios(rows), alt, caption, [*of_runs([run], selection), PAPER])
+    return picture(plots.word_ratios(rows), alt, caption, of_judged([run], selection))
 
 
 def loudness(level: pd.DataFrame, source: Source) -> Exhibit:

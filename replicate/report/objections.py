@@ -23,6 +23,7 @@ from replicate.report.provenance import (
     PAPER,
     Exhibit,
     Missing,
+    of_judged,
     of_runs,
     or_notice,
     picture,
@@ -214,7 +215,7 @@ def protocol(text: TextAlone, selection: str) -> Exhibit:
     )
     bands = {"best less worst of Table 4, in print": choices.PRINTED}
     figure = plots.effects(found, bands, "difference in accuracy")
-    return picture(figure, alt, caption, [*of_runs(used, selection), PAPER])
+    return picture(figure, alt, caption, of_judged(used, selection))
 
 
 def protocol_in_words(text: TextAlone, selection: str) -> str:

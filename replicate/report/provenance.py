@@ -155,7 +155,7 @@ def _on_gpus(runs: Sequence[Tested]) -> list[str]:
 
 
 def of_judged(runs: Sequence[Run], selection: str = "last-epoch") -> tuple[Source, ...]:
-    """The sources of verdicts, which also rest on the paper's own tables."""
+    """The sources of what holds runs against the paper's own numbers, verdicts among them."""
     return (*of_runs(runs, selection), PAPER)
 
 

@@ -33,6 +33,7 @@ from replicate.report.provenance import (
     Missing,
     Source,
     listed,
+    of_judged,
     of_runs,
     or_notice,
     table,
@@ -198,8 +199,7 @@ def table_4(runs: Stored, selection: str = "last-epoch") -> Exhibit:
     chosen = answering(lines, runs)
     caption = f"Table 4, as reported and ours: accuracy, and mean attention scores. {INTERVALS}"
     frame = reproduced(lines, runs, selection)
-    sources = [*of_runs(chosen, selection), PAPER]
-    return table(_side_by_side(frame, ours(chosen)), caption, sources)
+    return table(_side_by_side(frame, ours(chosen)), caption, of_judged(chosen, selection))
 
 
 @or_notice
@@ -208,8 +208,7 @@ def table_5(runs: Stored, selection: str = "last-epoch") -> Exhibit:
     chosen = answering(TABLE_5, runs)
     caption = f"Table 5, as reported and ours. {INTERVALS}"
     frame = reproduced(TABLE_5, runs, selection)
-    sources = [*of_runs(chosen, selection), PAPER]
-    return table(_side_by_side(frame, ours(chosen)), caption, sources)
+    return table(_side_by_side(frame, ours(chosen)), caption, of_judged(chosen, selection))
 
 
 def constant_answers(runs: Stored, selection: str = "last-epoch") -> pd.DataFrame:
@@ -374,7 +373,7 @@ def table_7(runs: Stored, model: str = "att_d1", embedding: str = "word2vec",
         f"Table 7, as reported and ours ({name_of(chosen[0])}); counts are means over seeds, "
         "rates those of the counts of all seeds, with 95 % intervals that draw whole dialogues."
     )
-    return table(frame, caption, [*of_runs(chosen, selection), PAPER])
+    return table(frame, caption, of_judged(chosen, selection))
 
 
 def _rate_intervals(draws: np.ndarray, axis: int) -> list[metrics.Interval]:
@@ -498,7 +497,7 @@ def score_spread(runs: Stored, kind: str = "stratified", selection: str = "last-
         "The audio's attention score, as reported and ours; the text's is 1 minus this. "
         "Interval: Student's t over seeds, of the mean, cut to [0, 1]."
     )
-    return table(shown, caption, [*of_runs(chosen, selection), PAPER])
+    return table(shown, caption, of_judged(chosen, selection))
 
 
 @or_notice

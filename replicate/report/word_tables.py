@@ -22,6 +22,7 @@ from replicate.report.provenance import (
     commit_name,
     listed,
     of_corpus,
+    of_judged,
     of_runs,
     or_notice,
     table,
@@ -80,7 +81,7 @@ def table_6(runs: Stored, corpus: Corpus, selection: str = "last-epoch") -> Exhi
     )
     shown.index = pd.MultiIndex.from_frame(rows[["emotion", "word"]])
     caption = f"Table 6, as reported and ours ({name_of(run)}, one run as in the paper)."
-    return table(shown, caption, [*of_runs([run], selection), PAPER])
+    return table(shown, caption, of_judged([run], selection))
 
 
 #: Signs of `words.word_table` in words: what the class does.
@@ -138,7 +139,7 @@ def own_words(
         f"The words of highest mutual information with each predicted class, of those with at "
         f"least {min_count} occurrences, in the first of the runs. The paper reports {told}."
     )
-    return table(shown, caption, [*of_runs(chosen, selection), PAPER])
+    return table(shown, caption, of_judged(chosen, selection))
 
 
 @or_notice
