@@ -167,7 +167,7 @@ def measure(
             started = time.perf_counter()
             step()
             row = {"way": way.name, "seconds": time.perf_counter() - started}
-            if number == 1:
+            if number == len(batches):  # of random batches the one with the longest utterance
                 row["MB"] = memory(step)
             rows.append(row)
         print(f"\r{title}: {number} of {len(batches)}", end="", file=sys.stderr, flush=True)
@@ -201,7 +201,10 @@ def milliseconds(action: Callable[[], object], repeats: int) -> float:
 
 
 def parts(way: Way, waveforms: Waveforms, rows: np.ndarray, repeats: int) -> dict[str, float]:
-    """Milliseconds of the parts of a fused step with one thread, forward and backward."""
+    """Milliseconds of the parts of a fused step with one thread, forward and backward.
+
+    The last is what a whole step takes beyond them: setting gradients to zero, Python.
+    """
     torch.set_num_threads(1)
     model, audio, rng = way.model, FusedAudio(waveforms), np.random.default_rng(0)
     batch = audio.batch(rows)
@@ -214,7 +217,7 @@ def parts(way: Way, waveforms: Waveforms, rows: np.ndarray, repeats: int) -> dic
         fused = model.fusion(features[0], model.audio.projection(features[1][:, :32]))
         return F.cross_entropy(model.classifier(fused.features), labels)
 
-    return {
+    found = {
         "cutting the batch": milliseconds(lambda: audio.batch(rows), repeats),
         "front end": milliseconds(lambda: model.audio.front_end(batch).sum().backward(), repeats),
         "GRU": milliseconds(lambda: states(model.audio.gru, pooled).sum().backward(), repeats),
@@ -222,6 +225,8 @@ def parts(way: Way, waveforms: Waveforms, rows: np.ndarray, repeats: int) -> dic
         "fusion, classifier": milliseconds(lambda: rest().backward(), repeats),
         "optimiser": milliseconds(way.optimiser.step, repeats),
     }
+    whole = milliseconds(lambda: way.step(audio.batch(rows), words, labels), repeats)
+    return {**found, "all else": whole - sum(found.values())}
 
 
 def floor(positions: int) -> tuple[float, float]:

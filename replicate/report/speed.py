@@ -189,12 +189,14 @@ def parts() -> Exhibit:
     found, source = measured("front_end")
     spent = found.table("parts").set_index("part")["ms"]
     floor = found.table("floor").iloc[0]
+    least = max(floor["arithmetic"], floor["reading"])
     shown = pd.DataFrame({"ms": spent.map("{:.1f}".format), "share": spent / spent.sum()})
     shown["share"] = shown["share"].map("{:.0%}".format)
     caption = (
         "Parts of a fused step on a random batch, one thread, forward and backward. At the core's "
         f"peak the front end's arithmetic would take {floor['arithmetic']:.1f} ms and reading its "
-        f"audio {floor['reading']:.1f} ms."
+        f"audio {floor['reading']:.1f} ms; it takes {spent['front end'] / least:.1f} times the "
+        "longer of the two."
     )
     return table(shown, caption, [source])
 
