@@ -219,7 +219,7 @@ def baselines(
 @click.option("--sample", type=click.IntRange(1), default=3, show_default=True,
               help="How many stored runs to draw.")  # fmt: skip
 @click.option("--seed", type=int, help="Of the draw.  [default: another at each call]")
-@click.option("--keep", is_flag=True, help="Note repeats to the bit in results/repeats.json.")
+@click.option("--keep", is_flag=True, help="Note the repeats in results/repeats.json.")
 def rerun(
     name: str,
     data: Path | None,
@@ -254,7 +254,7 @@ def rerun(
             comparison = rerunning.compare(stored[outcome.experiment], again)
             held += comparison.holds
             click.echo(comparison)
-            if keep and comparison.identical:
+            if keep:
                 rerunning.keep(stored[outcome.experiment], again, results)
     if held < len(drawn):
         raise click.ClickException(f"{len(drawn) - held} of {len(drawn)} repeats differ")

@@ -1,7 +1,8 @@
 """The way to distrust a stored run: train it again from nothing and compare.
 
-A repeat may also be kept (`results/repeats.json`): where code has changed since a run was made, it
-is the evidence that the change left the run's bits alone.
+A repeat may also be kept (`results/repeats.json`). Where code has changed since a run was made, it
+is the evidence that the change left the run's bits alone; of a GPU's run, how far a CPU parts from
+it.
 """
 
 import datetime
@@ -103,21 +104,30 @@ def _curves(run: Run) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Repeat:
-    """A stored run that later code has repeated to the bit.
+    """A stored run that was trained again, and what came of it.
 
     Attributes:
         run: corpus, profile and name.
         made_by: digests of the numerical code that made the run.
         repeated_by: digests of the code that repeated it.
+        repeated_on: the processor or GPU of the repeat, in words.
         commit: of the repeat.
         date: of the repeat, UTC.
+        comparison: of the two.
     """
 
     run: str
     made_by: dict[str, str]
     repeated_by: dict[str, str]
+    repeated_on: str
     commit: str
     date: str
+    comparison: Comparison
+
+
+def place(run: Run) -> str:
+    """Corpus, profile and name of a stored run, as `Repeat.run` has them."""
+    return "/".join(run.folder.parts[-3:])
 
 
 def repeats(root: Path = RESULTS) -> list[Repeat]:
@@ -131,11 +141,17 @@ def repeats(root: Path = RESULTS) -> list[Repeat]:
 
 
 def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:
-    """Add a repeat to those that are kept."""
+    """Add a repeat to those that are kept, whether it holds or not."""
     commit, _ = code_version(heard=True)
-    run = "/".join(stored.folder.parts[-3:])
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    added = Repeat(run, stored.provenance.code, again.provenance.code, commit, today)
+    added = Repeat(
+        run=place(stored),
+        made_by=stored.provenance.code,
+        repeated_by=again.provenance.code,
+        repeated_on=again.provenance.hardware,
+        commit=commit,
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        comparison=compare(stored, again),
+    )
     with FileLock(root / f".{REPEATS}.lock"), replacing(root / REPEATS) as temporary:
         kept = [asdict(repeat) for repeat in (*repeats(root), added)]
         temporary.write_text(json.dumps(kept, indent=1) + "\n")
@@ -151,7 +167,7 @@ def change_since(runs: Sequence[metrics.Tested], known: list[Repeat]) -> str:
     changed = sorted({name for run in runs for name in run.changed_code})
     if not changed:
         return ""
-    pairs = [(repeat.made_by, repeat.repeated_by) for repeat in known]
+    pairs = [(r.made_by, r.repeated_by) for r in known if r.comparison.identical]
     harmless = all((run.provenance.code, run.code_now) in pairs for run in runs if run.changed_code)
     told = ", to the same bits as repeats of runs by the same code show" if harmless else ""
     return f"code changed since ({', '.join(changed)}){told}"

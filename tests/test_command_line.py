@@ -16,6 +16,7 @@ import trees
 from replicate import loudness, wordlists
 from replicate.corpora import open_corpus
 from replicate.protocol import EMOTIONS
+from replicate.rerun import repeats
 from replicate.runs import load_run, load_runs, save_run
 
 REPLICATE = [sys.executable, "-m", "replicate"]
@@ -160,16 +161,17 @@ def text_runs(tmp_path_factory):
 def test_a_stored_run_repeats_and_a_changed_one_is_found_out(tmp_path, text_runs):
     shutil.copytree(text_runs, tmp_path, dirs_exist_ok=True)
     arguments = ("--corpus", "standin-tiny", "--profile", "smoke", "--results", tmp_path)
-    same = replicate("rerun", *arguments, "--sample", 9)
+    same = replicate("rerun", *arguments, "--sample", 9, "--keep")
     assert same.returncode == 0, same.stderr
     assert same.stdout.count("holds") == same.stdout.count("the same bits") == 2
 
     run = load_run(next(tmp_path.rglob("text-trainable-*")))
     swapped = {"anger": "sadness", "sadness": "anger"}
     save_run(replace(run, predictions=run.predictions.rename(columns=swapped)))
-    other = replicate("rerun", *arguments, "--sample", 9)
+    other = replicate("rerun", *arguments, "--sample", 9, "--keep")
     assert other.returncode == 1 and "1 of 2 repeats differ" in other.stderr
     assert f"DIFFERS  {run.experiment.name}, to the bit" in other.stdout
+    assert sorted(kept.comparison.holds for kept in repeats(tmp_path)) == [False, True, True, True]
 
 
 def test_a_run_of_other_settings_is_not_taken_for_done(tmp_path, text_runs):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from replicate.errors import InputError
-from replicate.rerun import REPEATS, compare, keep, repeats
+from replicate.rerun import REPEATS, change_since, compare, keep, repeats
 from replicate.schedule import duration
 
 TRUE = ["anger", "happiness", "neutrality", "sadness"] * 25
@@ -62,11 +62,26 @@ def test_it_says_by_how_much_a_repeat_differs():
 def test_repeats_are_kept_and_damage_is_one_clear_error(tmp_path):
     assert repeats(tmp_path) == []
     keep(run(), run(), tmp_path)
-    keep(run(), run(), tmp_path)
-    assert [kept.made_by for kept in repeats(tmp_path)] == [run().provenance.code] * 2
+    keep(run(10), run(60, hardware="other"), tmp_path)
+    same, other = repeats(tmp_path)
+    assert same.comparison.identical and same.repeated_on == "one"
+    assert not other.comparison.holds and other.repeated_on == "other"
+    assert other.comparison == compare(run(10), run(60, hardware="other"))
     (tmp_path / REPEATS).write_text("[{]")
     with pytest.raises(InputError, match="restore it from git"):
         repeats(tmp_path)
+
+
+def test_only_a_repeat_to_the_bit_shows_that_a_change_was_harmless(tmp_path):
+    def by(code, made):
+        return replace(made, provenance=replace(made.provenance, code=code))
+
+    old, now = by({"training": "a"}, run(10)), run(10).code_now
+    keep(old, by(now, run(14, hardware="other")), tmp_path)
+    assert change_since([old], repeats(tmp_path)).startswith("code changed since (")
+    assert "to the same bits" not in change_since([old], repeats(tmp_path))
+    keep(old, by(now, run(10)), tmp_path)
+    assert "to the same bits" in change_since([old], repeats(tmp_path))
 
 
 @pytest.mark.parametrize(

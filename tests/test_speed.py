@@ -13,6 +13,8 @@ from replicate.errors import InputError
 from replicate.protocol import EMOTIONS
 from replicate.report import gpus, speed
 from replicate.report.provenance import Notice, Source
+from replicate.rerun import keep, repeats
+from replicate.runs import folder_of
 
 HERE = Source("a test", False)
 
@@ -144,6 +146,37 @@ def test_runs_that_shared_a_gpu_tell_what_trainings_cost_there(monkeypatch):
         pytest.approx(hours, abs=0.05), pytest.approx(hours / 8, abs=0.05),
     ]  # fmt: skip
     assert "2 of 2 runs (seed 0) on X9" in gpus.sharing().sources[0].line
+
+
+def test_a_repeat_of_a_gpu_s_run_stands_beside_what_a_seed_changes(monkeypatch, tmp_path):
+    def trained(guessed, seed, **provenance):
+        run = made_runs.run(list(EMOTIONS), guessed, list("abcd"), seed=seed)
+        right = sum(a == b for a, b in zip(EMOTIONS, guessed, strict=True)) / 4
+        return replace(
+            run,
+            provenance=replace(run.provenance, **provenance),
+            epochs=pd.DataFrame({"loss": [1.0], "test_accuracy": [right], "seconds": [1.0]}),
+            folder=folder_of(run.experiment),
+        )
+
+    angry = ["anger"] * 4
+    stored = [
+        trained(angry, seed=0, hardware="core"),
+        trained(list(EMOTIONS), seed=1, hardware="core"),
+        trained(list(EMOTIONS), seed=2, hardware="X9", device="cuda"),
+    ]
+    again = trained(["anger", *EMOTIONS[:1], *EMOTIONS[2:]], seed=2, hardware="core")
+    monkeypatch.setattr(gpus, "load_runs", lambda corpus, profile: stored)
+    monkeypatch.setattr(gpus, "repeats", lambda: repeats(tmp_path))
+    assert isinstance(gpus.repeated(), Notice) and "--keep" in gpus.repeated().command
+    keep(stored[1], stored[1], tmp_path)
+    keep(stored[2], stored[2], tmp_path)
+    assert isinstance(gpus.repeated(), Notice), "neither is of a GPU on a CPU"
+    keep(stored[2], again, tmp_path)
+    shown = gpus.repeated()
+    cells = shown.plain.splitlines()[-1].split()
+    assert cells[-5:] == ["0e+00", "1.000", "0.750", "25.0%", "37.5%"]
+    assert "trained again on core" in shown.caption and "on X9" in shown.sources[0].line
 
 
 def test_without_a_run_on_a_gpu_the_page_says_how_to_train_one(monkeypatch):

@@ -1,5 +1,6 @@
 """What a GPU brings: from a stored benchmark, and from the stored runs that shared one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -11,6 +12,7 @@ from replicate.measurements import load
 from replicate.report.layout import name_of
 from replicate.report.provenance import Exhibit, Missing, of_runs, or_notice, table
 from replicate.report.speed import MATRIX, measured
+from replicate.rerun import compare, place, repeats
 from replicate.runs import Run, load_runs
 
 GPUS = (1, 8)
@@ -152,6 +154,51 @@ def agreement() -> Exhibit:
         source, title="stand-in (synthetic, quick), benchmarks/cuda.py", synthetic=True
     )
     return table(shown, caption, [made_by], index=False)
+
+
+@or_notice
+def repeated() -> Exhibit:
+    """What became of a GPU's runs that a CPU trained again, beside what another seed changes."""
+    stored = load_runs("standin-full", "paper")
+    on_gpu = {place(run): run for run in stored if run.provenance.device == "cuda"}
+    kept = [
+        repeat
+        for repeat in repeats()
+        if repeat.run in on_gpu and repeat.repeated_on != on_gpu[repeat.run].provenance.hardware
+    ]
+    if not kept:
+        raise Missing(
+            "No stored run of a GPU was repeated on a CPU.",
+            "replicate rerun --corpus standin-full --profile paper --sample 1 --keep",
+        )
+    rows = []
+    for repeat in kept:
+        run, found = on_gpu[repeat.run], repeat.comparison
+        accuracy = float(run.epochs["test_accuracy"].iloc[-1])
+        rows.append(
+            {
+                "model": name_of(run),
+                "loss of epoch 1 differs by": f"{found.loss:.0e}",
+                "test accuracy": f"{accuracy:.3f}",
+                "of the repeat": f"{accuracy + found.accuracy:.3f}",
+                "classes that differ": f"{found.flips:.1%}",
+                "of another seed": f"{_flips_between_seeds(run, stored):.1%}",
+            }
+        )
+    machines = " and ".join(sorted({repeat.repeated_on for repeat in kept}))
+    caption = (
+        f"Runs of a GPU, trained again on {machines}: the loss of the first epoch, relative, and "
+        "the predictions of the last. Beside them the share of classes that differ where the same "
+        "model is trained with another seed on the same split, mean."
+    )
+    runs = [on_gpu[repeat.run] for repeat in kept]
+    return table(pd.DataFrame(rows), caption, of_runs(runs, "last-epoch"), index=False)
+
+
+def _flips_between_seeds(run: Run, stored: Sequence[Run]) -> float:
+    """The share of classes in which runs of other seeds differ from a run, mean."""
+    others = [r for r in stored if name_of(r) == name_of(run) and r is not run]
+    return float(np.mean([compare(run, other).flips for other in others]))
 
 
 def benchmark_in_words() -> dict[str, str]:
