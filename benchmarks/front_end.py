@@ -7,9 +7,17 @@ backward, Adam. The audio is noise and the words are random; only lengths matter
 each, or random batches of IEMOCAP's lengths. All ways take every batch in turn, so that whatever
 else the machine does hits them alike; each takes it twice and the second step counts, as the first
 pays for what training does once (compiling for a length, the lag sums of a recording) or never does
-(finding its caches full of another way's data). The last line is `speedup N`: mean eager over mean
-fused step on the random batches, two threads each.
+(finding its caches full of another way's data). Idle OpenMP threads sleep, for all ways: spinning,
+which is their default, they take a core from the kernels' threads (see `compiled.share_out`). The
+last line is `speedup N`: mean eager over mean fused step on the random batches, two threads each.
 """
+
+# ruff: noqa: E402
+
+import os
+
+WAITING = "OMP_WAIT_POLICY"
+os.environ.setdefault(WAITING, "PASSIVE")  # is read once, when PyTorch is loaded
 
 import argparse
 import ctypes
@@ -291,7 +299,10 @@ def main() -> None:
         spent = pd.DataFrame({"part": times.keys(), "ms": times.values()})
         least = pd.DataFrame([{"positions": kept, "arithmetic": arithmetic, "reading": reading}])
         tables = {"steps": table.reset_index(), "parts": spent, "floor": least}
-        workload = f"noise; random batches have IEMOCAP's lengths ({source})"
+        workload = (
+            f"noise; random batches have IEMOCAP's lengths ({source}); "
+            f"{WAITING}={os.environ[WAITING]}"
+        )
         print(measurements.save("front_end", workload, tables))
     print(f"speedup {means['eager'] / means['fused']:.1f}")
 

@@ -51,7 +51,9 @@ def share_out(compiled: Callable[..., None], items: int, *arguments: object) -> 
     """Do `compiled(0, items, *arguments)` in `torch.get_num_threads()` threads.
 
     Threads take pieces of the range as they become free, so that a core which is busy with
-    something else does less of the work.
+    something else does less of the work. PyTorch's own OpenMP threads are busy, too: by default
+    they spin for milliseconds after each of their operations. Where several threads are wanted,
+    start Python with OMP_WAIT_POLICY=PASSIVE.
 
     Args:
         compiled: a kernel whose first two arguments are the range of items to do.
