@@ -87,8 +87,8 @@ def test_the_matrix_costs_what_its_trainings_cost(monkeypatch):
     row = speed.cost().plain.splitlines()[-1].split()
     n_audio, n_text = (sum(n) for n in zip(*speed.MATRIX.values(), strict=True))
     assert row[:3] == ["all", str(n_audio), str(n_text)] and n_audio + n_text == 700
-    days = (n_audio * 20 + n_text * 0.015 * 166) * 150 / 86400 / 0.9
-    assert float(row[3]) == pytest.approx(days / 2, abs=0.05)
+    hours = (n_audio * 20 + n_text * 0.015 * 166) * 150 / 3600 / 0.9
+    assert float(row[3]) == pytest.approx(hours / 2, abs=0.05)
 
 
 def test_a_gpu_is_told_by_what_was_measured_of_it(monkeypatch):

@@ -235,7 +235,7 @@ def cost() -> Exhibit:
     each = np.array([Training().epochs * epoch, _steps() * step]) / (together[2] / 2)
     shown = trainings.copy()
     for cores in CORES:
-        shown[f"days on {cores} cores"] = (trainings @ each / 86400 / cores).map("{:.1f}".format)
+        shown[f"hours on {cores} cores"] = (trainings @ each / 3600 / cores).map("{:,.1f}".format)
     caption = (
         "A plan of trainings by the paper's protocol, larger than the grids that this book has "
         "run, and what they would cost, one training a core, each as fast as one of two side by "
