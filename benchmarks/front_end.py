@@ -280,15 +280,17 @@ def main() -> None:
         means = measured["seconds"].mean()
     print(f"\nTraining step of Att_d^1, batch of {BATCH}, two threads except where noted, medians;")
     print(f"random batches of IEMOCAP's lengths ({source}), the longest of 30 lasts")
-    print(f"{np.max(drawn, 1).mean() / SAMPLE_RATE:.1f} s on average; MB by which memory grows\n")
+    print(f"{np.max(drawn, 1).mean() / SAMPLE_RATE:.1f} s on average; MB by which memory grows,")
+    print("of random batches in the one with the longest utterance\n")
     errors_first = {column: "{:.1e}".format for column in table if column.endswith("error")}
     print(table.to_string(float_format="{:.0f}".format, formatters=errors_first))
 
     print("\nParts of a fused step on a random batch, one thread, ms:")
-    times = parts(compared[0], waveforms, rows[-1], 3 * options.repeats)
+    middle = len(rows) // 2
+    times = parts(compared[0], waveforms, rows[middle], 3 * options.repeats)
     for name, value in times.items():
         print(f"  {name:20} {value:6.1f}")
-    kept = int(np.minimum(drawn[-1] + TAIL, drawn[-1].max()).sum())
+    kept = int(np.minimum(drawn[middle] + TAIL, drawn[middle].max()).sum())
     arithmetic, reading = floor(kept)
     print(
         f"At the core's peak the front end would take {arithmetic:.1f} ms of arithmetic ({kept:,}"

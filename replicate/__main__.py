@@ -86,7 +86,11 @@ class _Commands(click.Group):
         except InputError as error:
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
-            click.echo("\nInterrupted. Nothing is broken, and `replicate run` goes on.", err=True)
+            click.echo(
+                "\nInterrupted. Nothing is broken: `replicate run` goes on where it stopped, "
+                "`replicate rerun` begins anew.",
+                err=True,
+            )
             sys.exit(130)
 
 

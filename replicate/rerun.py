@@ -111,6 +111,7 @@ class Repeat:
         made_by: digests of the numerical code that made the run.
         repeated_by: digests of the code that repeated it.
         repeated_on: the processor or GPU of the repeat, in words.
+        device: of the repeat, `cpu` or `cuda`.
         commit: of the repeat.
         date: of the repeat, UTC.
         comparison: of the two.
@@ -120,6 +121,7 @@ class Repeat:
     made_by: dict[str, str]
     repeated_by: dict[str, str]
     repeated_on: str
+    device: str
     commit: str
     date: str
     comparison: Comparison
@@ -148,6 +150,7 @@ def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:
         made_by=stored.provenance.code,
         repeated_by=again.provenance.code,
         repeated_on=again.provenance.hardware,
+        device=again.provenance.device,
         commit=commit,
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         comparison=compare(stored, again),
@@ -167,7 +170,17 @@ def change_since(runs: Sequence[metrics.Tested], known: list[Repeat]) -> str:
     changed = sorted({name for run in runs for name in run.changed_code})
     if not changed:
         return ""
-    pairs = [(r.made_by, r.repeated_by) for r in known if r.comparison.identical]
-    harmless = all((run.provenance.code, run.code_now) in pairs for run in runs if run.changed_code)
-    told = ", to the same bits as repeats of runs by the same code show" if harmless else ""
+    tried = [_of_same_code(run, known) for run in runs if run.changed_code]
+    if any(repeat.exact and not repeat.identical for found in tried for repeat in found):
+        told = ", and a repeat of a run by the same code had other bits"
+    elif all(any(repeat.identical for repeat in found) for found in tried):
+        told = ", to the same bits as repeats of runs by the same code show"
+    else:
+        told = ""
     return f"code changed since ({', '.join(changed)}){told}"
+
+
+def _of_same_code(run: metrics.Tested, known: list[Repeat]) -> list[Comparison]:
+    """What came of repeats, by today's code, of runs that the same code made as this one."""
+    pair = run.provenance.code, run.code_now
+    return [r.comparison for r in known if (r.made_by, r.repeated_by) == pair]

@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -224,7 +225,14 @@ def _run_each(
         yield from (run_one(*task) for task in tasks)
         return
     pool = joblib.Parallel(n_jobs=workers.jobs, return_as="generator_unordered", batch_size=1)
-    yield from pool(joblib.delayed(run_one)(*task) for task in tasks)
+    try:
+        yield from pool(joblib.delayed(run_one)(*task) for task in tasks)
+    except BrokenProcessPool as error:  # joblib then ends the other processes, too
+        raise InputError(
+            root,
+            "a training process was killed, perhaps for want of memory",
+            f"go on with fewer --jobs than {workers.jobs}: no more than an epoch of each is lost",
+        ) from error
 
 
 def print_progress(experiment: Experiment, epochs: pd.DataFrame, speed: float) -> None:

@@ -20,7 +20,7 @@ from replicate.schedule import Source, Workers, run_grid
 
 pytest.importorskip("ray", reason="needs the extra [cluster]")
 
-SOURCE = Source("standin-tiny", heard=False)
+SOURCE = Source("standin-tiny", heard=True)
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +48,12 @@ def experiments(seeds: int, epochs: int) -> list[Experiment]:
 
 def test_a_grid_survives_the_death_of_a_node_and_equals_the_local_one(tmp_path, cluster):
     wanted = experiments(seeds=4, epochs=20)
+    wanted.append(replace(*experiments(seeds=1, epochs=2), model="att_d1"))
     remote = run_grid(wanted, SOURCE, Workers(cluster=cluster.address), tmp_path / "remote")
     outcomes = [next(remote)]
     cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
     outcomes += remote
-    assert [outcome.error for outcome in outcomes] == [None] * 4
+    assert [outcome.error for outcome in outcomes] == [None] * 5
     assert {outcome.experiment for outcome in outcomes} == set(wanted)
     assert not list(tmp_path.rglob(".lock"))
 

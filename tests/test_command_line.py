@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 
+import psutil
 import pytest
 import torch
 import trees
@@ -129,6 +130,23 @@ def test_an_experiment_that_fails_stops_no_other(tmp_path):
     assert "text-glove-stratified-0-seed-0: FAILED" in done.stdout
     (run,) = load_runs("standin-tiny", "quick", tmp_path)
     assert run.experiment.embedding == "trainable"
+
+
+def test_a_killed_training_is_one_clear_error(tmp_path):
+    arguments = ["run", "--corpus", "standin-tiny", "--profile", "paper", "--grid", "text"]
+    command = [*REPLICATE, *arguments, "--jobs", "2", "--results", str(tmp_path)]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    assert process.stderr is not None
+    assert any("epoch 1/" in line for line in process.stderr)
+    trainings = psutil.Process(process.pid).children(recursive=True)
+    max(trainings, key=lambda child: child.cpu_times().user).kill()
+    rest = process.stderr.read()
+    assert process.wait() == 1
+    assert "a training process was killed" in rest and "Traceback" not in rest
+    assert "fewer --jobs than 2" in rest
+    assert list(tmp_path.rglob("checkpoint.pt")) and not list(tmp_path.rglob("run.json"))
 
 
 def test_a_killed_tree_of_processes_goes_on(tmp_path):

@@ -82,6 +82,9 @@ def test_only_a_repeat_to_the_bit_shows_that_a_change_was_harmless(tmp_path):
     assert "to the same bits" not in change_since([old], repeats(tmp_path))
     keep(old, by(now, run(10)), tmp_path)
     assert "to the same bits" in change_since([old], repeats(tmp_path))
+    keep(old, by(now, run(14)), tmp_path)
+    told = change_since([old], repeats(tmp_path))
+    assert "had other bits" in told and "to the same bits" not in told
 
 
 @pytest.mark.parametrize(

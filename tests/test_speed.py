@@ -10,7 +10,7 @@ import small
 
 from replicate import measurements
 from replicate.errors import InputError
-from replicate.protocol import EMOTIONS
+from replicate.protocol import EMOTIONS, Fold
 from replicate.report import gpus, speed
 from replicate.report.provenance import Notice, Source
 from replicate.rerun import keep, repeats
@@ -70,6 +70,22 @@ def test_without_a_benchmark_the_page_says_how_to_run_it(monkeypatch):
         notice = show()
         assert isinstance(notice, Notice) and notice.command.startswith("python benchmarks/")
     assert set((speed.speedup() | gpus.benchmark_in_words()).values()) == {"(not measured yet)"}
+
+
+def test_the_prose_says_how_much_faster_a_step_and_a_training_are(monkeypatch):
+    made = ("0123456789ab", False, "a machine", {"torch": "1", "numba": "2"}, "2026-01-01", "noise")
+    times = {"fused, 1 thread": 80.0, "fused": 50.0, "eager": 2800.0}
+    steps = [{"way": way, "random, mean ms": ms} for way, ms in times.items()]
+    size = [{"utterances": 700, "seconds": 3.0}, {"utterances": 5531, "seconds": 12.0}]
+    measured = {
+        "front_end": measurements.Measurement("front_end", *made, {"steps": steps}),
+        "scaling": measurements.Measurement("scaling", *made, {"size": size}),
+    }
+    monkeypatch.setattr(speed, "load", measured.get)
+    hours = 150 * 166 * 2.8 / 3600
+    assert speed.speedup() == {
+        "speedup": "56", "speedup_one": "35", "eager_hours": f"{hours:.0f}", "fused_minutes": "30"
+    }  # fmt: skip
 
 
 def test_the_matrix_costs_what_its_trainings_cost(monkeypatch):
@@ -149,8 +165,8 @@ def test_runs_that_shared_a_gpu_tell_what_trainings_cost_there(monkeypatch):
 
 
 def test_a_repeat_of_a_gpu_s_run_stands_beside_what_a_seed_changes(monkeypatch, tmp_path):
-    def trained(guessed, seed, **provenance):
-        run = made_runs.run(list(EMOTIONS), guessed, list("abcd"), seed=seed)
+    def trained(guessed, seed, fold=None, **provenance):
+        run = made_runs.run(list(EMOTIONS), guessed, list("abcd"), seed=seed, fold=fold)
         right = sum(a == b for a, b in zip(EMOTIONS, guessed, strict=True)) / 4
         return replace(
             run,
@@ -164,19 +180,24 @@ def test_a_repeat_of_a_gpu_s_run_stands_beside_what_a_seed_changes(monkeypatch, 
         trained(angry, seed=0, hardware="core"),
         trained(list(EMOTIONS), seed=1, hardware="core"),
         trained(list(EMOTIONS), seed=2, hardware="X9", device="cuda"),
+        trained(angry, seed=3, fold=Fold("stratified", "3"), hardware="core"),
     ]
     again = trained(["anger", *EMOTIONS[:1], *EMOTIONS[2:]], seed=2, hardware="core")
     monkeypatch.setattr(gpus, "load_runs", lambda corpus, profile: stored)
     monkeypatch.setattr(gpus, "repeats", lambda: repeats(tmp_path))
     assert isinstance(gpus.repeated(), Notice) and "--keep" in gpus.repeated().command
-    keep(stored[1], stored[1], tmp_path)
-    keep(stored[2], stored[2], tmp_path)
-    assert isinstance(gpus.repeated(), Notice), "neither is of a GPU on a CPU"
+    other_gpu = replace(again, provenance=replace(again.provenance, hardware="Y", device="cuda"))
+    other_code = replace(stored[2], provenance=replace(stored[2].provenance, code={"model": "a"}))
+    for run, repeated in ((stored[1], stored[1]), (stored[2], other_gpu), (other_code, again)):
+        keep(run, repeated, tmp_path)
+    assert isinstance(gpus.repeated(), Notice), "none is of this run of a GPU on a CPU"
     keep(stored[2], again, tmp_path)
     shown = gpus.repeated()
     cells = shown.plain.splitlines()[-1].split()
     assert cells[-5:] == ["0e+00", "1.000", "0.750", "25.0%", "37.5%"]
     assert "trained again on core" in shown.caption and "on X9" in shown.sources[0].line
+    monkeypatch.setattr(gpus, "load_runs", lambda corpus, profile: stored[2:])
+    assert gpus.repeated().plain.split()[-1] == "\N{EN DASH}", "no other seed on this split"
 
 
 def test_without_a_run_on_a_gpu_the_page_says_how_to_train_one(monkeypatch):

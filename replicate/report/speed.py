@@ -178,7 +178,8 @@ def steps() -> Exhibit:
     shown.columns = pd.Index([str(column).replace(", ", f",{NBSP}") for column in shown])
     caption = (
         "A training step of Att_d^1 with a batch of 30, medians, two threads except where noted: "
-        "time, and by how much memory grows. Random batches are padded to their longest utterance."
+        "time, and by how much memory grows. Random batches are padded to their longest utterance; "
+        "their memory is that of the longest of them."
     )
     return table(shown, caption, [source])
 
@@ -202,17 +203,29 @@ def parts() -> Exhibit:
 
 
 def speedup() -> dict[str, str]:
-    """For the prose: how much faster the fused step is, and how long each trains a model."""
-    found = load("front_end")
-    if found is None:
-        return dict.fromkeys(("speedup", "eager_hours", "fused_hours"), "(not measured yet)")
-    mean = found.table("steps").set_index("way")["random, mean ms"]
-    hours = {way: _steps() * mean[way] / 3.6e6 for way in ("eager", "fused")}
+    """For the prose: how much faster a fused step is, with two threads and with one.
+
+    And how long the training steps of a model take in eager PyTorch, and its whole training here.
+    """
+    steps, scaling = load("front_end"), load("scaling")
+    if steps is None or scaling is None:
+        names = ("speedup", "speedup_one", "eager_hours", "fused_minutes")
+        return dict.fromkeys(names, "(not measured yet)")
+    mean = steps.table("steps").set_index("way")["random, mean ms"]
     return {
         "speedup": f"{mean['eager'] / mean['fused']:.0f}",
-        "eager_hours": f"{hours['eager']:.0f}",
-        "fused_hours": f"{hours['fused']:.1f}",
+        "speedup_one": f"{mean['eager'] / mean['fused, 1 thread']:.0f}",
+        "eager_hours": f"{_steps() * mean['eager'] / 3.6e6:.0f}",
+        "fused_minutes": f"{Training().epochs * _epoch(scaling) / 60:.0f}",
     }
+
+
+def _epoch(scaling: Measurement) -> float:
+    """Seconds of an epoch of the paper's corpus, one thread."""
+    largest = scaling.table("size").iloc[-1]
+    return float(
+        largest["seconds"] / largest["utterances"] * sum(map(float, paper.COUNTS.values()))
+    )
 
 
 def _steps() -> int:
@@ -225,14 +238,12 @@ def _steps() -> int:
 def cost() -> Exhibit:
     """What a plan of experiments costs, from measured epochs and steps."""
     (scaling, first), (front_end, second) = measured("scaling"), measured("front_end")
-    largest = scaling.table("size").iloc[-1]
-    epoch = largest["seconds"] / largest["utterances"] * sum(map(float, paper.COUNTS.values()))
     spent = front_end.table("parts").set_index("part")["ms"]
     step = (spent["text"] + spent["fusion, classifier"] + spent["optimiser"]) / 1000
     together = scaling.table("together").set_index("trainings")["throughput"]
     trainings = pd.DataFrame(MATRIX.values(), pd.Index(MATRIX), ["with audio", "text alone"])
     trainings.loc["all"] = trainings.sum()
-    each = np.array([Training().epochs * epoch, _steps() * step]) / (together[2] / 2)
+    each = np.array([Training().epochs * _epoch(scaling), _steps() * step]) / (together[2] / 2)
     shown = trainings.copy()
     for cores in CORES:
         shown[f"hours on {cores} cores"] = (trainings @ each / 3600 / cores).map("{:,.1f}".format)

@@ -542,11 +542,11 @@ def cost(runs: Stored) -> Exhibit:
         {
             "runs": grouped.size(),
             "seconds an epoch": grouped["seconds"].mean().map("{:.2f}".format),
-            "minutes a run": grouped["minutes"].mean().map("{:.1f}".format),
+            "minutes at that rate": grouped["minutes"].mean().map("{:.1f}".format),
         }
     )
     caption = (
-        "What training cost: a run's median epoch, and its epochs at that rate, means over runs. "
-        "One thread each; other trainings shared the machine or the GPU."
+        "What training cost: a run's median epoch, and all its epochs at that rate, means over "
+        "runs. One thread each; other trainings shared the machine or the GPU."
     )
     return table(shown, caption, of_runs(runs.of()))
