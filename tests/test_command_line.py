@@ -93,7 +93,8 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, jobs):
         start_new_session=True,
     )
     assert process.stderr is not None
-    assert any("epoch 1/" in line for line in process.stderr)
+    # not the first: an interrupt while Python frees what loading the kernels left would be lost
+    assert any("epoch 3/" in line for line in process.stderr)
     time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     rest = process.stderr.read()
