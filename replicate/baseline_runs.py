@@ -17,27 +17,22 @@ from pydantic import ConfigDict, with_config
 
 from replicate import records
 from replicate.baselines import BASELINES, features, tested
+from replicate.code import BASELINES_CODE, loaded, version_of
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.errors import InputError
 from replicate.files import replacing, sha256
 from replicate.protocol import EMOTIONS, GROUPS, Fold, cohort, groups
 from replicate.runs import (
-    PACKAGE,
     RESULTS,
     Provenance,
     Run,
-    code_digest,
     package_versions,
     processor,
-    version_of,
 )
 from replicate.waveforms import Waveforms
 
 #: In the store and in tables it stands where runs have their profile.
 PROFILE = "baselines"
-
-#: The modules whose code determines a baseline's numbers.
-MODULES = ("protocol", "transcriptions", "waveforms", "baselines")
 
 PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "torch", "torchaudio")
 
@@ -109,11 +104,11 @@ class BaselineRun:
     @property
     def code_now(self) -> dict[str, str]:
         """Digests of the code that would make this result now."""
-        return LOADED_CODE
+        return loaded(BASELINES_CODE)
 
     @property
     def changed_code(self) -> tuple[str, ...]:
-        """The modules that have changed since this result was made."""
+        """The definitions that have changed since this result was made."""
         return self.provenance.changed(self.code_now)
 
 
@@ -183,7 +178,7 @@ def compute(
 
 def _origin(corpus: Corpus) -> Provenance:
     """What all results of one command share."""
-    commit, dirty = version_of(LOADED_CODE)
+    commit, dirty = version_of(BASELINES_CODE)
     return Provenance(
         corpus_title=corpus.title,
         synthetic=corpus.synthetic,
@@ -195,7 +190,7 @@ def _origin(corpus: Corpus) -> Provenance:
         vectors=None,
         commit=commit,
         dirty=dirty,
-        code=LOADED_CODE,
+        code=loaded(BASELINES_CODE),
         packages=package_versions(PACKAGES),
         hardware=processor(),
         device="cpu",
@@ -294,7 +289,3 @@ def _round(run: Run) -> tuple[object, ...]:
     """What the runs share that hold out the groups of a kind in turn."""
     made = run.experiment
     return made.model, made.embedding, made.choice, made.seed, made.fold.kind
-
-
-#: The code that this process runs: files may change under it.
-LOADED_CODE = {name: code_digest((PACKAGE / f"{name}.py").read_text()) for name in MODULES}

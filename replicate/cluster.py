@@ -15,10 +15,11 @@ from typing import Any
 
 from filelock import Timeout
 
+from replicate.code import LOADED_CODE
 from replicate.corpora.table import text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import Experiment
-from replicate.runs import LOADED_CODE, folder_of, is_finished, package_versions, store_files
+from replicate.runs import folder_of, is_finished, package_versions, store_files
 from replicate.schedule import Outcome, Source, Workers, lock_of, open_source, outcome_of, run_one
 
 #: How often a training may begin anew because its node has died.
@@ -33,7 +34,7 @@ def state_of(source: Source, device: str) -> dict[str, object]:
     """
     corpus, waveforms = open_source(source)
     return {
-        "code": LOADED_CODE,
+        "code": LOADED_CODE[True, "cuda"],
         "packages": package_versions(device=device),
         "transcripts": text_fingerprint(corpus.utterances),
         "recordings": waveforms.fingerprint if waveforms is not None else None,

@@ -11,10 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from replicate import records
+from replicate.code import code_version
 from replicate.corpora import at_hand
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.protocol import cohort
-from replicate.runs import RESULTS, code_version, package_versions
+from replicate.runs import RESULTS, package_versions
 from replicate.waveforms import Waveforms, levels, open_waveforms
 
 #: Columns of `of_cohort`, and of what is stored.
@@ -32,7 +33,7 @@ class Loudness:
         text_fingerprint: SHA-256 of ids, labels and transcripts of the corpus.
         audio_fingerprint: SHA-256 of ids and samples.
         commit: git commit of the code.
-        dirty: whether a numerical module differed from that commit.
+        dirty: whether numerical code differed from that commit.
         packages: versions.
         date: UTC, ISO 8601.
         rows: the values of `COLUMNS` for each utterance.

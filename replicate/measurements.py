@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from replicate import records
-from replicate.runs import RESULTS, code_version, package_versions, processor
+from replicate.code import code_version
+from replicate.runs import RESULTS, package_versions, processor
 
 FOLDER = RESULTS / "benchmarks"
 
@@ -22,7 +23,7 @@ class Measurement:
     Attributes:
         name: of the benchmark.
         commit: git commit of the code.
-        dirty: whether a numerical module differed from that commit.
+        dirty: whether numerical code differed from that commit.
         hardware: the processor, in words.
         packages: versions.
         date: UTC, ISO 8601.

@@ -16,8 +16,9 @@ import pandas as pd
 from filelock import FileLock
 
 from replicate import metrics, records
+from replicate.code import code_version, difference
 from replicate.files import replacing
-from replicate.runs import RESULTS, Run, code_version
+from replicate.runs import RESULTS, Run
 
 #: Where repeats are kept, in the run store.
 REPEATS = "repeats.json"
@@ -27,6 +28,9 @@ LOSS_TOLERANCE = 0.02
 #: ... and the accuracies within this many standard errors of the difference of two proportions.
 STANDARD_ERRORS = 3.0
 
+#: How many definitions a line names.
+MOST_NAMED = 4
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -35,7 +39,7 @@ class Comparison:
     Attributes:
         name: of the experiment.
         exact: whether bits must agree: same processor, device and package versions, all on CPU.
-        changed: the numerical modules whose code has changed since; bits must agree nevertheless.
+        changed: the definitions that have changed since; bits must agree nevertheless.
         identical: whether they do, in every prediction, treatment and epoch.
         flips: share of test utterances whose predicted class differs (last epoch).
         loss: relative difference of the first epoch's loss.
@@ -62,7 +66,7 @@ class Comparison:
     def __str__(self) -> str:
         kind = "to the bit" if self.exact else "within the tolerance for other machines"
         if self.changed:
-            kind += f", though {', '.join(self.changed)} changed since"
+            kind += f", though {named(self.changed)} changed since"
         found = "the same bits" if self.identical else (
             f"loss of epoch 1 off by {self.loss:.1e}, {self.flips:.1%} of classes differ, "
             f"accuracy {self.accuracy:+.3f} (allowed {self.allowed:.3f})"
@@ -108,8 +112,8 @@ class Repeat:
 
     Attributes:
         run: corpus, profile and name.
-        made_by: digests of the numerical code that made the run.
-        repeated_by: digests of the code that repeated it.
+        made_by: the numerical code that made the run, as `Provenance.code`.
+        repeated_by: the code that repeated it.
         repeated_on: the processor or GPU of the repeat, in words.
         device: of the repeat, `cpu` or `cuda`.
         commit: of the repeat.
@@ -177,10 +181,22 @@ def change_since(runs: Sequence[metrics.Tested], known: list[Repeat]) -> str:
         told = ", to the same bits as repeats of runs by the same code show"
     else:
         told = ""
-    return f"code changed since ({', '.join(changed)}){told}"
+    return f"code changed since ({named(changed)}){told}"
 
 
 def _of_same_code(run: metrics.Tested, known: list[Repeat]) -> list[Comparison]:
     """What came of repeats, by today's code, of runs that the same code made as this one."""
-    pair = run.provenance.code, run.code_now
-    return [r.comparison for r in known if (r.made_by, r.repeated_by) == pair]
+    return [
+        repeat.comparison
+        for repeat in known
+        if not difference(repeat.made_by, run.provenance.code)
+        and not difference(repeat.repeated_by, run.code_now)
+    ]
+
+
+def named(definitions: Sequence[str]) -> str:
+    """Definitions in words: all of a few, a count and the first of many."""
+    if len(definitions) <= MOST_NAMED:
+        return ", ".join(definitions)
+    first = ", ".join(definitions[:MOST_NAMED])
+    return f"{len(definitions)} definitions, {first} and others"

@@ -6,47 +6,28 @@ utterance and treatment. `run.json` is written last: a folder without it is a ru
 and numbers only, never audio or transcripts.
 """
 
-import ast
-import hashlib
 import importlib.metadata
 import os
 import platform
-import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic import ConfigDict, with_config
 
 from replicate import records
+from replicate.code import LOADED_CODE, PACKAGE, difference
 from replicate.errors import InputError
 from replicate.experiments import Experiment
 from replicate.files import replacing, sha256
 from replicate.protocol import EMOTIONS
 
-PACKAGE = Path(__file__).parent
 RESULTS = PACKAGE.parent / "results"
 
 #: Which epoch a row of `predictions` comes from. Never compare runs across selections.
 SELECTIONS = ("last-epoch", "development-best", "test-best")
-
-#: The modules whose code determines the numbers of a run, of one that hears audio, of one on a GPU.
-NUMERICAL_MODULES = (
-    "protocol",
-    "transcriptions",
-    "model",
-    "training",
-    "treatments",
-    "text_kernels",
-    "compiled",
-)
-AUDIO_MODULES = ("waveforms", "audio_kernels", "gru_kernels")
-CUDA_MODULES = ("cuda", "cuda_kernels")
 
 #: What a run stores beside its record.
 TABLES = ("epochs", "predictions", "treated")
@@ -85,8 +66,8 @@ class Provenance:
         n_train, n_development, n_test: utterances in each part.
         vectors: the word vectors, None where embeddings start at random.
         commit: git commit of the code, or `unknown` outside a checkout.
-        dirty: whether a numerical module that the process ran differed from that commit.
-        code: digest of each numerical module, comments and docstrings left out.
+        dirty: whether numerical code that the process ran differed from that commit.
+        code: digest of each definition of it; old records have one for each module.
         packages: versions.
         hardware: processor or GPU, in words.
         device: `cpu` or `cuda`.
@@ -124,8 +105,8 @@ class Provenance:
         return self.n_train + self.n_development + self.n_test
 
     def changed(self, now: dict[str, str]) -> tuple[str, ...]:
-        """The modules whose digests are others now than when the run was made."""
-        return tuple(name for name in now if now[name] != self.code.get(name))
+        """The definitions that are others now than when the run was made."""
+        return difference(self.code, now)
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -176,7 +157,7 @@ class Run:
 
     @property
     def changed_code(self) -> tuple[str, ...]:
-        """The numerical modules that have changed since this run was made."""
+        """The definitions that have changed since this run was made."""
         return self.provenance.changed(self.code_now)
 
 
@@ -288,67 +269,6 @@ def load_runs(
     return runs
 
 
-def code_digests(heard: bool, device: str = "cpu") -> dict[str, str]:
-    """Digest of each numerical module's code; comments, docstrings and layout do not count.
-
-    Args:
-        heard: whether the run hears audio.
-        device: `cpu` or `cuda`.
-    """
-    names = NUMERICAL_MODULES + AUDIO_MODULES * heard + CUDA_MODULES * (device == "cuda")
-    return {name: code_digest((PACKAGE / f"{name}.py").read_text()) for name in names}
-
-
-@cache
-def code_digest(source: str) -> str:
-    """Digest of a module, comments and docstrings left out; the same under every Python."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [part for part in body if not _is_text(part)]  # type: ignore[attr-defined]
-    # 3.12 added a field, 3.13 leaves empty ones out: as 3.11 writes it
-    every: dict[str, bool] = {"show_empty": True} if sys.version_info >= (3, 13) else {}
-    written = ast.dump(tree, **every).replace(", type_params=[]", "")
-    return hashlib.sha256(written.encode()).hexdigest()[:16]
-
-
-def _is_text(node: Any) -> bool:
-    """Whether a statement is a bare string: a docstring."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def code_version(heard: bool, device: str = "cpu") -> tuple[str, bool]:
-    """`version_of` the numerical modules.
-
-    Args:
-        heard: whether the run hears audio.
-        device: `cpu` or `cuda`.
-    """
-    return version_of(LOADED_CODE[heard, device])
-
-
-def version_of(loaded: dict[str, str]) -> tuple[str, bool]:
-    """Git commit, and whether modules that this process runs differ from it.
-
-    `unknown` outside a checkout.
-
-    Args:
-        loaded: digest of each module's code, see `code_digest`.
-    """
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(PACKAGE), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    try:
-        commit = git("rev-parse", "--short=12", "HEAD").strip()
-        committed = {name: code_digest(git("show", f"{commit}:./{name}.py")) for name in loaded}
-        return commit, committed != loaded
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown", True
-
-
 def package_versions(names: Iterable[str] = PACKAGES, device: str = "cpu") -> dict[str, str]:
     """Versions of Python and of packages, by default those that determine a run's numbers.
 
@@ -369,12 +289,3 @@ def processor() -> str:
         models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         name = models[0].partition(":")[2].strip() if models else name
     return f"{name}, {os.cpu_count()} cores"
-
-
-#: The code that this process runs, by whether it hears audio and by device: files may change
-#: under a long grid.
-LOADED_CODE = {
-    (heard, device): code_digests(heard, device)
-    for heard in (False, True)
-    for device in ("cpu", "cuda")
-}

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from replicate.audio_kernels import FusedAudio, FusedAudioEncoder, compiled_for
+from replicate.code import LOADED_CODE, code_version
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import Experiment, Training
@@ -32,12 +33,10 @@ from replicate.files import replacing
 from replicate.model import EmotionModel, Output, RawAudioEncoder, TranscriptionEncoder
 from replicate.protocol import EMOTIONS, Split, classes, cohort, split
 from replicate.runs import (
-    LOADED_CODE,
     SELECTIONS,
     Provenance,
     Run,
     Vectors,
-    code_version,
     package_versions,
     processor,
     save_run,

@@ -15,13 +15,14 @@ import numpy as np
 import pandas as pd
 
 from replicate import metrics, records
+from replicate.code import code_version
 from replicate.corpora import at_hand
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import Training
 from replicate.paper import CLAIMS, criteria
 from replicate.protocol import Fold, cohort, split
-from replicate.runs import PACKAGES, RESULTS, Run, code_version, package_versions
+from replicate.runs import PACKAGES, RESULTS, Run, package_versions
 from replicate.transcriptions import discard_probability, tokens, vocabulary
 from replicate.words import FALSE_DISCOVERIES, described, on_top
 
@@ -99,7 +100,7 @@ class WordList:
         runs: names of the runs that predicted; none for true classes.
         text_fingerprint: SHA-256 of ids, labels and transcripts of the corpus.
         commit: git commit of the code.
-        dirty: whether a numerical module differed from that commit.
+        dirty: whether numerical code differed from that commit.
         packages: versions.
         date: UTC, ISO 8601.
         rows: column -> value, for each word.

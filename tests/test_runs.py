@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 import small
 
-from replicate import runs
+from replicate import code
 from replicate.errors import InputError
-from replicate.runs import code_digests, folder_of, is_finished, load_run, load_runs
+from replicate.runs import folder_of, is_finished, load_run, load_runs
 from replicate.training import train
 
 
@@ -58,14 +58,6 @@ def test_a_changed_file_is_refused(run, name):
         load_run(run.folder)
 
 
-def test_the_digest_of_code_is_that_of_its_statements():
-    code = "def scaled(values, by=2):\n    {}return [by * one for one in values]\n"
-    plain, told, other = (runs.code_digest(code.format(text)) for text in
-                          ("", '"""What it does."""\n    ', "by += 1\n    "))  # fmt: skip
-    assert plain == told != other
-    assert plain == "2180997d901c0634", "the same under every Python"
-
-
 def test_a_changed_configuration_is_refused(run):
     edit(run, lambda record: record["experiment"].update(seed=7))
     with pytest.raises(InputError, match=r"holds the run text-trainable-stratified-0-seed-7"):
@@ -101,35 +93,14 @@ def test_a_folder_without_run_json_is_no_finished_run(run, tmp_path):
         load_run(run.folder)
 
 
-def test_changed_code_is_named_and_comments_do_not_count(run, tmp_path, monkeypatch):
-    package = tmp_path / "package"
-    package.mkdir()
-    for name in runs.NUMERICAL_MODULES:
-        (package / f"{name}.py").write_text((runs.PACKAGE / f"{name}.py").read_text())
-    monkeypatch.setattr(runs, "PACKAGE", package)
-
-    def changed() -> tuple[str, ...]:
-        monkeypatch.setattr(runs, "LOADED_CODE", {(False, "cpu"): runs.code_digests(heard=False)})
-        return run.changed_code
-
-    assert changed() == ()
-    model = package / "model.py"
-    model.write_text(
-        '"""Another docstring."""\n# a comment\n' + model.read_text().split('"""', 2)[2]
-    )
-    assert changed() == ()
-    model.write_text(model.read_text() + "\nanother = 1\n")
-    assert changed() == ("model",)
+def test_changed_definitions_are_named(run, monkeypatch):
+    assert run.changed_code == ()
+    sources = code._SOURCES | {"model.py": code._SOURCES["model.py"] + "\nanother = 1\n"}
+    monkeypatch.setattr(code, "_SOURCES", sources)
+    monkeypatch.setattr(code, "loaded", code.loaded.__wrapped__)
+    assert run.changed_code == ("another",)
 
 
-def test_a_text_run_does_not_depend_on_the_audio_code():
-    assert set(runs.AUDIO_MODULES).isdisjoint(code_digests(heard=False))
-    assert set(runs.AUDIO_MODULES) <= set(code_digests(heard=True))
-
-
-def test_the_commit_is_that_of_the_code_in_memory(monkeypatch):
-    commit, _ = runs.code_version(heard=True)
-    assert commit == "unknown" or len(commit) == 12
-    other = {(True, "cpu"): {**runs.LOADED_CODE[True, "cpu"], "model": "another"}}
-    monkeypatch.setattr(runs, "LOADED_CODE", other)
-    assert runs.code_version(heard=True) == (commit, True)
+def test_a_text_run_does_not_depend_on_the_audio_code(run):
+    assert "Trainer" in run.provenance.code and "Waveforms" not in run.provenance.code
+    assert "Waveforms" in code.LOADED_CODE[True, "cpu"]

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
+from replicate.code import difference
 from replicate.experiments import Training
 from replicate.measurements import load
 from replicate.report.layout import name_of
@@ -166,7 +167,7 @@ def repeated() -> Exhibit:
         for repeat in repeats()
         if repeat.device == "cpu"
         and repeat.run in on_gpu
-        and repeat.made_by == on_gpu[repeat.run].provenance.code
+        and not difference(repeat.made_by, on_gpu[repeat.run].provenance.code)
     ]
     if not kept:
         raise Missing(

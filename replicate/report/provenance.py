@@ -18,11 +18,12 @@ from typing import Any, ParamSpec
 import pandas as pd
 from matplotlib.figure import Figure
 
+from replicate.code import code_version
 from replicate.corpora.table import Corpus
 from replicate.metrics import Tested
 from replicate.report.layout import in_html
 from replicate.rerun import change_since, repeats
-from replicate.runs import Run, code_version
+from replicate.runs import Run
 
 #: Stands in every table and picture that a synthetic corpus made.
 MARK = "STAND-IN, not IEMOCAP"

@@ -24,6 +24,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
 import replicate
+from replicate.code import code_version
 from replicate.corpora import open_corpus
 from replicate.errors import InputError
 from replicate.experiments import PROFILES
@@ -32,7 +33,6 @@ from replicate.report.execution import METADATA, Job, NotebookError
 from replicate.report.page import REAL_CORPORA
 from replicate.report.provenance import Notice
 from replicate.rerun import REPEATS
-from replicate.runs import code_version
 
 LOG = logging.getLogger(__name__)
 MATHJAX, PLOTLY = "tex-svg-full.js", "plotly.min.js"
