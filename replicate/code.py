@@ -14,6 +14,7 @@ from pathlib import Path
 from replicate.definitions import definitions, modules_of
 
 PACKAGE = Path(__file__).parent
+TABLE = Path(__file__).with_name("code_by_module.json")
 
 #: The code that determines numbers: what needs it -> part -> the part's files. When files move, a
 #: part keeps its name, which old records have, and its place, by which definitions that share a
@@ -128,9 +129,7 @@ def _translated(code: _Items) -> Digests:
 @cache
 def _by_module() -> dict[str, dict[str, Digests]]:
     """Module -> its digest -> its definitions, of every version that stored results rest on."""
-    table: dict[str, dict[str, Digests]] = json.loads(
-        PACKAGE.joinpath("code_by_module.json").read_text()
-    )
+    table: dict[str, dict[str, Digests]] = json.loads(TABLE.read_text())
     return table
 
 

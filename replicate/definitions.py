@@ -28,7 +28,8 @@ def definitions(source: str, modules: frozenset[str]) -> dict[str, str]:
         modules: the modules of this package, see `modules_of`.
     """
     tree = ast.parse(source)
-    imported = _imported(node for node in tree.body if _only_imports(node))
+    above = (inner for node in tree.body if _only_imports(node) for inner in ast.walk(node))
+    imported = _imported(above)
     found: dict[str, str] = {}
     for node in tree.body:
         if not (_is_text(node) or _only_imports(node)):
@@ -42,7 +43,9 @@ def definitions(source: str, modules: frozenset[str]) -> dict[str, str]:
 def modules_of(files: Iterable[str]) -> frozenset[str]:
     """Names of this package's modules, without its own: `corpora.table` of `corpora/table.py`."""
     return frozenset(
-        file.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for file in files
+        file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for file in files
+        if file.endswith(".py")
     )
 
 
@@ -61,7 +64,7 @@ def _is_text(node: ast.AST) -> bool:
 def _imported(nodes: Iterable[ast.AST]) -> dict[str, str]:
     """What imported names stand for, in full."""
     found: dict[str, str] = {}
-    for node in (inner for outer in nodes for inner in ast.walk(outer)):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom):
             found |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
         elif isinstance(node, ast.Import):
@@ -89,16 +92,16 @@ def _written(node: ast.AST) -> str:
     return ast.dump(node, **every).replace(", type_params=[]", "")
 
 
-def _bound(node: ast.AST) -> set[str]:
+def _bound(nodes: Iterable[ast.AST]) -> set[str]:
     """Names that a definition gives to something itself, whatever its module imports so."""
     found = set()
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
-            found.add(inner.id)
-        elif isinstance(inner, ast.arg):
-            found.add(inner.arg)
-        elif not isinstance(inner, ast.alias) and isinstance(getattr(inner, "name", None), str):
-            found.add(inner.name)  # type: ignore[attr-defined]
+    for node in nodes:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif not isinstance(node, ast.alias) and isinstance(getattr(node, "name", None), str):
+            found.add(node.name)  # type: ignore[attr-defined]
     return found
 
 
@@ -106,8 +109,8 @@ class _Placeless(ast.NodeTransformer):
     """A definition without docstrings, imports, and the place of what it uses."""
 
     def __init__(self, node: ast.AST, imported: dict[str, str], modules: Collection[str]) -> None:
-        local = _bound(node)
-        names = imported | _imported([node])
+        nodes = list(ast.walk(node))
+        local, names = _bound(nodes), imported | _imported(nodes)
         self.imported = {name: full for name, full in names.items() if name not in local}
         self.modules = modules
 

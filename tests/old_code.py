@@ -12,10 +12,8 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 
-from replicate.code import PACKAGE
+from replicate.code import PACKAGE, TABLE
 from replicate.definitions import definitions, modules_of
-
-TABLE = PACKAGE / "code_by_module.json"
 
 #: The last commit whose records have a digest for each module.
 LAST = "523ce5355c95"

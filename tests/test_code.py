@@ -175,7 +175,7 @@ def test_the_code_is_that_which_the_process_started_with(monkeypatch, tmp_path):
 def test_the_translation_of_old_records_is_that_of_gits_history():
     if not old_code.has_history():
         pytest.skip("needs git's whole history")
-    stored = old_code.TABLE.read_text()
+    stored = code.TABLE.read_text()
     assert old_code.table(json.loads(stored)) == stored
 
 

@@ -1,11 +1,13 @@
 """A repeat confirms a run: to the bit on the same kind of machine, within a tolerance elsewhere."""
 
+import json
 from dataclasses import replace
 
 import made_runs
 import pandas as pd
 import pytest
 
+from replicate.code import TABLE, by_definition, parts_of
 from replicate.errors import InputError
 from replicate.rerun import REPEATS, change_since, compare, keep, repeats
 from replicate.schedule import duration
@@ -85,6 +87,19 @@ def test_only_a_repeat_to_the_bit_shows_that_a_change_was_harmless(tmp_path):
     keep(old, by(now, run(14)), tmp_path)
     told = change_since([old], repeats(tmp_path))
     assert "had other bits" in told and "to the same bits" not in told
+
+
+def test_a_repeat_of_an_old_record_serves_a_new_record_of_the_same_code(tmp_path):
+    versions = {part: list(known) for part, known in json.loads(TABLE.read_text()).items()}
+    by_module = {part: versions[part][0] for part in parts_of(heard=False)}
+    old, new = (
+        replace(run(), provenance=replace(run().provenance, code=code))
+        for code in (by_module, by_definition(by_module))
+    )
+    assert old.changed_code == new.changed_code and "Trainer" in new.changed_code
+    keep(old, replace(run(), provenance=replace(run().provenance, code=run().code_now)), tmp_path)
+    assert "to the same bits" in change_since([new], repeats(tmp_path))
+    assert "to the same bits" not in change_since([run()], repeats(tmp_path))
 
 
 @pytest.mark.parametrize(
