@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nbformat.v4 import new_output
 from pydantic import TypeAdapter
 
 #: An executed notebook keeps what made it under this key of its metadata.
 METADATA = "replicate"
 #: Papermill changes the working directory, so notebooks side by side need processes.
 PROCESSES = 2
+#: Stands in the prose for a number whose runs are not there.
+ABSENT = "(not run yet)"
+GLUED = re.compile(r"\{glue:text\}`([^`:]+)")
 TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -190,6 +194,7 @@ def _presentable(notebook: Any, job: Job) -> Any:
         "key": job.key,
         "parameters": job.parameters,
     }
+    _fill_in(notebook)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
@@ -203,6 +208,23 @@ def _presentable(notebook: Any, job: Job) -> Any:
                 page = "".join(data["text/html"])
                 data["text/html"] = re.sub(r'(<a href="\d\d_\w+)\.ipynb"', r'\1.html"', page)
     return notebook
+
+
+def _fill_in(notebook: Any) -> None:
+    """Give every number that the prose names and no cell made the text `ABSENT`."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    made = {
+        output.metadata["scrapbook"]["name"]
+        for cell in code
+        for output in cell.outputs
+        if "scrapbook" in output.get("metadata", {})
+    }
+    for name in sorted(set(GLUED.findall(text)) - made):
+        prefix = "application/papermill.record/"
+        metadata = {"scrapbook": {"mime_prefix": prefix, "name": name}}
+        data = {f"{prefix}text/plain": repr(ABSENT)}
+        code[0].outputs.append(new_output("display_data", data, metadata=metadata))
 
 
 def main() -> int:
