@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nbformat.v4 import new_output
 from pydantic import TypeAdapter
 
 #: An executed notebook keeps what made it under this key of its metadata.
@@ -212,6 +211,8 @@ def _presentable(notebook: Any, job: Job) -> Any:
 
 def _fill_in(notebook: Any) -> None:
     """Give every number that the prose names and no cell made the text `ABSENT`."""
+    from nbformat.v4 import new_output  # as jupytext and papermill, only where a notebook runs
+
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     made = {
