@@ -26,6 +26,12 @@ for job in jobs(Path("book").resolve()):
     print(JOBS.dump_json(job).decode())
 """
 
+EXECUTE = """
+import sys
+from replicate.report.execution import JOBS, execute
+execute(JOBS.validate_json(sys.argv[1]))
+"""
+
 
 def seconds(command: list[str], folder: Path, log: Path) -> float:
     """Processor seconds of a command and of all that it started and waited for.
@@ -55,7 +61,7 @@ def measure(commit: str, folder: Path) -> dict[str, float]:
     found = {}
     for job in jobs:
         page = Path(json.loads(job)["source"]).stem[3:]  # numbers change with the order
-        found[page] = seconds([python, "-m", "replicate.report.execution", job], folder, log)
+        found[page] = seconds([python, "-c", EXECUTE, job], folder, log)
         print(f"  {commit} {page}: {found[page]:.1f} s", file=sys.stderr)
     found["all pages"] = sum(found.values())
     found["Sphinx"] = seconds([*book, "book/"], folder, log)
