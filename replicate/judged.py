@@ -9,6 +9,7 @@ from replicate.claims import CorpusInfo, Verdict, corpus_info, verdicts
 from replicate.corpora.table import Corpus
 from replicate.report.layout import listing
 from replicate.report.provenance import MARK
+from replicate.runs import Run
 from replicate.selection import Selection
 from replicate.transcriptions import tokens
 from replicate.waveforms import class_averages
@@ -35,8 +36,9 @@ def judged(runs: Selection, corpus: Corpus | None = None) -> list[Verdict]:
     Without recordings, the corpus's stored loudness counts, and without runs that read as those of
     the paper's Table 6, its stored words by text alone.
     """
-    if len(runs):
-        info = corpus_info(runs.runs)
+    trainings = [run for run in runs if isinstance(run, Run)]
+    if trainings:
+        info = corpus_info(trainings)
     else:
         title, synthetic = (corpus.title, corpus.synthetic) if corpus else (runs.corpus, False)
         info = CorpusInfo(runs.corpus, title, synthetic, runs.profile)
@@ -52,7 +54,7 @@ def judged(runs: Selection, corpus: Corpus | None = None) -> list[Verdict]:
         level = kept.table
     table_8 = None if level is None else class_averages(level)
     return verdicts(
-        info, runs.runs, table_8, words, level, runs.epoch, deciding(runs).folds or "stratified",
+        info, trainings, table_8, words, level, runs.epoch, deciding(runs).folds or "stratified",
         bool(listed),
     )  # fmt: skip
 

@@ -256,7 +256,8 @@ def _fill_in(notebook: Any) -> None:
         prefix = "application/papermill.record/"
         metadata = {"scrapbook": {"mime_prefix": prefix, "name": name}}
         data = {f"{prefix}text/plain": repr(ABSENT)}
-        code[0].outputs.append(new_output("display_data", data, metadata=metadata))
+        output = new_output("display_data", data, metadata=metadata)  # type: ignore[no-untyped-call]
+        code[0].outputs.append(output)
 
 
 def main() -> None:

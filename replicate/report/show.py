@@ -55,7 +55,7 @@ def exhibit(caption: str, *made_by: Selection | Corpus | Source) -> Callable[[Ma
     """
 
     def shown(make: Make) -> Make:
-        display(_made(make, caption, made_by))
+        display(_made(make, caption, made_by))  # type: ignore[no-untyped-call]
         return make
 
     return shown
@@ -128,26 +128,24 @@ def cells(frame: pd.DataFrame) -> pd.DataFrame:
     """
     shown: dict[Any, list[str | None]] = {}
     for column in frame.columns:
-        *above, name = column if isinstance(column, tuple) else (column,)
+        above, name = (column[:-1], column[-1]) if isinstance(column, tuple) else ((), column)
         name = str(name)
-        low, high = ((*above, f"{name}_{end}") if above else f"{name}_{end}" for end in ENDS)
+
+        def at(label: str, above: tuple[str, ...] = above) -> Any:
+            return (*above, label) if above else label
+
         base = name.removesuffix("_low")
-        key = (*above, base.lstrip("+")) if above else base.lstrip("+")
-        if name.endswith("_low"):
-            other = (*above, f"{base}_high") if above else f"{base}_high"
-            alone = ((*above, base) if above else base) not in frame
-            if alone:
-                shown[key] = _intervals(frame[column], frame[other], base)
-        elif not name.endswith("_high"):
-            shown[key] = [_text(value, name) for value in frame[column]]
-            if low in frame:
-                ends = _intervals(frame[low], frame[high], name)
-                pairs = zip(shown[key], ends, strict=True)
-                shown[key] = [" ".join(filter(None, pair)) or None for pair in pairs]
+        low, high = at(f"{base}_low"), at(f"{base}_high")
+        ends: list[str | None] = [None] * len(frame)
+        if low in frame:
+            ends = _intervals(frame[low], frame[high], base)
+        if name.endswith("_low") and at(base) not in frame:
+            shown[at(base.lstrip("+"))] = ends
+        elif not name.endswith(("_low", "_high")):
+            values = [_text(value, name) for value in frame[column]]
+            pairs = zip(values, ends, strict=True)
+            shown[at(base.lstrip("+"))] = [" ".join(filter(None, pair)) or None for pair in pairs]
     return pd.DataFrame(shown, index=frame.index)
-
-
-ENDS = ("low", "high")
 
 
 def _intervals(low: pd.Series, high: pd.Series, name: str) -> list[str | None]:
@@ -189,6 +187,7 @@ def say(*made_by: Selection) -> Callable[[Callable[[], Mapping[str, object]]], N
         values = {k: f"{v:.3f}" if isinstance(v, float) else f"{v}" for k, v in make().items()}
         for name, text in values.items():
             glue(name, text, display=False)
-        display(pd.Series(values, name="in the text", dtype=object))
+        shown = pd.Series(values, name="in the text", dtype=object)
+        display(shown)  # type: ignore[no-untyped-call]
 
     return said
