@@ -1,4 +1,4 @@
-"""Run notebooks with papermill: each in a process of its own, whole or not at all."""
+"""Run notebooks with papermill: each in a kernel of its own, whole or not at all."""
 
 import ast
 import json
@@ -6,8 +6,11 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,12 @@ from pydantic import TypeAdapter
 
 #: An executed notebook keeps what made it under this key of its metadata.
 METADATA = "replicate"
-#: Papermill changes the working directory, so notebooks side by side need processes.
+#: Papermill changes the working directory, so notebooks side by side need processes; to import it
+#: takes seconds, so each serves many.
 PROCESSES = 2
+#: Stands in the prose for a number whose runs are not there.
+ABSENT = "(not run yet)"
+GLUED = re.compile(r"\{glue:text\}`([^`:]+)")
 TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -114,49 +121,76 @@ def execute_all(jobs: Iterable[Job], report: Callable[[Job, float], None]) -> No
     Raises:
         NotebookError: with the failed notebook's own message.
     """
-    waiting, running = list(jobs), list[_Running]()
+    waiting = deque(jobs)
+    workers = [_Worker(waiting, report) for _ in range(min(PROCESSES, len(waiting)))]
     try:
-        while waiting or running:
-            while waiting and len(running) < PROCESSES:
-                running.append(_Running(waiting.pop(0)))
-            for child in [child for child in running if child.has_ended()]:
-                running.remove(child)
-                report(child.job, time.monotonic() - child.started)
-            time.sleep(0.1)
+        with ThreadPoolExecutor(PROCESSES) as threads:
+            for ended in as_completed([threads.submit(worker.work) for worker in workers]):
+                if ended.exception():
+                    _stop(workers)  # else the other threads go on
+                ended.result()
     finally:
-        for child in running:
-            child.stop()
+        _stop(workers)
 
 
-class _Running:
-    """A notebook under way in a process of its own; its output goes to a log beside the run."""
+class _Worker:
+    """A process that executes one notebook after another; each has a kernel of its own."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.started = time.monotonic()
-        self.log = job.scratch.with_suffix(".log")
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", __name__, JOBS.dump_json(job)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=_environment(),
-            )
+    def __init__(self, waiting: deque[Job], report: Callable[[Job, float], None]) -> None:
+        self.waiting = waiting
+        self.report = report
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115, closed by `stop`
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            env=_environment(),
+        )
 
-    def has_ended(self) -> bool:
-        """Whether the run is over; raises if it failed."""
-        code = self.process.poll()
-        if code:
-            said = self.log.read_text(encoding="utf-8", errors="replace").strip()
-            raise NotebookError(said or f"{self.job.source.name}: its process ended with {code}")
-        return code is not None
+    def work(self) -> None:
+        """Execute what waits until nothing does.
+
+        Raises:
+            NotebookError: a notebook failed.
+        """
+        while self.waiting:
+            job, started = self.waiting.popleft(), time.monotonic()
+            answer = self._asked(job)
+            if not answer:
+                raise NotebookError(self._last_words(job))
+            if error := json.loads(answer):
+                raise NotebookError(error)
+            self.report(job, time.monotonic() - started)
+
+    def _asked(self, job: Job) -> bytes:
+        """The process's answer; none if it has ended."""
+        assert self.process.stdin and self.process.stdout
+        try:
+            self.process.stdin.write(JOBS.dump_json(job) + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return b""
+        return self.process.stdout.readline()
+
+    def _last_words(self, job: Job) -> str:
+        """Of a process that ended without an answer."""
+        code = self.process.wait()
+        self.log.seek(0)
+        said = self.log.read().decode(errors="replace").strip()
+        return f"{job.source.name}: its process ended with {code}\n{said}".strip()
 
     def stop(self) -> None:
-        """End the run, if it is still under way; its kernel follows by itself."""
+        """End the process, if it is still there; its kernel follows by itself."""
+        self.waiting.clear()
         self.process.terminate()
         self.process.wait()
+        self.log.close()
+
+
+def _stop(workers: Iterable[_Worker]) -> None:
+    for worker in workers:
+        worker.stop()
 
 
 def _environment() -> dict[str, str]:
@@ -190,6 +224,7 @@ def _presentable(notebook: Any, job: Job) -> Any:
         "key": job.key,
         "parameters": job.parameters,
     }
+    _fill_in(notebook)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
@@ -205,15 +240,38 @@ def _presentable(notebook: Any, job: Job) -> Any:
     return notebook
 
 
-def main() -> int:
-    """Execute the job given as JSON in the one argument; 1 if it failed."""
-    try:
-        execute(JOBS.validate_json(sys.argv[1]))
-    except NotebookError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+def _fill_in(notebook: Any) -> None:
+    """Give every number that the prose names and no cell made the text `ABSENT`."""
+    from nbformat.v4 import new_output  # as jupytext and papermill, only where a notebook runs
+
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    made = {
+        output.metadata["scrapbook"]["name"]
+        for cell in code
+        for output in cell.outputs
+        if "scrapbook" in output.get("metadata", {})
+    }
+    for name in sorted(set(GLUED.findall(text)) - made):
+        prefix = "application/papermill.record/"
+        metadata = {"scrapbook": {"mime_prefix": prefix, "name": name}}
+        data = {f"{prefix}text/plain": repr(ABSENT)}
+        output = new_output("display_data", data, metadata=metadata)  # type: ignore[no-untyped-call]
+        code[0].outputs.append(output)
+
+
+def main() -> None:
+    """Execute the jobs that come as lines of JSON, and answer each with its error or null."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
+    for line in sys.stdin:
+        try:
+            execute(JOBS.validate_json(line))
+            answer = None
+        except NotebookError as error:
+            answer = str(error)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

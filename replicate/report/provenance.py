@@ -51,19 +51,36 @@ class Source:
     Attributes:
         title: the corpus as pages call it, or the paper.
         synthetic: whether the corpus is the stand-in.
-        details: profile, seeds, folds, choice of the epoch, commit: in reading order.
+        details: protocol, seeds, commit: what everybody should see.
         corpus: whether it is a corpus at all.
+        more: cohort, epochs, folds, word vectors, machines: what a page folds away.
     """
 
     title: str
     synthetic: bool
     details: tuple[str, ...] = ()
     corpus: bool = True
+    more: tuple[str, ...] = ()
+
+    @property
+    def brief(self) -> str:
+        """One short line for the foot of a table or figure."""
+        return " · ".join([*([MARK] if self.synthetic else []), self.title, *self.details])
 
     @property
     def line(self) -> str:
-        """One line for the foot of a table or figure."""
-        return " · ".join([*([MARK] if self.synthetic else []), self.title, *self.details])
+        """All there is to say, in one line."""
+        return " · ".join([self.brief, *self.more])
+
+    @property
+    def html(self) -> str:
+        """The short line; the rest unfolds."""
+        if not self.more:
+            return f"<div><small>{html.escape(self.brief)}</small></div>"
+        return (
+            f"<details><summary><small>{html.escape(self.brief)}</small></summary>"
+            f"<small>{html.escape(' · '.join(self.more))}</small></details>"
+        )
 
 
 #: For exhibits that show the paper's own numbers.
@@ -101,17 +118,19 @@ def of_runs(runs: Sequence[Tested], selection: str = "") -> tuple[Source, ...]:
             title=group[0].provenance.corpus_title,
             synthetic=any(run.provenance.synthetic for run in group),
             details=(
-                *_utterances(group),
                 f"profile {profile}",
-                *_epochs(group),
                 listed("seed", (run.experiment.seed for run in group)),
+                listed(
+                    "commit", (commit_name(r.provenance.commit, r.provenance.dirty) for r in group)
+                ),
+            ),
+            more=(
+                *_utterances(group),
+                *_epochs(group),
                 listed("fold", (run.experiment.fold.name for run in group)),
                 *([CHOSEN[selection]] if selection else []),
                 *_word_vectors(group),
                 *_on_gpus(group),
-                listed(
-                    "commit", (commit_name(r.provenance.commit, r.provenance.dirty) for r in group)
-                ),
                 *filter(None, [change_since(group, kept)]),
             ),
         )
@@ -210,7 +229,7 @@ class Exhibit:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         kind = "exhibit exhibit-stand-in" if self.synthetic else "exhibit"
-        lines = "".join(f"<br><small>{html.escape(s.line)}</small>" for s in self.sources)
+        lines = "".join(source.html for source in self.sources)
         caption = in_html(html.escape(self.caption)) + lines
         figure = (
             f'<figure class="{kind}" style="margin:1em 0">'
@@ -300,7 +319,7 @@ def interactive(figure: Any, alt: str, caption: str, sources: Sequence[Source]) 
             xanchor="left", showarrow=False, font={"size": 11, "color": "#B00000"},
         )  # fmt: skip
     described = copy.deepcopy(figure)  # JupyterLab shows this form, without the HTML around it
-    lines = "<br>".join(source.line for source in sources)
+    lines = "<br>".join(source.brief for source in sources)
     described.update_layout(
         title={"text": caption, "font": {"size": 13}, "subtitle": {"text": lines}},
         margin={"t": 130},
