@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 import torch
 
-from replicate import baseline_runs, metrics, schedule, wordlists
+from replicate import baseline_runs, metrics, published, schedule, wordlists
 from replicate import loudness as levels
 from replicate import rerun as rerunning
 from replicate.baselines import BASELINES
@@ -25,8 +25,9 @@ from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import GRIDS, PROFILES, Experiment, grid
 from replicate.protocol import cohort
+from replicate.published_files import Kind
 from replicate.report.layout import intervals, number
-from replicate.runs import RESULTS, folder_of, load_run, load_runs
+from replicate.runs import KIND, RESULTS, folder_of, load_run, load_runs
 from replicate.waveforms import open_waveforms
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -169,6 +170,7 @@ def run(
         click.echo(_progress(outcomes, len(todo), seconds, None if cluster else workers.jobs))
     if failed := sum(outcome.error is not None for outcome in outcomes):
         raise click.ClickException(f"{failed} of {len(todo)} experiments failed, see above")
+    published.pack(results / name / profile, KIND)
 
 
 def _served(
@@ -214,6 +216,7 @@ def baselines(
         for result in baseline_runs.compute(todo, opened, waveforms, results):
             done[result.experiment] = result
             click.echo(f"  {result.experiment.name}: {result.provenance.wall_seconds:.1f} s")
+    published.pack(results / name / baseline_runs.PROFILE, baseline_runs.KIND)
     chosen = [done[setting] for setting in settings]
     click.echo(_overview(chosen))
 
@@ -348,6 +351,35 @@ def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> No
 def loudness(name: str, data: Path | None, skip_damaged: bool, results: Path) -> None:
     """Store how loud each utterance is: ids, classes, speakers and two numbers each."""
     click.echo(levels.save(levels.make(open_corpus(name, data, skip_damaged)), results))
+
+
+@main.group("results")
+def stored() -> None:
+    """Publish finished results as few files, or give each a folder of its own again."""
+
+
+@stored.command("pack")
+@results_option
+def results_pack(results: Path) -> None:
+    """Publish every finished result that has a folder of its own, as `run` and `baselines` do."""
+    for folder in sorted(path for path in results.glob("*/*") if path.is_dir()):
+        if packed := published.pack(folder, _kind(folder.name)):
+            click.echo(f"{folder}: {packed} packed")
+
+
+@stored.command("unpack")
+@click.option("--corpus", "name", required=True)
+@click.option("--profile", required=True, help="A protocol, or `baselines`.")
+@results_option
+def results_unpack(name: str, profile: str, results: Path) -> None:
+    """Give every published result a folder of its own again, to remove or replace some."""
+    unpacked = published.unpack(results / name / profile, _kind(profile))
+    click.echo(f"{results / name / profile}: {unpacked} unpacked")
+
+
+def _kind(profile: str) -> Kind[Any]:
+    """What is stored below a profile's name."""
+    return baseline_runs.KIND if profile == baseline_runs.PROFILE else KIND
 
 
 def _workers(

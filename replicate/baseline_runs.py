@@ -1,7 +1,8 @@
 """The store of baselines' results: `results/<corpus>/baselines/<baseline>-<fold>/`.
 
 It stands beside the runs of the network and is laid out alike: `baseline.json` holds what was done
-and where it comes from, and is written last; `predictions.parquet` has a row an utterance.
+and where it comes from, and is written last; `predictions.parquet` has a row an utterance. Like
+runs, results are published in few files, see `replicate.published`.
 """
 
 import datetime
@@ -15,13 +16,14 @@ import pandas as pd
 import torch
 from pydantic import ConfigDict, with_config
 
-from replicate import records
+from replicate import published, records
 from replicate.baselines import BASELINES, features, tested
 from replicate.code import BASELINES_CODE, loaded, version_of
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.errors import InputError
 from replicate.files import replacing, sha256
-from replicate.protocol import EMOTIONS, GROUPS, Fold, cohort, groups
+from replicate.protocol import GROUPS, Fold, cohort, groups
+from replicate.published_files import Kind, whole
 from replicate.runs import (
     RESULTS,
     Provenance,
@@ -89,7 +91,7 @@ class BaselineRun:
         experiment: what was done.
         provenance: where it comes from.
         predictions: see `baselines.tested`.
-        folder: where it is stored.
+        folder: where it is stored, or was before it was published.
     """
 
     experiment: Setting
@@ -220,15 +222,17 @@ def load(folder: Path) -> BaselineRun:
     path, setting = folder / PREDICTIONS, record.experiment
     if not path.exists() or record.files != {PREDICTIONS: sha256(path)}:
         raise InputError(path, "missing, or not the file that was written", again)
-    if setting.model not in BASELINES:
-        raise InputError(folder, f"holds {setting.model}, which is no baseline", "remove it")
     if folder.parts[-3:] != (setting.corpus, PROFILE, setting.name):
         raise InputError(folder, f"holds {setting.name} on {setting.corpus}", "move it back")
     predictions = pd.read_parquet(path)
-    sums = predictions[list(EMOTIONS)].sum(axis="columns")
-    if predictions["utterance"].nunique() != record.provenance.n_test or not np.allclose(sums, 1):
+    counts, n_test = np.array([len(predictions)]), np.array([record.provenance.n_test])
+    if not whole(predictions, counts, n_test).all():
         raise InputError(path, "does not hold one distribution for each test utterance", again)
     return BaselineRun(setting, record.provenance, predictions, folder)
+
+
+#: How results are stored and published.
+KIND = Kind(BaselineRun, _Record, RECORD, ("predictions",), load, save)
 
 
 def load_all(
@@ -244,8 +248,10 @@ def load_all(
     Raises:
         InputError: a result is damaged, or rests on another version of the corpus.
     """
-    found = [load(path.parent) for path in sorted((root / corpus / PROFILE).glob(f"*/{RECORD}"))]
+    found = published.load(root / corpus / PROFILE, KIND)
     for result in found:
+        if (model := result.experiment.model) not in BASELINES:
+            raise InputError(result.folder, f"holds {model}, which is no baseline", "remove it")
         if text_fingerprint not in (None, result.provenance.text_fingerprint):
             raise InputError(
                 result.folder,

@@ -96,9 +96,10 @@ def run_each(
                 yield Outcome(experiment, busy=True)
                 continue
             if is_finished(experiment, root):  # by the scheduler that held the lock
+                outcome = outcome_of(experiment, root)
                 Path(lock.lock_file).unlink()
                 lock.release()
-                yield outcome_of(experiment, root)
+                yield outcome
                 continue
             pending[task.remote(experiment, source, workers.device, state)] = experiment, lock
         while pending:

@@ -60,6 +60,19 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def lock_beside(folder: Path, timeout: float = -1) -> FileLock:
+    """The lock of a folder; it lies beside it, so that it outlives the folder.
+
+    Args:
+        folder: need not exist.
+        timeout: seconds after which taking it raises `filelock.Timeout`; -1 waits for ever.
+
+    Raises:
+        InputError: the folder that both lie in cannot be made.
+    """
+    return FileLock(made(folder.parent) / f".{folder.name}.lock", timeout=timeout)
+
+
 def cache_folder() -> Path:
     """Where decoded audio and the stand-in live: `$REPLICATE_CACHE`, or the user's cache folder."""
     chosen = os.environ.get("REPLICATE_CACHE")

@@ -3,7 +3,8 @@
 `run.json` holds the experiment and where it comes from, `epochs.parquet` the learning curves,
 `predictions.parquet` one row an utterance and selection of epoch, and `treated.parquet` one row an
 utterance and treatment. `run.json` is written last: a folder without it is a run in progress. Ids
-and numbers only, never audio or transcripts.
+and numbers only, never audio or transcripts. A finished grid is packed into few files, see
+`replicate.published`.
 """
 
 import importlib.metadata
@@ -17,14 +18,15 @@ import numpy as np
 import pandas as pd
 from pydantic import ConfigDict, with_config
 
-from replicate import records
+from replicate import published, records
 from replicate.code import LOADED_CODE, PACKAGE, difference
 from replicate.errors import InputError
 from replicate.experiments import Experiment
 from replicate.files import replacing, sha256
-from replicate.protocol import EMOTIONS
+from replicate.published_files import Kind, whole
 
-RESULTS = PACKAGE.parent / "results"
+#: The store: `$REPLICATE_RESULTS`, or `results/` beside the package.
+RESULTS = Path(os.environ.get("REPLICATE_RESULTS") or PACKAGE.parent / "results")
 
 #: Which epoch a row of `predictions` comes from. Never compare runs across selections.
 SELECTIONS = ("last-epoch", "development-best", "test-best")
@@ -133,7 +135,7 @@ class Run:
             1 minus this), audio_spread (its standard deviation over dimensions).
         treated: treatment (see `replicate.treatments`), and as in `predictions`; the last epoch's
             model.
-        folder: where it is stored.
+        folder: where it is stored, or was before it was published.
     """
 
     experiment: Experiment
@@ -187,10 +189,16 @@ def store_files(folder: Path, files: dict[str, bytes]) -> None:
 def load_run(folder: Path) -> Run:
     """Read a run and verify that its files are whole and what its name says.
 
+    Args:
+        folder: of the run; if there is none, it is looked for among the published ones.
+
     Raises:
         InputError: if a file is missing or damaged, or the configuration is not the one that the
             folder's name and place promise.
     """
+    unpacked = (folder / "run.json").exists()
+    if not unpacked and (found := published.load_one(folder, KIND)):
+        return found
     record = _load_record(folder)
     for name in TABLES:
         path = folder / f"{name}.parquet"
@@ -216,15 +224,17 @@ def _again(folder: Path) -> str:
 
 def _verify_predictions(predictions: pd.DataFrame, record: _Record, folder: Path) -> None:
     """Every selection must cover the test part once, with probabilities that sum to one."""
-    sizes = predictions.groupby("selection")["utterance"].agg(["size", "nunique"])
-    whole = bool((sizes == record.provenance.n_test).all(axis=None))
-    sums = predictions[list(EMOTIONS)].sum(axis=1).to_numpy()
-    if not whole or not np.allclose(sums, 1, atol=1e-5):
+    counts, n_test = np.array([len(predictions)]), np.array([record.provenance.n_test])
+    if not whole(predictions, counts, n_test).all():
         raise InputError(
             folder / "predictions.parquet",
             "does not hold one distribution for each test utterance",
             _again(folder),
         )
+
+
+#: How runs are stored and published.
+KIND = Kind(Run, _Record, "run.json", TABLES, load_run, save_run)
 
 
 def is_finished(experiment: Experiment, root: Path = RESULTS) -> bool:
@@ -234,11 +244,14 @@ def is_finished(experiment: Experiment, root: Path = RESULTS) -> bool:
         InputError: if a run of that name is stored whose settings are others.
     """
     folder = folder_of(experiment, root)
-    if not (folder / "run.json").exists():
-        return False
-    if _load_record(folder).experiment != experiment:
-        raise InputError(folder, "holds a run of other settings", _again(folder))
-    return True
+    remedy = _again(folder)
+    try:
+        found: _Record | None = records.read(folder / "run.json", _Record, remedy)
+    except FileNotFoundError:
+        found, remedy = published.record(folder, KIND), f"`replicate results unpack`, then {remedy}"
+    if found is not None and found.experiment != experiment:
+        raise InputError(folder, "holds a run of other settings", remedy)
+    return found is not None
 
 
 def load_runs(
@@ -258,7 +271,7 @@ def load_runs(
     Raises:
         InputError: if a run is damaged, or saw another version of the corpus.
     """
-    runs = [load_run(path.parent) for path in sorted((root / corpus / profile).glob("*/run.json"))]
+    runs = published.load(root / corpus / profile, KIND)
     for run in runs:
         if text_fingerprint not in (None, run.provenance.text_fingerprint):
             raise InputError(

@@ -25,7 +25,7 @@ from replicate.corpora import open_corpus
 from replicate.corpora.table import Corpus
 from replicate.errors import InputError
 from replicate.experiments import Experiment
-from replicate.files import made
+from replicate.files import lock_beside
 from replicate.runs import RESULTS, folder_of, is_finished, load_run
 from replicate.training import train
 from replicate.transcriptions import WordVectors, open_vectors
@@ -143,8 +143,9 @@ def run_one(
                     experiment, corpus, folder,
                     waveforms=waveforms, vectors=vectors, device=device, report=report,
                 )  # fmt: skip
+            outcome = outcome_of(experiment, root)
             Path(lock.lock_file).unlink()  # whoever waits for it finds the run finished
-        return outcome_of(experiment, root)
+        return outcome
     except Timeout:
         return Outcome(experiment, busy=True)
     except InputError as error:
@@ -165,9 +166,7 @@ def _drop_damaged(checkpoint: Path) -> None:
 
 def lock_of(experiment: Experiment, root: Path, wait: bool) -> FileLock:
     """The lock of a run's folder; without `wait`, taking it raises `Timeout` where it is held."""
-    folder = folder_of(experiment, root)
-    made(folder)
-    return FileLock(folder / ".lock", timeout=-1 if wait else 0)
+    return lock_beside(folder_of(experiment, root), timeout=-1 if wait else 0)
 
 
 def outcome_of(experiment: Experiment, root: Path) -> Outcome:

@@ -98,8 +98,10 @@ def jobs(book: Path) -> list[Job]:
             values |= chosen
         key.update(json.dumps(values).encode())
         for corpus in sorted({*_corpora(metadata, values["corpus"]), values["corpus"]}):
-            # a run's record holds the digests of its other files
-            records = ("run.json", "baseline.json", "words/*.json", "loudness.json")
+            # a run's record holds the digests of its other files; so does a file of many runs
+            records = (
+                "run.json", "baseline.json", "runs-*.parquet", "words/*.json", "loudness.json"
+            )  # fmt: skip
             for part in _contents(book.parent / "results" / corpus, *records):
                 key.update(part)
         made.append(

@@ -1,0 +1,96 @@
+"""How fast stored results are read: a folder a run against published files, side by side.
+
+    python benchmarks/results.py [--folders PATH]
+
+Each corpus and profile of `results/` is unpacked into a temporary store with a folder a run, and
+both are read, in turns; the best of several times counts. What both give must be the same in every
+bit. `--folders` takes such a store that is at hand instead, for example of a commit from before
+results were packed.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pandas.testing import assert_frame_equal
+
+from replicate import baseline_runs, published, published_files, runs
+from replicate.runs import RESULTS
+
+REPEATS = 3
+
+
+def main() -> None:
+    """Compare and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--folders", type=Path, help="a store with a folder a run")
+    chosen = parser.parse_args()
+    rows = []
+    for folder in sorted({path.parent for path in RESULTS.glob("*/*/runs-*.parquet")}):
+        with tempfile.TemporaryDirectory() as temporary:
+            other = (chosen.folders or Path(temporary)) / folder.relative_to(RESULTS)
+            rows.append(compared(folder, other))
+        print(pd.DataFrame(rows[-1:]).to_string(index=False, header=len(rows) == 1), flush=True)
+    total = pd.DataFrame(rows).drop(columns=["grid", "ratio"]).sum()
+    print(total.to_string())
+
+
+def compared(folder: Path, other: Path) -> dict[str, Any]:
+    """Files, bytes and seconds of a grid in both forms.
+
+    Args:
+        folder: with published files.
+        other: with a folder a run; filled if it is absent.
+    """
+    kind: Any = baseline_runs.KIND if folder.name == baseline_runs.PROFILE else runs.KIND
+    if not other.exists():
+        for result in published.load(folder, kind):
+            kind.save(replace(result, folder=other / result.folder.name))
+    slow, fast, found = [], [], {}
+    for _ in range(REPEATS):
+        for place, seconds in ((other, slow), (folder, fast)):
+            published_files._read_index.cache_clear()  # as in a process that starts
+            started = time.perf_counter()
+            found[place] = published.load(place, kind)
+            seconds.append(time.perf_counter() - started)
+    require_same(found[other], found[folder], kind.tables)
+    return {
+        "grid": "/".join(folder.parts[-2:]),
+        "runs": len(found[folder]),
+        **{f"{name}_before": value for name, value in size(other).items()},
+        **{f"{name}_now": value for name, value in size(folder).items()},
+        "seconds_before": round(min(slow), 3),
+        "seconds_now": round(min(fast), 3),
+        "ratio": round(min(slow) / min(fast), 1),
+    }
+
+
+def require_same(ones: Sequence[Any], others: Sequence[Any], tables: Sequence[str]) -> None:
+    """Fail unless results agree in all but where they lie, to the bit."""
+    for one, other in zip(ones, others, strict=True):
+        assert one.experiment == other.experiment and one.provenance == other.provenance
+        assert one.folder.parts[-3:] == other.folder.parts[-3:]
+        for name in tables:
+            left, right = getattr(one, name), getattr(other, name)
+            assert_frame_equal(left, right, check_exact=True, check_index_type="exact")
+            assert repr(left.index) == repr(right.index) and left.dtypes.equals(right.dtypes)
+            for column in left.columns:
+                if left[column].dtype.kind in "fi":  # NaN, too
+                    assert left[column].to_numpy().tobytes() == right[column].to_numpy().tobytes()
+
+
+def size(folder: Path) -> dict[str, int]:
+    """Number and bytes of the files in a folder."""
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return {"files": len(sizes), "bytes": sum(sizes)}
+
+
+if __name__ == "__main__":
+    main()
