@@ -517,11 +517,6 @@ class TestAnatomy:
         kept = anatomy.record(module, x)
         assert torch.equal(kept["1"], module(x)) and torch.equal(kept["0"], module[0](x))
 
-    def test_untrained_scores(self):
-        scores = anatomy.untrained_scores(torch.randn(4, 900), torch.ones(4, 6).long(), 5, 2)
-        assert set(scores) == {name for name in FUSIONS if name.startswith("att")}
-        assert all(values.shape == (8,) for values in scores.values())
-
 
 class TestCorpus:
     corpus = small.corpus()
