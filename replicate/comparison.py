@@ -438,6 +438,73 @@ def equivalences(values: pd.DataFrame) -> pd.DataFrame:
     return _with_holm(pd.DataFrame(rows))
 
 
+#: Whether a pair differs and whether it is equivalent -> what can be said of it.
+OUTCOMES = {
+    (True, False): "differ",
+    (False, True): "equal",
+    (True, True): "differ, but little",
+    (False, False): "undecided",
+}
+
+
+def differ_or_equal(values: pd.DataFrame) -> pd.DataFrame:
+    """What the paired t test and the test of equivalence together say of each pair.
+
+    A pair that differs by less than `REGION` with little spread may pass both. A pair that passes
+    neither is undecided, which is not equal.
+
+    >>> ahead = pd.DataFrame({"a": [0.70, 0.71, 0.72], "b": [0.601, 0.609, 0.62]})
+    >>> differ_or_equal(ahead)["outcome"].item()
+    'differ'
+
+    Args:
+        values: accuracies, a row for each seed.
+
+    Returns:
+        The columns of `over_seeds`; `equal_low`, `equal_high` (the 90 % interval) and
+        `equal_p_holm` of `equivalences`; `outcome`, one of `OUTCOMES`.
+    """
+    found = over_seeds(values)
+    equal = equivalences(values)[["low", "high", "p_holm"]]
+    found = found.join(equal.add_prefix("equal_"))
+    both = zip(found["p_holm"] < LEVEL, found["equal_p_holm"] < LEVEL, strict=True)
+    return found.assign(outcome=[OUTCOMES[bool(differ), bool(same)] for differ, same in both])
+
+
+def widest_for_equivalence(seeds: int, tests: int = 1) -> float:
+    """Spread of paired differences up to which equal means are shown to be equal.
+
+    A mean difference of 0 passes TOST where `REGION` sqrt(n) / s > t_(1 - `LEVEL` / tests, n - 1).
+
+    >>> round(widest_for_equivalence(10), 4), round(widest_for_equivalence(10, tests=36), 4)
+    (0.0173, 0.0078)
+
+    Args:
+        seeds: how many differences.
+        tests: how many are made, of which this is the first by Holm's correction.
+
+    Returns:
+        The standard deviation of the differences; NaN for one seed.
+    """
+    return float(REGION * np.sqrt(seeds) / stats.t.ppf(1 - LEVEL / tests, seeds - 1))
+
+
+def chance_spread(n: int, disagreement: float = 0.1) -> float:
+    """Standard deviation of the difference of two accuracies if only chance decides.
+
+    One of the two models alone is right on a share d of n utterances, and that may be either:
+    sqrt(d / n).
+
+    >>> round(chance_spread(555), 4)
+    0.0134
+
+    Args:
+        n: test utterances.
+        disagreement: d.
+    """
+    return float(np.sqrt(disagreement / n))
+
+
 def detectable(
     spreads: Sequence[float], seeds: Sequence[int], level: float = LEVEL
 ) -> pd.DataFrame:

@@ -334,6 +334,48 @@ def test_equivalence_of_all_pairs_is_corrected():
     assert found["p_holm"].tolist() == pytest.approx(corrected.tolist())
 
 
+def test_the_outcome_of_a_pair_follows_both_tests():
+    """One model ahead by 0.02 and one by 0.0005, both nearly the same with every seed."""
+    steps = np.linspace(-1e-4, 1e-4, 10)
+    values = pd.DataFrame({"a": 0.7 + 0 * steps, "b": 0.68 + steps, "c": 0.6995 - steps})
+    found = comparison.differ_or_equal(values).set_index(["first", "second"])["outcome"]
+    assert found.to_dict() == {
+        ("a", "b"): "differ", ("a", "c"): "differ, but little", ("b", "c"): "differ"
+    }  # fmt: skip
+    same = values.assign(c=0.7 + steps - steps.mean())[["a", "c"]]
+    assert comparison.differ_or_equal(same)["outcome"].tolist() == ["equal"]
+
+
+@pytest.mark.parametrize(
+    ("chances", "outcome", "apart"),
+    [([0.95, 0.6, 0.2], "differ", 3), ([0.7, 0.7, 0.7], "undecided", 0)],
+)
+def test_models_are_told_apart_where_they_differ_and_only_there(chances, outcome, apart):
+    """Seed by seed and over three seeds, too few for the signed-rank test."""
+    made = [run for name, chance in zip(("concat", "att_d1n", "addition"), chances, strict=True)
+            for run in some_runs(name, [chance] * 3, n=200)]  # fmt: skip
+    right = comparison.answers(made, "last-epoch")
+    tests, pairs = comparison.each_training(right)
+    assert tests["apart"].tolist() == [apart] * 3
+    assert (pairs["p_holm"] < 0.05).sum() == 3 * apart
+    assert (tests["p_holm"] < 0.05).tolist() == [bool(apart)] * 3
+    found = comparison.differ_or_equal(comparison.accuracies(right, "seed"))
+    assert found["outcome"].tolist() == [outcome] * 3 and (found["rank_p_holm"] > 0.05).all()
+
+
+def test_the_widest_spread_that_allows_equivalence():
+    steps = np.linspace(-1, 1, 10)
+    steps *= comparison.widest_for_equivalence(10) / steps.std(ddof=1)
+    assert comparison.equivalence(0.999 * steps, 0 * steps).shown
+    assert not comparison.equivalence(1.001 * steps, 0 * steps).shown
+
+
+def test_chance_alone_spreads_differences_so():
+    rng = np.random.default_rng(0)
+    gains = rng.choice([-1, 0, 1], (4000, 300), p=[0.05, 0.9, 0.05]).mean(axis=1)
+    assert comparison.chance_spread(300) == pytest.approx(gains.std(), rel=0.05)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_mean_is_larger_or_smaller_than_a_region(sign):
     gains = sign * RNG.normal(0.02, 0.01, 8)

@@ -21,7 +21,6 @@ from replicate.protocol import EMOTIONS, Fold, cohort, split
 from replicate.report import (
     anatomy,
     audio,
-    comparisons,
     corpus_tables,
     figures,
     held_out,
@@ -85,10 +84,6 @@ def corpus_of(runs):
     return replace(made, utterances=made.utterances.assign(utterance=ids(64)))
 
 
-def compared(runs):
-    return comparisons.Compared(runs, "last-epoch")
-
-
 FROM_RUNS = {
     "table 4": tables.table_4,
     "table 5": tables.table_5,
@@ -107,13 +102,6 @@ FROM_RUNS = {
     "attention": figures.attention,
     "confusions": figures.confusions,
     "words": lambda runs: figures.words(runs, corpus_of(runs)),
-    "power over seeds": lambda runs: comparisons.power_over_seeds(compared(runs)),
-    "power over utterances": lambda runs: comparisons.power_over_utterances(compared(runs)),
-    "single trainings": lambda runs: comparisons.single_trainings(compared(runs)),
-    "same utterances": lambda runs: comparisons.same_utterances(compared(runs)),
-    "same utterances, table": lambda runs: comparisons.same_utterances_table(compared(runs)),
-    "over seeds": lambda runs: comparisons.over_seeds(compared(runs)),
-    "over seeds, table": lambda runs: comparisons.over_seeds_table(compared(runs)),
     "curves": lambda runs: figures.learning_curves(runs, "test_accuracy", "accuracy"),
 }
 
@@ -127,7 +115,6 @@ FROM_EPOCH = {
     "accuracy": figures.accuracy,
     "attention": lambda runs, epoch: figures.attention(runs, selection=epoch),
     "confusions": lambda runs, epoch: figures.confusions(runs, selection=epoch),
-    "over seeds": lambda runs, epoch: comparisons.over_seeds(comparisons.Compared(runs, epoch)),
 }
 
 
@@ -301,18 +288,12 @@ class TestReportedAndReproduced:
 
     def test_prose_and_verdicts_bear_an_epoch_that_no_run_has(self):
         runs, none = stored(), "development-best"
-        without = comparisons.Compared(runs, none)
-        said = comparisons.seeds_in_words(without) | comparisons.single_in_words(without)
-        said |= comparisons.power_in_words(without) | {
-            "constant": tables.constant_in_words(runs, none)
-        }
-        assert set(said.values()) == {"(not run yet)"}
+        assert tables.constant_in_words(runs, none) == "(not run yet)"
         given = results.judged(runs, selection=none)
         judged = {v.claim.id for v in given if v.reproduced}
         assert judged == {
             v.claim.id for v in results.judged(Stored("iemocap", "paper", ())) if v.reproduced
         } | {1}
-        assert comparisons.order_in_words(given)["resembles"] == "cannot be judged"
 
     def test_one_answer_to_everything_is_counted(self):
         always = made_runs.run(EMOTIONS * 5, ["anger"] * 20, model="audio", embedding="none")
@@ -536,11 +517,6 @@ class TestAnatomy:
         kept = anatomy.record(module, x)
         assert torch.equal(kept["1"], module(x)) and torch.equal(kept["0"], module[0](x))
 
-    def test_untrained_scores(self):
-        scores = anatomy.untrained_scores(torch.randn(4, 900), torch.ones(4, 6).long(), 5, 2)
-        assert set(scores) == {name for name in FUSIONS if name.startswith("att")}
-        assert all(values.shape == (8,) for values in scores.values())
-
 
 class TestCorpus:
     corpus = small.corpus()
@@ -623,6 +599,13 @@ class TestPlots:
         )  # fmt: skip
         (axes,) = plots.accuracies(frame, {"chance": 0.25}).axes
         assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a", "b"]
+
+    def test_the_grid_of_pairs_has_a_cell_for_each(self):
+        names = list("abcd")
+        values = pd.DataFrame(np.arange(16.0).reshape(4, 4) / 16, names, names)
+        figure = plots.pairs(values, values.map(str), "share", top=1.0)
+        written = [text.get_text() for text in figure.axes[0].texts]
+        assert written == [str(values.iat[i, j]) for i in range(4) for j in range(i)]
 
     def test_settings_of_matplotlib_stay_as_they_were(self):
         before = dict(matplotlib.rcParams)

@@ -7,7 +7,6 @@ and the table and the drawing follow from the record.
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
@@ -16,15 +15,10 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from replicate.model import (
-    FUSIONS,
     Addition,
     Attention,
     Concat,
     EmotionModel,
-    ModelConfig,
-    RawAudioEncoder,
-    TranscriptionEncoder,
-    fusion,
     parameter_counts,
 )
 from replicate.report.plots import styled
@@ -283,32 +277,3 @@ def record(module: nn.Module, *inputs: Tensor) -> dict[str, Tensor]:
     recorder = _Recorder(module, fx.Tracer().trace(module))
     recorder.run(*inputs)
     return recorder.kept
-
-
-@torch.no_grad()
-def untrained_scores(
-    waves: Tensor, words: Tensor, n_words: int, n_models: int, config: ModelConfig | None = None
-) -> dict[str, np.ndarray]:
-    """Audio scores of a batch under models that have learned nothing.
-
-    Args:
-        waves: zero-padded waveforms [B, T].
-        words: word numbers [B, n].
-        n_words: size of the vocabulary.
-        n_models: how many models of each kind, each with a seed of its own.
-        config: of the models; our reading by default.
-
-    Returns:
-        Model -> scores [n_models * B].
-    """
-    config = config or ModelConfig()
-    scores: dict[str, list[Tensor]] = {}
-    for seed in range(n_models):
-        torch.manual_seed(seed)
-        audio = RawAudioEncoder(config).eval()(waves)  # [B, 400]
-        text = TranscriptionEncoder(config, n_words).eval()(words)  # [B, 400]
-        for name in FUSIONS:
-            score = fusion(config, name)(text, audio).audio_score  # [B]
-            if score is not None:
-                scores.setdefault(name, []).append(score)
-    return {name: torch.cat(parts).numpy() for name, parts in scores.items()}
