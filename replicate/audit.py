@@ -331,6 +331,36 @@ def likely_counts(counted: pd.DataFrame, total: int) -> pd.DataFrame:
     ).astype(int)
 
 
+#: What a ratio of Table 6 may count -> the columns of `likely_counts` on it.
+UNITS = {"occurrences": "", "sentences": "_sentences"}
+
+
+def fractions_left(counted: pd.DataFrame, total: int) -> pd.DataFrame:
+    """What the counts of a corpus leave of the fractions that may stand behind printed ratios.
+
+    Args:
+        counted: a row a word and class, with `emotion`, `word` (tags in brackets), `present`
+            (occurrences in the corpus) and `sentences` (those with the word).
+        total: sentences of the corpus.
+
+    Returns:
+        The columns of `words` for each printed word that occurs; for either of `UNITS` its name
+        with those `fractions` whose denominator is likely, and `UNIT_range`, see `likely_counts`.
+    """
+    bare = counted.assign(word=counted["word"].str.strip("[]"))
+    left = bare.merge(words(), on=["emotion", "word"], validate="one_to_one")
+    likely = likely_counts(left, total)
+    for unit, suffix in UNITS.items():
+        ranges = list(zip(likely[f"low{suffix}"], likely[f"high{suffix}"], strict=True))
+        within = [
+            [(k, n) for k, n in fitting if low <= n <= high]
+            for fitting, (low, high) in zip(left["fractions"], ranges, strict=True)
+        ]
+        left[f"{unit}_range"] = pd.Series(ranges)
+        left[unit] = pd.Series(within)
+    return left
+
+
 # --- Table 8 ---
 
 

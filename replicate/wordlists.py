@@ -20,7 +20,7 @@ from replicate.corpora import at_hand
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import Training
-from replicate.paper import CLAIMS, criteria
+from replicate.paper import CLAIMS, TABLE_6, criteria
 from replicate.protocol import Fold, cohort, split
 from replicate.runs import PACKAGES, RESULTS, Run, package_versions
 from replicate.transcriptions import discard_probability, tokens, vocabulary
@@ -201,6 +201,28 @@ def reported(table: pd.DataFrame) -> pd.Series:
     """
     pairs = zip(table["emotion"], table["word"].str.strip("[]"), strict=True)
     return pd.Series([REPORTED.get(pair, np.nan) for pair in pairs], table.index, dtype=float)
+
+
+def printed_words(words: pd.DataFrame) -> pd.DataFrame:
+    """The words of Table 6 with their rows in ours, in the order of the print.
+
+    Args:
+        words: from `replicate.words.word_table`. Its tags stand in brackets, the paper's do not;
+            where there are both, the bare word counts.
+
+    Returns:
+        `emotion`, `word`, `reported` (the printed ratio), and the columns of `word_table` with
+        `rank` (in the class, by mutual information), NaN where our sentences lack the word.
+    """
+    bare = words["word"].str.strip("[]")
+    ranks = words.groupby("emotion")["mutual_information"].rank(ascending=False, method="min")
+    ranked = words.assign(rank=ranks, tag=bare != words["word"], word=bare)
+    ranked = ranked.sort_values("tag", kind="stable").drop_duplicates(["emotion", "word"])
+    table = pd.DataFrame(
+        [(row.emotion, row.word, row.ratio) for row in TABLE_6],
+        columns=["emotion", "word", "reported"],
+    )
+    return table.merge(ranked.drop(columns="tag"), how="left", on=["emotion", "word"])
 
 
 def save(found: WordList, root: Path = RESULTS) -> Path:

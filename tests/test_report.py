@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replicate import loudness, paper
+from replicate import loudness, paper, wordlists
 from replicate.experiments import PROFILES, grid
 from replicate.model import FUSIONS, EmotionModel, ModelConfig
 from replicate.protocol import EMOTIONS, Fold, cohort, split
@@ -31,7 +31,6 @@ from replicate.report import (
     provenance,
     results,
     tables,
-    word_tables,
 )
 from replicate.report.provenance import MARK, Exhibit, Notice, Source
 from replicate.report.results import Stored
@@ -92,10 +91,6 @@ FROM_RUNS = {
     "text alone": tables.text_alone,
     "scores": tables.score_spread,
     "cost": tables.cost,
-    "table 6": lambda runs: word_tables.table_6(runs, corpus_of(runs)),
-    "words by both methods": lambda runs: word_tables.by_predicted_class(runs, corpus_of(runs)),
-    "own words": lambda runs: word_tables.own_words(runs, corpus_of(runs), 1),
-    "words by unit": lambda runs: word_tables.by_unit(runs, corpus_of(runs), 1),
     "extremes": lambda runs: tables.extreme_scores(runs, corpus_of(runs)),
     "accuracy": figures.accuracy,
     "text alone, drawn": figures.text_alone,
@@ -329,7 +324,7 @@ class TestReportedAndReproduced:
         corpus = corpus_of(runs)
         said = corpus.utterances["transcript"].where(corpus.utterances.index > 9, "[LAUGHTER] oh")
         corpus = replace(corpus, utterances=corpus.utterances.assign(transcript=said))
-        rows = word_tables.printed_words(results.words_of(runs.of("att_d1", "word2vec")[0], corpus))
+        rows = wordlists.printed_words(results.words_of(runs.of("att_d1", "word2vec")[0], corpus))
         present = rows.set_index("word")["present"]
         assert present["laughter"] == 10 and present["oh"] == 10 and np.isnan(present["business"])
 

@@ -17,13 +17,12 @@ from sklearn.metrics import mutual_info_score
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from replicate import wordlists
+from replicate import audit, wordlists
 from replicate.corpora import open_corpus, standin
 from replicate.corpora.table import text_fingerprint
 from replicate.errors import InputError
 from replicate.protocol import EMOTIONS, Fold, cohort
-from replicate.report import word_tables
-from replicate.report.provenance import MARK, Notice
+from replicate.report import stored
 from replicate.transcriptions import discard_probability, tokens, vocabulary
 from replicate.words import (
     association,
@@ -355,18 +354,13 @@ def test_a_damaged_list_names_its_remedy(tmp_path):
         wordlists.load("iemocap-text", tmp_path)
 
 
-def test_pages_show_stored_lists_and_say_what_is_missing():
+def test_the_source_of_a_list_or_what_would_make_it(monkeypatch):
     _, found = lists()
-    shown = repr(word_tables.on_top_of(found, "iemocap-text", "predicted"))
-    assert "never" in shown and "64 sentences" in shown and "runs text-trainable" in shown
-    assert MARK in shown, "the small corpus is synthetic"
-    missing = word_tables.printed({}, "iemocap-text", "true")
-    assert isinstance(missing, Notice) and "replicate words" in repr(missing)
-    assert word_tables.unpredicted(found) == "none"
-    assert word_tables.unpredicted({"predicted": found["one-test-set"]}) == ", ".join(EMOTIONS)
-    told = word_tables.in_words(found, "one-test-set")
-    assert told["one_test_set_sentences"] == "40"
-    assert word_tables.in_words({}, "one-test-set").keys() == told.keys()
+    monkeypatch.setattr(wordlists, "load", lambda corpus: found if corpus == "small" else {})
+    source = stored.of_words("small", "predicted")
+    assert source.synthetic and "64 sentences" in source.brief and "text-trainable" in source.brief
+    absent = stored.of_words("meld", "true")
+    assert not absent and "replicate words" in absent.missing().remedy
 
 
 @pytest.mark.parametrize(("sentences", "words"), [(560, 1071), (80, 20)])
@@ -381,15 +375,6 @@ def test_the_fewest_sentences_of_a_word_that_can_count(sentences, words):
     assert corrected(least) <= 0.05 < corrected(least - 1)
 
 
-def test_the_grammar_bears_words_out_on_the_stand_in_alone():
-    corpus = open_corpus("standin-tiny")
-    told = word_tables.borne_out(corpus)
-    right, of = map(int, told["by_rank"].split(" of "))
-    assert of == 12 and 0 <= right <= of
-    known = word_tables.borne_out(replace(corpus, synthetic=False))
-    assert known["by_rank"] == "(known of the stand-in alone)"
-
-
 def test_the_paper_names_fourteen_words():
     assert len(wordlists.REPORTED) == 14
     assert wordlists.REPORTED["happiness", "laughter"] == 0.867
@@ -401,22 +386,17 @@ class TestFractionsLeft:
         made = wordlists.load("iemocap-text")["true"]
         row = {"emotion": "sadness", "word": "they", "present": 440, "sentences": 220}
         made = replace(made, sentences=5550, rows=[row])
-        (left,) = word_tables.fractions_left(made).itertuples()
+        (left,) = audit.fractions_left(made.table, made.sentences).itertuples()
         assert left.occurrences == [(1, 43), (1, 44)] and left.sentences == []
-        told = word_tables.left_in_words({"true": made})
-        assert told == {"left_none": "they", "left_few": "none", "left_more": "none"}
 
     def test_every_fraction_lies_in_its_range_and_rounds_to_the_print(self):
-        for row in word_tables.fractions_left(wordlists.load("iemocap-text")["true"]).itertuples():
-            for unit in word_tables.UNITS:
+        kept = wordlists.load("iemocap-text")["true"]
+        for row in audit.fractions_left(kept.table, kept.sentences).itertuples():
+            for unit in audit.UNITS:
                 low, high = getattr(row, f"{unit}_range")
                 for k, n in getattr(row, unit):
                     assert low <= n <= high
                     assert abs(k / n - float(row.printed)) <= 0.0005 + 1e-12
-
-    def test_a_list_that_is_not_there_is_named(self):
-        assert isinstance(word_tables.behind_the_print({}, "iemocap-text"), Notice)
-        assert set(word_tables.left_in_words({}).values()) == {"(not counted yet)"}
 
 
 @pytest.mark.parametrize("name", ["iemocap-text", "meld"])
