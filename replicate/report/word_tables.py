@@ -12,7 +12,6 @@ from replicate.corpora import standin
 from replicate.corpora.table import Corpus
 from replicate.metrics import predicted
 from replicate.protocol import EMOTIONS, cohort
-from replicate.report.audit import first_of
 from replicate.report.layout import NBSP, intervals, name_of, number, small, whole
 from replicate.report.provenance import (
     PAPER,
@@ -261,6 +260,11 @@ def behind_the_print(lists: Mapping[Classes, WordList], corpus: str) -> Exhibit:
         "round to the printed ratio."
     )
     return table(shown, caption, [of_list(counted), PAPER])
+
+
+def first_of(fitting: list[tuple[int, int]]) -> str:
+    """The first four fractions, `4/5, 8/10, …`."""
+    return ", ".join(f"{k}/{m}" for k, m in fitting[:4]) + (f",{NBSP}…" if fitting[4:] else "")
 
 
 def fractions_left(stored: WordList) -> pd.DataFrame:
