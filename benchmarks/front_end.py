@@ -40,8 +40,8 @@ from replicate import measurements
 from replicate.audio_kernels import TAIL, FusedAudio, FusedAudioEncoder
 from replicate.gru_kernels import states
 from replicate.model import EmotionModel, ModelConfig
-from replicate.report import speed
 from replicate.risks import iemocap_seconds
+from replicate.studies import speed
 from replicate.text_kernels import FusedTranscriptionEncoder
 from replicate.transcriptions import pad
 from replicate.waveforms import SAMPLE_RATE, Waveforms

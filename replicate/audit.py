@@ -3,18 +3,14 @@
 Sums on Tables 4-8, on the class sizes, and on what chance alone does to numbers of that kind.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from itertools import pairwise
-from math import ceil, floor
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy.signal import lfilter
-from scipy.stats import binom, hypergeom, multivariate_hypergeom
-from sklearn.model_selection import StratifiedKFold, train_test_split
-from torch import Tensor
+from scipy.stats import binom, hypergeom
 
 from replicate import metrics
 from replicate.comparison import LEVEL
@@ -22,12 +18,17 @@ from replicate.corpora.standin.casting import EXCITED, HAPPY
 from replicate.corpora.standin.channels import COUNTS as SIZES
 from replicate.errors import InputError
 from replicate.judging import printed_confusion
-from replicate.model import FUSIONS, Attention
 from replicate.paper import CLAIMS, COUNTS, OWN, TABLE_8, criteria
-from replicate.protocol import EMOTIONS, TEST_SHARE
+from replicate.protocol import EMOTIONS
 
 #: Utterances of the test set.
 TESTED = int(COUNTS["test"])
+
+#: Utterances of each class in IEMOCAP.
+CLASS_SIZES = dict(zip(EMOTIONS, SIZES, strict=True))
+
+#: The two labels that the paper merges into happiness.
+MERGED = {"happiness": HAPPY, "excitement": EXCITED}
 
 #: Simulated papers: probabilities to about 0.01.
 TRIALS = 4000
@@ -35,20 +36,27 @@ TRIALS = 4000
 #: Occurrences up to which a word's fraction is looked for.
 MOST = 200
 
-#: Untrained modules of each kind, and random utterances for each.
-MODELS, UTTERANCES = 10, 200
-
-#: The fusions with attention, in the order of Table 4.
-ATTENTION = {name: kind for name, kind in FUSIONS.items() if issubclass(kind, Attention)}
-
 
 # --- Table 7 ---
 
 
 def rates(counts: pd.DataFrame) -> pd.DataFrame:
-    """Four rates of each class (rows) that a confusion matrix gives; columns by their usual names.
+    """Four rates of each class that a confusion matrix gives.
 
-    `accuracy` is that of the question "this class or another?".
+    With k right answers for a class, r in its row (true), c in its column (predicted) and n in all:
+    recall k / r, precision k / c, F1 2 k / (r + c), and accuracy (n - r - c + 2 k) / n, that of the
+    question "this class or another?".
+
+    Args:
+        counts: rows: true class; columns: predicted class.
+
+    Returns:
+        A row for each class; columns by their usual names.
+
+    >>> print(rates(pd.DataFrame([[8, 2], [4, 6]])).round(3))
+       recall  precision     F1  accuracy
+    0     0.8      0.667  0.727       0.7
+    1     0.6      0.750  0.667       0.7
     """
     right, n = np.diag(counts), counts.to_numpy().sum()
     true, called = counts.sum(axis="columns"), counts.sum(axis="index")
@@ -63,9 +71,12 @@ def rates(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def measures(counts: pd.DataFrame) -> pd.DataFrame:
-    """Measures of a confusion matrix: columns `value`, `low`, `high`.
+    """Accuracy, UAR, macro-F1 and kappa of a confusion matrix, with 95 % intervals.
 
     The interval of the accuracy is Wilson's, the others are bootstraps over utterances.
+
+    Returns:
+        Index measure; columns `value`, `value_low`, `value_high`.
     """
     matrix = counts.to_numpy()
     draws = metrics.bootstrap_confusions(*metrics.labels(counts))
@@ -73,7 +84,7 @@ def measures(counts: pd.DataFrame) -> pd.DataFrame:
     kinds = {"UAR": metrics.uars, "macro-F1": metrics.macro_f1s, "kappa": metrics.kappas}
     found |= {name: metrics.percentile_interval(of(draws)) for name, of in kinds.items()}
     values = [float(of(matrix)) for of in (metrics.accuracies, *kinds.values())]
-    frame = pd.DataFrame.from_dict(found, orient="index", columns=["low", "high"])
+    frame = pd.DataFrame.from_dict(found, orient="index", columns=["value_low", "value_high"])
     frame.insert(0, "value", values)
     return frame.astype(float)
 
@@ -91,52 +102,34 @@ def disagreement_ceiling(net: int, n: int = TESTED) -> int:
     """The most utterances on which two models may differ for a net difference to be significant.
 
     They differ on an utterance if one of them alone is right; the test is McNemar's, exact and
-    two-sided. The more they differ elsewhere, the less the same net difference says.
+    two-sided: if they differ on d, the worse one alone is right on (d - net) / 2, and
+    p = 2 P(X <= (d - net) / 2) with X binomial (d, 1/2). It grows with d.
 
     Args:
         net: by how many utterances one is ahead.
         n: utterances of the test set.
 
     Returns:
-        The number; 0 if not even `net` utterances, the fewest possible, make it significant.
+        The largest d with p < 0.05; 0 if not even d = net, the fewest possible, is significant.
+
+    >>> disagreement_ceiling(5), disagreement_ceiling(6), disagreement_ceiling(17)
+    (0, 6, 67)
     """
     differ = np.arange(abs(net), n + 1, 2)
     p_value = 2 * binom.cdf((differ - abs(net)) // 2, differ, 0.5)
     return int(differ[p_value < LEVEL].max(initial=0))
 
 
-def ceilings(right: pd.Series, n: int = TESTED) -> pd.DataFrame:
-    """`disagreement_ceiling` of every pair as a share of the test set, NaN on the diagonal."""
-    pairs = [[disagreement_ceiling(a - b, n) / n for b in right] for a in right]
-    frame = pd.DataFrame(pairs, right.index, right.index)
-    return frame.mask(np.eye(len(right), dtype=bool))
-
-
 def unrelated(first: float, second: float) -> float:
     """Share of utterances on which models of these accuracies differ if their errors are unrelated.
 
-    Real models differ on fewer, since what is hard for one is hard for the other.
+    a (1 - b) + b (1 - a). Real models differ on fewer, since what is hard for one is hard for the
+    other.
+
+    >>> unrelated(0.5, 0.9)
+    0.5
     """
     return first * (1 - second) + second * (1 - first)
-
-
-def comparisons() -> pd.DataFrame:
-    """The paper's own comparisons of models in Tables 4 and 5.
-
-    Returns:
-        Columns `claim`, `better`, `worse` (as `model-embedding`), `net` (utterances), `ceiling`
-        (see `disagreement_ceiling`, as a share).
-    """
-    right = printed_right()
-    rows = [
-        (claim.id, pair.better, pair.worse, int(right[pair.better] - right[pair.worse]))
-        for claim in CLAIMS
-        if isinstance(claim.criterion, criteria.Difference)
-        for pair in claim.criterion.pairs
-        if {pair.better, pair.worse} <= set(right.index)
-    ]
-    frame = pd.DataFrame(rows, columns=["claim", "better", "worse", "net"])
-    return frame.assign(ceiling=[disagreement_ceiling(net) / TESTED for net in frame["net"]])
 
 
 # --- what chance does ---
@@ -148,7 +141,8 @@ def equal_models(
     """Utterances that equally good models get right, by chance: int64 [TRIALS, n_models].
 
     Each utterance has a chance q to be answered right, drawn from a beta distribution; given q the
-    models answer independently. So any two of them differ on a share 2 E[q (1 - q)].
+    models answer independently. So any two of them differ on a share D = 2 E[q (1 - q)], which
+    fixes the beta distribution's strength: a + b = D / (2 E[q] (1 - E[q]) - D).
 
     Args:
         accuracy: of all of them, E[q].
@@ -159,6 +153,10 @@ def equal_models(
 
     Raises:
         InputError: if no beta distribution gives such a disagreement.
+
+    >>> right = equal_models(0.69, 0.18, n_models=7)
+    >>> right.shape, round(float(right.mean()) / TESTED, 2)
+    ((4000, 7), 0.69)
     """
     most = unrelated(accuracy, accuracy)
     if not 0 < disagreement < most:
@@ -175,10 +173,15 @@ def equal_models(
 def best_of_models(right: np.ndarray, accuracy: float, n: int = TESTED) -> float:
     """How far the best of equally good models lies above what all of them have, on average.
 
+    E[max of the models' accuracies] - accuracy.
+
     Args:
-        right: from `equal_models`.
+        right: from `equal_models`, [TRIALS, n_models].
         accuracy: of all of them.
         n: utterances of the test set.
+
+    >>> round(best_of_models(np.array([[70, 72], [75, 71]]), 0.7, n=100), 3)
+    0.035
     """
     return float(right.max(axis=1).mean() / n - accuracy)
 
@@ -186,12 +189,16 @@ def best_of_models(right: np.ndarray, accuracy: float, n: int = TESTED) -> float
 def best_of_epochs(autocorrelation: float, n_epochs: int, seed: int = 0) -> float:
     """How far the best of many epochs lies above their mean, in standard deviations of an epoch.
 
-    Accuracies fluctuate about a constant as a stationary Gaussian AR(1) process.
+    Accuracies fluctuate about a constant as a stationary Gaussian AR(1) process: with z the
+    deviation in standard deviations, z[t] = phi z[t - 1] + sqrt(1 - phi^2) e[t].
 
     Args:
         autocorrelation: of neighbouring epochs, 0 to below 1.
         n_epochs: how many epochs.
         seed: of the draws.
+
+    >>> round(best_of_epochs(0.0, 150), 1), round(best_of_epochs(0.7, 150), 1)
+    (2.7, 2.5)
     """
     rng = np.random.default_rng(seed)
     first, noise = rng.normal(size=(TRIALS, 1)), rng.normal(size=(TRIALS, n_epochs))
@@ -203,57 +210,30 @@ def best_of_epochs(autocorrelation: float, n_epochs: int, seed: int = 0) -> floa
 # --- the split behind Table 7 ---
 
 
-def splits() -> pd.DataFrame:
-    """Test utterances of each class under different ways to hold out a tenth.
+def shared_out(sizes: Mapping[str, int], n: int) -> pd.Series:
+    """A number of utterances shared out among classes in proportion to their sizes.
 
-    Returns:
-        One row a way; a column a class, in the order of `EMOTIONS`.
+    Each class gets the whole part of n size / total, and those with the largest remainders one
+    more, as in scikit-learn's `train_test_split` with `stratify`.
+
+    >>> shared_out({"anger": 1103, "happiness": 1636}, 273).to_dict()
+    {'anger': 110, 'happiness': 163}
     """
-    sizes = dict(zip(EMOTIONS, SIZES, strict=True))
-    apart = {**sizes, "happiness": HAPPY, "excitement": EXCITED}
-    ways = {
-        "a tenth of each class, rounded up": _rounded(sizes, ceil),
-        "a tenth of each class, rounded to the nearest": _rounded(sizes, round),
-        "a tenth of each class, rounded down": _rounded(sizes, floor),
-        "a tenth of each of five labels, rounded up, then merged": _rounded(apart, ceil),
-        "a tenth of all, shared out in proportion": _proportional(sizes, TEST_SHARE),
-        f"{TESTED} of all, shared out in proportion": _proportional(sizes, TESTED),
-        "the first of ten stratified folds": _folded(sizes),
-    }
-    return pd.DataFrame.from_dict(ways, orient="index", columns=list(EMOTIONS))
-
-
-def _rounded(sizes: Mapping[str, int], whole: Callable[[float], int]) -> list[int]:
-    counts = {label: whole(TEST_SHARE * size) for label, size in sizes.items()}
-    counts["happiness"] += counts.pop("excitement", 0)
-    return [counts[emotion] for emotion in EMOTIONS]
-
-
-def _proportional(sizes: Mapping[str, int], test: float | int) -> list[int]:
-    """As `train_test_split` of scikit-learn does."""
-    labels = np.repeat(list(sizes), list(sizes.values()))
-    _, held_out = train_test_split(labels, test_size=test, stratify=labels, random_state=0)
-    return [int((held_out == emotion).sum()) for emotion in EMOTIONS]
-
-
-def _folded(sizes: Mapping[str, int]) -> list[int]:
-    """As `StratifiedKFold` of scikit-learn does."""
-    labels = np.repeat(list(sizes), list(sizes.values()))
-    _, held_out = next(StratifiedKFold(round(1 / TEST_SHARE)).split(labels, labels))
-    return [int((labels[held_out] == emotion).sum()) for emotion in EMOTIONS]
-
-
-def chance_of_rows() -> float:
-    """Probability that a draw that ignores the classes has just the row sums of Table 7."""
-    rows = printed_confusion().sum(axis="columns").to_numpy()
-    return float(multivariate_hypergeom.pmf(rows, SIZES, TESTED))
+    exact = pd.Series(sizes) * n / sum(sizes.values())
+    whole = exact.astype(int)
+    one_more = (exact - whole).nlargest(n - whole.sum()).index
+    return whole.add(pd.Series(1, one_more), fill_value=0).astype(int)[list(sizes)]
 
 
 # --- Table 6 ---
 
 
 def fractions(ratio: Decimal, most: int = MOST) -> list[tuple[int, int]]:
-    """All (k, n) with n up to `most` whose quotient rounds to a printed ratio, n ascending."""
+    """All (k, n) with n up to `most` whose quotient rounds to a printed ratio, n ascending.
+
+    >>> fractions(Decimal("0.867"), most=40)
+    [(13, 15), (26, 30)]
+    """
     places = -int(ratio.as_tuple().exponent)
     scale, printed = 10**places, int(ratio.scaleb(places))
     return [
@@ -387,63 +367,3 @@ def loudness_gaps() -> pd.DataFrame:
 
 def _quadratic_mean(values: np.ndarray) -> float:
     return float(np.sqrt((values**2).mean()))
-
-
-# --- Equation 1 ---
-
-
-def mikolov(counts: np.ndarray, t: float) -> np.ndarray:
-    """The usual probability of discarding a word, 1 - sqrt(t / f), 0 up to t."""
-    probability: np.ndarray = (1 - np.sqrt(t / counts)).clip(0)
-    return probability
-
-
-def most_kept(t: float) -> tuple[float, float]:
-    """How often a word occurs of which Equation 1 keeps the most, and how many of these it keeps.
-
-    The derivative of f (1 - sqrt(f / t)) is 0 at f = 4t/9, where a third is kept.
-    """
-    return 4 * t / 9, 4 * t / 27
-
-
-# --- attention ---
-
-
-def strengthened(
-    attention: Attention, text: Tensor, audio: Tensor, sd: float
-) -> tuple[Tensor, Tensor]:
-    """Features scaled so that their scores have this standard deviation.
-
-    Equations 4-8 have no bias: scores grow in proportion to the features.
-    """
-    scale = sd / torch.cat([attention.score(text), attention.score(audio)]).std()
-    return text * scale, audio * scale
-
-
-@torch.no_grad()
-def untrained_gates(
-    model: str, n: int, rectify_text: bool = False, sd: float | None = None
-) -> np.ndarray:
-    """Gates of untrained attention modules on random features.
-
-    Args:
-        model: a key of `ATTENTION`.
-        n: features.
-        rectify_text: whether negative text features are 0, as after a ReLU; else features of both
-            modalities are drawn alike, standard normal.
-        sd: of the scores; by default what the untrained weights give.
-
-    Returns:
-        [MODELS, UTTERANCES, 1 or n]; an utterance's score is the mean over the last axis.
-    """
-    found = []
-    for seed in range(MODELS):
-        torch.manual_seed(seed)
-        attention = ATTENTION[model](n)
-        text, audio = torch.randn(2, UTTERANCES, n)
-        if rectify_text:
-            text = text.relu()
-        if sd is not None:
-            text, audio = strengthened(attention, text, audio, sd)
-        found.append(attention(text, audio).p_audio)
-    return torch.stack(found).numpy()

@@ -2,7 +2,6 @@
 
 import math
 from decimal import ROUND_HALF_DOWN, ROUND_HALF_UP, Decimal
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -12,15 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 from sklearn import metrics as reference
+from sklearn.model_selection import train_test_split
 
 from replicate import audit, metrics, paper
-from replicate.corpora.standin.channels import COUNTS as SIZES
 from replicate.errors import InputError
 from replicate.judging import printed_confusion
 from replicate.protocol import EMOTIONS, Fold, split
-from replicate.report import audit as exhibits
-from replicate.report import plots
-from replicate.report.provenance import PAPER
+from replicate.studies import untrained
 
 
 def expected_maximum(n):
@@ -57,11 +54,14 @@ def test_measures_and_their_intervals():
         }
     )
     by_scipy = stats.binomtest(397, 555).proportion_ci(method="wilson")
-    assert found.loc["accuracy", ["low", "high"]].tolist() == pytest.approx(list(by_scipy))
+    assert found.loc["accuracy", ["value_low", "value_high"]].tolist() == pytest.approx(
+        list(by_scipy)
+    )
     variances = [r * (1 - r) / n for r, n in zip(metrics.recall(printed_confusion()),
                  printed_confusion().sum(axis="columns"), strict=True)]  # fmt: skip
     half = 1.96 * math.sqrt(sum(variances)) / 4  # delta method
-    assert found.loc["UAR", "high"] - found.loc["UAR", "low"] == pytest.approx(2 * half, rel=0.05)
+    width = found.loc["UAR", "value_high"] - found.loc["UAR", "value_low"]
+    assert width == pytest.approx(2 * half, rel=0.05)
 
 
 # --- what the test set can resolve ---
@@ -95,26 +95,6 @@ def test_a_difference_is_significant_up_to_the_ceiling_and_no_further(net):
         found = metrics.mcnemar(true, first, second)
         assert found.only_first - found.only_second == net
         assert (found.p_value < audit.LEVEL) == (differ <= ceiling)
-
-
-def test_ceilings_of_pairs():
-    right = audit.printed_right()
-    shares = audit.ceilings(right)
-    assert np.isnan(np.diag(shares)).all()
-    for a, b in combinations(right.index, 2):
-        ceiling = audit.disagreement_ceiling(right[a] - right[b])
-        assert shares.loc[a, b] == shares.loc[b, a] == ceiling / audit.TESTED
-    equal = shares.loc["att_d1-trainable", "att_sn-trainable"]
-    assert equal == 0, "equal accuracies never differ"
-
-
-def test_comparisons_are_those_of_which_both_accuracies_are_printed():
-    found = audit.comparisons()
-    assert found["claim"].value_counts().to_dict() == {13: 6, 14: 1}
-    accuracies = {f"{r.model}-{r.embedding}": r.accuracy for r in (*paper.TABLE_4, *paper.TABLE_5)}
-    for row in found.itertuples():
-        net = accuracies[row.better] - accuracies[row.worse]
-        assert row.net / audit.TESTED == pytest.approx(net, abs=1e-3)
 
 
 def test_unrelated_errors():
@@ -169,27 +149,22 @@ def test_best_epoch_against_known_expectations():
 # --- the split behind Table 7 ---
 
 
-def test_splits():
-    found = audit.splits()
-    printed = printed_confusion().sum(axis="columns")
-    fits = (found == printed).all(axis="columns")
-    assert set(found.index[fits]) == {
-        "a tenth of each class, rounded up",
-        "555 of all, shared out in proportion",
-    }
-    table = pd.DataFrame({"emotion": np.repeat(EMOTIONS, SIZES)})
-    ours = table["emotion"].iloc[split(table, Fold()).test].value_counts()
-    assert found.loc["a tenth of each class, rounded up"].to_dict() == ours.to_dict()
-    totals = found.sum(axis="columns")
-    assert totals["a tenth of each class, rounded down"] == sum(size // 10 for size in SIZES)
-    assert totals["a tenth of all, shared out in proportion"] == math.ceil(sum(SIZES) / 10)
+@pytest.mark.parametrize("n", [273, 554, 555, 2765])
+def test_utterances_are_shared_out_as_scikit_learn_does(n):
+    labels = np.repeat(EMOTIONS, list(audit.CLASS_SIZES.values()))
+    _, held_out = train_test_split(labels, test_size=n, stratify=labels)
+    found = audit.shared_out(audit.CLASS_SIZES, n)
+    assert list(found.index) == list(EMOTIONS)
+    assert found.to_dict() == pd.Series(held_out).value_counts().to_dict()
 
 
-def test_chance_of_the_row_sums_by_counting_draws():
-    rows = printed_confusion().sum(axis="columns")
-    ways = math.prod(math.comb(size, k) for size, k in zip(SIZES, rows, strict=True))
-    exact = ways / math.comb(sum(SIZES), audit.TESTED)
-    assert audit.chance_of_rows() == pytest.approx(exact)
+def test_the_split_holds_out_a_tenth_of_each_class_rounded_up():
+    """The row sums of Table 7, from the class sizes alone."""
+    printed = printed_confusion().sum(axis="columns").to_dict()
+    assert printed == {emotion: -(-size // 10) for emotion, size in audit.CLASS_SIZES.items()}
+    table = pd.DataFrame({"emotion": np.repeat(EMOTIONS, list(audit.CLASS_SIZES.values()))})
+    assert table["emotion"].iloc[split(table, Fold()).test].value_counts().to_dict() == printed
+    assert sum(audit.MERGED.values()) == audit.CLASS_SIZES["happiness"]
 
 
 # --- Table 6 ---
@@ -237,19 +212,19 @@ MANY = ("att_sn", "att_d1n", "att_d2n")
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("model", audit.ATTENTION)
+@pytest.mark.parametrize("model", untrained.ATTENTION)
 def test_gates_exchange_with_the_modalities(model):
     torch.manual_seed(0)
-    attention = audit.ATTENTION[model](12)
+    attention = untrained.ATTENTION[model](12)
     text, audio = torch.randn(2, 9, 12)
     gates = attention(text, audio).p_audio
     assert torch.allclose(attention(audio, text).p_audio, 1 - gates)
-    strong = audit.strengthened(attention, text, audio, 5.0)
+    strong = untrained.strengthened(attention, text, audio, 5.0)
     assert torch.cat([attention.score(x) for x in strong]).std() == pytest.approx(5.0, rel=1e-4)
 
 
 def test_the_sign_of_the_last_weights_turns_equation_8_s_gates_over():
-    attention = audit.ATTENTION["att_d2n"](12)
+    attention = untrained.ATTENTION["att_d2n"](12)
     text, audio = torch.randn(9, 12).relu(), 3 * torch.randn(9, 12)
     gates = attention(text, audio).p_audio
     attention.w2.weight.data.neg_()
@@ -259,9 +234,9 @@ def test_the_sign_of_the_last_weights_turns_equation_8_s_gates_over():
 @pytest.mark.parametrize("model", MANY)
 @pytest.mark.parametrize("sd", [None, 5.0])
 def test_means_of_many_gates_are_one_half_however_strong(model, sd):
-    gates = audit.untrained_gates(model, 400, sd=sd)
+    gates = untrained.untrained_gates(model, 400, sd=sd)
     means = gates.mean(axis=-1)
-    assert gates.shape == (audit.MODELS, audit.UTTERANCES, 400)
+    assert gates.shape == (untrained.MODELS, untrained.UTTERANCES, 400)
     assert means.mean() == pytest.approx(0.5, abs=0.003)
     assert means.std() < 1.1 / (2 * math.sqrt(400))
     outside = ((gates < 0.1) | (gates > 0.9)).mean()
@@ -270,25 +245,13 @@ def test_means_of_many_gates_are_one_half_however_strong(model, sd):
 
 @pytest.mark.parametrize("model", ["att_d1n", "att_d2n"])
 def test_without_a_last_relu_the_features_need_not_be_alike(model):
-    assert audit.untrained_gates(model, 400, rectify_text=True).mean() == pytest.approx(
+    assert untrained.untrained_gates(model, 400, rectify_text=True).mean() == pytest.approx(
         0.5, abs=0.003
     )
-    assert audit.untrained_gates("att_sn", 400, rectify_text=True).mean() > 0.51
+    assert untrained.untrained_gates("att_sn", 400, rectify_text=True).mean() > 0.51
 
 
-# --- exhibits ---
-
-
-def test_equation_1_keeps_most_of_a_word_of_four_ninths_of_t():
-    counts = np.arange(1, 20_001)
-    kept = counts * (1 - exhibits.discard_probability(counts, 8000))
-    peak, peak_kept = audit.most_kept(8000)
-    assert counts[kept.argmax()] == round(peak)
-    assert kept.max() == pytest.approx(peak_kept, abs=0.01)
-    assert f" {peak:,.0f} times" in exhibits.surviving().body
-    usual = counts * (1 - audit.mikolov(counts, 8000))
-    assert (np.diff(usual) > 0).all()
-    assert usual[8000:] == pytest.approx(np.sqrt(counts[8000:] * 8000))
+# --- Table 8 ---
 
 
 def test_the_gaps_of_table_8_by_hand():
@@ -301,38 +264,6 @@ def test_the_gaps_of_table_8_by_hand():
     most = 0.005 / math.sqrt((6.5**2 + 3.5**2) / 2e6)
     assert gaps["high"]["neutrality", "sadness"] == pytest.approx(most)
     assert len(gaps) == 4
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        exhibits.names_in_table_7, exhibits.measures_of_table_7, exhibits.pairs,
-        exhibits.comparisons, lambda: exhibits.best_epochs(17), exhibits.splits, exhibits.words,
-        exhibits.widths, exhibits.discarding, exhibits.surviving,
-    ],
-)  # fmt: skip
-def test_exhibits_name_the_paper_and_no_stand_in(make):
-    exhibit = make()
-    assert PAPER in exhibit.sources and not exhibit.synthetic
-
-
-def test_table_7_s_columns_are_named_by_the_rates_that_fit():
-    plain = exhibits.names_in_table_7().plain
-    fits = {line.split()[0]: line.count("4 of 4") for line in plain.splitlines()}
-    assert fits["recall"] == fits["precision"] == 1
-    assert fits["F1"] == fits["accuracy"] == 0
-
-
-def test_the_slider_shows_whole_distributions():
-    samples = {0.1: np.array([1, 2, 2, 5]), 0.2: np.array([3, 7, 7, 9])}
-    figure = plots.spreads(samples, 5, "x", "slider")
-    (slider,) = figure.layout.sliders
-    for step, (position, sample) in zip(slider.steps, samples.items(), strict=True):
-        change = step.args[0]
-        assert step.label == str(position)
-        assert sum(map(sum, change["y"])) == pytest.approx(1)
-        assert change["name"][1] == f"5 or more: {(sample >= 5).mean():.0%}"
-    assert [list(bar.y) for bar in figure.data] == slider.steps[1].args[0]["y"]
 
 
 def test_likely_counts_hold_the_draws_of_a_tenth():

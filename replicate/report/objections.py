@@ -17,12 +17,12 @@ from replicate.metrics import Interval
 from replicate.protocol import EMOTIONS
 from replicate.report import choices, plots
 from replicate.report.audio_gain import epoch, needed, sources_of
-from replicate.report.audit import LABELS
 from replicate.report.layout import ABSENT, number, signed, signed_interval, small
 from replicate.report.provenance import (
     PAPER,
     Exhibit,
     Missing,
+    Source,
     of_judged,
     of_runs,
     or_notice,
@@ -33,6 +33,9 @@ from replicate.risks import BATCHES
 from replicate.runs import SELECTIONS, Run
 from replicate.text_alone import TARGET, TextAlone, Verdict, accuracies
 from replicate.treatments import TREATMENTS
+
+#: Of what rests on the class sizes too.
+LABELS = Source("numbers of IEMOCAP's labels", synthetic=False, corpus=False)
 
 #: Field of the configuration -> the objection that another reading of it answers.
 OBJECTIONS = {
