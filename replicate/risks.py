@@ -4,26 +4,28 @@ What a kind of fold gives away, texts that occur in training too, the choice of 
 other utterances of a test batch. No transcript is needed for any of it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from scipy.signal import detrend
 
-from replicate import metrics
 from replicate.audit import best_of_epochs
-from replicate.baseline_runs import FOLDS, BaselineRun
+from replicate.baseline_runs import FOLDS, BaselineRun, whole_rounds
 from replicate.comparison import (
     Estimate,
+    Mean,
     difference_over_clusters,
     mean_difference,
     mean_over_clusters,
 )
 from replicate.corpora.iemocap_ids import parse
 from replicate.corpora.standin.channels import COUNTS as SIZES
-from replicate.metrics import Tested
-from replicate.protocol import EMOTIONS
+from replicate.protocol import EMOTIONS, GROUPS
 from replicate.runs import SELECTIONS, Run
+from replicate.selection import Selection
+from replicate.summaries import RUN
 
 #: Treatments that change nothing but the other utterances of a test batch.
 BATCHES = ("one-by-one", "sorted")
@@ -37,24 +39,43 @@ EXTREMES = (0.58, 34.1)
 #: Epochs of random batches that are drawn to measure padding.
 EPOCHS = 100
 
+#: Columns of `fluctuation`.
+FLUCTUATION = ("sd", "autocorrelation", "best_settled", "by_chance", "early")
+
 #: Share of the epochs, the last ones, in which the test accuracy is taken to have settled.
 SETTLED = 0.5
 
 
-def answered(tested: Sequence[Tested], dialogues: Mapping[str, str]) -> pd.DataFrame:
-    """Every answer to a test utterance whose dialogue is known, at the last epoch.
+def side_by_side(baselines: Selection, runs: Selection) -> Selection:
+    """Baselines, and the runs of the network that may stand beside them; none without baselines.
+
+    These are whole rounds of runs on the version of the corpus that the baselines have seen.
+    Baselines on random splits that no run has are left out: one split is easier than another.
+    """
+    simple = [one for one in baselines if isinstance(one, BaselineRun)]
+    seen = {one.provenance.text_fingerprint for one in simple}
+    same = [run for run in trained(runs) if run.provenance.text_fingerprint in seen]
+    alike = whole_rounds(same, simple)
+    drawn = {run.experiment.fold for run in alike if run.experiment.fold.kind == "stratified"}
+    beside = [
+        one for one in simple
+        if not drawn or one.experiment.fold in drawn or one.experiment.fold.kind in GROUPS
+    ]  # fmt: skip
+    return replace(baselines, runs=(*beside, *alike))
+
+
+def in_dialogues(answers: pd.DataFrame, dialogues: Mapping[str, str]) -> pd.DataFrame:
+    """The answers to utterances whose dialogue is known, with `dialogue`, and whether `right`.
 
     Args:
-        tested: runs or baselines on one corpus, one at least.
+        answers: from `Selection.answers`, of baselines or runs.
         dialogues: utterance -> its dialogue, as `baseline_runs.dialogues` tells.
-
-    Returns:
-        The columns of `metrics.pooled`, `dialogue`, and `right`: whether the predicted class is the
-        true one.
     """
-    rows = metrics.pooled(tested, "last-epoch")
-    rows["dialogue"] = rows["utterance"].map(dialogues)
-    return rows.assign(right=rows["predicted"] == rows["emotion"]).dropna(subset="dialogue")
+    known = answers.assign(
+        dialogue=answers["utterance"].map(dict(dialogues)),
+        right=answers["predicted"] == answers["emotion"],
+    )
+    return known.dropna(subset="dialogue")
 
 
 def named(name: str, found: Estimate) -> dict[str, float]:
@@ -71,7 +92,7 @@ def lost(rows: pd.DataFrame) -> pd.DataFrame:
     An utterance counts once, with the share of its answers over seeds and splits that are right.
 
     Args:
-        rows: of one model, from `answered`.
+        rows: of one model, from `in_dialogues`.
 
     Returns:
         Index: kinds of folds but the random one; `lost` (at random less held out) with `_low` and
@@ -106,7 +127,7 @@ def _group_of(rows: pd.DataFrame, kind: str, gap: pd.Series) -> pd.Series:
 # --- repeated texts ---
 
 
-def repeated(results: Iterable[BaselineRun]) -> pd.Series:
+def repeated(answers: pd.DataFrame) -> pd.Series:
     """Whether the words of a test utterance, all of them in order, occur in the training part.
 
     `baselines.same_text` answers with the classes' shares among all training utterances where it
@@ -114,26 +135,19 @@ def repeated(results: Iterable[BaselineRun]) -> pd.Series:
     the texts. (Equal texts with exactly these shares would be missed.)
 
     Args:
-        results: of both baselines on one version of a corpus; folds that only one has are left
+        answers: of both baselines on one version of a corpus; folds that only one has are left
             out. They train on what models with a development part keep back, too.
 
     Returns:
         bool, index `fold`, `utterance`.
     """
-    answers: dict[str, list[pd.DataFrame]] = {"same-text": [], "majority": []}
-    for result in results:
-        if result.experiment.model in answers:
-            part = result.predictions.assign(fold=result.experiment.fold.name)
-            answers[result.experiment.model].append(part)
-    if not all(answers.values()):
-        return pd.Series(dtype=bool)
+    shares = answers.set_index(["fold", "utterance"])[["model", *EMOTIONS]].sort_index()
     found, base = (
-        pd.concat(parts).set_index(["fold", "utterance"])[list(EMOTIONS)].sort_index()
-        for parts in answers.values()
+        shares.loc[shares["model"] == name, list(EMOTIONS)] for name in ("same-text", "majority")
     )
     found, base = found.align(base, join="inner", axis="index")
     same = np.isclose(found, base, rtol=0, atol=1e-9).all(axis=1)
-    return pd.Series(~same, found.index, name="repeated")
+    return pd.Series(~same, found.index, name="repeated", dtype=bool)
 
 
 def style(utterance: str) -> str:
@@ -142,42 +156,37 @@ def style(utterance: str) -> str:
     return "" if known is None else "scripted" if known.scripted else "improvised"
 
 
-def by_style(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """`all` rows, and those of `scripted` and of `improvised` dialogues where ids tell them apart.
+def by_style(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows, and once more those of scripted and of improvised dialogues where ids tell.
 
     Args:
         rows: with a column `utterance`.
+
+    Returns:
+        The rows with a column `dialogues`: `all`, `scripted` or `improvised`.
+
+    >>> by_style(pd.DataFrame({"utterance": ["Ses01F_impro01_F000"]}))["dialogues"].tolist()
+    ['all', 'improvised']
     """
     styles = rows["utterance"].map(style)
-    parts = {name: rows[styles == name] for name in ("scripted", "improvised")}
-    return {"all": rows} | {name: part for name, part in parts.items() if len(part)}
-
-
-def shares(flags: pd.Series) -> pd.DataFrame:
-    """The share of repeated texts: index as `by_style`, a column for each kind of fold.
-
-    Args:
-        flags: of `repeated`.
-    """
-    rows = flags.reset_index()
-    rows["folds"] = rows["fold"].str.partition("-")[0]
-    parts = by_style(rows).items()
-    found = {name: part.groupby("folds")["repeated"].mean() for name, part in parts}
-    return pd.DataFrame(found).T
+    parts = [rows.assign(dialogues="all")]
+    parts += [rows[styles == name].assign(dialogues=name) for name in ("scripted", "improvised")]
+    return pd.concat(parts)
 
 
 def repeats(rows: pd.DataFrame) -> pd.DataFrame:
     """Accuracy on repeated texts and on new ones.
 
     Args:
-        rows: of one model, from `answered`, with the column `repeated`.
+        rows: of one model, from `in_dialogues`, with the column `repeated`.
 
     Returns:
-        Index as `by_style`; `share` (of repeated texts), `accuracy`; `repeated`, `new` and
-        `difference`, each with `_low` and `_high`; and `least` and `most`, the smallest and the
-        largest difference of a run.
+        Index: `all`, and `scripted` and `improvised` where ids tell; `share` (of repeated texts),
+        `accuracy`; `repeated`, `new` and `difference`, each with `_low` and `_high`; and `least`
+        and `most`, the smallest and the largest difference of a run.
     """
-    return pd.DataFrame({name: _repeats(part) for name, part in by_style(rows).items()}).T
+    parts = by_style(rows).groupby("dialogues", sort=False)
+    return pd.DataFrame({name: _repeats(part) for name, part in parts}).T
 
 
 def _repeats(rows: pd.DataFrame) -> dict[str, float]:
@@ -198,25 +207,50 @@ def _repeats(rows: pd.DataFrame) -> dict[str, float]:
 # --- the choice of the epoch ---
 
 
-def epochs(runs: Sequence[Run]) -> pd.DataFrame:
+def epochs(runs: Selection) -> pd.DataFrame:
     """What the choice of the epoch does to each run.
 
     Returns:
-        One row a run: accuracy for each of `SELECTIONS` (NaN where it has none), `gain` (best test
-        epoch less the last), and the columns of `fluctuation`.
+        One row a run: `summaries.RUN` and `name`; accuracy for each of `SELECTIONS` (NaN where it
+        has none), those of `fluctuation`, and `overlap`, n_test / n_train.
     """
-    rows = []
-    for run in runs:
-        found = {s: _accuracy(run.selected(s)) for s in SELECTIONS}
-        gain = found["test-best"] - found["last-epoch"]
-        rows.append(found | {"gain": gain} | fluctuation(run.epochs["test_accuracy"].to_numpy()))
-    return pd.DataFrame(rows)
+    answers = {epoch: replace(runs, epoch=epoch).answers() for epoch in SELECTIONS}
+    rows = answers["last-epoch"].drop_duplicates("run")[["run", "name", *RUN[1:]]].set_index("run")
+    for epoch, table in answers.items():
+        rows[epoch] = (table["predicted"] == table["emotion"]).groupby(table["run"]).mean()
+    moves = [
+        {
+            **fluctuation(run.epochs["test_accuracy"].to_numpy()),
+            "overlap": run.provenance.overlap,
+        }
+        for run in trained(runs)
+    ]
+    moves_of_runs = pd.DataFrame(moves, columns=[*FLUCTUATION, "overlap"], dtype=float)
+    return rows.join(moves_of_runs).reset_index()
 
 
-def _accuracy(predictions: pd.DataFrame) -> float:
-    if predictions.empty:
-        return np.nan
-    return metrics.accuracy(predictions["emotion"], metrics.predicted(predictions))
+def trained(runs: Selection) -> list[Run]:
+    """The runs of the network, which have epochs and were asked again under treatments."""
+    return [run for run in runs if isinstance(run, Run)]
+
+
+def gain(rows: pd.DataFrame, epoch: str) -> Mean:
+    """What choosing the epoch so adds to the last one, over what of the runs is independent.
+
+    Random splits that are drawn anew are corrected for what their training parts share. Seeds on
+    the same utterances are averaged where groups are held out, and the groups count.
+
+    Args:
+        rows: of one model on one kind of folds, from `epochs`.
+        epoch: one of `SELECTIONS`.
+    """
+    gains = (rows[epoch] - rows["last-epoch"]).dropna()
+    if gains.empty:
+        return Mean(0, np.nan, np.nan, np.nan, np.nan, np.nan)
+    if (rows["folds"] != "stratified").any():
+        return mean_difference(gains.groupby(rows["fold"]).mean())
+    redrawn = rows["fold"].nunique() > 1
+    return mean_difference(gains, rows["overlap"].iloc[0] if redrawn else 0.0)
 
 
 def fluctuation(accuracies: np.ndarray) -> dict[str, float]:
@@ -279,38 +313,41 @@ def padding(seconds: np.ndarray, batch: int, rng: np.random.Generator) -> dict[s
     }
 
 
-def rebatched(runs: Sequence[Run], dialogues: Mapping[str, str]) -> pd.DataFrame:
+def rebatched(runs: Selection) -> pd.DataFrame:
     """What finished models answer in other test batches, beside their usual answers.
 
     Returns:
-        Rows of `answered` for each of `BATCHES`, with `treatment`, `flipped` (whether the predicted
-        class is another there) and `change` (of being right: -1, 0 or 1).
+        Rows of `Selection.answers` for each of `BATCHES`, with `treatment`, `flipped` (whether the
+        predicted class is another there) and `change` (of being right: -1, 0 or 1).
     """
-    treated = pd.concat({k: run.treated for k, run in enumerate(runs)}, names=["run", None])
-    treated = treated[treated["treatment"].isin(BATCHES)].reset_index("run")
-    other = treated[["run", "utterance", "treatment"]].assign(other=metrics.predicted(treated))
-    rows = answered(runs, dialogues).merge(other, on=["run", "utterance"])
+    usual = runs.answers()
+    parts = [run.treated.assign(run=k) for k, run in enumerate(trained(runs))]
+    treated = pd.concat(parts) if parts else usual.assign(treatment="")
+    treated = treated[treated["treatment"].isin(BATCHES)]
+    other = treated[["run", "utterance", "treatment"]].assign(
+        other=treated[list(EMOTIONS)].idxmax(axis="columns") if len(treated) else ""
+    )
+    rows = usual.merge(other, on=["run", "utterance"])
+    changed = (rows["other"] == rows["emotion"]).astype(int)
     return rows.assign(
         flipped=rows["other"] != rows["predicted"],
-        change=(rows["other"] == rows["emotion"]).astype(int) - rows["right"].astype(int),
+        change=changed - (rows["predicted"] == rows["emotion"]),
     )
 
 
-def flips(rows: pd.DataFrame) -> pd.DataFrame:
+def flips(rows: pd.DataFrame) -> pd.Series:
     """How much other test batches change.
 
     Args:
-        rows: of one model, from `rebatched`.
+        rows: of one model and one of `BATCHES`, from `rebatched`, with their dialogues.
 
     Returns:
-        Index `BATCHES`; `share` (of predicted classes that change) and `change` (of the accuracy),
-        each with `_low` and `_high`.
+        `share` (of predicted classes that change) and `change` (of the accuracy), each with `_low`
+        and `_high`.
     """
-    found = {}
-    for name in BATCHES:
-        part = rows[rows["treatment"] == name]
-        found[name] = {
-            **named("share", mean_over_clusters(part["flipped"], part["dialogue"])),
-            **named("change", mean_over_clusters(part["change"], part["dialogue"])),
+    return pd.Series(
+        {
+            **named("share", mean_over_clusters(rows["flipped"], rows["dialogue"])),
+            **named("change", mean_over_clusters(rows["change"], rows["dialogue"])),
         }
-    return pd.DataFrame(found).T
+    )

@@ -1,9 +1,11 @@
 """The paper's open choices: every other reading changes what it says, and nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import made_runs
 import numpy as np
+import pandas as pd
 import pytest
 import small
 import torch
@@ -18,11 +20,10 @@ from replicate.experiments import CHOICES, GRIDS, PROFILES, Training, chosen, gr
 from replicate.model import FUSIONS, AudioFrontEnd, EmotionModel, ModelConfig, RawAudioEncoder
 from replicate.model import TranscriptionEncoder as EagerText
 from replicate.protocol import EMOTIONS, Fold, cohort
-from replicate.report import choices
-from replicate.report.choices import Study, effects, flips, reading
-from replicate.report.provenance import Notice
-from replicate.report.results import Stored, load
 from replicate.runs import Run, folder_of, load_runs
+from replicate.selection import Selection, load
+from replicate.studies import choices
+from replicate.studies.choices import effects, flips, reading
 from replicate.text_kernels import FusedTranscriptionEncoder
 from replicate.training import Trainer, class_weights, discard, examples, optimiser, train
 from replicate.transcriptions import WordVectors
@@ -281,6 +282,10 @@ def with_errors(count: int, **options: object) -> Run:
     return made_runs.run(true, guessed, **options)
 
 
+def answers(runs: list[Run]) -> pd.DataFrame:
+    return Selection("iemocap", "paper", tuple(runs)).answers()
+
+
 def test_effects_are_paired_differences_over_seeds() -> None:
     runs = [
         with_errors(errors, model=model, seed=seed, choice=choice)
@@ -291,14 +296,15 @@ def test_effects_are_paired_differences_over_seeds() -> None:
     runs.append(with_errors(0, model="concat", seed=9, choice="masked"))  # without ours: no pair
     for choice in ("", "masked"):  # without the other model: no whole seed
         runs.append(with_errors(8 * bool(choice), model="concat", seed=7, choice=choice))
-    found = effects(runs, "last-epoch").set_index("choice")
+    found = effects(answers(runs))
     per_seed = np.array([-2, -4, 0]) / 20
     assert list(found.index) == ["masked", "adamw"]
-    assert found.loc["masked", "value"] == pytest.approx(per_seed.mean())
+    assert found.loc["masked", "difference"] == pytest.approx(per_seed.mean())
     reference = stats.t.interval(0.95, 2, per_seed.mean(), stats.sem(per_seed))
-    assert found.loc["masked", ["low", "high"]].tolist() == pytest.approx(reference)
-    assert found["n"].tolist() == [3, 3] and found.loc["adamw", "value"] == 0
-    changed = flips(runs, "last-epoch").set_index("choice")["share"]
+    ends = ["difference_low", "difference_high"]
+    assert found.loc["masked", ends].tolist() == pytest.approx(reference)
+    assert found["n"].tolist() == [3, 3] and found.loc["adamw", "difference"] == 0
+    changed = flips(answers(runs))
     with_seed_7 = (-2 * per_seed.sum() + 8 / 20) / 7  # a share of single runs, of which it is one
     assert changed["masked"] == pytest.approx(with_seed_7) and changed["adamw"] == 0
 
@@ -312,10 +318,10 @@ def test_splits_of_their_own_widen_the_intervals() -> None:
             for choice, errors in zip(("", "masked"), pair, strict=True)
         ]  # fmt: skip
 
-    plain, own = (effects(runs(kind), "last-epoch").iloc[0] for kind in (False, True))
-    assert own["value"] == plain["value"]
-    ratio = (own["high"] - own["low"]) / (plain["high"] - plain["low"])
-    assert ratio == pytest.approx(np.sqrt(1 + 3 * 20 / (5531 - 20)))
+    plain, own = (effects(answers(runs(kind)), 20 / (5531 - 20)).iloc[0] for kind in (False, True))
+    assert own["difference"] == plain["difference"]
+    width, own_width = (row["difference_high"] - row["difference_low"] for row in (plain, own))
+    assert own_width / width == pytest.approx(np.sqrt(1 + 3 * 20 / (5531 - 20)))
 
 
 def test_where_speakers_are_held_out_intervals_are_over_speakers() -> None:
@@ -324,19 +330,20 @@ def test_where_speakers_are_held_out_intervals_are_over_speakers() -> None:
         for w, pair in {"03": (4, 6), "08": (8, 11), "09": (2, 2), "10": (1, 4)}.items()
         for choice, errors in zip(("", "masked"), pair, strict=True)
     ]
-    found = effects(runs, "last-epoch").iloc[0]
-    assert (choices.unit(runs), found["n"]) == ("speaker", 4)
+    found = effects(answers(runs)).iloc[0]
+    assert found["n"] == 4
     gains = -np.array([2, 3, 0, 3]) / 20
     expected = stats.t.interval(0.95, 3, gains.mean(), stats.sem(gains))
-    assert found[["low", "high"]].tolist() == pytest.approx(expected)
+    ends = found[["difference_low", "difference_high"]]
+    assert ends.tolist() == pytest.approx(expected)
 
 
 def test_another_seed_flips_predictions_too() -> None:
     runs = [with_errors(errors, seed=seed) for seed, errors in enumerate((0, 5, 10))]
     expected = np.mean([5, 10, 5]) / 20
-    assert choices.flips_of_seeds(runs, "last-epoch") == pytest.approx(expected)
+    assert choices.flips_of_seeds(answers(runs)) == pytest.approx(expected)
     own = [with_errors(0, seed=k, fold=Fold("stratified", str(k))) for k in range(2)]
-    assert np.isnan(choices.flips_of_seeds(own, "last-epoch"))
+    assert np.isnan(choices.flips_of_seeds(answers(own)))
 
 
 def test_every_choice_has_words_that_stand_in_the_data() -> None:
@@ -352,7 +359,7 @@ def test_every_choice_has_words_that_stand_in_the_data() -> None:
 
 
 @pytest.fixture(scope="module")
-def loaded() -> Stored:
+def stored() -> Selection:
     """Three seeds: all fusions by our reading; masked far worse, a slower rate not run on all."""
     ours = [
         with_errors(2 + k % 2, model=fusion, seed=seed)
@@ -370,65 +377,39 @@ def loaded() -> Stored:
         for choice in ("", "masked")
         for seed in range(3)
     ]
-    return Stored("iemocap", "paper", (*ours, *other, *text))
+    return Selection("iemocap", "paper", (*ours, *other, *text))
 
 
-def test_a_study_holds_the_runs_of_its_grids_alone(loaded: Stored) -> None:
-    both = Study(loaded, ("choices", "vectors"), "last-epoch")
-    text = Study(loaded, ("text-choices",), "last-epoch")
-    assert {run.experiment.model for run in both.runs} == {"concat", "att_d1"}
-    assert {run.experiment.model for run in text.runs} == {"text"}
-    notice = choices.effect_sizes(Study(loaded, ("audio-choices",), "last-epoch"))
-    assert "--corpus iemocap --data PATH --profile paper --grid audio-choices" in repr(notice)
+def test_only_runs_of_the_grids_are_compared(stored: Selection) -> None:
+    both = choices.compared(stored, "choices", "vectors")
+    text = choices.compared(stored, "text-choices")
+    assert {run.experiment.model for run in both} == {"concat", "att_d1"}
+    assert {run.experiment.model for run in text} == {"text"}
+    nothing = choices.compared(stored, "audio-choices")
+    expected = "--corpus iemocap --data PATH --profile paper --grid audio-choices"
+    assert not nothing and expected in nothing.missing().remedy
 
 
-def test_effects_are_held_against_what_the_paper_compares(loaded: Stored) -> None:
-    made = Study(loaded, ("choices",), "last-epoch")
-    assert made.ours == pytest.approx(1 / 20)
-    assert made.effects["size"].to_dict() == {
+def test_effects_are_held_against_what_the_paper_compares(stored: Selection) -> None:
+    found = effects(choices.compared(stored, "choices").answers())
+    assert found["size"].to_dict() == {
         "slower": "more", "masked": "more", "adamw": "cannot be told"
     }  # fmt: skip
-    assert made.effects.loc["slower", "impact"] == "printed setting"
-    words = choices.in_words(made, "x_")
-    assert (words["x_choices"], words["x_beyond"], words["x_more"]) == ("2", "1", "1")
-    assert words["x_largest"].startswith("padding in a batch, -0.")
-    some = [run for run in loaded.runs if run.experiment.model != "addition"]
-    assert np.isnan(Study(Stored("iemocap", "paper", tuple(some)), ("choices",), "last-epoch").ours)
-    nothing = choices.in_words(Study(Stored("iemocap", "paper", ()), ("choices",), "last-epoch"))
-    assert set(nothing) == {name.removeprefix("x_") for name in words}
-    assert set(nothing.values()) == {"(not run yet)"}
+    assert found.loc["slower", "impact"] == "printed setting"
 
 
-def test_readings_without_runs_of_ours_cannot_be_compared_yet(loaded: Stored) -> None:
-    others = tuple(run for run in loaded.runs if run.experiment.choice)
-    random = [run for run in others if run.experiment.fold.kind == "stratified"]
-    assert choices.effects(random, "last-epoch").empty
-    made = Study(Stored("iemocap", "paper", others), ("choices",), "last-epoch")
-    for exhibit in (choices.effect_sizes, choices.effect_table, choices.impact_table):
-        assert isinstance(exhibit(made), Notice)
-    assert set(choices.in_words(made).values()) == {"(not run yet)"}
+def test_the_spread_of_our_fusions_needs_all_of_them_with_the_same_seeds(stored: Selection) -> None:
+    fusions = stored.of(FUSIONS, "trainable", "one").answers()
+    assert choices.spread_of_fusions(fusions) == pytest.approx(1 / 20)
+    assert np.isnan(choices.spread_of_fusions(fusions[fusions["model"] != "addition"]))
+    one_lacks = (fusions["model"] == "addition") & (fusions["seed"] == 2)
+    assert np.isnan(choices.spread_of_fusions(fusions[~one_lacks]))
 
 
-def test_exhibits_of_a_study_say_what_it_found(loaded: Stored) -> None:
-    made = Study(loaded, ("choices",), "last-epoch")
-    assert "padding in a batch: masked" in repr(choices.effect_table(made))
-    assert "beyond 0.031" in repr(choices.effect_sizes(made))
-    assert choices.in_words(made)["unrun"].startswith("no-residual, gru-last, ")
-    expected = repr(choices.impact_table(made))
-    assert "high" in expected and "printed setting" in expected
-
-
-@pytest.mark.parametrize(
-    ("counts", "said"),
-    [
-        ((9, 3, 1, 2), "moves accuracy more than"),
-        ((9, 3, 0, 2), "may move accuracy more"),
-        ((9, 0, 0, 9), "none of these choices moves"),
-        ((9, 0, 0, 2), "too few to be sure that none does"),
-    ],
-)
-def test_the_verdict_says_no_more_than_the_tests(counts: tuple[int, ...], said: str) -> None:
-    assert said in choices.verdict(*counts)
+def test_readings_without_runs_of_ours_cannot_be_compared_yet(stored: Selection) -> None:
+    others = [r for r in stored if r.experiment.choice and r.experiment.model != "text"]
+    assert effects(answers(others)).empty and effects(answers([])).empty
+    assert not choices.compared(replace(stored, runs=tuple(others)), "choices")
 
 
 def test_other_choices_stay_out_of_the_papers_tables(tmp_path: Path) -> None:
@@ -437,4 +418,4 @@ def test_other_choices_stay_out_of_the_papers_tables(tmp_path: Path) -> None:
         experiment = chosen(experiment, choice) if choice else experiment
         train(experiment, small.corpus(), folder_of(experiment, tmp_path))
     assert len(load_runs("small", "test", tmp_path)) == 2
-    assert [run.experiment.choice for run in load("small", "test", root=tmp_path).runs] == [""]
+    assert [run.experiment.choice for run in load("small", "test", root=tmp_path)] == [""]

@@ -14,7 +14,7 @@ from replicate.corpora import at_hand
 from replicate.loudness import Loudness
 from replicate.metrics import Tested
 from replicate.protocol import EMOTIONS
-from replicate.report import choices, figures, tables
+from replicate.report import figures, tables
 from replicate.report.baseline_tables import comparable, lack, summary
 from replicate.report.layout import (
     ABSENT,
@@ -44,6 +44,7 @@ from replicate.report.treatment_tables import (
     units_of,
 )
 from replicate.runs import Run, load_runs
+from replicate.studies import choices
 from replicate.treated import Contrast, Unit
 from replicate.treatments import NOMINAL, RECORDINGS, SIX_DB
 

@@ -15,7 +15,7 @@ from replicate.experiments import CHOICES, GRIDS
 from replicate.judging import UNKNOWN
 from replicate.metrics import Interval
 from replicate.protocol import EMOTIONS
-from replicate.report import choices, plots
+from replicate.report import plots
 from replicate.report.audio_gain import epoch, needed, sources_of
 from replicate.report.layout import ABSENT, number, signed, signed_interval, small
 from replicate.report.provenance import (
@@ -31,6 +31,7 @@ from replicate.report.provenance import (
 )
 from replicate.risks import BATCHES
 from replicate.runs import SELECTIONS, Run
+from replicate.studies import choices
 from replicate.text_alone import TARGET, TextAlone, Verdict, accuracies
 from replicate.treatments import TREATMENTS
 

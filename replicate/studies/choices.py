@@ -1,0 +1,229 @@
+"""What the paper's open choices change: every other reading against ours, over the same seeds.
+
+All functions but the first two take `answers`, the table of `Selection.answers` with runs of our
+reading (`choice` is empty) and of others.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TypeVar, get_args
+
+import numpy as np
+import pandas as pd
+
+from replicate import comparison, paper
+from replicate.comparison import LEVEL
+from replicate.experiments import CHOICES, GRIDS, random_fold
+from replicate.metrics import Tested
+from replicate.model import FUSIONS
+from replicate.selection import Selection
+from replicate.summaries import by_run
+
+#: What a choice is compared on: the same experiment in all but the choice.
+SAME = ["model", "embedding", "fold", "seed"]
+
+#: How far apart the models are that the paper compares: best less worst of Table 4.
+PRINTED = max(row.accuracy for row in paper.TABLE_4) - min(row.accuracy for row in paper.TABLE_4)
+
+#: Stands for the expected impact where the paper prints what is changed: no open choice.
+SETTING = "printed setting"
+
+IMPACTS = (*reversed(get_args(paper.Impact)), SETTING)
+
+#: Columns of `effects`, whose index is the choice.
+EFFECTS = (
+    "difference", "difference_low", "difference_high", "n", "p_larger", "p_smaller", "size",
+    "impact",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Another reading in words, or another setting of what the paper prints.
+
+    Attributes:
+        subject: what is open, or the printed setting.
+        ours: our reading.
+        other: the other one.
+        reason: why ours.
+        impact: expected before the runs, one of `IMPACTS`.
+    """
+
+    subject: str
+    ours: str
+    other: str
+    reason: str
+    impact: str
+
+
+def reading(name: str) -> Reading:
+    """The words for a key of `CHOICES`, from the paper as data.
+
+    >>> reading("gru-last").subject, reading("gru-last").other
+    ('output of the GRU', 'last state')
+    """
+    ((field, value),) = CHOICES[name].items()
+    for choice in paper.OPEN_CHOICES:
+        other = choice.readings.get(name, str(value) if choice.field == field else None)
+        if other in choice.alternatives:
+            return Reading(choice.choice, choice.default, other, choice.reason, choice.impact)
+    settings = [*paper.TABLE_1, *paper.TABLE_2, *paper.TABLE_3]
+    printed = next(row for row in settings if row.field == field)
+    return Reading(printed.name, printed.printed, str(value), "As printed.", SETTING)
+
+
+One = TypeVar("One", bound=Tested)
+
+
+def studied(runs: Iterable[One]) -> list[One]:
+    """The runs of other choices and those of ours that can be compared with each other."""
+    runs = list(runs)
+    other = {_without_choice(run) for run in runs if run.experiment.choice}
+    ours = {_without_choice(run) for run in runs if not run.experiment.choice}
+    return [run for run in runs if _without_choice(run) in other & ours]
+
+
+def _without_choice(run: Tested) -> tuple[str, str, str, int]:
+    made = run.experiment
+    return made.model, made.embedding, made.fold.name, made.seed
+
+
+def compared(stored: Selection, *grids: str) -> Selection:
+    """The runs of some grids that read a choice otherwise, and those of ours beside them.
+
+    Args:
+        stored: runs of every reading, `load(..., choices=True)`.
+        grids: keys of `GRIDS`, which share their kind of folds; the first one is named where
+            nothing can be compared.
+    """
+    runs = studied(run for run in stored if any(_belongs(run, name) for name in grids))
+    folds, wanted = GRIDS[grids[0]].folds, "other readings of the open choices"
+    return replace(stored, runs=tuple(runs), folds=folds, wanted=wanted, grid=grids[0])
+
+
+def _belongs(run: Tested, name: str) -> bool:
+    """Whether a run is one of a grid's."""
+    grid, made = GRIDS[name], run.experiment
+    drawn = random_fold(grid.folds, made.seed)
+    return (
+        (made.model, made.embedding) in grid.rows
+        and made.choice in grid.choices
+        and (made.fold == drawn if drawn else made.fold.kind == grid.folds)
+    )
+
+
+def asked(grids: Sequence[str]) -> list[str]:
+    """The open choices that some grids read otherwise, settings that the paper prints left out.
+
+    >>> asked(["front-ends"])
+    ['strided', 'residual-second', 'relu-first']
+    """
+    every = dict.fromkeys(name for grid in grids for name in GRIDS[grid].choices if name)
+    return [name for name in every if reading(name).impact != SETTING]
+
+
+def differences(answers: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of every other choice less that of ours: `choice`, `difference`, and `SAME`.
+
+    A seed counts once all models that have the choice have been trained with it.
+    """
+    single = by_run(answers)
+    ours = single.loc[single["choice"] == "", [*SAME, "accuracy"]]
+    other = single[single["choice"] != ""].merge(ours, on=SAME, suffixes=("", "_ours"))
+    models = other.groupby("choice")["model"].transform("nunique")
+    here = other.groupby(["choice", "fold", "seed"])["model"].transform("nunique")
+    other = other[here == models]
+    gaps = other.assign(difference=other["accuracy"] - other["accuracy_ours"])
+    return gaps[["choice", "difference", *SAME]]
+
+
+def effects(answers: pd.DataFrame, overlap: float = 0.0, region: float = PRINTED) -> pd.DataFrame:
+    """Mean difference of each choice, the largest first.
+
+    A seed's difference is the mean over its models; where groups are held out, a group's is the
+    mean over models and seeds.
+
+    Args:
+        answers: of runs on one kind of folds.
+        overlap: n_test / n_train of random splits. It widens the intervals where each seed draws a
+            split of its own, see `comparison.mean_difference`.
+        region: the size of a difference with which effects are compared.
+
+    Returns:
+        Index `choice`; `difference` with `_low` and `_high` (t interval); `n` (seeds or groups);
+        `p_larger` and `p_smaller`, of one-sided t tests that the effect is larger or smaller than
+        the region, with Holm's correction for the choices; `size`: `more` or `less` than the
+        region, or `cannot be told`; `impact`, as expected. No rows if nothing can be compared.
+    """
+    random = bool((answers["folds"] == "stratified").all())
+    redrawn = random and answers["fold"].nunique() > 1
+    by = "seed" if random else "fold"
+    gaps = differences(answers).groupby(["choice", by])["difference"].mean()
+    rows = {
+        str(choice): _effect(values, overlap if redrawn else 0.0, region)
+        for choice, values in gaps.groupby("choice")
+    }
+    found = pd.DataFrame.from_dict(rows, orient="index", columns=EFFECTS[:6]).rename_axis("choice")
+    for p_value in ("p_larger", "p_smaller"):
+        found[p_value] = comparison.holm(found[p_value]) if len(found) else found[p_value]
+    sure = [found["p_larger"] < LEVEL, found["p_smaller"] < LEVEL]
+    found["size"] = np.select(sure, ["more", "less"], "cannot be told")
+    found["impact"] = [reading(str(name)).impact for name in found.index]
+    return found.sort_values("difference", key=abs, ascending=False)
+
+
+def _effect(values: pd.Series, overlap: float, region: float) -> list[float]:
+    """The first six of `EFFECTS`."""
+    mean = comparison.mean_difference(values, overlap)
+    sizes = comparison.size_tests(values, region, overlap)
+    return [mean.difference, mean.low, mean.high, mean.n, *sizes]
+
+
+def flips(answers: pd.DataFrame) -> pd.Series:
+    """Share of test utterances whose predicted class another choice changes, mean over runs.
+
+    >>> answers = pd.DataFrame({"choice": ["", "", "adamw", "adamw"], "model": "text",
+    ...     "embedding": "trainable", "fold": "stratified-0", "seed": 0,
+    ...     "utterance": [*"abab"], "predicted": ["anger", "anger", "anger", "sadness"]})
+    >>> flips(answers).to_dict()
+    {'adamw': 0.5}
+    """
+    key = [*SAME, "utterance"]
+    ours = answers.loc[answers["choice"] == "", [*key, "predicted"]]
+    other = answers[answers["choice"] != ""].merge(ours, on=key, suffixes=("", "_ours"))
+    flipped = other.assign(flipped=other["predicted"] != other["predicted_ours"])
+    by_training = flipped.groupby(["choice", *SAME])["flipped"].mean()
+    return by_training.groupby("choice").mean()
+
+
+def flips_of_seeds(answers: pd.DataFrame) -> float:
+    """The same for two seeds of our reading, mean over pairs; NaN if they share no utterance."""
+    ours = answers[answers["choice"] == ""]
+    by_seed = ours.pivot(
+        index=["model", "embedding", "fold", "utterance"], columns="seed", values="predicted"
+    )
+    shares = [
+        (both[a] != both[b]).mean()
+        for a, b in combinations(by_seed, 2)
+        if len(both := by_seed[[a, b]].dropna())
+    ]
+    return float(np.mean(shares)) if shares else np.nan
+
+
+def spread_of_fusions(answers: pd.DataFrame) -> float:
+    """Best less worst mean accuracy of the seven fusions; NaN unless all have the same seeds."""
+    runs = by_run(answers)
+    seeds = runs.groupby("model")["seed"].agg(frozenset)
+    if set(seeds.index) != set(FUSIONS) or seeds.nunique() > 1:
+        return np.nan
+    return float(np.ptp(runs.groupby("model")["accuracy"].mean()))
+
+
+def widest(n: int, effect: float = PRINTED) -> float:
+    """The spread over n seeds up to which an effect is found with probability `comparison.POWER`.
+
+    >>> round(widest(3), 3), round(widest(10), 3)
+    (0.009, 0.031)
+    """
+    return float(effect / comparison.detectable([1.0], [n]).to_numpy()[0, 0])
