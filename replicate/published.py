@@ -171,20 +171,22 @@ def _leftovers(folder: Path, kind: Kind[Any]) -> list[Path]:
     live = _live(folder, kind)
     kept = {name for index in live for name in (index.path.name, *index.tables.values())}
     replaced = [path for path in files(folder, RUNS, *kind.tables) if path.name not in kept]
+    there = {path.name for path in folder.glob("*")}
     names = sorted({name for index in live for name in index.records})
-    folders = [folder / name for name in names if (folder / name).exists()]
-    return replaced + list(folder.glob(".*.parquet.*")) + folders
+    places = [folder / name for name in names if there & {name, f".{name}.lock"}]
+    return replaced + list(folder.glob(".*.parquet.*")) + places
 
 
 def _remove(path: Path, kind: Kind[Any]) -> None:
-    """Remove a file, or a folder that nobody is at work in; its record goes first."""
-    if not path.is_dir():
+    """Remove a file, or a folder that nobody is at work in, with its lock; the record first."""
+    if path.is_file():
         path.unlink()
         return
     try:
         with lock_beside(path, timeout=0) as lock:
             (path / kind.file).unlink(missing_ok=True)
-            shutil.rmtree(path)
+            if path.exists():
+                shutil.rmtree(path)
             Path(lock.lock_file).unlink()
     except Timeout:
         pass  # the scheduler that trained it is about to leave it; the next packing has it

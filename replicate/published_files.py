@@ -104,7 +104,7 @@ def read_index(path: Path, kind: Kind[Any]) -> Index:
 
 @functools.lru_cache(maxsize=32)
 def _read_index(path: Path, kind: Kind[Any], _: tuple[int, int]) -> Index:
-    table = pq.read_table(pa.BufferReader(_verified(path)))
+    table = pq.ParquetFile(pa.BufferReader(_verified(path))).read()
     links = json.loads(table.schema.metadata[LINKS])
     counts = {name: table[_rows(name)].to_numpy() for name in kind.tables}
     rows = table.drop_columns([_rows(name) for name in kind.tables]).to_pylist()
@@ -114,14 +114,14 @@ def _read_index(path: Path, kind: Kind[Any], _: tuple[int, int]) -> Index:
 def _records(rows: list[dict[str, Any]], path: Path, kind: Kind[Any]) -> dict[str, Any]:
     """Name -> record; columns that are none of the experiment's belong to the provenance."""
     experiment, provenance = _fields(kind)
-    texts = _mappings(provenance)
+    texts, elsewhere = _mappings(provenance), {*experiment, *KEYS}
     parsed = functools.cache(json.loads)  # few texts differ
     found = {}
     for row in rows:
         row |= {name: parsed(row[name]) for name in texts if name in row}
         values = {
             "experiment": {k: v for k, v in row.items() if k in experiment},
-            "provenance": {k: v for k, v in row.items() if k not in (*experiment, *KEYS)},
+            "provenance": {k: v for k, v in row.items() if k not in elsewhere},
             "files": {},
         }
         one = records.checked(values, kind.record, path, _remedy(path))
@@ -146,7 +146,7 @@ def read_table(index: Index, table: str) -> list[pd.DataFrame]:
         _require_whole(frame, index, path)
     parts = []
     for end, count in zip(np.cumsum(counts).tolist(), counts.tolist(), strict=True):
-        part = frame.iloc[end - count : end]
+        part = frame[end - count : end]
         part.index = pd.RangeIndex(count)
         parts.append(part)
     return parts
@@ -178,10 +178,12 @@ def whole(predictions: pd.DataFrame, counts: np.ndarray, n_test: np.ndarray) -> 
     part = run * len(names) + selection
     sizes = np.bincount(part, minlength=len(counts) * len(names)).reshape(len(counts), len(names))
     complete = ((sizes == 0) | (sizes == n_test[:, None])).all(axis=1) & sizes.any(axis=1)
+    rows = np.sort(part * len(ids) + utterance)
+    twice = rows[1:][rows[1:] == rows[:-1]]
+    complete[twice // max(len(ids) * len(names), 1)] = False
     sums = predictions[list(EMOTIONS)].sum(axis=1).to_numpy()
-    twice = pd.Series(part * len(ids) + utterance).duplicated().to_numpy()
-    wrong = twice | ~np.isclose(sums, 1, atol=1e-5)
-    return np.asarray(complete & (np.bincount(run, wrong, len(counts)) == 0))
+    complete[run[~np.isclose(sums, 1, atol=1e-5)]] = False
+    return np.asarray(complete)
 
 
 def write(

@@ -15,7 +15,7 @@ from replicate.errors import InputError
 from replicate.experiments import PROFILES, Experiment, grid
 from replicate.protocol import cohort
 from replicate.rerun import compare
-from replicate.runs import folder_of, load_run
+from replicate.runs import folder_of, load_run, load_runs
 from replicate.schedule import Source, Workers, run_grid
 
 pytest.importorskip("ray", reason="needs the extra [cluster]")
@@ -55,7 +55,7 @@ def test_a_grid_survives_the_death_of_a_node_and_equals_the_local_one(tmp_path, 
     outcomes += remote
     assert [outcome.error for outcome in outcomes] == [None] * 5
     assert {outcome.experiment for outcome in outcomes} == set(wanted)
-    assert not list(tmp_path.rglob(".lock"))
+    assert not list(tmp_path.rglob(".*"))
 
     assert all(o.error is None for o in run_grid(wanted, SOURCE, Workers(), tmp_path / "local"))
     for experiment in wanted:
@@ -73,7 +73,7 @@ def test_the_command_takes_a_cluster(tmp_path, cluster):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "2 of 2 done" in done.stdout
-    assert len(list(tmp_path.rglob("run.json"))) == 2
+    assert len(load_runs("standin-tiny", "smoke", tmp_path)) == 2
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU would train")

@@ -48,6 +48,8 @@ def test_a_smoke_run_of_the_tables_leaves_verified_runs(tmp_path):
     assert done.returncode == 0, done.stderr
     runs = load_runs("standin-tiny", "smoke", results)
     assert len(runs) == 11
+    names = sorted(path.name.partition("-")[0] for path in results.glob("*/*/*"))
+    assert names == ["epochs", "predictions", "runs", "treated"], "few files, and no folders"
     assert all(run.provenance.synthetic for run in runs)
     assert "epoch 2/2" in done.stderr and "left" in done.stderr
     again = replicate(*arguments)
@@ -101,7 +103,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, jobs):
     assert process.wait() == 130
     assert "`replicate run` goes on" in rest and "Traceback" not in rest
     assert not list(tmp_path.rglob("run.json")) and list(tmp_path.rglob("checkpoint.pt"))
-    assert {path.name for path in tmp_path.rglob(".*")} == {".lock"}, "no half-written file"
+    assert {path.suffix for path in tmp_path.rglob(".*")} == {".lock"}, "no half-written file"
 
 
 def test_two_schedulers_on_one_store_share_the_work(tmp_path):
@@ -117,7 +119,7 @@ def test_two_schedulers_on_one_store_share_the_work(tmp_path):
     last_epochs = [line.split()[0] for _, told in said for line in told.splitlines()
                    if "epoch 2/2" in line]  # fmt: skip
     assert len(last_epochs) == len(set(last_epochs)) == 2, "each was trained once"
-    assert not list(tmp_path.rglob(".lock"))
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_an_experiment_that_fails_stops_no_other(tmp_path):
@@ -130,6 +132,7 @@ def test_an_experiment_that_fails_stops_no_other(tmp_path):
     assert done.returncode == 1 and "1 of 2 experiments failed" in done.stderr
     assert "text-glove-stratified-0-seed-0: FAILED" in done.stdout
     (run,) = load_runs("standin-tiny", "quick", tmp_path)
+    assert run.folder.exists(), "nothing is packed while something is left to do"
     assert run.experiment.embedding == "trainable"
 
 
@@ -169,12 +172,23 @@ def test_a_killed_tree_of_processes_goes_on(tmp_path):
 
 @pytest.fixture(scope="module")
 def text_runs(tmp_path_factory):
-    """A store with two runs."""
+    """A store with two runs, each in a folder of its own."""
     results = tmp_path_factory.mktemp("results")
     arguments = ("--corpus", "standin-tiny", "--profile", "smoke", "--results", results)
     done = replicate("run", *arguments, "--grid", "text")
     assert done.returncode == 0, done.stderr
+    unpacked = replicate("results", "unpack", *arguments)
+    assert unpacked.returncode == 0 and "2 unpacked" in unpacked.stdout, unpacked.stderr
     return results
+
+
+def test_results_are_packed_at_will(tmp_path, text_runs):
+    shutil.copytree(text_runs, tmp_path, dirs_exist_ok=True)
+    for told in ("2 packed", ""):
+        done = replicate("results", "pack", "--results", tmp_path)
+        assert done.returncode == 0 and told in done.stdout
+        assert len(list(tmp_path.glob("*/*/*"))) == 4
+    assert len(load_runs("standin-tiny", "smoke", tmp_path)) == 2
 
 
 def test_a_stored_run_repeats_and_a_changed_one_is_found_out(tmp_path, text_runs):
