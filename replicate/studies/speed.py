@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from replicate import paper
+from replicate.code import difference
 from replicate.experiments import Training
 from replicate.model import AudioFrontEnd
 from replicate.rerun import Repeat, compare, place
@@ -179,7 +180,7 @@ def repeated_on_cpu(runs: Iterable[Run], repeats: Sequence[Repeat]) -> list[tupl
         for repeat in repeats
         if repeat.device == "cpu"
         and repeat.run in on_gpu
-        and repeat.made_by == on_gpu[repeat.run].provenance.code
+        and not difference(repeat.made_by, on_gpu[repeat.run].provenance.code)
     ]
 
 
