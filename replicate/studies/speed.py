@@ -138,7 +138,8 @@ def worth_cores(together: pd.DataFrame) -> pd.Series:
     [7.5, 12.0, 1.0]
     """
     core = together.query("way == 'CPU' and trainings == 1")["seconds"].iloc[0]
-    return together["trainings"] * core / together["seconds"]
+    worth: pd.Series = together["trainings"] * core / together["seconds"]
+    return worth
 
 
 # --- from stored runs ---
