@@ -44,7 +44,8 @@ class Selection:
         corpus: name as on the command line.
         profile: name of the protocol.
         runs: the runs.
-        epoch: whose predictions are meant: `last-epoch`, `development-best` or `test-best`.
+        epoch: whose predictions are meant: `last-epoch`, `development-best` or `test-best`; empty
+            where something else of all epochs is.
         wanted: what was asked for, in words.
         folds: the kind of folds that was asked for.
         grid: what makes the runs, where that is not the grid of these folds.
@@ -127,7 +128,8 @@ class Selection:
         kind = {"stratified": "", "one": "", "own": ", a split for each seed"}.get(
             self.folds, f", each {self.folds} held out"
         )
-        epoch = "" if self.epoch == "last-epoch" else f" that have the {CHOSEN[self.epoch]}"
+        usual = self.epoch in ("", "last-epoch")
+        epoch = "" if usual else f" that have the {CHOSEN[self.epoch]}"
         return Missing(
             f"No runs of {self.wanted}{epoch} have been made on {place}{kind}.", self.command()
         )
