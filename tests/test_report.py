@@ -21,7 +21,6 @@ from replicate.protocol import EMOTIONS, Fold, cohort, split
 from replicate.report import (
     anatomy,
     audio,
-    corpus_tables,
     figures,
     held_out,
     layout,
@@ -35,7 +34,6 @@ from replicate.report import (
 from replicate.report.provenance import MARK, Exhibit, Notice, Source
 from replicate.report.results import Stored
 from replicate.runs import save_run
-from replicate.transcriptions import vocabulary
 
 RNG = np.random.default_rng(0)
 
@@ -515,41 +513,7 @@ class TestAnatomy:
 
 class TestCorpus:
     corpus = small.corpus()
-    table = cohort(corpus)
-    parts = split(table, Fold())
     here = Source("small", True)
-
-    def test_counts_of_the_split(self):
-        shown = corpus_tables.split_counts(self.table, self.parts, self.here)
-        cells = re.findall("<td>(.*?)</td>", shown.body)
-        assert {"555", "4,976", f"{len(self.parts.test)}", f"{len(self.parts.train)}"} <= set(cells)
-
-    def test_shares_are_percents(self):
-        shares = corpus_tables.class_shares(self.table, self.parts)
-        assert shares.sum().tolist() == pytest.approx([100, 100])
-
-    def test_held_out_sessions_share_no_dialogue(self):
-        shown = corpus_tables.overlaps(self.table, self.here).plain.splitlines()
-        by_fold = {line.split()[0]: line.split()[2] for line in shown[1:]}
-        assert by_fold["session-1"] == "0%" and by_fold["stratified-0"] == "100%"
-
-    def test_durations(self):
-        seconds = pd.DataFrame({"emotion": self.table["emotion"], "seconds": np.arange(1.0, 65)})
-        assert MARK in corpus_tables.durations(seconds, self.here).body
-        assert "Skewed" in figures.durations(seconds, self.here).plain
-        for make in (corpus_tables.durations, figures.durations):
-            assert isinstance(make(seconds[:0], self.here), Notice)
-
-    def test_vocabulary_counts_unknown_words(self):
-        vocab = vocabulary([["a", "a", "b"]])
-        shown = corpus_tables.vocabulary(vocab, [["a", "c"], ["c", "b"]], self.here)
-        assert "50.0%" in shown.body
-
-    def test_ceilings_are_known_of_the_stand_in_alone(self):
-        named = replace(self.corpus, name="standin-tiny")
-        assert "0.7" in corpus_tables.known_informativeness(named).body
-        real = replace(named, synthetic=False)
-        assert isinstance(corpus_tables.known_informativeness(real), Notice)
 
     def test_table_8_and_its_picture(self):
         level = loudness.of_cohort(self.corpus, small.waveforms())
