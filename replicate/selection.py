@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from replicate.baseline_runs import PROFILE, load_all
+from replicate.baselines import BASELINES
 from replicate.claims import PAPER_CORPUS
 from replicate.corpora import at_hand
 from replicate.corpora.iemocap_ids import dialogue
@@ -46,6 +47,7 @@ class Selection:
         epoch: whose predictions are meant: `last-epoch`, `development-best` or `test-best`.
         wanted: what was asked for, in words.
         folds: the kind of folds that was asked for.
+        grid: what makes the runs, where that is not the grid of these folds.
     """
 
     corpus: str
@@ -54,6 +56,7 @@ class Selection:
     epoch: str = "last-epoch"
     wanted: str = "any model"
     folds: str = "stratified"
+    grid: str = ""
 
     def __iter__(self) -> Iterator[Tested]:
         return iter(self.runs)
@@ -116,7 +119,7 @@ class Selection:
             return pd.DataFrame(
                 {name: pd.Series(dtype=_TYPES.get(name, "str")) for name in columns}
             )
-        return pd.concat(parts, ignore_index=True)[columns]
+        return pd.concat(parts, ignore_index=True).reindex(columns=columns)
 
     def missing(self) -> Missing:
         """That there are no such runs, and what makes them."""
@@ -135,7 +138,7 @@ class Selection:
             return f"replicate baselines --corpus {at_hand(self.corpus)}"
         text = "text-" if self.corpus in ("iemocap-text", "iemocap-text-cut", "meld") else ""
         held_out = self.folds not in ("stratified", "one", "own")
-        name = f"{text}{self.folds}s" if held_out else text.strip("-")
+        name = self.grid or (f"{text}{self.folds}s" if held_out else text.strip("-"))
         grid = f" --grid {name}" if name else ""
         corpus = at_hand(self.corpus)
         vectors = "" if grid or corpus == self.corpus else " --word2vec FILE"
@@ -165,10 +168,15 @@ def _answers(position: int, run: Tested, chosen: pd.DataFrame) -> pd.DataFrame:
     return chosen.assign(
         run=position,
         **identity,
-        name=title(experiment.model, experiment.embedding),
+        name=_name(experiment.model, experiment.embedding),
         dialogue=chosen.get("dialogue", chosen["utterance"].map(dialogue)),
         predicted=chosen[list(EMOTIONS)].idxmax(axis="columns") if len(chosen) else None,
     )
+
+
+def _name(model: str, embedding: str) -> str:
+    """A baseline or a model as tables call it."""
+    return BASELINES[model].title if model in BASELINES else title(model, embedding)
 
 
 def load(

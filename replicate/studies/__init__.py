@@ -1,0 +1,1 @@
+"""One module a question: the numbers of a page of the book that rest on stored runs."""
