@@ -13,7 +13,6 @@ from replicate.experiments import PROFILES, Experiment
 from replicate.model import EmotionModel
 from replicate.paper.criteria import Accuracy
 from replicate.report import anatomy
-from replicate.report.audio_gain import chance
 from replicate.report.layout import interval, listing, title
 from replicate.report.provenance import (
     MARK,
@@ -26,6 +25,7 @@ from replicate.report.provenance import (
     table,
 )
 from replicate.report.results import Stored
+from replicate.text_alone import chance
 
 
 def hyperparameters(
@@ -223,7 +223,7 @@ def weakness_in_words() -> dict[str, object]:
     return {
         "tolerance": tolerance,
         "n": TESTED,
-        "binomial": f"{chance(max(accuracies)):.4f}",
+        "binomial": f"{chance(max(accuracies), TESTED):.4f}",
         "seed_sd": f"{Accuracy.seed_sd:g}",
         "passing_low": max(accuracies) - tolerance,
         "passing_high": min(accuracies) + tolerance,
