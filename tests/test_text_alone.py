@@ -18,9 +18,8 @@ from replicate.baseline_runs import BaselineRun, Setting
 from replicate.experiments import GRIDS
 from replicate.metrics import Interval
 from replicate.protocol import EMOTIONS, Fold
-from replicate.studies import choices
 from replicate.selection import Selection
-from replicate.studies import text_alone_objections
+from replicate.studies import choices, text_alone_objections
 from replicate.text_alone import TARGET, TESTED, TextAlone
 from replicate.treatments import TREATMENTS
 
