@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from replicate import loudness, paper
 from replicate.experiments import PROFILES, grid
 from replicate.model import FUSIONS, EmotionModel, ModelConfig
-from replicate.protocol import EMOTIONS, Fold, cohort, split
+from replicate.protocol import EMOTIONS, Fold, cohort
 from replicate.report import (
     anatomy,
     audio,
