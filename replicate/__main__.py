@@ -279,13 +279,14 @@ def verdicts(
     name: str, data: Path | None, skip_damaged: bool, profile: str | None, as_json: bool
 ) -> None:
     """Say which claims of the paper the stored runs of a corpus bear out."""
-    from replicate.report import results
+    from replicate.judged import judged
+    from replicate.selection import load
 
     require_known(name)
     readable = data is not None or name.startswith("standin-")
     opened = open_text(name, data, skip_damaged) if readable else None
-    runs = results.load(name, [profile] if profile else ["paper", "quick"], opened)
-    given = results.judged(runs, opened)
+    runs = load(name, *([profile] if profile else ["paper", "quick"]), seen=opened)
+    given = judged(runs, opened)
     if as_json:
         click.echo(as_frame(given).to_json(orient="records", indent=1, force_ascii=False))
         return

@@ -42,7 +42,9 @@ Shown = pd.DataFrame | Figure | Exhibit | tuple[Any, str]
 Make = Callable[[], Shown]
 
 
-def exhibit(caption: str, *made_by: Selection | Corpus | Source) -> Callable[[Make], Make]:
+def exhibit(
+    caption: str, *made_by: Selection | Corpus | Source, links: Mapping[str, str] | None = None
+) -> Callable[[Make], Make]:
     """Decorate a cell's function: compute at once what it returns, and show it.
 
     The function returns a frame, or a figure of matplotlib or plotly together with its alternative
@@ -52,22 +54,26 @@ def exhibit(caption: str, *made_by: Selection | Corpus | Source) -> Callable[[Ma
     Args:
         caption: one sentence.
         made_by: the selections of runs, the corpora and other sources that made it.
+        links: text of a table's cell -> the notebook that it leads to.
     """
 
     def shown(make: Make) -> Make:
-        display(_made(make, caption, made_by))  # type: ignore[no-untyped-call]
+        display(_made(make, caption, made_by, links))  # type: ignore[no-untyped-call]
         return make
 
     return shown
 
 
 def _made(
-    make: Make, caption: str, made_by: Iterable[Selection | Corpus | Source]
+    make: Make,
+    caption: str,
+    made_by: Iterable[Selection | Corpus | Source],
+    links: Mapping[str, str] | None = None,
 ) -> Exhibit | Notice:
     try:
         sources = _sources(made_by)
         with plt.rc_context(STYLE):
-            return _rendered(make(), caption, sources)
+            return _rendered(make(), caption, sources, links)
     except Missing as missing:
         return Notice("Not here yet", missing.what, missing.remedy)
 
@@ -91,11 +97,13 @@ def _sources(made_by: Iterable[Selection | Corpus | Source]) -> list[Source]:
     return list(dict.fromkeys(found))
 
 
-def _rendered(found: Shown, caption: str, sources: list[Source]) -> Exhibit:
+def _rendered(
+    found: Shown, caption: str, sources: list[Source], links: Mapping[str, str] | None
+) -> Exhibit:
     if isinstance(found, Exhibit):
         return found
     if isinstance(found, pd.DataFrame):
-        return _table(found, caption, sources)
+        return _table(found, caption, sources, links)
     figure, alt = found if isinstance(found, tuple) else (found, caption)
     if isinstance(figure, Figure):
         shown = picture(figure, alt, caption, sources)
@@ -104,7 +112,9 @@ def _rendered(found: Shown, caption: str, sources: list[Source]) -> Exhibit:
     return interactive(figure, alt, caption, sources)
 
 
-def _table(frame: pd.DataFrame, caption: str, sources: list[Source]) -> Exhibit:
+def _table(
+    frame: pd.DataFrame, caption: str, sources: list[Source], links: Mapping[str, str] | None
+) -> Exhibit:
     shown = cells(frame)
     texts = [str(cell) for cell in shown.to_numpy().ravel()]
     return table(
@@ -113,6 +123,7 @@ def _table(frame: pd.DataFrame, caption: str, sources: list[Source]) -> Exhibit:
         sources,
         index=not isinstance(frame.index, pd.RangeIndex),
         wordy=any(len(text) > WORDY for text in texts),
+        links=links,
         filterable=len(shown) > LONG,
     )
 
