@@ -22,7 +22,6 @@ from replicate.report import (
     anatomy,
     audio,
     figures,
-    held_out,
     layout,
     page,
     paper_tables,
@@ -333,95 +332,6 @@ class TestReportedAndReproduced:
         assert sentence not in html(tables.extreme_scores(runs, real))
         shown = html(tables.extreme_scores(stored(synthetic=True), corpus_of(runs), n=60))
         assert sentence in shown
-
-
-class TestHeldOutSpeakers:
-    def runs(self):
-        return Stored(
-            "emodb", "paper",
-            tuple(
-                run("audio", "none", fold=Fold("speaker", speaker), corpus="emodb", n=20)
-                for speaker in ("03", "08")
-            ),
-        )  # fmt: skip
-
-    def test_largest_class_stands_first(self):
-        frame = held_out.rows(self.runs(), "last-epoch")
-        assert frame.index.tolist() == ["largest class", "Audio"]
-        assert frame.loc["largest class", "value"] == 0.25
-
-    def test_models_are_compared_on_the_same_speakers(self):
-        text = run("text", fold=Fold("speaker", "03"), corpus="emodb", n=20)
-        runs = Stored("emodb", "paper", (*self.runs().runs, text))
-        assert {r.experiment.fold.held_out for r in held_out.runs_of(runs)} == {"03"}
-        assert "Held out in turn: speaker 03;" in html(held_out.accuracies(runs))
-        other = run("text", fold=Fold("speaker", "09"), corpus="emodb", n=20)
-        runs = Stored("emodb", "paper", (*self.runs().runs, other))
-        assert isinstance(held_out.accuracies(runs), Notice)
-
-    def test_in_words(self):
-        runs = Stored(
-            "emodb", "paper",
-            tuple(
-                run(model, fold=Fold("speaker", speaker), corpus="emodb", n=20)
-                for model in held_out.SPEAKER_MODELS
-                for speaker in ("03", "08")
-            ),
-        )  # fmt: skip
-        words, frame = held_out.in_words(runs), held_out.rows(runs, "last-epoch")
-        assert words["largest"] == "0.250" and words["speakers"] == "speakers 03, 08"
-        gain = frame.loc["Concat", "value"] - frame.loc["Audio", "value"]
-        assert words["less_audio_concat"].startswith(f"{gain:+.3f} [")
-        scores = held_out.attention_in_words(runs)
-        for few in (self.runs(), Stored("emodb", "paper", ())):
-            absent = held_out.in_words(few)
-            assert absent.keys() == words.keys() and set(absent.values()) == {"(not run yet)"}
-            absent = held_out.attention_in_words(few)
-            assert absent.keys() == scores.keys() and set(absent.values()) == {"(not run yet)"}
-
-    @pytest.mark.parametrize(
-        ("concat", "told"),
-        [(1.0, "it is ahead"), (0.0, "it is behind"), (0.5, "neither is shown to be ahead")],
-    )
-    def test_an_order_is_told_only_where_the_interval_shows_it(self, concat, told):
-        right = {"audio": 0.5, "text": 0.5, "concat": concat, "att_d1": 0.5}
-        true = [EMOTIONS[i % 4] for i in range(40)]
-        wrong = [EMOTIONS[i % 4 - 1] for i in range(40)]
-        runs = tuple(
-            made_runs.run(
-                true,
-                np.where(np.arange(40) < 40 * share, true, wrong),
-                [f"{speaker}-{i}" for i in range(40)],
-                model,
-                "none" if model == "audio" else "trainable",
-                fold=Fold("speaker", speaker),
-            )
-            for model, share in right.items()
-            for speaker in ("03", "08", "09")
-        )
-        words = held_out.in_words(Stored("emodb", "paper", runs))
-        assert words["beside_audio_concat"].startswith(told)
-        assert words["less_audio_concat"].startswith(f"{concat - 0.5:+.3f} [")
-
-    @pytest.mark.parametrize(
-        ("score", "leaning"), [(0.9, "to audio"), (0.2, "to text"), (0.5, "to neither")]
-    )
-    def test_attention_is_held_against_the_truth(self, score, leaning):
-        true = [EMOTIONS[i % 4] for i in range(40)]
-        runs = tuple(
-            made_runs.run(true, true, scores=score + shift, fold=Fold("speaker", speaker))
-            for speaker, shift in (("03", -0.02), ("08", 0.0), ("09", 0.02))
-        )
-        words = held_out.attention_in_words(Stored("emodb", "paper", runs))
-        assert words["score"].startswith(f"{score:.3f} [")
-        assert words["leaning"].startswith(leaning)
-        assert words["lacking"] == f"{1 - score:.3f}"
-
-    def test_shown(self):
-        for make in (held_out.accuracies, figures.held_out_speakers):
-            assert "folds speaker-03, speaker-08" in html(make(self.runs()))
-            assert "--grid speakers" in repr(make(Stored("emodb", "paper", ())))
-            assert "no best development epoch" in repr(make(self.runs(), "development-best"))
 
 
 class TestSettings:
