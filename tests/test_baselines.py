@@ -6,7 +6,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import made_runs
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,16 +17,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from replicate import baseline_runs, baselines, comparison, metrics
+from replicate import baseline_runs, baselines, metrics
 from replicate.__main__ import main
 from replicate.baselines import BASELINES, COEFFICIENTS, LOUDNESS
 from replicate.corpora import open_corpus
 from replicate.corpora.table import text_fingerprint
 from replicate.errors import InputError
 from replicate.protocol import EMOTIONS, Fold, classes, cohort, split
-from replicate.report import baseline_tables, plots
-from replicate.report.provenance import MARK, Notice
-from replicate.report.results import Stored
 from replicate.transcriptions import tokens
 
 ANGER, HAPPINESS, NEUTRALITY, SADNESS = range(4)
@@ -358,87 +354,3 @@ class TestCommand:
         where = ("--corpus", "iemocap", "--data", tree, "--results", tmp_path / "results")
         done = self.run(*where, "--seeds", 1)
         assert "mfcc is left out: it needs audio" in done.stderr and "tfidf" in done.stdout
-
-
-class TestReport:
-    """On predictions of our choice."""
-
-    def result(self, model, guessed, fold=None, corpus="iemocap", synthetic=False):
-        made = made_runs.run(EMOTIONS * 10, guessed, corpus=corpus, synthetic=synthetic)
-        predictions = made.predictions.assign(dialogue=[f"d{i // 8}" for i in range(40)])
-        setting = baseline_runs.Setting(corpus, model, fold or Fold())
-        return baseline_runs.BaselineRun(setting, made.provenance, predictions, made.folder)
-
-    def results(self, **more):
-        return [
-            self.result("majority", ["anger"] * 40, **more),
-            self.result("tfidf", EMOTIONS * 9 + ("anger",) * 4, **more),
-        ]
-
-    def runs(self, **more):
-        text = made_runs.run(EMOTIONS * 10, EMOTIONS * 10, model="text", **more)
-        return Stored("iemocap", "paper", (text,))
-
-    def test_same_folds_for_all(self):
-        other = self.result("majority", EMOTIONS * 10, Fold("stratified", "1"))
-        chosen = baseline_tables.comparable([*self.results(), other], self.runs(), "stratified")
-        assert len(chosen) == 3 and {one.experiment.fold for one in chosen} == {Fold()}
-        shown = baseline_tables.beside([*self.results(), other], self.runs())
-        cells = {line.split("  ")[0]: line.split() for line in shown.plain.splitlines()}
-        assert "0.250" in cells["Largest class"] and "1.000" in cells["Text"]
-        assert "0.925" in cells["TF-IDF, logistic regression"]
-        assert "profile baselines" in repr(shown) and "profile paper" in repr(shown)
-
-    def test_the_stand_in_is_marked(self):
-        results = self.results(synthetic=True)
-        for make in (baseline_tables.beside, baseline_tables.reliability):
-            assert MARK in repr(make(results, self.runs()))
-            assert MARK not in repr(make(self.results(), self.runs()))
-        for make in (baseline_tables.by_folds, baseline_tables.look_ups):
-            assert MARK in repr(make(results, "iemocap"))
-
-    def test_folds_stand_side_by_side_with_the_printed_accuracies(self):
-        session = self.result("majority", EMOTIONS * 10, Fold("session", "1"))
-        shown = baseline_tables.by_folds([*self.results(), session], "iemocap").plain
-        assert "one session" in shown and "at random" in shown and "one speaker" not in shown
-        assert "0.703" in shown and "0.715" in shown
-
-    def test_without_results_the_command_is_shown(self):
-        for notice in (
-            baseline_tables.beside([], self.runs(), "session"),
-            baseline_tables.by_folds([], "iemocap"),
-            baseline_tables.look_ups([], "iemocap"),
-        ):
-            assert isinstance(notice, Notice)
-            assert "replicate baselines --corpus iemocap --data PATH --folds s" in repr(notice)
-        others = Stored("iemocap", "paper", self.runs(fold=Fold("stratified", "7")).runs)
-        assert isinstance(baseline_tables.beside(self.results(), others), Notice)
-
-    def test_versions_of_a_corpus_do_not_mix(self):
-        (text,) = self.runs().runs
-        other = replace(text, provenance=replace(text.provenance, text_fingerprint="another"))
-        notice = baseline_tables.beside(self.results(), Stored("iemocap", "paper", (other,)))
-        assert isinstance(notice, Notice)
-
-    def test_in_words(self):
-        words = baseline_tables.in_words(self.results())
-        assert words["tfidf_stratified"] == "0.925" and words["tfidf_session"] == "(not run yet)"
-        assert words["printed_0"] == "0.703" and words["printed_1"] == "0.715"
-        assert words.keys() == baseline_tables.in_words([]).keys()
-
-    def test_what_a_test_set_can_show(self):
-        words = baseline_tables.power_in_words(self.results(), "stratified")
-        tested = {u for r in self.results() for u in r.predictions["utterance"]}
-        assert words["tested"] == f"{len(tested):,}"
-        least = float(words["least"])
-        assert comparison.mcnemar_power(len(tested), 0.2, least) == pytest.approx(0.8, abs=0.02)
-        assert set(baseline_tables.power_in_words([], "session").values()) == {"(not run yet)"}
-
-    def test_every_baseline_is_described(self):
-        shown = baseline_tables.described()
-        assert all(baseline.title in shown.plain for baseline in BASELINES.values())
-
-    def test_reliability_draws_every_curve(self):
-        curve = metrics.reliability(self.results()[1].predictions)
-        axes = plots.reliability({"one": {"a": curve, "b": curve}, "none": {}}).axes
-        assert [len(panel.lines) for panel in axes] == [3, 1]
