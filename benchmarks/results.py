@@ -3,9 +3,9 @@
     python benchmarks/results.py [--folders PATH]
 
 Each corpus and profile of `results/` is unpacked into a temporary store with a folder a run, and
-both are read, in turns; the best of several times counts. What both give must be the same in every
-bit. `--folders` takes such a store that is at hand instead, for example of a commit from before
-results were packed.
+both are read, in turns; the best of several times counts, in seconds of the processor. What both
+give must be the same in every bit. `--folders` takes such a store that is at hand instead, for
+example of a commit from before results were packed.
 """
 
 import argparse
@@ -39,7 +39,8 @@ def main() -> None:
             rows.append(compared(folder, other))
         print(pd.DataFrame(rows[-1:]).to_string(index=False, header=len(rows) == 1), flush=True)
     total = pd.DataFrame(rows).drop(columns=["grid", "ratio"]).sum()
-    print(total.to_string())
+    total["ratio"] = total["seconds_folders"] / total["seconds_published"]
+    print("\nall of them", total.to_string(float_format="{:.1f}".format), sep="\n")
 
 
 def compared(folder: Path, other: Path) -> dict[str, Any]:
@@ -64,10 +65,10 @@ def compared(folder: Path, other: Path) -> dict[str, Any]:
     return {
         "grid": "/".join(folder.parts[-2:]),
         "runs": len(found[folder]),
-        **{f"{name}_before": value for name, value in size(other).items()},
-        **{f"{name}_now": value for name, value in size(folder).items()},
-        "seconds_before": round(min(slow), 3),
-        "seconds_now": round(min(fast), 3),
+        **{f"{name}_folders": value for name, value in size(other).items()},
+        **{f"{name}_published": value for name, value in size(folder).items()},
+        "seconds_folders": round(min(slow), 3),
+        "seconds_published": round(min(fast), 3),
         "ratio": round(min(slow) / min(fast), 1),
     }
 

@@ -120,6 +120,21 @@ def disagreement_ceiling(net: int, n: int = TESTED) -> int:
     return int(differ[p_value < LEVEL].max(initial=0))
 
 
+def smallest_net(share: float, n: int) -> float:
+    """The smallest difference of accuracies that McNemar's exact test finds; NaN if there is none.
+
+    Args:
+        share: of the answers that turn from right to wrong or back.
+        n: utterances.
+
+    >>> round(smallest_net(0.1, 61) * 61)
+    6
+    """
+    turned = round(share * n)
+    found = (k for k in range(1, turned + 1) if disagreement_ceiling(k, n) >= turned)
+    return next(found, np.nan) / n
+
+
 def unrelated(first: float, second: float) -> float:
     """Share of utterances on which models of these accuracies differ if their errors are unrelated.
 

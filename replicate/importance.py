@@ -1,28 +1,37 @@
 """Do attention scores measure importance? Measures of both, held against what is known to be true.
 
 The stand-in's presets differ in how much text and audio tell about the class, and the generator
-knows how much: in all, and for each utterance. So a score can be asked whether it follows.
+knows how much: in all, and for each utterance. So a score can be asked whether it follows, from
+preset to preset here, from utterance to utterance in `studies.importance_by_utterance`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-from scipy.special import rel_entr
 
-from replicate import metrics
+from replicate import comparison, metrics
 from replicate.comparison import LEVEL, POWER
 from replicate.corpora import standin
+from replicate.experiments import GRIDS
 from replicate.metrics import Interval
 from replicate.model import FUSIONS
 from replicate.protocol import EMOTIONS, TEST_SHARE
-from replicate.runs import Run
+from replicate.runs import RESULTS, Run
+from replicate.selection import Selection
+from replicate.selection import load as load_runs
 
-#: The epoch whose model the treatments ask.
-SELECTION = "last-epoch"
+#: Grid of the runs; its models with attention, and those whose modalities can be taken away.
+GRID = "attention"
+ATTENDING = [model for model, _ in GRIDS[GRID].rows if model.startswith("att")]
+FUSED = [model for model, _ in GRIDS[GRID].rows if model in FUSIONS]
+
+#: Measures of `measured` that are held against the truth -> the models that have them.
+MEASURES = {"score": ATTENDING, "untrained": ATTENDING, "zeroed": FUSED, "shuffled": FUSED}
 
 #: Shares of a loss are unknown where the whole loss of accuracy is smaller: a few utterances.
 LEAST_LOSS = 0.05
@@ -36,12 +45,15 @@ WEAK, WEAK_BY_UTTERANCE = 0.5, 0.1
 FOLLOWS, HARDLY = "follows the truth", "in the right order, but hardly moves"
 ASTRAY, UNKNOWN = "does not follow", "cannot be told"
 
-#: Probabilities below count as this, where a logarithm is taken.
-LEAST_PROBABILITY = 1e-9
-
 #: Treatments (`replicate.treatments`) that take a modality away; with "audio-" and "text-" before.
 ABLATIONS = {"zeroed": "zero", "shuffled": "shuffled"}
-_ABLATED = [f"{m}-{treatment}" for m in ("audio", "text") for treatment in ABLATIONS.values()]
+_TREATED = [f"{m}-{how}" for m in ("audio", "text") for how in ABLATIONS.values()]
+
+#: Columns of `answers`.
+COLUMNS = [
+    "preset", "model", "seed", "fold", "treatment", "utterance", "emotion", "predicted", *EMOTIONS,
+    "audio_score", "audio_spread",
+]  # fmt: skip
 
 
 # --- the truth ---
@@ -88,25 +100,84 @@ def corpora(size: str) -> dict[str, str]:
 # --- what trained models say ---
 
 
-def measures(runs: Sequence[Run]) -> dict[str, float]:
-    """What runs of one model and seed say, their test utterances pooled.
+def load(size: str, *profiles: str, root: Path = RESULTS) -> dict[str, Selection]:
+    """The runs of the grid on every preset, under the first of some protocols that has any.
+
+    Args:
+        size: of the stand-in.
+        profiles: names of protocols.
+        root: the store.
 
     Returns:
-        `utterances`, `accuracy`, `majority` (share of the largest class); NaN where the model has
-        no attention: `score` (mean of the audio), `score_sd` (over utterances), `spread` (over
-        dimensions), `untrained` (mean score before training), `half` (accuracy gained if both
-        modalities weigh 1/2) and `flips` (predictions that this changes); NaN where it has one
-        modality: the accuracy lost if one is `zeroed` or `shuffled`, as `audio_zeroed` and so on,
-        and under `zeroed` and `shuffled` the audio's share of both losses.
+        Preset -> its runs, by rising share of the audio; a preset may have none.
+
+    Raises:
+        InputError: if a run is damaged.
     """
-    own = pd.concat([run.selected(SELECTION) for run in runs]).set_index("utterance")
-    guessed, true = metrics.predicted(own), own["emotion"]
-    treated = pd.concat([run.treated for run in runs])
-    treated = treated[treated["treatment"].isin(["untrained", "half", *_ABLATED])]
-    others = treated.assign(guessed=metrics.predicted(treated)).pivot(
-        index="utterance", columns="treatment", values="guessed"
+    models = [model for model, _ in GRIDS[GRID].rows]
+    for profile in profiles:
+        runs = {
+            preset: replace(
+                load_runs(name, profile, root=root).of(models, ("trainable", "none"), "one"),
+                grid=GRID,
+            )
+            for preset, name in corpora(size).items()
+        }
+        if any(runs.values()):
+            break
+    return runs
+
+
+def answers(runs: Mapping[str, Selection]) -> pd.DataFrame:
+    """Every answer of the last epochs' models, to the test part as it is and treated.
+
+    Args:
+        runs: preset, or another name of a corpus -> its runs.
+
+    Returns:
+        The columns `COLUMNS`; `treatment` is empty where nothing was done, else `untrained`, `half`
+        (both modalities weigh 1/2) or one of `ABLATIONS` with its modality, such as `audio-zero`.
+    """
+    parts = [_answers(preset, some) for preset, some in runs.items() if some]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+
+
+def _answers(preset: str, some: Selection) -> pd.DataFrame:
+    own = some.answers()
+    identity = own.groupby("run")[["model", "seed", "fold"]].first()
+    treated = pd.concat([r.treated.assign(run=k) for k, r in enumerate(some) if isinstance(r, Run)])
+    treated = treated[treated["treatment"].isin(["untrained", "half", *_TREATED])]
+    treated = treated.join(identity, on="run").assign(predicted=metrics.predicted(treated))
+    return pd.concat([own.assign(treatment=""), treated]).assign(preset=preset)[COLUMNS]
+
+
+def measured(rows: pd.DataFrame) -> pd.DataFrame:
+    """What the runs of one model and seed say; folds held out in turn are pooled.
+
+    Args:
+        rows: from `answers`.
+
+    Returns:
+        `preset`, `model`, `seed`; `utterances`, `accuracy`, `majority` (share of the largest
+        class); NaN where the model has no attention: `score` (mean of the audio), `score_sd` (over
+        utterances), `spread` (over dimensions), `untrained` (mean score before training), `half`
+        (accuracy gained if both modalities weigh 1/2) and `flips` (predictions that this changes);
+        NaN where it has one modality: the accuracy lost if one is `zeroed` or `shuffled`, as
+        `audio_zeroed` and so on, and under `zeroed` and `shuffled` the audio's share of both.
+    """
+    key = ["preset", "model", "seed"]
+    groups = rows.groupby(key, sort=False)
+    return pd.DataFrame(
+        [{**dict(zip(key, name, strict=True)), **_measures(part)} for name, part in groups]
     )
+
+
+def _measures(part: pd.DataFrame) -> dict[str, float]:
+    own = part[part["treatment"] == ""].set_index("utterance")
+    treated = part[part["treatment"] != ""]
+    others = treated.pivot(index="utterance", columns="treatment", values="predicted")
     others = others.loc[own.index]
+    guessed, true = own["predicted"], own["emotion"]
     accuracy, accuracies = (guessed == true).mean(), others.eq(true, axis="index").mean()
     found = {
         "utterances": len(own),
@@ -126,27 +197,6 @@ def measures(runs: Sequence[Run]) -> dict[str, float]:
             found |= {f"audio_{name}": audio, f"text_{name}": text}
             found[name] = share(audio, text, LEAST_LOSS)
     return found
-
-
-def measured(runs: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
-    """`measures` of every model and seed; folds held out in turn are pooled.
-
-    Args:
-        runs: preset, or another name of a corpus -> its runs.
-
-    Returns:
-        `preset`, `model`, `seed` and the columns of `measures`.
-    """
-    groups: dict[tuple[str, str, int], list[Run]] = {}
-    for preset, some in runs.items():
-        for run in some:
-            key = preset, run.experiment.model, run.experiment.seed
-            groups.setdefault(key, []).append(run)
-    rows = [
-        {"preset": preset, "model": model, "seed": seed, **measures(group)}
-        for (preset, model, seed), group in groups.items()
-    ]
-    return pd.DataFrame(rows)
 
 
 def reached(table: pd.DataFrame) -> pd.Series:
@@ -234,8 +284,40 @@ def agreement(values: pd.Series, known: pd.Series) -> Agreement:
     )
 
 
+def orders(
+    table: pd.DataFrame, measures: Sequence[str] = tuple(MEASURES), known: pd.Series | None = None
+) -> pd.DataFrame:
+    """How measures of each model go with the truth, from preset to preset.
+
+    Args:
+        table: from `measured`.
+        measures: keys of `MEASURES`.
+        known: the truth; index preset; the share that `truth` gives by default.
+
+    Returns:
+        One row a measure and model: `measure`, `model`, the fields of `Agreement`, `p_holm` (Holm's
+        correction for the models), `rho_learned` (rho with `reached`) and `verdict`.
+    """
+    known, learned = truth()["share"] if known is None else known, reached(table)
+    rows = []
+    for measure in measures:
+        for model in MEASURES[measure]:
+            values = table[table["model"] == model].set_index("preset")[measure]
+            if len(values):
+                found = agreement(values, known)
+                row = {"measure": measure, "model": model, **asdict(found)}
+                row["rho_learned"] = agreement(values, learned).rho
+                rows.append({**row, "verdict": found.verdict})
+    frame = pd.DataFrame(rows)
+    return frame.assign(p_holm=frame.groupby("measure")["p_value"].transform(comparison.holm))
+
+
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Spearman's rho of rows, [..., n] with [..., n] -> [...]; 0 where a row is constant."""
+    """Spearman's rho of rows, [..., n] with [..., n] -> [...]; 0 where a row is constant.
+
+    >>> rank_correlation(np.array([0.1, 0.4, 0.9]), np.array([1.0, 2.0, 3.0])).item()
+    1.0
+    """
     ranks = [stats.rankdata(values, axis=-1) for values in (first, second)]
     a, b = (r - r.mean(axis=-1, keepdims=True) for r in ranks)
     size = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
@@ -265,241 +347,7 @@ def _all_orders(y: np.ndarray, x: np.ndarray) -> tuple[float, np.ndarray]:
     return float(found.pvalue), found.null_distribution
 
 
-# --- does the score follow from utterance to utterance? ---
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores of the test utterances that all runs of a model answered, and the truth of each.
-
-    Attributes:
-        model: a row of Table 4.
-        runs: `preset` and `seed` of each run.
-        dialogues: of each utterance.
-        score: of the audio, after training: [runs, utterances].
-        untrained: before: [runs, utterances].
-        told: pointwise information of audio less that of text, bits: [runs, utterances].
-        gain: information gain of audio less that of text, bits: [runs, utterances].
-    """
-
-    model: str
-    runs: pd.DataFrame
-    dialogues: np.ndarray
-    score: np.ndarray
-    untrained: np.ndarray
-    told: np.ndarray
-    gain: np.ndarray
-
-
-def scores(runs: Mapping[str, Sequence[Run]], size: str) -> dict[str, Scores]:
-    """The scores of every model with attention.
-
-    A preset in which neither modality tells more than the other of any utterance is left out.
-
-    Args:
-        runs: preset -> its runs on one random split.
-        size: of the stand-in.
-    """
-    leads = {preset: _leads(size, preset) for preset in runs}
-    return {
-        model: _scores(model, some, leads)
-        for model, some in _by_model(runs, leads).items()
-        if model.startswith("att")
-    }
-
-
-def _by_model(
-    runs: Mapping[str, Sequence[Run]], leads: Mapping[str, pd.DataFrame]
-) -> dict[str, list[tuple[str, Run]]]:
-    """Model -> preset and run of each; without presets in which no modality leads anywhere."""
-    found: dict[str, list[tuple[str, Run]]] = {}
-    for preset, some in runs.items():
-        for run in some:
-            if leads[preset]["told"].nunique() > 1:
-                found.setdefault(run.experiment.model, []).append((preset, run))
-    return found
-
-
-@cache
-def _leads(size: str, preset: str) -> pd.DataFrame:
-    """What the audio of each utterance tells more than its text: `dialogue`, `told`, `gain`."""
-    known = standin.evidence(size, preset)
-    more = {
-        "told": known["audio"] - known["text"],
-        "gain": known["audio_gain"] - known["text_gain"],
-    }
-    # rounded: ranks know ties, which the last digits of sums would break
-    return known[["dialogue"]].assign(**more).round(9)
-
-
-def _scores(model: str, runs: list[tuple[str, Run]], leads: dict[str, pd.DataFrame]) -> Scores:
-    answers = [run.selected(SELECTION).set_index("utterance") for _, run in runs]
-    before = [_under(run, "untrained") for _, run in runs]
-    utterances = _shared(runs)
-    known = [leads[preset].loc[utterances] for preset, _ in runs]
-    return Scores(
-        model,
-        pd.DataFrame([{"preset": p, "seed": run.experiment.seed} for p, run in runs]),
-        dialogues=known[0]["dialogue"].to_numpy(),  # presets share them
-        score=np.stack([part.loc[utterances, "audio_score"] for part in answers]),
-        untrained=np.stack([part.loc[utterances, "audio_score"] for part in before]),
-        told=np.stack([part["told"] for part in known]),
-        gain=np.stack([part["gain"] for part in known]),
-    )
-
-
-def _shared(runs: list[tuple[str, Run]]) -> list[str]:
-    """The test utterances that all of the runs answered."""
-    return sorted(set.intersection(*(set(run.selected(SELECTION)["utterance"]) for _, run in runs)))
-
-
-def _under(run: Run, treatment: str) -> pd.DataFrame:
-    """The answers under a treatment, by utterance."""
-    return run.treated[run.treated["treatment"] == treatment].set_index("utterance")
-
-
-def followed(found: Scores) -> dict[str, float | str]:
-    """Whether a model's scores of single utterances follow the truth, the mean over its runs.
-
-    Returns:
-        `model`, `utterances`; Spearman's rho of the score with `told`, as `rho`, with `low` and
-        `high` over utterances (bootstrap of whole dialogues) and `seeds_low`, `seeds_high`
-        (Student's t over seeds); of the untrained score, as `untrained`; their `difference` with
-        `_low` and `_high` over utterances; of the score with `gain`, as `gain`; `verdict`.
-    """
-    first = np.stack([found.score, found.untrained, found.score])
-    second = np.stack([found.told, found.told, found.gain])  # [3, runs, utterances]
-
-    def statistic(at: np.ndarray) -> dict[str, float]:
-        rho, before, by_gain = rank_correlation(first[..., at], second[..., at]).mean(axis=-1)
-        return {"rho": rho, "untrained": before, "difference": rho - before, "gain": by_gain}
-
-    whole, low, high = _over_dialogues(statistic, found.dialogues)
-    by_seed = by_run(found).groupby("seed")["rho"].mean()
-    verdict = UNKNOWN
-    if low["rho"] > 0 and low["difference"] > 0:
-        verdict = FOLLOWS
-    elif high["rho"] < WEAK_BY_UTTERANCE:
-        verdict = ASTRAY
-    return {
-        "model": found.model,
-        "utterances": len(found.dialogues),
-        **whole,
-        "low": low["rho"],
-        "high": high["rho"],
-        **_named("seeds", metrics.mean_interval(by_seed)),
-        **_named("difference", Interval(low["difference"], high["difference"])),
-        "verdict": verdict,
-    }
-
-
-def _over_dialogues(
-    statistic: Callable[[np.ndarray], dict[str, float]], dialogues: np.ndarray
-) -> tuple[pd.Series, pd.Series, pd.Series]:
-    """Statistics of all utterances, and their intervals, which draw whole dialogues.
-
-    Args:
-        statistic: positions of utterances -> name -> value.
-        dialogues: of each utterance.
-    """
-    table = pd.DataFrame({"utterance": range(len(dialogues)), "dialogue": dialogues})
-
-    def row(part: pd.DataFrame) -> pd.DataFrame:
-        return pd.DataFrame([statistic(part["utterance"].to_numpy())])
-
-    low, high = metrics.interval_over_clusters(table, "dialogue", row)
-    return row(table).iloc[0], low.iloc[0], high.iloc[0]
-
-
-def ablated(runs: Mapping[str, Sequence[Run]], size: str) -> pd.DataFrame:
-    """Whether what a fusion loses of single utterances follows what these tell.
-
-    Told the true class, a model loses bits of its probability. Not told, its answer moves by the
-    divergence (bits) of the treated from the whole model's. Either is that without the audio less
-    that without the text.
-
-    Args:
-        runs: preset -> its runs on one random split.
-        size: of the stand-in.
-
-    Returns:
-        A row a model: `model`, `presets`, `utterances` (of each preset); for each of `ABLATIONS`,
-        and with `_blind` for the divergence, Spearman's rho with `Scores.told`, the mean over runs,
-        with `_low` and `_high` over utterances (bootstrap of whole dialogues) and `_seeds_low`,
-        `_seeds_high` (Student's t over seeds).
-    """
-    leads = {preset: _leads(size, preset) for preset in runs}
-    rows = [
-        {"model": model, **_ablated(some, leads)}
-        for model, some in _by_model(runs, leads).items()
-        if model in FUSIONS
-    ]
-    return pd.DataFrame(rows)
-
-
-def _ablated(
-    runs: list[tuple[str, Run]], leads: Mapping[str, pd.DataFrame]
-) -> dict[str, float | int]:
-    utterances = _shared(runs)
-    told = np.stack([leads[preset].loc[utterances, "told"] for preset, _ in runs])
-    lost = {
-        f"{name}{suffix}": np.stack([bits(run, treatment, utterances) for _, run in runs])
-        for name, treatment in ABLATIONS.items()
-        for suffix, bits in (("", _lost), ("_blind", _moved))
-    }  # [runs, utterances] each
-
-    def statistic(at: np.ndarray) -> dict[str, float]:
-        return {
-            name: rank_correlation(bits[:, at], told[:, at]).mean() for name, bits in lost.items()
-        }
-
-    dialogues = leads[runs[0][0]].loc[utterances, "dialogue"].to_numpy()  # presets share them
-    whole, low, high = _over_dialogues(statistic, dialogues)
-    seeds = pd.Series([run.experiment.seed for _, run in runs])
-    presets = len({preset for preset, _ in runs})
-    found: dict[str, float | int] = {"presets": presets, "utterances": len(utterances), **whole}
-    for name, bits in lost.items():
-        by_seed = pd.Series(rank_correlation(bits, told)).groupby(seeds).mean()
-        found |= _named(name, Interval(low[name], high[name]))
-        found |= _named(f"{name}_seeds", metrics.mean_interval(by_seed))
-    return found
-
-
-def _lost(run: Run, treatment: str, utterances: list[str]) -> np.ndarray:
-    """Bits lost of the true class's probability without the audio less without the text."""
-    true = run.selected(SELECTION).set_index("utterance").loc[utterances, "emotion"]
-    at = np.arange(len(true)), np.array([EMOTIONS.index(emotion) for emotion in true])
-    audio, text = (
-        np.log2(_answers(_under(run, f"{modality}-{treatment}"), utterances)[at])
-        for modality in ("audio", "text")
-    )
-    bits: np.ndarray = text - audio
-    return bits
-
-
-def _moved(run: Run, treatment: str, utterances: list[str]) -> np.ndarray:
-    """Divergence (bits) of the answers without the audio less that of those without the text."""
-    whole = _answers(run.selected(SELECTION).set_index("utterance"), utterances)
-    audio, text = (
-        rel_entr(whole, _answers(_under(run, f"{modality}-{treatment}"), utterances)).sum(axis=1)
-        for modality in ("audio", "text")
-    )
-    bits: np.ndarray = (audio - text) / np.log(2)
-    return bits
-
-
-def _answers(by_utterance: pd.DataFrame, utterances: list[str]) -> np.ndarray:
-    """Probabilities of the classes, above 0 so that they have logarithms: [utterances, 4]."""
-    chosen: np.ndarray = by_utterance.loc[utterances, list(EMOTIONS)].to_numpy(dtype=float)
-    return chosen.clip(LEAST_PROBABILITY)
-
-
-def by_run(found: Scores) -> pd.DataFrame:
-    """Spearman's rho of the score with `told` in each run: `preset`, `seed`, `rho`."""
-    return found.runs.assign(rho=rank_correlation(found.score, found.told))
-
-
-# --- what could be found at all ---
+# --- power ---
 
 
 def needed(n: int) -> float:

@@ -1,25 +1,38 @@
-"""How loud each utterance is, stored for recordings that may not be at hand.
+"""Is the audio model a loudness detector? Levels of utterances, and loudness as a classifier.
 
 `results/<corpus>/loudness.json` holds ids, classes, speakers and levels: `replicate loudness`
 writes it where the recordings are, and pages read it where they are not.
 """
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from replicate import records
+from replicate import comparison, records, treated
+from replicate.baselines import QUIETEST
 from replicate.code import code_version
 from replicate.corpora import at_hand
 from replicate.corpora.table import Corpus, text_fingerprint
-from replicate.protocol import cohort
+from replicate.protocol import EMOTIONS, cohort
 from replicate.runs import RESULTS, package_versions
+from replicate.selection import Selection
+from replicate.treatments import NOMINAL, SIX_DB
 from replicate.waveforms import Waveforms, levels, open_waveforms
 
 #: Columns of `of_cohort`, and of what is stored.
 COLUMNS = ("utterance", "emotion", "speaker", "average", "spread")
+
+#: What is compared: nothing, loudness alone, a textbook's view of the spectrum, the network.
+RIVALS = ("majority", "loudness", "mfcc", "audio")
+
+#: The choice that trains on recordings which are all equally loud.
+NORMALISED = "loudness-normalised"
+
+#: The control of `rms`: what moves all recordings alike, and how far, in dB.
+SHIFTS = {treated.UNTREATED: 0.0, "louder": 20 * np.log10(SIX_DB), "softer": -20 * np.log10(SIX_DB)}
 
 
 @dataclass(frozen=True)
@@ -119,3 +132,81 @@ def command(corpus: str) -> str:
 
 def _path(corpus: str, root: Path) -> Path:
     return root / corpus / "loudness.json"
+
+
+def shift(level: pd.DataFrame) -> float:
+    """How far the treatment `rms` raises a cohort's recordings, in dB, mean.
+
+    >>> shift(pd.DataFrame({"spread": [NOMINAL, NOMINAL / 10]}))
+    10.0
+    """
+    return float((20 * np.log10(NOMINAL / level["spread"].clip(lower=QUIETEST))).mean())
+
+
+def nearest(moved: float) -> str:
+    """Whichever of `SHIFTS` comes nearest to a shift of the mean level, in dB.
+
+    >>> nearest(4.0)
+    'louder'
+    """
+    return min(SHIFTS, key=lambda name: abs(SHIFTS[name] - moved))
+
+
+def above(level: pd.DataFrame, emotion: str) -> pd.DataFrame:
+    """How far speakers raise each other class above one, in dB.
+
+    Args:
+        level: from `of_cohort`.
+        emotion: the class.
+
+    Returns:
+        Index emotion; `difference` (mean over speakers, each by the mean level of its utterances),
+        `low`, `high` (Student's t over speakers), `p_holm` (paired t test, Holm's correction),
+        `softer` (speakers whose speech of the class is the softer one), `speakers`.
+    """
+    decibels = level.assign(decibels=20 * np.log10(level["average"].clip(lower=QUIETEST)))
+    means = decibels.pivot_table("decibels", "speaker", "emotion").dropna()[list(EMOTIONS)]
+    rows = comparison.over_seeds(means, emotion).set_index("first").rename_axis(None)
+    softer = means.gt(means[emotion], axis="index").sum()
+    columns = ["difference", "low", "high", "p_holm"]
+    return rows[columns].assign(softer=softer, speakers=len(means))
+
+
+def rivals(baselines: Selection, network: Selection) -> Selection:
+    """`RIVALS` on those folds of one version of the corpus that all of them have.
+
+    Args:
+        baselines: on any folds.
+        network: the audio model on one kind of folds.
+
+    Returns:
+        Baselines, then the network; empty if one of them, or a common fold, is not there.
+    """
+    simple = baselines.of(RIVALS, folds=network.folds)
+    folds: dict[str, set[tuple[str, str]]] = {name: set() for name in RIVALS}
+    placed = [
+        (one, (one.experiment.fold.name, one.provenance.text_fingerprint))
+        for one in (*simple, *network)
+    ]
+    for one, fold in placed:
+        folds[one.experiment.model].add(fold)
+    shared = set.intersection(*folds.values())
+    runs = tuple(one for one, fold in placed if fold in shared)
+    return replace(simple, runs=runs, wanted="loudness alone and the network")
+
+
+def right_beside(answers: pd.DataFrame) -> pd.DataFrame:
+    """Which answers of the network are right, and which of each baseline on the same utterance.
+
+    Args:
+        answers: of `rivals`, see `Selection.answers`.
+
+    Returns:
+        Index `fold`, `seed` (of the network), `utterance`; a bool column for each of `RIVALS`.
+    """
+    right = answers.assign(right=answers["predicted"] == answers["emotion"])
+    heard = right["model"] == "audio"
+    network = right[heard].set_index(["fold", "seed", "utterance"])[["right"]]
+    simple = right[~heard].pivot(index=["fold", "utterance"], columns="model", values="right")
+    both = network.rename(columns={"right": "audio"}).join(simple, on=["fold", "utterance"])
+    return both[list(RIVALS)]

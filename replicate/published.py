@@ -23,6 +23,7 @@ from replicate.published_files import (
     files,
     read_index,
     read_table,
+    remedy,
     write,
 )
 
@@ -61,6 +62,9 @@ def _merged(folder: Path, kind: Kind[Result]) -> list[Result]:
             found[name] = kind.load(place)
         elif not _has_record_of(found[name], place, kind):
             raise _another(place)
+    tables = files(folder, *kind.tables)
+    if tables and not found:
+        raise InputError(tables[0], "has no file of runs beside it", remedy(tables[0]))
     return [found[name] for name in sorted(found)]
 
 

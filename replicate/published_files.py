@@ -124,7 +124,7 @@ def _records(rows: list[dict[str, Any]], path: Path, kind: Kind[Any]) -> dict[st
             "provenance": {k: v for k, v in row.items() if k not in elsewhere},
             "files": {},
         }
-        one = records.checked(values, kind.record, path, _remedy(path))
+        one = records.checked(values, kind.record, path, remedy(path))
         stored_as = (*path.parts[-3:-1], row["run"])
         if place_of(one.experiment) != stored_as:
             raise InputError(path, f"holds {'/'.join(place_of(one.experiment))}", "move it back")
@@ -158,7 +158,7 @@ def _require_whole(predictions: pd.DataFrame, index: Index, path: Path) -> None:
     if bad.any():
         name = list(index.records)[int(bad.argmax())]
         what = f"does not hold one distribution for each test utterance of {name}"
-        raise InputError(path, what, _remedy(path))
+        raise InputError(path, what, remedy(path))
 
 
 def whole(predictions: pd.DataFrame, counts: np.ndarray, n_test: np.ndarray) -> np.ndarray:
@@ -269,7 +269,7 @@ def _verified(path: Path) -> bytes:
     """The contents of a file, whose digest its name must carry."""
     data = path.read_bytes() if path.exists() else b""
     if _digest(data) != path.stem.rpartition("-")[2]:
-        raise InputError(path, "missing, or not the file that was published", _remedy(path))
+        raise InputError(path, "missing, or not the file that was published", remedy(path))
     return data
 
 
@@ -312,5 +312,6 @@ def _rows(table: str) -> str:
     return f"{table}_rows"
 
 
-def _remedy(path: Path) -> str:
+def remedy(path: Path) -> str:
+    """What to do about a published file that is damaged or missing."""
     return f"restore {path.parent} from git, or remove its .parquet files and run the command again"

@@ -39,6 +39,12 @@ EXTREMES = (0.58, 34.1)
 #: Epochs of random batches that are drawn to measure padding.
 EPOCHS = 100
 
+#: Columns of `lost`.
+LOST = (
+    "lost", "lost_low", "lost_high", "over", "over_low", "over_high", "utterances", "dialogues",
+    "groups",
+)  # fmt: skip
+
 #: Columns of `fluctuation`.
 FLUCTUATION = ("sd", "autocorrelation", "best_settled", "by_chance", "early")
 
@@ -98,7 +104,7 @@ def lost(rows: pd.DataFrame) -> pd.DataFrame:
         Index: kinds of folds but the random one; `lost` (at random less held out) with `_low` and
         `_high`, which draw whole dialogues; how many `utterances` and `dialogues` these are; and
         `over`, `over_low`, `over_high`, the mean of the `groups` held out, each counting alike,
-        with Student's t interval over them. Empty without random splits.
+        with Student's t interval over them. No rows without random splits.
     """
     by_kind = rows.groupby(["dialogue", "utterance", "folds"])["right"].mean().unstack("folds")
     found = {}
@@ -115,7 +121,7 @@ def lost(rows: pd.DataFrame) -> pd.DataFrame:
                     **sizes,
                     "groups": over.n,
                 }
-    return pd.DataFrame(found).T
+    return pd.DataFrame(found, index=list(LOST)).T
 
 
 def _group_of(rows: pd.DataFrame, kind: str, gap: pd.Series) -> pd.Series:

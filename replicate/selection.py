@@ -44,7 +44,8 @@ class Selection:
         corpus: name as on the command line.
         profile: name of the protocol.
         runs: the runs.
-        epoch: whose predictions are meant: `last-epoch`, `development-best` or `test-best`.
+        epoch: whose predictions are meant: `last-epoch`, `development-best` or `test-best`; empty
+            where something else of all epochs is.
         wanted: what was asked for, in words.
         folds: the kind of folds that was asked for.
         grid: what makes the runs, where that is not the grid of these folds.
@@ -104,6 +105,24 @@ class Selection:
         chosen = tuple(run for run in self.runs if len(run.selected(epoch)))
         return replace(self, runs=chosen, epoch=epoch)
 
+    def shared(self, *by: str) -> "Selection":
+        """The runs on what every model has, of one version of the corpus; there may be none.
+
+        Some folds are easier than others, so models are compared on the same.
+
+        Args:
+            by: what it is: `fold`, or `fold` and `seed`.
+        """
+        places = [_place_of(run, by) for run in self]
+        names = [(run.experiment.model, run.experiment.embedding) for run in self]
+        there: dict[tuple[str, str], set[tuple[object, ...]]] = {name: set() for name in names}
+        for name, place in zip(names, places, strict=True):
+            there[name].add(place)
+        common = set.intersection(*there.values()) if there else set()
+        chosen = tuple(r for r, place in zip(self, places, strict=True) if place in common)
+        wanted = f"all models on the same {' and '.join(by)}" if there else self.wanted
+        return replace(self, runs=chosen, wanted=wanted)
+
     def answers(self) -> pd.DataFrame:
         """The selection's predictions in one table, a row for each run and test utterance.
 
@@ -127,7 +146,8 @@ class Selection:
         kind = {"stratified": "", "one": "", "own": ", a split for each seed"}.get(
             self.folds, f", each {self.folds} held out"
         )
-        epoch = "" if self.epoch == "last-epoch" else f" that have the {CHOSEN[self.epoch]}"
+        usual = self.epoch in ("", "last-epoch")
+        epoch = "" if usual else f" that have the {CHOSEN[self.epoch]}"
         return Missing(
             f"No runs of {self.wanted}{epoch} have been made on {place}{kind}.", self.command()
         )
@@ -135,7 +155,8 @@ class Selection:
     def command(self) -> str:
         """What makes the runs."""
         if self.profile == PROFILE:
-            return f"replicate baselines --corpus {at_hand(self.corpus)}"
+            command = f"replicate baselines --corpus {at_hand(self.corpus)}"
+            return command if self.folds == "stratified" else f"{command} --folds {self.folds}"
         text = "text-" if self.corpus in ("iemocap-text", "iemocap-text-cut", "meld") else ""
         held_out = self.folds not in ("stratified", "one", "own")
         name = self.grid or (f"{text}{self.folds}s" if held_out else text.strip("-"))
@@ -158,6 +179,11 @@ def _on(run: Tested, folds: str) -> bool:
     if folds == "own":
         return fold.name == f"stratified-{seed}"
     return fold.kind == folds
+
+
+def _place_of(run: Tested, by: Collection[str]) -> tuple[object, ...]:
+    """The version of the corpus, and what a run is on, see `Selection.shared`."""
+    return run.provenance.text_fingerprint, *(getattr(run.experiment, name) for name in by)
 
 
 def _answers(position: int, run: Tested, chosen: pd.DataFrame) -> pd.DataFrame:

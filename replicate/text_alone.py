@@ -5,111 +5,158 @@ would be printed: as a single run, on a split and with a seed of its own. Of run
 both, `metrics.prediction_interval` says where the next one would lie.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from replicate import comparison, metrics
-from replicate.audit import TESTED
-from replicate.baseline_runs import BaselineRun, dialogues, load_all, whole_rounds
-from replicate.experiments import random_fold
-from replicate.metrics import Interval, Tested
-from replicate.paper import TABLE_4
-from replicate.runs import RESULTS, Run, load_runs
-from replicate.treated import under
+from replicate.baseline_runs import BaselineRun, whole_rounds
+from replicate.experiments import EMB_SIZE, random_fold
+from replicate.metrics import Interval
+from replicate.paper import COUNTS, TABLE_4
+from replicate.runs import RESULTS, Run
+from replicate.selection import Selection, load_baselines
+from replicate.selection import load as load_runs
+from replicate.summaries import by_run
 
 #: The printed accuracy that text alone is held against: the best whose embeddings are trained, too.
 TARGET = max(row.accuracy for row in TABLE_4)
 
+#: Utterances of the paper's test set.
+TESTED = int(COUNTS["test"])
+
+#: The reading whose trained vectors are as wide as GloVe's.
+AS_WIDE_AS_GLOVE = f"emb_size-{EMB_SIZE['glove']}"
+
 Verdict = Literal["no", "yes", "cannot be told", "another question"]
+
+
+# --- what is stored ---
 
 
 @dataclass(frozen=True)
 class TextAlone:
-    """All that is stored of text alone on one corpus.
+    """All that is stored of text alone on one corpus; each selection may be empty.
 
     Attributes:
-        corpus: name as on the command line.
         runs: by the paper's protocol, with every reading of what it leaves open.
-        nested: the same with a tenth of the training part held back to choose the epoch.
-        simple: the baselines.
-        cut: as `runs`, on the corpus `CORPUS-cut`, which is as large as the paper's cohort.
+        development: the same with a tenth of the training part held back to choose the epoch.
+        baselines: results of simple classifiers.
     """
 
-    corpus: str
-    runs: tuple[Run, ...]
-    nested: tuple[Run, ...]
-    simple: tuple[BaselineRun, ...]
-    cut: tuple[Run, ...] = ()
+    runs: Selection
+    development: Selection
+    baselines: Selection
 
-    def drawn(self, selection: str, embedding: str = "trainable", choice: str = "") -> list[Run]:
+    def by(self, epoch: str) -> Selection:
+        """All runs that have this choice of the epoch, see `replicate.runs.SELECTIONS`."""
+        return (self.development if epoch == "development-best" else self.runs).at(epoch)
+
+    def drawn(self, epoch: str, embedding: str = "", choice: str = "") -> Selection:
         """The runs on random splits of their own.
 
         Args:
-            selection: how the epoch was chosen, see `replicate.runs.SELECTIONS`.
-            embedding: `trainable` or `glove`.
-            choice: a key of `replicate.experiments.CHOICES`; empty for our reading.
+            epoch: as of `by`.
+            embedding: `trainable` or `glove`; both by default.
+            choice: a key of `replicate.experiments.CHOICES`; our reading by default.
         """
-        return [
-            run
-            for run in own_splits(self.chosen(selection))
-            if (run.experiment.embedding, run.experiment.choice) == (embedding, choice)
-        ]
+        return self.by(epoch).of("text", embedding or (), "own", choice)
 
-    def held_out(self, kind: str, selection: str) -> list[Run]:
+    def held_out(self, kind: str, epoch: str) -> Selection:
         """The runs of our reading with groups of one kind held out, whole rounds of them."""
-        wanted = [
-            run
-            for run in self.chosen(selection)
-            if run.experiment.fold.kind == kind and not run.experiment.choice
-        ]
-        return whole_rounds(wanted, self.simple)
-
-    @property
-    def smaller(self) -> "TextAlone":
-        """The same on the corpus that is as large as the paper's cohort."""
-        return TextAlone(f"{self.corpus}-cut", self.cut, (), ())
-
-    def chosen(self, selection: str) -> tuple[Run, ...]:
-        """All runs by the protocol that has this choice of the epoch."""
-        return self.nested if selection == "development-best" else self.runs
-
-    def baseline(self, name: str) -> list[BaselineRun]:
-        """A baseline's results on random splits."""
-        wanted = (name, "stratified")
-        return [r for r in self.simple if (r.experiment.model, r.experiment.fold.kind) == wanted]
+        chosen = self.by(epoch).of("text", folds=kind)
+        runs = [run for run in chosen if isinstance(run, Run)]
+        known = [one for one in self.baselines if isinstance(one, BaselineRun)]
+        return replace(chosen, runs=tuple(whole_rounds(runs, known)))
 
 
 def load(corpus: str, root: Path = RESULTS) -> TextAlone:
-    """What is stored; baselines of another version of the corpus than the runs' are left out."""
-    ours, nested, cut = (
-        tuple(run for run in load_runs(name, profile, root) if run.experiment.model == "text")
-        for name, profile in ((corpus, "paper"), (corpus, "paper-dev"), (f"{corpus}-cut", "paper"))
+    """What is stored; baselines of another version of the corpus than the runs' are left out.
+
+    Raises:
+        InputError: if a run is damaged.
+    """
+    runs, development = (
+        load_runs(corpus, profile, choices=True, root=root) for profile in ("paper", "paper-dev")
     )
-    seen = {run.provenance.text_fingerprint for run in (*ours, *nested)}
-    simple = load_all(corpus, root)
-    same = [one for one in simple if not seen or one.provenance.text_fingerprint in seen]
-    return TextAlone(corpus, ours, nested, tuple(same), cut)
+    baselines = load_baselines(corpus, root)
+    seen = {run.provenance.text_fingerprint for run in (*runs, *development)}
+    same = tuple(b for b in baselines if not seen or b.provenance.text_fingerprint in seen)
+    return TextAlone(runs, development, replace(baselines, runs=same))
 
 
-def own_splits(runs: Iterable[Run]) -> list[Run]:
-    """The runs whose random split is drawn anew with their seed, as in the grid `text`."""
-    return [r for r in runs if r.experiment.fold == random_fold("own", r.experiment.seed)]
+def single_runs(selections: Iterable[Selection]) -> pd.DataFrame:
+    """Each run on a random split of its own, with the accuracy that it would print.
+
+    Returns:
+        One row a run: the columns of `summaries.by_run`; `name`, as tables call the model; `epoch`,
+        how it was chosen.
+    """
+    return pd.concat([_single_runs(some) for some in selections], ignore_index=True)
 
 
-def accuracies(tested: Sequence[Tested], selection: str) -> pd.Series:
-    """Accuracy of each run of one model: index the fold's name, one run a fold."""
-    found = {
-        one.experiment.fold.name: metrics.accuracy(rows["emotion"], metrics.predicted(rows))
-        for one in tested
-        if len(rows := one.selected(selection))
-    }
-    return pd.Series(found, dtype=float)
+def _single_runs(some: Selection) -> pd.DataFrame:
+    own = tuple(r for r in some if r.experiment.fold == random_fold("own", r.experiment.seed))
+    answers = replace(some, runs=own).answers()
+    names = answers.groupby("run")["name"].first()
+    return by_run(answers).assign(name=names.to_numpy(), epoch=some.epoch)
+
+
+def accuracies(runs: Selection) -> pd.Series:
+    """Accuracy of each run of one model on a split of its own: index the fold's name."""
+    return _single_runs(runs).set_index("fold")["accuracy"]
+
+
+# --- one more run ---
+
+
+def chance(accuracy: float, n: float) -> float:
+    """Standard deviation of accuracy if only the luck of the test utterances varies: sqrt(p q / n).
+
+    Args:
+        accuracy: p, the chance that an utterance is answered rightly; q is 1 - p.
+        n: test utterances.
+
+    >>> round(chance(0.5, 100), 3)
+    0.05
+    """
+    return float(np.sqrt(accuracy * (1 - accuracy) / n))
+
+
+def p_value_of_next(values: ArrayLike, value: float) -> float:
+    """P value of a value as one more of the same kind: Student's t, two-sided.
+
+    t = (value - mean) / (s sqrt(1 + 1/n)) with n - 1 degrees of freedom. It is below 0.05 just
+    where the value lies outside `metrics.prediction_interval`; NaN where that has no ends.
+
+    >>> low, high = metrics.prediction_interval([0.60, 0.64, 0.66])
+    >>> round(p_value_of_next([0.60, 0.64, 0.66], high), 3)
+    0.05
+    """
+    sample = np.asarray(values, dtype=float)
+    if metrics.without_spread(sample):
+        return np.nan
+    error = sample.std(ddof=1) * np.sqrt(1 + 1 / len(sample))
+    return float(2 * stats.t.sf(abs(value - sample.mean()) / error, len(sample) - 1))
+
+
+def left(printed: float, one_run: Interval) -> Interval:
+    """The difference between a printed single run and the mean of text alone: its 95 % interval.
+
+    Both runs are taken to scatter alike. Then this is the interval for one run of text alone, seen
+    from the printed accuracy.
+
+    >>> difference = left(0.75, Interval(0.5, 0.625))
+    >>> difference.low, difference.high
+    (0.125, 0.25)
+    """
+    return Interval(printed - one_run.high, printed - one_run.low)
 
 
 def passes_again(single: pd.Series) -> float:
@@ -120,34 +167,68 @@ def passes_again(single: pd.Series) -> float:
     deviations, has a noncentral t distribution.
 
     Args:
-        single: from `accuracies`, two at least.
+        single: accuracies of single runs; NaN for those `without_spread`.
     """
+    if metrics.without_spread(single):
+        return np.nan
     n = len(single)
     reach = stats.t.ppf(1 - comparison.LEVEL / 2, n - 1) * np.sqrt(n + 1)
     shift = np.sqrt(n) * (TARGET - single.mean()) / single.std()
     return float(stats.nct.cdf(reach, n - 1, shift))
 
 
-def treated(runs: Sequence[Run], treatment: str) -> pd.Series:
-    """`accuracies` of the last epoch under a key of `replicate.treatments.TREATMENTS`."""
-    return accuracies([under(run, treatment) for run in runs], "last-epoch")
-
-
-def by_epoch(runs: Sequence[Run]) -> pd.DataFrame:
+def by_epoch(runs: Selection) -> pd.DataFrame:
     """Test accuracy after each epoch: index epoch; `mean`, and `low` and `high` of one run."""
-    curves = [run.epochs.set_index("epoch")["test_accuracy"] for run in runs]
+    trained = [run for run in runs if isinstance(run, Run)]
+    curves = [run.epochs.set_index("epoch")["test_accuracy"] for run in trained]
     table = pd.concat(curves, axis="columns").dropna()
     ends = [metrics.prediction_interval(row) for row in table.to_numpy()]
     return pd.DataFrame(ends, table.index).assign(mean=table.mean(axis="columns"))
 
 
-def left(printed: float, one_run: Interval) -> Interval:
-    """The difference between a printed single run and the mean of text alone: its 95 % interval.
+# --- pairs of runs ---
 
-    Both runs are taken to scatter alike. Then this is the interval for one run of text alone, seen
-    from the printed accuracy.
+
+def paired(first: pd.Series, second: pd.Series, overlap: float) -> comparison.Mean:
+    """The mean difference of two models over the random splits that both have.
+
+    Args:
+        first: from `accuracies`.
+        second: the same of the other model.
+        overlap: n_test / n_train, for Nadeau and Bengio's correction.
+
+    Returns:
+        As of `comparison.mean_difference`; all NaN but `n` where no split has both.
     """
-    return Interval(printed - one_run.high, printed - one_run.low)
+    differences = (first - second).dropna()
+    if differences.empty:
+        return comparison.Mean(0, *[np.nan] * 5)
+    return comparison.mean_difference(differences, overlap)
+
+
+def pairs_can_show(spread: float, n: int, overlap: float) -> tuple[float, float]:
+    """What pairs of runs on random splits can show, by Nadeau and Bengio's correction.
+
+    The standard error of the mean of n differences is s sqrt(1/n + n_test/n_train).
+
+    Args:
+        spread: s, the standard deviation of the differences.
+        n: how many pairs.
+        overlap: n_test / n_train.
+
+    Returns:
+        The true difference that is found with probability `comparison.POWER`, and how far the 90 %
+        interval, by which two models are shown to be alike, reaches to either side.
+
+    >>> [round(value, 3) for value in pairs_can_show(0.02, 10, 0.1)]
+    [0.028, 0.016]
+    """
+    error = spread * np.sqrt(1 / n + overlap)
+    seen = comparison.detectable([error * np.sqrt(n)], [n]).to_numpy()[0, 0]
+    return float(seen), float(stats.t.ppf(1 - comparison.LEVEL, n - 1) * error)
+
+
+# --- the rule for objections ---
 
 
 def verdict(reach: float, change: Interval, own: float = np.nan) -> Verdict:
@@ -172,47 +253,3 @@ def verdict(reach: float, change: Interval, own: float = np.nan) -> Verdict:
     if not known or len(ends) > 1:
         return "cannot be told"
     return "no" if ends == {bool(reach >= TARGET)} else "yes"
-
-
-def elsewhere(text: TextAlone, kind: str, selection: str) -> pd.DataFrame:
-    """Accuracy with groups held out less that on random splits, of the same utterances.
-
-    An utterance counts by how often it is answered rightly under either kind of fold.
-
-    Returns:
-        As of `comparison.over_clusters`, which draws whole dialogues; empty without such runs, or
-        without the baselines, which know the dialogues.
-    """
-    groups, random = text.held_out(kind, selection), text.drawn(selection)
-    if not (groups and random and text.simple):
-        return pd.DataFrame()
-    shares = {name: _right(runs, selection) for name, runs in ((kind, groups), ("random", random))}
-    both = pd.DataFrame(shares).dropna()
-    return comparison.over_clusters(both, both.index.map(dialogues(text.simple)))
-
-
-def _right(runs: Sequence[Run], selection: str) -> pd.Series:
-    """How often each utterance was answered rightly, of the runs that tested it."""
-    rows = metrics.pooled(runs, selection)
-    return (rows["predicted"] == rows["emotion"]).groupby(rows["utterance"]).mean()
-
-
-def without_surplus(runs: Sequence[Run], selection: str) -> Interval:
-    """Bounds on what leaving out a test part's surplus over the paper's could do to accuracy.
-
-    The lower one if every utterance left out was answered rightly, the upper one if none was.
-    """
-    counts = metrics.per_run(runs, selection)
-    n, right = counts["n_utterances"], counts["accuracy"] * counts["n_utterances"]
-    ends = ((right - (n - TESTED)) / TESTED, right / TESTED)
-    low, high = (float((end - counts["accuracy"]).mean()) for end in ends)
-    return Interval(low, high)
-
-
-def class_sizes(text: TextAlone) -> pd.Series:
-    """Utterances of each class in the corpus, from folds that test each of them once."""
-    parts = [r.predictions for r in text.simple if r.experiment.fold.kind == "session"]
-    if not parts:
-        return pd.Series(dtype=int)
-    tested = pd.concat(parts)[["utterance", "emotion"]].drop_duplicates()
-    return tested["emotion"].value_counts()

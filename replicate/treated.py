@@ -10,10 +10,14 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.signal import welch
 
 from replicate import comparison, metrics
 from replicate.corpora.iemocap_ids import dialogue
+from replicate.model import ModelConfig
 from replicate.runs import Run
+from replicate.treatments import RECORDINGS, altered
+from replicate.waveforms import SAMPLE_RATE
 
 #: The last epoch's answers to the test part as it is.
 UNTREATED = "as recorded"
@@ -165,3 +169,70 @@ def drawn(true: pd.DataFrame, unit: Unit) -> pd.DataFrame:
         clusters = true.index.get_level_values("utterance").map(dialogue)
     rows = comparison.over_clusters(true, clusters, str(true.columns[0])).set_index("first")
     return rows[["difference", "low", "high"]].rename_axis(None)
+
+
+# --- what is heard ---
+
+
+def receptive_field(config: ModelConfig) -> int:
+    """Samples that one position before the pool hears, at stride 1: 1 + sum of (k - 1)."""
+    return 1 + sum(taps - 1 for taps in config.kernels)
+
+
+def versions(samples: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
+    """A recording untreated and under each treatment: float64 [T] in [-1, 1).
+
+    Args:
+        samples: int16 [T].
+        seed: of orders and noise.
+    """
+    rng = np.random.default_rng(seed)
+    waves = {UNTREATED: samples, **{name: altered(name, samples, rng) for name in RECORDINGS}}
+    return {name: wave / 32768 for name, wave in waves.items()}
+
+
+def remains(recordings: Sequence[np.ndarray], pieces: int) -> pd.DataFrame:
+    """What each treatment leaves of recordings.
+
+    Args:
+        recordings: int16 [T] each.
+        pieces: into how many the envelope is cut, as the pool does.
+
+    Returns:
+        Index treatment; `level` (dB above the untreated recording, mean over recordings), `range`
+        (dB from the softest recording to the loudest), `envelope` and `spectrum` (correlation with
+        the untreated recording of the pieces' levels and of the spectrum, all in dB; means).
+    """
+    every = [versions(samples) for samples in recordings]
+    rows = {}
+    for name in every[0]:
+        pairs = [(waves[name], waves[UNTREATED]) for waves in every]
+        levels = np.array([_envelope(wave, 1) for wave, _ in pairs])
+        rows[name] = {
+            "level": np.mean(levels - [_envelope(before, 1) for _, before in pairs]),
+            "range": np.ptp(levels),
+            "envelope": _alike([(_envelope(a, pieces), _envelope(b, pieces)) for a, b in pairs]),
+            "spectrum": _alike([(_spectrum(a), _spectrum(b)) for a, b in pairs]),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _envelope(wave: np.ndarray, pieces: int) -> np.ndarray:
+    """Root mean square of equal pieces, dB: [T] -> [pieces]."""
+    power = [np.mean(piece**2) for piece in np.array_split(wave, pieces)]
+    return _decibels(np.array(power))
+
+
+def _spectrum(wave: np.ndarray) -> np.ndarray:
+    """Power against frequency, dB, by Welch's method."""
+    return _decibels(welch(wave, SAMPLE_RATE, nperseg=512)[1])
+
+
+def _decibels(power: np.ndarray) -> np.ndarray:
+    """No less than -120 dB, since digital silence has no logarithm."""
+    level: np.ndarray = 10 * np.log10(power + 1e-12)
+    return level
+
+
+def _alike(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    return float(np.mean([np.corrcoef(a, b)[0, 1] for a, b in pairs]))

@@ -66,7 +66,7 @@ def suggestions(path: Path) -> list[str]:
 
 
 def tried(shell: InteractiveShell, path: Path, code: str) -> list[str]:
-    """Run a suggestion at the page's end; after an assignment, the cells below the one it changes."""
+    """Run a suggestion at the end of a page; after an assignment, the cells below that one."""
     outputs = run_cell(shell, code)
     targets = {
         target.id

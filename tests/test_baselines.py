@@ -347,6 +347,7 @@ class TestCommand:
         second = self.run(*arguments).output
         assert "9 results, 0 already there" in first and "9 results, 9 already there" in second
         assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
+        assert len(list(tmp_path.glob("*/*/*"))) == 2, "few files, and no folders"
         overview = first[first.index("        baseline") :]
         assert second.endswith(overview) and all(name in overview for name in BASELINES)
 

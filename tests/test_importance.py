@@ -16,9 +16,9 @@ from replicate import importance, metrics
 from replicate.corpora import standin
 from replicate.importance import ASTRAY, FOLLOWS, HARDLY, UNKNOWN
 from replicate.protocol import EMOTIONS, Fold
-from replicate.report import attention
-from replicate.report.results import Stored
 from replicate.runs import Run, load_runs, save_run
+from replicate.selection import Selection
+from replicate.studies import importance_by_utterance as by_utterance
 
 evidence = cache(standin.evidence)
 plan = cache(standin.plan)
@@ -232,14 +232,27 @@ def world(faithful: bool, *models: str) -> dict[str, list[Run]]:
     }
 
 
+def answers(runs: dict[str, list[Run]]) -> pd.DataFrame:
+    """The answers of runs by preset."""
+    selections = {preset: Selection(preset, "quick", tuple(some)) for preset, some in runs.items()}
+    return importance.answers(selections)
+
+
+def measures(*runs: Run) -> dict[str, float]:
+    """What runs of one model and seed say."""
+    (row,) = importance.measured(answers({"": list(runs)})).to_dict("records")
+    return row
+
+
 @cache
-def scores(faithful: bool) -> dict[str, importance.Scores]:
-    return importance.scores(world(faithful, "att_d1", "concat", "audio", "text"), "quick")
+def single_utterances(faithful: bool) -> pd.DataFrame:
+    runs = world(faithful, "att_d1", "concat", "audio", "text")
+    return by_utterance.with_truth(answers(runs), "quick")
 
 
 def test_measures_of_a_made_run() -> None:
     run = made("default", "att_d1", 0, faithful=True)
-    found, n = importance.measures([run]), len(run.predictions)
+    found, n = measures(run), len(run.predictions)
     assert (found["utterances"], found["accuracy"], found["spread"]) == (n, 1, 0)
     assert found["half"] == pytest.approx(round(0.9 * n) / n - 1)
     assert found["flips"] == pytest.approx(-found["half"])
@@ -247,9 +260,9 @@ def test_measures_of_a_made_run() -> None:
         assert found[f"{modality}_zeroed"] == pytest.approx(share / 2, abs=1 / n)
     assert found["zeroed"] == pytest.approx(SHARE["default"], abs=2 / n)
     assert found["score"] == pytest.approx(run.predictions["audio_score"].mean())
-    alone = importance.measures([made("default", "audio", 0, faithful=True)])
+    alone = measures(made("default", "audio", 0, faithful=True))
     assert "half" not in alone and "zeroed" not in alone
-    assert "half" not in importance.measures([made("default", "concat", 0, faithful=True)])
+    assert "half" not in measures(made("default", "concat", 0, faithful=True))
 
 
 def test_measures_of_a_stored_run() -> None:
@@ -257,7 +270,7 @@ def test_measures_of_a_stored_run() -> None:
     runs = [run for run in stored if run.experiment.name.startswith("att_sn-trainable")]
     if not runs:
         pytest.skip("no runs of the stand-in are stored")
-    found, own = importance.measures(runs[:1]), runs[0].selected("last-epoch")
+    found, own = measures(runs[0]), runs[0].selected("last-epoch")
     assert found["accuracy"] == metrics.accuracy(own["emotion"], metrics.predicted(own))
     answers = runs[0].treated.set_index("treatment")
     for name, treatment in (("audio_zeroed", "audio-zero"), ("text_shuffled", "text-shuffled")):
@@ -278,7 +291,7 @@ def test_folds_held_out_in_turn_are_pooled() -> None:
             table[table["utterance"].isin(chosen)] for table in (whole.predictions, whole.treated)
         )
         parts.append(replace(whole, predictions=predictions, treated=treated))
-    assert importance.measures(parts) == pytest.approx(importance.measures([whole]))
+    assert measures(*parts) == pytest.approx(measures(whole))
 
 
 def test_reached_share_is_that_of_the_accuracies_above_the_largest_class() -> None:
@@ -297,13 +310,14 @@ def test_reached_share_is_that_of_the_accuracies_above_the_largest_class() -> No
 
 @pytest.mark.parametrize("faithful", [True, False])
 def test_verdicts_from_utterance_to_utterance(faithful: bool) -> None:
-    assert set(scores(faithful)) == {"att_d1"}
-    one = scores(faithful)["att_d1"]
-    assert "clean" not in set(one.runs["preset"]), "there all utterances tell the same"
-    found, runs = importance.followed(one), importance.by_run(one)
+    rows = single_utterances(faithful)
+    assert "clean" not in set(rows["preset"]), "there all utterances tell the same"
+    (found,) = by_utterance.followed(rows).to_dict("records")
+    runs = by_utterance.by_run(rows)
+    assert found["model"] == "att_d1" and set(runs["model"]) == {"att_d1"}
     assert found["rho"] == pytest.approx(runs["rho"].mean())
     assert found["difference"] == pytest.approx(found["rho"] - found["untrained"])
-    assert found["low"] <= found["rho"] <= found["high"]
+    assert found["rho_low"] <= found["rho"] <= found["rho_high"]
     if faithful:
         assert found["verdict"] == FOLLOWS and found["rho"] > 0.8
     else:
@@ -312,44 +326,45 @@ def test_verdicts_from_utterance_to_utterance(faithful: bool) -> None:
 
 
 def test_score_of_an_utterance_is_held_against_its_own_truth() -> None:
-    one = scores(True)["att_d1"]
-    position = one.runs.query("preset == 'default' and seed == 1").index[0]
+    runs = by_utterance.by_run(single_utterances(True)).set_index(["preset", "seed"])
     run = made("default", "att_d1", 1, faithful=True)
     own = run.predictions.set_index("utterance")["audio_score"]
     told = evidence("quick", "default").loc[own.index]
     expected = stats.spearmanr(own, told["audio"] - told["text"]).statistic
-    assert importance.by_run(one)["rho"][position] == pytest.approx(expected)
+    assert runs.loc[("default", 1), "rho"] == pytest.approx(expected)
 
 
 def test_intervals_over_dialogues_of_one_utterance_are_those_of_the_plain_bootstrap() -> None:
-    one = scores(True)["att_d1"]
-    rows = one.runs.index[one.runs["preset"] == "default"][:1]
-    alone = replace(
-        one, runs=one.runs.loc[rows], dialogues=np.arange(one.score.shape[1]),
-        **{name: getattr(one, name)[rows] for name in ("score", "untrained", "told", "gain")},
-    )  # fmt: skip
+    rows = single_utterances(True).query("preset == 'default' and seed == 0 and model == 'att_d1'")
+    rows = rows.assign(dialogue=rows["utterance"])
+    by = rows.set_index("utterance").groupby("treatment")["audio_score"]
+    own, untrained = by.get_group("").sort_index(), by.get_group("untrained").sort_index()
+    told = rows[rows["treatment"] == ""].set_index("utterance")["told"].sort_index()
     again = stats.bootstrap(
-        (one.untrained[rows[0]] + one.score[rows[0]], one.told[rows[0]]),
+        (untrained + own, told),
         lambda a, b: stats.spearmanr(a, b).statistic, paired=True, vectorized=False,
         method="percentile", n_resamples=2000, rng=0,
     ).confidence_interval  # fmt: skip
-    noisy = replace(alone, score=one.untrained[rows] + one.score[rows])
-    found = importance.followed(noisy)
-    assert (found["low"], found["high"]) == pytest.approx((again.low, again.high), abs=0.03)
+    noisy = rows["utterance"].map(untrained + own).where(rows["treatment"] == "")
+    noisy = rows.assign(audio_score=noisy.fillna(rows["audio_score"]))
+    (found,) = by_utterance.followed(noisy).to_dict("records")
+    ends = found["rho_low"], found["rho_high"]
+    assert ends == pytest.approx((again.low, again.high), abs=0.03)
 
 
 def test_what_single_utterances_lose_is_counted_in_bits() -> None:
     some = {"default": world(True, "att_d1", "concat", "audio", "text")["default"]}
-    found = importance.ablated(some, "quick").set_index("model").loc["att_d1"]
+    rows = by_utterance.with_truth(answers(some), "quick")
+    found = by_utterance.ablated(rows).set_index("model").loc["att_d1"]
     told_class, not_told = [], []
     for seed in range(2):
         run = made("default", "att_d1", seed, faithful=True)
-        answers = run.treated.set_index(["treatment", "utterance"])[list(EMOTIONS)]
+        treated = run.treated.set_index(["treatment", "utterance"])[list(EMOTIONS)]
         own = run.predictions.set_index("utterance")
         lost, moved = [], []
         for utterance, row in own.iterrows():
             whole = row[list(EMOTIONS)].to_numpy(dtype=float)
-            without = [answers.loc[(f"{m}-zero", utterance)] for m in ("audio", "text")]
+            without = [treated.loc[(f"{m}-zero", utterance)] for m in ("audio", "text")]
             bits = [np.log2(0.7 / part[row["emotion"]]) for part in without]
             lost.append(bits[0] - bits[1])
             moved.append(np.subtract(*[stats.entropy(whole, part, base=2) for part in without]))
@@ -374,82 +389,49 @@ def store(runs: dict[str, list[Run]], root: Path) -> None:
         save_run(replace(run, folder=folder))
 
 
-@pytest.fixture
-def stored(tmp_path, monkeypatch):
-    """Runs of all models, stored where the page looks for them."""
+def test_stored_runs_are_measured_and_ordered(tmp_path) -> None:
     store(world(True, "att_d1", "concat", "audio", "text"), tmp_path)
-    look = attention.load
-    monkeypatch.setattr(attention, "load", lambda *a: look(*a, root=tmp_path))
-    return attention.study("quick", "paper")
+    runs = importance.load("quick", "paper", "quick", root=tmp_path)
+    assert list(runs) == list(SHARE.index) and all(len(some) == 8 for some in runs.values())
+    table = importance.measured(importance.answers(runs))
+    orders = importance.orders(table)
+    assert set(orders["verdict"][orders["measure"] != "untrained"]) == {FOLLOWS}
+    scores = table[table["model"] == "att_d1"].set_index("preset")["score"]
+    again = importance.agreement(scores, SHARE)
+    row = orders.query("measure == 'score'").iloc[0]
+    assert (row["rho"], row["slope"], row["p_holm"]) == (again.rho, again.slope, again.p_value)
 
 
-def test_page_with_runs(stored) -> None:
-    assert stored.profile == "quick" and list(stored.runs) == list(SHARE.index)
-    glance = attention.glance(stored)
-    assert glance.plain.count(FOLLOWS) == 6 and glance.synthetic
-    words = attention.in_words(stored)
-    assert words["score"] == f"{FOLLOWS} (1 of 1 models)" and words["trained_on"] == "6 of 6"
-    for shown in (
-        attention.learned(stored),
-        attention.across(stored),
-        attention.orders(stored, "score", "untrained"),
-        attention.orders(stored, "zeroed", "shuffled"),
-        attention.by_utterance(stored),
-        attention.by_preset(stored),
-        attention.ablation_by_utterance(stored),
-        attention.inside(stored),
-        attention.halves(stored),
-    ):
-        assert shown.synthetic and "nan" not in shown.plain.lower(), shown.caption
-
-
-def test_real_speech_whose_words_tell_nothing() -> None:
-    """Two speakers held out in turn; the made audio is lost as in the preset without text."""
-    whole = [made("audio-only", model, 0, True) for model in ("att_d1", "concat", "audio", "text")]
-    runs = []
-    for run, speaker in itertools.product(whole, ("a", "b")):
-        theirs = "M" if speaker == "a" else "F"
-        predictions, treated = (
-            table[table["utterance"].str[-4] == theirs] for table in (run.predictions, run.treated)
-        )
-        experiment = replace(run.experiment, corpus="emodb", fold=Fold("speaker", speaker))
-        held_out = {"experiment": experiment, "predictions": predictions, "treated": treated}
-        runs.append(replace(run, **held_out))
-    shown = attention.without_text(Stored("emodb", "quick", tuple(runs)))
-    expected = importance.measures([whole[0]])
-    for measure in ("score", "audio_zeroed", "text_zeroed"):
-        assert f"{expected[measure]:.3f}" in shown.plain
-    empty = attention.without_text(Stored("emodb", "paper", ()))
-    assert "--corpus emodb" in empty.command and "--grid speakers" in empty.command
-
-
-def test_page_without_runs_names_the_commands(tmp_path, monkeypatch) -> None:
-    look = attention.load
-    monkeypatch.setattr(attention, "load", lambda *a: look(*a, root=tmp_path))
-    empty = attention.study("quick", "quick")
-    for notice in (
-        attention.learned(empty),
-        attention.glance(empty),
-        attention.across(empty),
-        attention.orders(empty, "score"),
-        attention.by_utterance(empty),
-        attention.by_preset(empty),
-        attention.ablation_by_utterance(empty),
-        attention.inside(empty),
-        attention.halves(empty),
-    ):
-        assert "replicate run --corpus standin-quick-clean --profile quick --grid attention" in (
-            notice.command
-        )
-    assert set(attention.in_words(empty).values()) == {"(not run yet)", "0 of 6"}
-    assert attention.truths().plain and attention.precision().plain
-
-
-def test_page_with_one_preset_alone(tmp_path, monkeypatch) -> None:
+def test_a_preset_without_runs_is_left_out(tmp_path) -> None:
     store({"clean": world(True, "att_d1", "concat", "audio", "text")["clean"]}, tmp_path)
-    look = attention.load
-    monkeypatch.setattr(attention, "load", lambda *a: look(*a, root=tmp_path))
-    one = attention.study("quick", "quick")
-    assert attention.in_words(one)["score"] == f"{UNKNOWN} (1 of 1 models)"
-    assert attention.across(one).synthetic and UNKNOWN in attention.glance(one).plain
-    assert "--grid attention" in attention.by_utterance(one).command
+    runs = importance.load("quick", "quick", root=tmp_path)
+    assert [preset for preset, some in runs.items() if some] == ["clean"]
+    rows = importance.answers(runs)
+    orders = importance.orders(importance.measured(rows))
+    assert set(orders["verdict"]) == {UNKNOWN} and (orders["n"] <= 1).all()
+    assert by_utterance.with_truth(rows, "quick").empty
+    assert "--grid attention" in runs["default"].missing().remedy
+
+
+def test_nothing_stored_has_no_answers(tmp_path) -> None:
+    rows = importance.answers(importance.load("quick", "quick", root=tmp_path))
+    assert rows.empty and importance.measured(rows).empty
+    rows = by_utterance.with_truth(rows, "quick")
+    assert by_utterance.followed(rows).empty and by_utterance.ablated(rows).empty
+    assert by_utterance.by_run(rows).empty
+
+
+def test_speakers_held_out_are_pooled_as_one_test_set() -> None:
+    """Two speakers held out in turn; the made audio is lost as in the preset without text."""
+    whole = made("audio-only", "att_d1", 0, True)
+    runs = []
+    for speaker, theirs in (("a", "M"), ("b", "F")):
+        predictions, treated = (
+            part[part["utterance"].str[-4] == theirs] for part in (whole.predictions, whole.treated)
+        )
+        experiment = replace(whole.experiment, corpus="emodb", fold=Fold("speaker", speaker))
+        held_out = {"experiment": experiment, "predictions": predictions, "treated": treated}
+        runs.append(replace(whole, **held_out))
+    found, expected = measures(*runs), measures(whole)
+    for measure in ("score", "audio_zeroed", "text_zeroed"):
+        assert found[measure] == pytest.approx(expected[measure])

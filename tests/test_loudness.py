@@ -15,16 +15,16 @@ import torch.nn.functional as F
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from replicate import baseline_runs, comparison, loudness, metrics, treated
+from replicate import audit, baseline_runs, comparison, loudness, metrics, treated
 from replicate.corpora import open_corpus, open_text
 from replicate.corpora.table import text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import CHOICES
+from replicate.judged import judged
 from replicate.model import AudioFrontEnd, ModelConfig
 from replicate.protocol import EMOTIONS, Fold, cohort
-from replicate.report import loudness_tables, results, treatment_tables
-from replicate.report.provenance import MARK, Notice
-from replicate.report.results import Stored
+from replicate.report import stored
+from replicate.selection import Selection, load
 from replicate.treated import UNTREATED
 from replicate.treatments import NOMINAL, RECORDINGS
 from replicate.waveforms import SAMPLE_RATE, class_averages, open_waveforms, statistics
@@ -197,14 +197,14 @@ def test_the_receptive_field_is_what_gradients_reach():
         front_end.conv2(F.relu(front_end.conv1(x)))[0, :, 50].sum().backward()
         reached += x.grad[0, 0].abs()
     places = reached.nonzero().flatten()
-    field = treatment_tables.receptive_field(ModelConfig())
+    field = treated.receptive_field(ModelConfig())
     assert len(places) == field == int(places[-1] - places[0]) + 1
 
 
 @pytest.mark.parametrize(("share", "n"), [(0.1, 61), (0.2, 555), (0.05, 339)])
 def test_the_smallest_difference_is_where_mcnemar_begins_to_find(share, n):
     turned = round(share * n)
-    net = round(treatment_tables.smallest_net(share, n) * n)
+    net = round(audit.smallest_net(share, n) * n)
 
     def p_value(ahead):
         true, first = np.ones(n), np.ones(n)
@@ -218,7 +218,7 @@ def test_the_smallest_difference_is_where_mcnemar_begins_to_find(share, n):
 
 
 def test_few_turned_answers_show_nothing():
-    assert np.isnan(treatment_tables.smallest_net(0.05, 61))
+    assert np.isnan(audit.smallest_net(0.05, 61))
 
 
 class TestRecordings:
@@ -229,7 +229,7 @@ class TestRecordings:
         return np.rint(32768 * wave).astype(np.int16)
 
     def test_what_each_treatment_keeps(self):
-        found = treatment_tables.kept([self.recording(0.01), self.recording(0.1)], 50)
+        found = treated.remains([self.recording(0.01), self.recording(0.1)], 50)
         assert found.loc[UNTREATED].tolist() == pytest.approx([0, 20, 1, 1], abs=0.05)
         assert found.loc["louder"].tolist() == pytest.approx([6, 20, 1, 1], abs=0.05)
         assert found.loc["softer"].tolist() == pytest.approx([-6, 20, 1, 1], abs=0.05)
@@ -238,13 +238,6 @@ class TestRecordings:
         shuffled = found.loc["time-shuffled"]
         assert shuffled["level"] == pytest.approx(0, abs=1e-9)
         assert max(abs(shuffled["envelope"]), abs(shuffled["spectrum"])) < 0.5
-
-    def test_they_are_shown_and_marked(self):
-        here = treatment_tables.Source("small", synthetic=True)
-        recordings = [self.recording(0.1)]
-        shown = treatment_tables.described(recordings, 50, here)
-        assert all(done in shown.body for done in RECORDINGS.values()) and MARK in shown.body
-        assert MARK in repr(treatment_tables.drawn(recordings[0], "a tone", here))
 
 
 # --- levels ---
@@ -277,7 +270,7 @@ def test_stored_levels_are_those_of_the_recordings(name):
 
 def test_sad_speech_of_emodb_is_not_the_softest():
     level = loudness.load("emodb").table
-    rows = loudness_tables.above_softest(level)
+    rows = loudness.above(level, "sadness")
     decibels = (20 * np.log10(level["average"])).groupby([level["speaker"], level["emotion"]])
     means = decibels.mean().unstack()
     paired = [stats.ttest_rel(means[emotion], means["sadness"]) for emotion in rows.index]
@@ -285,18 +278,20 @@ def test_sad_speech_of_emodb_is_not_the_softest():
     assert rows["p_holm"].tolist() == pytest.approx(expected.tolist())
     low = [found.confidence_interval().low for found in paired]
     assert rows["low"].tolist() == pytest.approx(low)
-    told = loudness_tables.softest_in_words("emodb")
-    assert told["emodb_softer_than"] == "no class" and told["emodb_speakers"] == "10"
-    louder = [e for e, found in zip(rows.index, paired, strict=True) if found.statistic < 0]
-    shown = [e for e in louder if rows["p_holm"][e] < 0.05]
-    assert told["emodb_louder_than"] == ", ".join(shown) == "anger, happiness"
-    assert told["emodb_unclear"] == "neutrality"
-    assert "10 speakers" not in repr(loudness_tables.is_softest("meld"))
-    assert isinstance(loudness_tables.table_8("meld"), Notice)
+    assert rows["speakers"].tolist() == [10, 10, 10]
+    below = [(means[emotion] > means["sadness"]).sum() for emotion in rows.index]
+    assert rows["softer"].tolist() == below
+
+
+def test_the_source_of_levels_or_what_would_make_them():
+    source = stored.of_levels("emodb")
+    assert "levels of 339" in source.brief and not source.synthetic
+    absent = stored.of_levels("meld")
+    assert not absent and "replicate loudness --corpus meld" in absent.missing().remedy
 
 
 def test_levels_decide_where_no_recordings_are_at_hand():
-    given = {verdict.claim.id: verdict for verdict in results.judged(Stored("emodb", "paper", ()))}
+    given = {verdict.claim.id: verdict for verdict in judged(Selection("emodb", "paper", ()))}
     for claim in (25, 26):
         assert given[claim].verdict == "not testable here"
         assert given[claim].check == "criterion not met" and given[claim].reproduced
@@ -305,18 +300,19 @@ def test_levels_decide_where_no_recordings_are_at_hand():
 @pytest.mark.parametrize("name", ["standin-quick", "standin-full"])
 def test_the_stand_ins_levels_decide_without_its_recordings(name, monkeypatch, tmp_path):
     monkeypatch.setenv("REPLICATE_CACHE", str(tmp_path))
-    done = results.load(name, "quick", opened := open_text(name))
+    opened = open_text(name)
+    done = load(name, "quick", seen=opened)
     kept = loudness.load(name)
     assert kept.text_fingerprint == text_fingerprint(opened.utterances)
     known = {run.provenance.audio_fingerprint for run in done.runs} - {None}
     assert known <= {kept.audio_fingerprint}
-    given = {verdict.claim.id: verdict for verdict in results.judged(done, opened)}
+    given = {verdict.claim.id: verdict for verdict in judged(done, opened)}
     assert given[25].check and given[26].check and not list(tmp_path.iterdir())
 
 
 def test_the_shift_is_what_equal_loudness_does_to_the_mean_level():
     level = pd.DataFrame({"spread": [NOMINAL, NOMINAL / 10]})
-    assert loudness_tables.shift(level) == pytest.approx(10)
+    assert loudness.shift(level) == pytest.approx(10)
 
 
 # --- the page ---
@@ -327,165 +323,76 @@ def of_baselines():
     """Baselines on one split of the small corpus, whose loudness says the class."""
     with tempfile.TemporaryDirectory() as root:
         settings = baseline_runs.wanted(small.corpus(), "stratified", 1)
-        chosen = [s for s in settings if s.model in loudness_tables.RIVALS]
+        chosen = [s for s in settings if s.model in loudness.RIVALS]
         made = baseline_runs.compute(chosen, small.corpus(), small.waveforms(), Path(root))
         return tuple(made)
 
 
-def network(chance, model="audio", choice=""):
-    """Two seeds of a network on the same split."""
-    tested = of_baselines()[0]
-    true = tested.predictions["emotion"].tolist()
-    ids = tested.predictions["utterance"].tolist()
-    rng = np.random.default_rng(2)
-    runs = []
-    for seed in range(2):
-        run = heard(
-            true, noisy(true, chance, rng), ids=ids, model=model, seed=seed, corpus="small",
-            profile="quick", synthetic=True, choice=choice,
-        )  # fmt: skip
-        runs.append(replace(run, provenance=replace(
-            run.provenance, text_fingerprint=tested.provenance.text_fingerprint)))  # fmt: skip
-    return runs
-
-
-def kept(*runs):
-    return Stored("small", "quick", tuple(runs))
-
-
-EXHIBITS = {
-    "precision": lambda runs: treatment_tables.precision({"small": (runs, "stratified")}),
-    "beside": lambda runs: loudness_tables.beside(of_baselines(), runs, "stratified"),
-    "picture": lambda runs: treatment_tables.accuracies(
-        runs, "stratified", loudness_tables.landmarks(of_baselines(), runs, "stratified")
-    ),
-    "one model": lambda runs: treatment_tables.effect_table(runs, "stratified", "audio"),
-    "every model": lambda runs: treatment_tables.effect_table(runs, "stratified"),
-    "extremes": lambda runs: treatment_tables.extremes(runs, "stratified"),
-}
-
-
-def test_what_can_be_seen_is_that_of_one_kind_of_fold():
-    at_random, apart = network(0.7), seeds(folds=[Fold("session", str(k)) for k in range(4)])
-    both = Stored("small", "quick", (*at_random, *apart))
-    shown, alone = (EXHIBITS["precision"](runs) for runs in (both, kept(*at_random)))
-    assert shown.plain == alone.plain and shown.sources == alone.sources
-
-
-@pytest.mark.parametrize("name", EXHIBITS)
-def test_every_exhibit_is_marked_or_says_what_is_missing(name):
-    shown = EXHIBITS[name](kept(*network(0.7), *network(0.6, model="concat")))
-    assert MARK in repr(shown) and "profile quick" in repr(shown)
-    assert ("Concat" in shown.plain) == (name == "every model")
-    missing = EXHIBITS[name](kept())
-    assert isinstance(missing, Notice) and "replicate" in missing.command
-
-
-def mistaken(wrong, altered=None):
-    """A seed of the network for each number of wrong answers, as recorded and under treatments.
-
-    Args:
-        wrong: how many of the first utterances each seed gets wrong.
-        altered: treatment -> the same of the altered recordings.
-    """
+def mistaken(wrong):
+    """A seed of the network for each number of wrong answers, to the first utterances."""
     tested = of_baselines()[0]
     true = tested.predictions["emotion"].to_numpy()
     ids = tested.predictions["utterance"].tolist()
     others = np.array([EMOTIONS[EMOTIONS.index(emotion) - 1] for emotion in true])
-
-    def guessed(k):
-        return np.where(np.arange(len(true)) < k, others, true)
-
     print_of = tested.provenance.text_fingerprint
     for seed, k in enumerate(wrong):
-        under = {name: guessed(counts[seed]) for name, counts in (altered or {}).items()}
-        under = {name: under.get(name, guessed(k)) for name in RECORDINGS}
-        run = heard(true, guessed(k), under, ids, seed=seed, corpus="small", profile="quick")
+        guessed = np.where(np.arange(len(true)) < k, others, true)
+        run = heard(true, guessed, ids=ids, seed=seed, corpus="small", profile="quick")
         yield replace(run, provenance=replace(run.provenance, text_fingerprint=print_of))
 
 
-def moved(decibels):
-    """Levels that `rms` moves by so many dB."""
-    return pd.DataFrame({"spread": [NOMINAL / 10 ** (decibels / 20)]})
+def compared(wrong):
+    """Baselines and seeds of the network with so many wrong answers."""
+    baselines = Selection("small", "baselines", of_baselines())
+    network = Selection("small", "quick", tuple(mistaken(wrong)))
+    return loudness.rivals(baselines, network.of("audio"))
 
 
-def test_the_network_is_ahead_where_it_is_better():
+def test_the_network_stands_beside_baselines_on_the_same_utterances():
     wrong = [0, 1, 0, 1]
-    chosen = loudness_tables.rivals(of_baselines(), kept(*mistaken(wrong)), "stratified")
-    found = loudness_tables.ahead(chosen, baseline_runs.dialogues(of_baselines()), "seed")
+    answers = compared(wrong).answers()
+    right = loudness.right_beside(answers)
+    clusters = dict(zip(answers["utterance"], answers["dialogue"], strict=True))
+    found = {
+        name: treated.contrast(right["audio"], right[name], clusters, "seed")
+        for name in loudness.RIVALS[:-1]
+    }
     (tested,) = (one for one in of_baselines() if one.experiment.model == "majority")
     n = len(tested.predictions)
-    right = metrics.accuracy(tested.predictions["emotion"], metrics.predicted(tested.predictions))
-    leads = 1 - np.array(wrong) / n - right
+    share = metrics.accuracy(tested.predictions["emotion"], metrics.predicted(tested.predictions))
+    leads = 1 - np.array(wrong) / n - share
     assert found["majority"].difference == pytest.approx(leads.mean())
     assert found["majority"].p_value == pytest.approx(stats.ttest_1samp(leads, 0).pvalue)
     assert found["majority"].sign == 1 and found["loudness"].sign == 0
+    assert right["loudness"].all(), "the small corpus's loudness says the class"
 
 
-GOOD, BAD = [0, 1, 0, 1], [6, 7, 7, 6]
+def test_rivals_are_on_the_folds_that_all_have_or_none():
+    chosen = compared([0, 1])
+    assert [run.experiment.model for run in chosen] == [*loudness.RIVALS, "audio"]
+    simple = Selection("small", "baselines", of_baselines())
+    network = Selection("small", "quick", tuple(mistaken([0, 1])))
+    elsewhere = replace(network.runs[1], experiment=replace(
+        network.runs[1].experiment, fold=Fold("stratified", "1")))  # fmt: skip
+    some = loudness.rivals(simple, replace(network, runs=(network.runs[0], elsewhere)))
+    assert [run.experiment.seed for run in some if run.experiment.model == "audio"] == [0]
+    assert not loudness.rivals(simple, network.of("audio", folds="speaker"))
+    other = replace(network.runs[0], provenance=replace(
+        network.runs[0].provenance, text_fingerprint="other"))  # fmt: skip
+    assert not loudness.rivals(simple, replace(network, runs=(other,)))
+    assert "replicate baselines" in loudness.rivals(simple.of("mfcc"), network).missing().remedy
 
 
 @pytest.mark.parametrize(
-    ("wrong", "altered", "shift", "control", "conclusion"),
-    [
-        (GOOD, {"rms": BAD}, 5, "louder", (False, True)),
-        (GOOD, {"rms": BAD, "louder": BAD}, 5, "louder", (False, False)),
-        (GOOD, {"rms": BAD, "louder": BAD}, -5, "softer", (False, True)),
-        (GOOD, {"rms": BAD, "louder": BAD, "softer": BAD}, 2, UNTREATED, (False, True)),
-        (GOOD, {}, 2, UNTREATED, (False, False)),
-        (BAD, {"rms": [8] * 4}, 5, "louder", None),
-    ],
+    ("decibels", "control"), [(5, "louder"), (-5, "softer"), (2, UNTREATED), (-2, UNTREATED)]
 )
-def test_conclusions_follow_from_rms_beside_its_control(wrong, altered, shift, control, conclusion):
-    runs = kept(*mistaken(wrong, altered))
-    told = loudness_tables.in_words(of_baselines(), runs, "stratified", "here", moved(shift))
-    assert told["here_loudness"] == "1.000", "the small corpus's loudness says the class"
-    expected = loudness_tables.CONCLUSIONS[conclusion] if conclusion else loudness_tables.DEAF
-    assert told["here_conclusion"] == expected and told["here_control"] == control
-    assert told["here_shift"] == f"{shift:+.1f}" and told["here_constant"] == "0 of 4"
-    empty = loudness_tables.in_words((), kept(), "stratified", "here", moved(shift))
-    assert empty.keys() == told.keys() and set(empty.values()) == {"(not run yet)"}
+def test_the_control_of_rms_moves_the_mean_level_alike(decibels, control):
+    level = pd.DataFrame({"spread": [NOMINAL / 10 ** (decibels / 20)]})
+    assert loudness.shift(level) == pytest.approx(decibels)
+    assert loudness.nearest(loudness.shift(level)) == control
 
 
-def test_without_levels_there_is_no_control_and_no_conclusion():
-    told = loudness_tables.in_words(of_baselines(), kept(*mistaken(GOOD)), "stratified", "here")
-    assert told["here_conclusion"] == told["here_control"] == "(not run yet)"
-
-
-def test_a_model_that_hears_more_than_loudness_is_seen_ahead():
-    flat = [one for one in of_baselines() if one.experiment.model != "loudness"]
-    (majority,) = (one for one in flat if one.experiment.model == "majority")
-    deaf = replace(majority, experiment=replace(majority.experiment, model="loudness"))
-    runs = kept(*mistaken(GOOD))
-    told = loudness_tables.in_words([*flat, deaf], runs, "stratified", "here", moved(5))
-    assert told["here_conclusion"].startswith("the network hears more than loudness")
-    assert told["here_soft_found"] == "not for sure"
-
-
-def test_louder_speech_is_called_angry_more_often():
-    true = of_baselines()[0].predictions["emotion"].tolist()
-    ids = of_baselines()[0].predictions["utterance"].tolist()
-    runs = []
-    for seed, run in enumerate(mistaken(GOOD)):
-        angry = ["anger"] * (len(true) - seed % 2) + ["neutrality"] * (seed % 2)
-        altered = {"louder": angry, "softer": ["neutrality"] * len(true)}
-        runs.append(replace(run, treated=heard(true, true, altered, ids).treated))
-    told = loudness_tables.in_words(of_baselines(), kept(*runs), "stratified", "here", moved(5))
-    share = 1 - 0.5 / len(true)
-    assert told["here_loud_louder"] == f"{share:.3f}" and told["here_loud_softer"] == "0.000"
-    assert told["here_loud_change"].startswith(f"+{share:.3f} [")
-    assert told["here_loud_found"] == "yes" and told["here_soft_softer"] == "0.000"
-    assert "never" in told["here_soft_found"]
-
-
-def test_trainings_on_equally_loud_recordings_are_held_against_ours():
-    assert CHOICES[loudness_tables.NORMALISED] == {
+def test_trainings_on_equally_loud_recordings_are_a_choice():
+    assert CHOICES[loudness.NORMALISED] == {
         "training.waveform": "loudness normalised per utterance"
     }
-    ours, other = network(1.0), network(0.0, choice=loudness_tables.NORMALISED)
-    found = loudness_tables.normalised([*ours, *other])
-    assert found.index.tolist() == ["Audio"] and found.loc["Audio", "ours"] == 1
-    assert found.loc["Audio", "accuracy"] == 1 + found.loc["Audio", "difference"] < 0.7
-    missing = loudness_tables.trained_normalised("standin-tiny", "quick", "stratified")
-    assert isinstance(missing, Notice) and "--grid choices" in missing.command
-    assert loudness_tables.normalised_in_words("emodb", "smoke", "speaker") == "(not run yet)"

@@ -24,7 +24,7 @@ from replicate.published_files import RUNS, files, whole
 from replicate.runs import KIND, RESULTS, Vectors, folder_of, is_finished, load_run, save_run
 
 #: What changes files, of Python's audit events.
-CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.truncate"}
+CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}
 
 
 def made(root, seed, rng=None, n=5, vectors=None, corpus="small"):
@@ -178,6 +178,14 @@ def test_damage_is_one_clear_error(tmp_path, folder, name, harm):
     else:
         path.unlink()
     with pytest.raises(InputError, match=r"not the file that was published\n.*restore .* git"):
+        loaded(folder)
+
+
+def test_tables_without_their_runs_are_one_clear_error(tmp_path, folder):
+    made(tmp_path, 1)
+    packed(folder)
+    files(folder, RUNS)[0].unlink()
+    with pytest.raises(InputError, match="no file of runs beside it"):
         loaded(folder)
 
 

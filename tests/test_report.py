@@ -16,25 +16,23 @@ from hypothesis import strategies as st
 
 from replicate import loudness, paper, wordlists
 from replicate.experiments import PROFILES
+from replicate.judged import words_of
 from replicate.model import FUSIONS, EmotionModel, ModelConfig
-from replicate.protocol import EMOTIONS, Fold, cohort, split
+from replicate.protocol import EMOTIONS, Fold, cohort
 from replicate.report import (
     anatomy,
     audio,
-    corpus_tables,
     figures,
-    held_out,
     layout,
     page,
     plots,
     provenance,
-    results,
     tables,
 )
 from replicate.report.provenance import MARK, Exhibit, Notice, Source
 from replicate.report.results import Stored
 from replicate.runs import save_run
-from replicate.transcriptions import vocabulary
+from replicate.selection import Selection, load
 
 RNG = np.random.default_rng(0)
 
@@ -317,7 +315,8 @@ class TestReportedAndReproduced:
         corpus = corpus_of(runs)
         said = corpus.utterances["transcript"].where(corpus.utterances.index > 9, "[LAUGHTER] oh")
         corpus = replace(corpus, utterances=corpus.utterances.assign(transcript=said))
-        rows = wordlists.printed_words(results.words_of(runs.of("att_d1", "word2vec")[0], corpus))
+        readers = Selection("iemocap", "paper", runs.runs).of("att_d1", "word2vec")
+        rows = wordlists.printed_words(words_of(readers, corpus))
         present = rows.set_index("word")["present"]
         assert present["laughter"] == 10 and present["oh"] == 10 and np.isnan(present["business"])
 
@@ -328,95 +327,6 @@ class TestReportedAndReproduced:
         assert sentence not in html(tables.extreme_scores(runs, real))
         shown = html(tables.extreme_scores(stored(synthetic=True), corpus_of(runs), n=60))
         assert sentence in shown
-
-
-class TestHeldOutSpeakers:
-    def runs(self):
-        return Stored(
-            "emodb", "paper",
-            tuple(
-                run("audio", "none", fold=Fold("speaker", speaker), corpus="emodb", n=20)
-                for speaker in ("03", "08")
-            ),
-        )  # fmt: skip
-
-    def test_largest_class_stands_first(self):
-        frame = held_out.rows(self.runs(), "last-epoch")
-        assert frame.index.tolist() == ["largest class", "Audio"]
-        assert frame.loc["largest class", "value"] == 0.25
-
-    def test_models_are_compared_on_the_same_speakers(self):
-        text = run("text", fold=Fold("speaker", "03"), corpus="emodb", n=20)
-        runs = Stored("emodb", "paper", (*self.runs().runs, text))
-        assert {r.experiment.fold.held_out for r in held_out.runs_of(runs)} == {"03"}
-        assert "Held out in turn: speaker 03;" in html(held_out.accuracies(runs))
-        other = run("text", fold=Fold("speaker", "09"), corpus="emodb", n=20)
-        runs = Stored("emodb", "paper", (*self.runs().runs, other))
-        assert isinstance(held_out.accuracies(runs), Notice)
-
-    def test_in_words(self):
-        runs = Stored(
-            "emodb", "paper",
-            tuple(
-                run(model, fold=Fold("speaker", speaker), corpus="emodb", n=20)
-                for model in held_out.SPEAKER_MODELS
-                for speaker in ("03", "08")
-            ),
-        )  # fmt: skip
-        words, frame = held_out.in_words(runs), held_out.rows(runs, "last-epoch")
-        assert words["largest"] == "0.250" and words["speakers"] == "speakers 03, 08"
-        gain = frame.loc["Concat", "value"] - frame.loc["Audio", "value"]
-        assert words["less_audio_concat"].startswith(f"{gain:+.3f} [")
-        scores = held_out.attention_in_words(runs)
-        for few in (self.runs(), Stored("emodb", "paper", ())):
-            absent = held_out.in_words(few)
-            assert absent.keys() == words.keys() and set(absent.values()) == {"(not run yet)"}
-            absent = held_out.attention_in_words(few)
-            assert absent.keys() == scores.keys() and set(absent.values()) == {"(not run yet)"}
-
-    @pytest.mark.parametrize(
-        ("concat", "told"),
-        [(1.0, "it is ahead"), (0.0, "it is behind"), (0.5, "neither is shown to be ahead")],
-    )
-    def test_an_order_is_told_only_where_the_interval_shows_it(self, concat, told):
-        right = {"audio": 0.5, "text": 0.5, "concat": concat, "att_d1": 0.5}
-        true = [EMOTIONS[i % 4] for i in range(40)]
-        wrong = [EMOTIONS[i % 4 - 1] for i in range(40)]
-        runs = tuple(
-            made_runs.run(
-                true,
-                np.where(np.arange(40) < 40 * share, true, wrong),
-                [f"{speaker}-{i}" for i in range(40)],
-                model,
-                "none" if model == "audio" else "trainable",
-                fold=Fold("speaker", speaker),
-            )
-            for model, share in right.items()
-            for speaker in ("03", "08", "09")
-        )
-        words = held_out.in_words(Stored("emodb", "paper", runs))
-        assert words["beside_audio_concat"].startswith(told)
-        assert words["less_audio_concat"].startswith(f"{concat - 0.5:+.3f} [")
-
-    @pytest.mark.parametrize(
-        ("score", "leaning"), [(0.9, "to audio"), (0.2, "to text"), (0.5, "to neither")]
-    )
-    def test_attention_is_held_against_the_truth(self, score, leaning):
-        true = [EMOTIONS[i % 4] for i in range(40)]
-        runs = tuple(
-            made_runs.run(true, true, scores=score + shift, fold=Fold("speaker", speaker))
-            for speaker, shift in (("03", -0.02), ("08", 0.0), ("09", 0.02))
-        )
-        words = held_out.attention_in_words(Stored("emodb", "paper", runs))
-        assert words["score"].startswith(f"{score:.3f} [")
-        assert words["leaning"].startswith(leaning)
-        assert words["lacking"] == f"{1 - score:.3f}"
-
-    def test_shown(self):
-        for make in (held_out.accuracies, figures.held_out_speakers):
-            assert "folds speaker-03, speaker-08" in html(make(self.runs()))
-            assert "--grid speakers" in repr(make(Stored("emodb", "paper", ())))
-            assert "no best development epoch" in repr(make(self.runs(), "development-best"))
 
 
 class TestSettings:
@@ -433,20 +343,23 @@ class TestPage:
         for one in made:
             folder = tmp_path / "iemocap" / "paper" / one.experiment.name
             save_run(replace(one, folder=folder))
-        found = results.load("iemocap", ["quick", "paper"], root=tmp_path)
+        found = load("iemocap", "quick", "paper", root=tmp_path)
         assert found.profile == "paper"
         assert [layout.name_of(one) for one in found.runs] == [
             "Att_s^1", "Concat", "Text", "Att_d^1, Word2Vec",
         ]  # fmt: skip
 
     def test_no_runs_at_all(self, tmp_path):
-        assert results.load("iemocap", ["paper", "quick"], root=tmp_path).runs == ()
+        assert load("iemocap", "paper", "quick", root=tmp_path).runs == ()
 
     def test_command_names_the_grid_that_makes_the_runs(self):
-        assert Stored("iemocap-text", "paper", ()).command().endswith("--grid text")
-        assert Stored("emodb", "paper", ()).command("speaker").endswith("--grid speakers")
-        assert Stored("meld", "paper", ()).command("session").endswith("--grid text-sessions")
-        assert "--data" not in Stored("standin-quick", "quick", ()).command()
+        def command(corpus, profile="paper", **chosen):
+            return Selection(corpus, profile, ()).of(**chosen).command()
+
+        assert command("iemocap-text").endswith("--grid text")
+        assert command("emodb", folds="speaker").endswith("--grid speakers")
+        assert command("meld", folds="session").endswith("--grid text-sessions")
+        assert "--data" not in command("standin-quick", "quick")
 
     def test_typical_utterances_have_median_length(self):
         table, waveforms = cohort(small.corpus()), small.waveforms()
@@ -486,41 +399,7 @@ class TestAnatomy:
 
 class TestCorpus:
     corpus = small.corpus()
-    table = cohort(corpus)
-    parts = split(table, Fold())
     here = Source("small", True)
-
-    def test_counts_of_the_split(self):
-        shown = corpus_tables.split_counts(self.table, self.parts, self.here)
-        cells = re.findall("<td>(.*?)</td>", shown.body)
-        assert {"555", "4,976", f"{len(self.parts.test)}", f"{len(self.parts.train)}"} <= set(cells)
-
-    def test_shares_are_percents(self):
-        shares = corpus_tables.class_shares(self.table, self.parts)
-        assert shares.sum().tolist() == pytest.approx([100, 100])
-
-    def test_held_out_sessions_share_no_dialogue(self):
-        shown = corpus_tables.overlaps(self.table, self.here).plain.splitlines()
-        by_fold = {line.split()[0]: line.split()[2] for line in shown[1:]}
-        assert by_fold["session-1"] == "0%" and by_fold["stratified-0"] == "100%"
-
-    def test_durations(self):
-        seconds = pd.DataFrame({"emotion": self.table["emotion"], "seconds": np.arange(1.0, 65)})
-        assert MARK in corpus_tables.durations(seconds, self.here).body
-        assert "Skewed" in figures.durations(seconds, self.here).plain
-        for make in (corpus_tables.durations, figures.durations):
-            assert isinstance(make(seconds[:0], self.here), Notice)
-
-    def test_vocabulary_counts_unknown_words(self):
-        vocab = vocabulary([["a", "a", "b"]])
-        shown = corpus_tables.vocabulary(vocab, [["a", "c"], ["c", "b"]], self.here)
-        assert "50.0%" in shown.body
-
-    def test_ceilings_are_known_of_the_stand_in_alone(self):
-        named = replace(self.corpus, name="standin-tiny")
-        assert "0.7" in corpus_tables.known_informativeness(named).body
-        real = replace(named, synthetic=False)
-        assert isinstance(corpus_tables.known_informativeness(real), Notice)
 
     def test_table_8_and_its_picture(self):
         level = loudness.of_cohort(self.corpus, small.waveforms())

@@ -12,14 +12,9 @@ from scipy import stats
 from scipy.signal import lfilter
 
 from replicate import audit, baseline_runs, baselines, metrics, risks
-from replicate.comparison import detectable_between
 from replicate.corpora import open_corpus
 from replicate.protocol import EMOTIONS, Fold, cohort, groups, split
-from replicate.report import plots
-from replicate.report import risks as exhibits
-from replicate.report.layout import ABSENT
-from replicate.report.provenance import MARK, Notice
-from replicate.report.results import Stored
+from replicate.selection import Selection, load_baselines
 from replicate.transcriptions import tokens
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -29,7 +24,12 @@ SESSION, RANDOM = Fold("session", "1"), Fold()
 @pytest.fixture(scope="module")
 def iemocap():
     """The stored baselines on IEMOCAP's transcripts."""
-    return baseline_runs.load_all("iemocap-text")
+    return load_baselines("iemocap-text")
+
+
+def selected(tested, profile="paper", **more):
+    """Runs or baselines as a page selects them."""
+    return Selection("iemocap", profile, tuple(tested), **more)
 
 
 def equal_texts(table, fold):
@@ -60,7 +60,8 @@ class TestRepeated:
         table = cohort(corpus)
         rows = baselines.features(corpus, table)
         folds = [RANDOM, *(Fold("session", name) for name in groups(table, "session"))]
-        flags = risks.repeated([r for fold in folds for r in looked_up(table, rows, fold)])
+        stored = [r for fold in folds for r in looked_up(table, rows, fold)]
+        flags = risks.repeated(selected(stored).answers())
         for fold in folds:
             assert flags[fold.name].to_dict() == equal_texts(table, fold)
         assert 0 < flags.mean() < 1
@@ -69,7 +70,7 @@ class TestRepeated:
         if not (DATA / "iemocap-text").exists():
             pytest.skip("needs the transcripts in ../shared/data/iemocap-text")
         table = cohort(open_corpus("iemocap-text", DATA / "iemocap-text"))
-        flags = risks.repeated(iemocap)
+        flags = risks.repeated(iemocap.answers())
         for fold in (RANDOM, SESSION, Fold("scenario", "script01")):
             assert flags[fold.name].to_dict() == equal_texts(table, fold)
 
@@ -78,22 +79,28 @@ class TestRepeated:
         table = cohort(corpus)
         rows = baselines.features(corpus, table)
         both, other = looked_up(table, rows, RANDOM), looked_up(table, rows, SESSION)
-        flags = risks.repeated([*both, other[1]])
+        flags = risks.repeated(selected([*both, other[1]]).answers())
         assert set(flags.index.get_level_values("fold")) == {RANDOM.name}
-        assert risks.repeated([both[0]]).empty
+        assert risks.repeated(selected(both[:1]).answers()).empty
+        assert risks.repeated(selected([]).answers()).empty
 
-    def test_shares_by_dialogue_and_kind_of_fold(self):
-        ids = ["Ses01F_impro01_F000", "Ses01F_script01_1_F000", "Ses01F_script01_1_F001"]
-        index = pd.MultiIndex.from_product([["stratified-0", "session-1"], ids])
-        flags = pd.Series([True, True, False, False, True, True], index, name="repeated")
-        found = risks.shares(flags.rename_axis(["fold", "utterance"]))
-        assert found["stratified"].tolist() == pytest.approx([2 / 3, 1 / 2, 1])
-        assert found.loc["improvised", "session"] == 0
-        assert list(found.index) == ["all", "scripted", "improvised"]
+    def test_the_stored_ones_have_the_audits_shares(self, iemocap):
+        rows = risks.by_style(risks.repeated(iemocap.answers()).reset_index())
+        drawn = rows[rows["fold"].str.startswith("stratified")]
+        shares = drawn.groupby("dialogues")["repeated"].mean()
+        assert shares.round(3).to_dict() == {"all": 0.245, "scripted": 0.396, "improvised": 0.116}
+
+
+def test_by_style_repeats_the_rows_of_each_kind():
+    ids = ["Ses01F_impro01_F000", "Ses01F_script01_1_F000", "Ses01F_script01_1_F001"]
+    found = risks.by_style(pd.DataFrame({"utterance": ids, "n": range(3)}))
+    parts = {name: part["n"].tolist() for name, part in found.groupby("dialogues", sort=False)}
+    assert parts == {"all": [0, 1, 2], "scripted": [1, 2], "improvised": [0]}
+    assert set(risks.by_style(pd.DataFrame({"utterance": ["u1"]}))["dialogues"]) == {"all"}
 
 
 def rows(right, folds="stratified", dialogues=None, **more):
-    """Rows of `risks.answered`, two utterances a dialogue."""
+    """Rows of `risks.in_dialogues`, two utterances a dialogue."""
     n = len(right)
     ids = [f"u{i}" for i in range(n)]
     dialogues = dialogues or [f"d{i // 2}" for i in range(n)]
@@ -192,8 +199,11 @@ class TestEpochs:
         last = made_runs.run(true, ["anger"] * 20)
         best = made_runs.run(true, true, selection="test-best").predictions
         both = replace(last, predictions=pd.concat([last.predictions, best]))
-        found = risks.epochs([with_epochs(both, [0.2, 1.0, 0.5, 0.25])]).iloc[0]
-        assert (found["last-epoch"], found["test-best"], found["gain"]) == (0.25, 1.0, 0.75)
+        rows = risks.epochs(selected([with_epochs(both, [0.2, 1.0, 0.5, 0.25])]))
+        found = rows.iloc[0]
+        assert (found["last-epoch"], found["test-best"]) == (0.25, 1.0)
+        assert risks.gain(rows, "test-best").difference == 0.75
+        assert np.isnan(risks.gain(rows, "development-best").difference)
         assert np.isnan(found["development-best"])
 
     def test_fluctuation_finds_the_process_that_made_it(self):
@@ -240,155 +250,80 @@ class TestFlips:
 
     def test_by_hand(self):
         known = {u: f"d{k // 2}" for k, u in enumerate(self.run().predictions["utterance"])}
-        found = risks.flips(risks.rebatched([self.run(), self.run(seed=1)], known))
+        rows = risks.rebatched(selected([self.run(), self.run(seed=1)]))
+        treatments = risks.in_dialogues(rows, known).groupby("treatment")
+        found = pd.DataFrame({name: risks.flips(part) for name, part in treatments}).T
         assert list(found.index) == list(risks.BATCHES)
         assert found["share"].tolist() == pytest.approx([3 / 8, 1 / 8])
         assert found["change"].tolist() == pytest.approx([3 / 8, -1 / 8])
         assert (found["share_low"] <= found["share"]).all()
 
+    def test_runs_that_were_not_asked_again_have_no_rows(self):
+        plain = made_runs.run(TRUE, GUESSED)
+        rows = risks.rebatched(selected([plain, self.run(seed=1)]))
+        assert set(rows["run"]) == {1} and risks.rebatched(selected([plain])).empty
+        assert risks.rebatched(selected([])).empty
 
-class TestExhibits:
-    """On predictions of our choice, and on the stored baselines."""
 
-    def result(self, model, guessed, fold=RANDOM, **more):
-        made = made_runs.run(TRUE, guessed, fold=fold, **more)
-        dialogues = [f"d{k // 2}" for k in range(len(TRUE))]
-        setting = baseline_runs.Setting("iemocap", model, fold)
-        predictions = made.predictions.assign(dialogue=dialogues)
-        return baseline_runs.BaselineRun(setting, made.provenance, predictions, made.folder)
+def result(model, guessed, fold=RANDOM, **more):
+    """A baseline's result, two utterances a dialogue."""
+    made = made_runs.run(TRUE, guessed, fold=fold, **more)
+    setting = baseline_runs.Setting("iemocap", model, fold)
+    dialogues = [f"d{k // 2}" for k in range(len(TRUE))]
+    predictions = made.predictions.assign(dialogue=dialogues)
+    return baseline_runs.BaselineRun(setting, made.provenance, predictions, made.folder)
 
-    def results(self, **more):
-        return [
-            self.result("majority", ["anger"] * 8, **more),
-            self.result("same-text", ["anger"] * 4 + TRUE[4:], **more),
-            self.result("same-text", ["anger"] * 8, SESSION, **more),
+
+class TestSideBySide:
+    def beside(self, runs, *more):
+        stored = [
+            result("majority", ["anger"] * 8),
+            result("same-text", ["anger"] * 4 + TRUE[4:]),
+            result("same-text", ["anger"] * 8, SESSION),
+            *more,
         ]
+        both = risks.side_by_side(selected(stored, "baselines"), selected(runs))
+        return risks.in_dialogues(both.answers(), baseline_runs.dialogues(stored))
 
     def runs(self):
-        text = made_runs.run(TRUE, GUESSED, model="text")
         held_out = made_runs.run(TRUE, ["anger"] * 8, model="text", fold=SESSION)
-        return Stored("iemocap", "paper", (text, held_out))
+        return [made_runs.run(TRUE, GUESSED, model="text"), held_out]
 
     def test_each_model_is_compared_with_itself(self):
-        shown = exhibits.losses(self.results(), self.runs()).plain
-        (text,) = (line.split() for line in shown.splitlines() if line.startswith("Text"))
-        assert "+0.375" in text
-        assert "one session" in shown and "Largest class" not in shown
-        assert "one session: " in exhibits.folds(self.results(), self.runs()).plain
+        names = self.beside(self.runs()).groupby("name")
+        lost = pd.concat({name: risks.lost(rows) for name, rows in names})["lost"]
+        assert lost.to_dict() == {("Same words", "session"): 0.375, ("Text", "session"): 0.375}
 
     def test_a_split_that_no_run_has_is_not_set_beside_runs(self):
-        other = Fold("stratified", "7")
-        results = [*self.results(), self.result("majority", TRUE, other)]
+        other = result("majority", TRUE, Fold("stratified", "7"))
         on_theirs = TRUE.count("anger") / len(TRUE)
-        nothing = Stored("iemocap", "paper", ())
-        for runs, expected in ((self.runs(), on_theirs), (nothing, (on_theirs + 1) / 2)):
-            assert f"Largest class {expected:.3f}" in exhibits.folds(results, runs).plain
-
-    def test_scripted_and_improvised_utterances_are_counted_before_they_are_compared(self):
-        ids = [f"Ses01F_{'script01_1' if k < 3 else 'impro01'}_F{k:03d}" for k in range(8)]
-        words = exhibits.styles_in_words(
-            [self.result("majority", TRUE, utterances=ids)], Stored("iemocap", "paper", ())
-        )
-        assert (words["scripted"], words["improvised"]) == ("3", "5")
-        assert words["style_least"] == f"{detectable_between(3, 5, 0.5):.3f}"
-        no_scripts = exhibits.styles_in_words(self.results(), self.runs())
-        assert no_scripts == dict.fromkeys(words, ABSENT)
-
-    def test_accuracies_on_random_splits_for_the_prose(self):
-        words = exhibits.at_random_in_words(self.results(), self.runs(), "x_")
-        right = np.mean(np.array(TRUE) == np.array(GUESSED))
-        assert words["x_text"] == f"{right:.3f}" and words["x_tfidf"] == ABSENT
-        assert words["x_majority"] == f"{TRUE.count('anger') / len(TRUE):.3f}"
-        guessed = {e for e in EMOTIONS if e not in set(GUESSED)}
-        assert words["x_never"] == (", ".join(e for e in EMOTIONS if e in guessed) or "none")
-        nothing = exhibits.at_random_in_words([], Stored("iemocap", "none", ()), "x_")
-        assert nothing == dict.fromkeys(words, ABSENT)
+        for runs, expected in ((self.runs(), on_theirs), ([], (on_theirs + 1) / 2)):
+            rows = self.beside(runs, other)
+            assert rows.loc[rows["model"] == "majority", "right"].mean() == expected
 
     def test_repeats_are_those_of_the_look_up(self):
-        shown = exhibits.repeats_table(self.results(), self.runs()).plain
-        (text,) = (line.split() for line in shown.splitlines() if "  Text  " in line)
-        assert text[2] == "37.5%" and text[4:6] == ["0.000", "1.000"]
-        assert "-1.000" in text
-        words = exhibits.repeats_in_words(self.results(), self.runs())
-        assert (words["repeat_old"], words["repeat_new"]) == ("3", "5")
-        assert words["text_repeats"].startswith("-1.000 [") and words["text_added"] == "-0.375"
+        rows = self.beside(self.runs()).query("folds == 'stratified'")
+        flagged = rows.merge(risks.repeated(rows).reset_index(), on=["fold", "utterance"])
+        assert flagged.query("model == 'same-text'")["repeated"].sum() == 3
+        text = risks.repeats(flagged[flagged["name"] == "Text"]).loc["all"]
+        assert text[["share", "repeated", "new", "difference"]].tolist() == [0.375, 0, 1, -1]
 
-    def test_runs_on_another_version_of_the_corpus_have_no_known_repeats(self):
+    def test_runs_on_another_version_of_the_corpus_are_left_out(self):
         text = made_runs.run(TRUE, GUESSED, model="text")
         other = replace(text, provenance=replace(text.provenance, text_fingerprint="another"))
-        shown = exhibits.repeats_table(self.results(), Stored("iemocap", "paper", (other,)))
-        assert "Same words" in shown.plain and "Text" not in shown.plain
+        assert "text" not in set(self.beside([other])["model"])
 
-    def test_masked_runs_stand_beside_ours(self, monkeypatch):
-        masked = replace(made_runs.run(TRUE, GUESSED, choice="masked"))
-        ours = with_batches(made_runs.run(TRUE, GUESSED), TRUE, GUESSED)
-        other = made_runs.run(TRUE, GUESSED, choice="adamw")
-        stored = [with_batches(masked, GUESSED, GUESSED), ours, other]
-        monkeypatch.setattr(exhibits, "load_runs", lambda *_: stored)
-        shown = exhibits.flips_table(exhibits.Rebatched("iemocap", "paper", self.results())).plain
-        lines = {line.split("  ")[0]: line for line in shown.splitlines()}
-        assert "0.375" in lines["Att_d^1"] and "0.375" not in lines["Att_d^1, masked"]
-        assert not any("adamw" in line for line in lines)
-        for kind in (RANDOM, SESSION):
-            text = made_runs.run(TRUE, GUESSED, model="text", fold=kind)
-            stored.append(with_batches(text, GUESSED, TRUE if kind == RANDOM else GUESSED))
-        both = exhibits.Rebatched("iemocap", "paper", self.results())
-        assert "Text, one session" in exhibits.flips_table(both).plain
-        told = exhibits.text_flips_in_words(both)
-        assert (told["flip_text_low"], told["flip_text_high"]) == ("0.0%", "37.5%")
-        assert told["flip_text_single"].startswith("0.000 [")
-        assert told["flip_text_sorted"].startswith("0.375 [")
-        del stored[-2:]
-        words = exhibits.flips_in_words(exhibits.Rebatched("iemocap", "paper", self.results()))
-        assert (words["flip_high"], words["flip_masked"]) == ("37.5%", "0.0%")
-        assert words["flip_seen"] == f"at random 8, {metrics.wilson(0, 8).high:.1%}"
-
-    def test_the_stand_in_is_marked(self):
-        for make in (exhibits.folds, exhibits.losses, exhibits.repeats_picture):
-            assert MARK in repr(make(self.results(synthetic=True), self.runs()))
-        assert MARK not in repr(exhibits.losses(self.results(), self.runs()))
-
-    def test_without_results_the_command_is_shown(self):
-        nothing = Stored("iemocap", "none", ())
-        for make in (exhibits.folds, exhibits.losses, exhibits.repeats_table, exhibits.styles):
-            for runs in (nothing, self.runs()):
-                assert isinstance(make([], runs), Notice)
-                assert "replicate baselines --corpus iemocap --data" in repr(make([], runs))
-        assert "replicate baselines" in repr(exhibits.shares({"iemocap": []}))
-        for notice in (
-            exhibits.epochs([nothing]),
-            exhibits.flips_table(exhibits.Rebatched("iemocap", "none", [])),
-            exhibits.flips_picture(exhibits.Rebatched("iemocap", "none", [])),
-        ):
-            assert "replicate run --corpus iemocap --data PATH" in repr(notice)
-
-    def test_words_are_the_same_with_and_without_results(self):
-        nothing = Stored("iemocap", "none", ())
-        unasked = exhibits.text_flips_in_words(exhibits.Rebatched("iemocap", "none", []))
-        assert set(unasked.values()) == {ABSENT}
-        for make in (exhibits.folds_in_words, exhibits.repeats_in_words):
-            full, empty = make(self.results(), self.runs()), make([], nothing)
-            assert full.keys() == empty.keys() and full != empty
-            assert make([], self.runs()).keys() == empty.keys()
-        run = with_epochs(self.runs().runs[0], [0.2, 0.3, 0.4, 0.3])
-        full = exhibits.epochs_in_words(Stored("iemocap", "paper", (run,)))
-        assert full.keys() == exhibits.epochs_in_words(nothing).keys()
+    def test_without_baselines_nothing_is_known_of_dialogues(self):
+        alone = risks.side_by_side(selected([], "baselines"), selected(self.runs()))
+        assert not alone and "replicate baselines --corpus iemocap" in alone.missing().remedy
+        assert risks.in_dialogues(alone.answers(), {}).empty
 
     def test_on_iemocaps_text_a_scenario_costs_more_than_a_session(self, iemocap):
-        chosen = [r for r in iemocap if r.experiment.model in ("majority", "same-text", "tfidf")]
-        nothing = Stored("iemocap-text", "none", ())
-        lost = exhibits.lost(chosen, nothing).loc["TF-IDF, logistic regression"]
+        answers = iemocap.answers()
+        known = baseline_runs.dialogues(iemocap)
+        lost = risks.lost(risks.in_dialogues(answers[answers["model"] == "tfidf"], known))
         assert 0 < lost.loc["session", "lost_low"] < lost.loc["session", "lost_high"]
         assert lost.loc["session", "lost_high"] < lost.loc["scenario", "lost_low"]
-        assert "one scenario" in exhibits.styles(chosen, nothing).plain
-        shares = exhibits.shares({"iemocap-text": chosen}).plain  # the audit's figures
-        assert "24.5%" in shares and "39.6%" in shares
-
-    def test_a_figure_has_a_row_for_each_name_and_a_point_for_each_group(self):
-        frame = pd.DataFrame({"value": [1, 2], "low": [0, 1], "high": [2, 3]}, ["a", "b"])
-        axes = plots.grouped({"one": frame[:1], "two": frame}, "x", percent=True).axes[0]
-        assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
-        assert len(axes.containers) == 2
 
 
 def test_intervals_of_the_gain_are_over_what_is_new():
@@ -402,20 +337,18 @@ def test_intervals_of_the_gain_are_over_what_is_new():
         both = replace(last, predictions=pd.concat([last.predictions, best]))
         return with_epochs(both, [0.2, 0.3, 0.25, 0.25])
 
-    def row(runs):
-        return exhibits.epoch_rows([Stored("iemocap", "paper", tuple(runs))]).iloc[0]
+    def gain(runs):
+        return risks.gain(risks.epochs(selected(runs)), "test-best")
 
     sessions = [gained(0.2 * k, Fold("session", str(k)), s) for k in (1, 2, 3) for s in (0, 1, 2)]
-    found = row(sessions)
-    assert (found["runs"], found["of"]) == (9, 3)
-    gains = pd.Series([run.experiment.fold.held_out for run in sessions[::3]]).map(
-        lambda k: risks.epochs([sessions[3 * int(k) - 3]])["gain"].item()
-    )
-    assert (found["gain_low"], found["gain_high"]) == pytest.approx(metrics.mean_interval(gains))
-    drawn = row([gained(0.2 * k, Fold("stratified", str(k)), k) for k in (1, 2, 3)])
-    shared = row([gained(0.2 * k, Fold(), k) for k in (1, 2, 3)])
-    assert drawn["gain"] == shared["gain"]
-    assert drawn["gain_high"] - drawn["gain_low"] > shared["gain_high"] - shared["gain_low"]
+    found = gain(sessions)
+    assert found.n == 3
+    expected = metrics.mean_interval(0.75 * 0.2 * np.arange(1, 4))  # a quarter was right before
+    assert (found.low, found.high) == pytest.approx(tuple(expected))
+    drawn = gain([gained(0.2 * k, Fold("stratified", str(k)), k) for k in (1, 2, 3)])
+    shared = gain([gained(0.2 * k, Fold(), k) for k in (1, 2, 3)])
+    assert drawn.difference == shared.difference
+    assert drawn.high - drawn.low > shared.high - shared.low
 
 
 class TestPadding:

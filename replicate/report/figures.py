@@ -8,7 +8,7 @@ import pandas as pd
 from replicate import metrics, paper
 from replicate.corpora.table import Corpus
 from replicate.judging import printed_confusion
-from replicate.report import held_out, plots
+from replicate.report import plots
 from replicate.report.layout import name_of, title
 from replicate.report.provenance import (
     CHOSEN,
@@ -87,18 +87,6 @@ def text_alone(runs: Stored) -> Exhibit:
     )
     figure = plots.accuracies(frame, label=_label(chosen))
     return picture(figure, _told(frame), caption, [*of_runs(chosen), PAPER])
-
-
-@or_notice
-def held_out_speakers(runs: Stored, selection: str = "last-epoch") -> Exhibit:
-    """Accuracy with speakers held out in turn, against the largest class."""
-    chosen = held_out.runs_of(runs)
-    frame = held_out.rows(runs, selection)
-    chance = {"largest class": float(frame["value"].iloc[0])}
-    models = frame.iloc[1:].assign(reported=np.nan)
-    caption = "Accuracy on speakers that were held out, with 95 % intervals over speakers."
-    figure = plots.accuracies(models, chance, _label(chosen))
-    return picture(figure, _told(models), caption, of_runs(chosen, selection))
 
 
 @or_notice
