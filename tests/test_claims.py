@@ -11,10 +11,13 @@ from scipy import stats
 
 from replicate import metrics, paper
 from replicate.claims import CorpusInfo, as_frame, corpus_info, verdicts
+from replicate.judged import claim_rows
+from replicate.judged import judged as judged_selection
 from replicate.judging import all_of, near, printed_confusion
 from replicate.metrics import Interval
 from replicate.protocol import EMOTIONS, Fold
-from replicate.report import results
+from replicate.report.provenance import MARK
+from replicate.selection import Selection, load
 from replicate.words import word_table
 
 TRUE, AS_PRINTED = metrics.labels(printed_confusion())
@@ -401,11 +404,38 @@ def test_parts_of_a_criterion():
 
 
 def test_stored_words_and_groups_held_out_are_judged_where_there_is_nothing_else():
-    by_text = {v.claim.id: v for v in results.judged(results.load("iemocap-text", "paper"))}
+    by_text = {v.claim.id: v for v in judged_selection(load("iemocap-text", "paper"))}
     assert all(by_text[n].check for n in (21, 22, 23, 24))
     assert {by_text[n].verdict for n in (21, 22, 23, 24)} == {"not testable here"}
-    acted = {v.claim.id: v for v in results.judged(results.load("emodb", "paper"))}
+    acted = {v.claim.id: v for v in judged_selection(load("emodb", "paper"))}
     assert acted[7].check and ", speaker, " in acted[7].corpus
+
+
+def test_a_selection_is_judged_as_its_runs_are(faithful):
+    chosen = Selection("iemocap", "paper", tuple(faithful))
+    found, by_runs = judged_selection(chosen), verdicts(corpus_info(faithful), faithful)
+    pd.testing.assert_frame_equal(as_frame(found), as_frame(by_runs))
+
+
+def test_without_runs_the_papers_own_tables_decide(faithful):
+    nothing = Selection("iemocap", "paper", ())
+    found = judged_selection(nothing)
+    assert {v.claim.id for v in found if v.verdict != "not testable here"} == {19, 27}
+    without = {v.claim.id for v in found if v.claim.criterion.kind in ("none", "quoted")}
+    assert {28, 29} <= without
+    no_such_epoch = Selection("iemocap", "paper", tuple(faithful)).at("development-best")
+    assert judged_selection(no_such_epoch)[1].evidence == found[1].evidence
+
+
+def test_rows_of_claims_mark_the_stand_in_and_name_models():
+    runs = runs_of("att_d1-trainable", [386, 388], synthetic=True) + runs_of(
+        "text-trainable", [347, 349], synthetic=True
+    )
+    rows = claim_rows(judged_selection(Selection("iemocap", "paper", tuple(runs))), only=[3, 9])
+    assert len(rows) == 2 and rows["rests on"].str.startswith(MARK).all()
+    assert rows["verdict"].eq("not testable here").all()
+    assert rows["reported"][0] == "accuracy 0.703\naudio score 0.509\ntext score 0.491"
+    assert not rows.to_string().count("att_d1-trainable")
 
 
 def test_the_interval_of_tau_is_that_of_another_bootstrap(on_paper, faithful):

@@ -20,11 +20,11 @@ from replicate.corpora import open_corpus, open_text
 from replicate.corpora.table import text_fingerprint
 from replicate.errors import InputError
 from replicate.experiments import CHOICES
+from replicate.judged import judged
 from replicate.model import AudioFrontEnd, ModelConfig
 from replicate.protocol import EMOTIONS, Fold, cohort
-from replicate.report import results, stored
-from replicate.report.results import Stored
-from replicate.selection import Selection
+from replicate.report import stored
+from replicate.selection import Selection, load
 from replicate.treated import UNTREATED
 from replicate.treatments import NOMINAL, RECORDINGS
 from replicate.waveforms import SAMPLE_RATE, class_averages, open_waveforms, statistics
@@ -291,7 +291,7 @@ def test_the_source_of_levels_or_what_would_make_them():
 
 
 def test_levels_decide_where_no_recordings_are_at_hand():
-    given = {verdict.claim.id: verdict for verdict in results.judged(Stored("emodb", "paper", ()))}
+    given = {verdict.claim.id: verdict for verdict in judged(Selection("emodb", "paper", ()))}
     for claim in (25, 26):
         assert given[claim].verdict == "not testable here"
         assert given[claim].check == "criterion not met" and given[claim].reproduced
@@ -300,12 +300,13 @@ def test_levels_decide_where_no_recordings_are_at_hand():
 @pytest.mark.parametrize("name", ["standin-quick", "standin-full"])
 def test_the_stand_ins_levels_decide_without_its_recordings(name, monkeypatch, tmp_path):
     monkeypatch.setenv("REPLICATE_CACHE", str(tmp_path))
-    done = results.load(name, "quick", opened := open_text(name))
+    opened = open_text(name)
+    done = load(name, "quick", seen=opened)
     kept = loudness.load(name)
     assert kept.text_fingerprint == text_fingerprint(opened.utterances)
     known = {run.provenance.audio_fingerprint for run in done.runs} - {None}
     assert known <= {kept.audio_fingerprint}
-    given = {verdict.claim.id: verdict for verdict in results.judged(done, opened)}
+    given = {verdict.claim.id: verdict for verdict in judged(done, opened)}
     assert given[25].check and given[26].check and not list(tmp_path.iterdir())
 
 

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replicate import loudness, paper, wordlists
-from replicate.experiments import PROFILES, grid
+from replicate.experiments import PROFILES
+from replicate.judged import words_of
 from replicate.model import FUSIONS, EmotionModel, ModelConfig
 from replicate.protocol import EMOTIONS, Fold, cohort
 from replicate.report import (
@@ -24,15 +25,14 @@ from replicate.report import (
     figures,
     layout,
     page,
-    paper_tables,
     plots,
     provenance,
-    results,
     tables,
 )
 from replicate.report.provenance import MARK, Exhibit, Notice, Source
 from replicate.report.results import Stored
 from replicate.runs import save_run
+from replicate.selection import Selection, load
 
 RNG = np.random.default_rng(0)
 
@@ -278,14 +278,8 @@ class TestReportedAndReproduced:
         assert isinstance(shown, Notice) and "have no best development epoch" in shown.text
         assert isinstance(FROM_EPOCH[name](stored(), "test-best"), Exhibit)
 
-    def test_prose_and_verdicts_bear_an_epoch_that_no_run_has(self):
-        runs, none = stored(), "development-best"
-        assert tables.constant_in_words(runs, none) == "(not run yet)"
-        given = results.judged(runs, selection=none)
-        judged = {v.claim.id for v in given if v.reproduced}
-        assert judged == {
-            v.claim.id for v in results.judged(Stored("iemocap", "paper", ())) if v.reproduced
-        } | {1}
+    def test_prose_bears_an_epoch_that_no_run_has(self):
+        assert tables.constant_in_words(stored(), "development-best") == "(not run yet)"
 
     def test_one_answer_to_everything_is_counted(self):
         always = made_runs.run(EMOTIONS * 5, ["anger"] * 20, model="audio", embedding="none")
@@ -321,7 +315,8 @@ class TestReportedAndReproduced:
         corpus = corpus_of(runs)
         said = corpus.utterances["transcript"].where(corpus.utterances.index > 9, "[LAUGHTER] oh")
         corpus = replace(corpus, utterances=corpus.utterances.assign(transcript=said))
-        rows = wordlists.printed_words(results.words_of(runs.of("att_d1", "word2vec")[0], corpus))
+        readers = Selection("iemocap", "paper", runs.runs).of("att_d1", "word2vec")
+        rows = wordlists.printed_words(words_of(readers, corpus))
         present = rows.set_index("word")["present"]
         assert present["laughter"] == 10 and present["oh"] == 10 and np.isnan(present["business"])
 
@@ -335,15 +330,11 @@ class TestReportedAndReproduced:
 
 
 class TestSettings:
-    def test_a_row_and_column_show_what_each_profile_changes(self):
-        first = {name: grid("tables", "none", p, pd.DataFrame())[0] for name, p in PROFILES.items()}
-        rows = re.findall("<tr.*?>(.*?)</tr>", html(paper_tables.profiles(first)), flags=re.S)
-        head, *body = [re.findall("<t[hd].*?>(.*?)</t", row) for row in rows]
-        columns = dict(zip(head[2:], list(zip(*body, strict=True))[2:], strict=True))
-        assert columns.keys() == PROFILES.keys()
-        assert len(set(columns.values())) == len(PROFILES)
-        assert columns["paper"][-2:] == ("0%", "10") and columns["paper-dev"][-2:] == ("10%", "10")
-        assert {row[1] for row in body[-2:]} == {"\N{EN DASH}"}
+    def test_each_profile_changes_something(self):
+        made = {name: (p.training, tuple(p.seeds)) for name, p in PROFILES.items()}
+        assert len(set(made.values())) == len(PROFILES)
+        held_out = {name: (p.training.development, len(p.seeds)) for name, p in PROFILES.items()}
+        assert held_out["paper"] == (0, 10) and held_out["paper-dev"] == (0.1, 10)
 
 
 class TestPage:
@@ -352,20 +343,23 @@ class TestPage:
         for one in made:
             folder = tmp_path / "iemocap" / "paper" / one.experiment.name
             save_run(replace(one, folder=folder))
-        found = results.load("iemocap", ["quick", "paper"], root=tmp_path)
+        found = load("iemocap", "quick", "paper", root=tmp_path)
         assert found.profile == "paper"
         assert [layout.name_of(one) for one in found.runs] == [
             "Att_s^1", "Concat", "Text", "Att_d^1, Word2Vec",
         ]  # fmt: skip
 
     def test_no_runs_at_all(self, tmp_path):
-        assert results.load("iemocap", ["paper", "quick"], root=tmp_path).runs == ()
+        assert load("iemocap", "paper", "quick", root=tmp_path).runs == ()
 
     def test_command_names_the_grid_that_makes_the_runs(self):
-        assert Stored("iemocap-text", "paper", ()).command().endswith("--grid text")
-        assert Stored("emodb", "paper", ()).command("speaker").endswith("--grid speakers")
-        assert Stored("meld", "paper", ()).command("session").endswith("--grid text-sessions")
-        assert "--data" not in Stored("standin-quick", "quick", ()).command()
+        def command(corpus, profile="paper", **chosen):
+            return Selection(corpus, profile, ()).of(**chosen).command()
+
+        assert command("iemocap-text").endswith("--grid text")
+        assert command("emodb", folds="speaker").endswith("--grid speakers")
+        assert command("meld", folds="session").endswith("--grid text-sessions")
+        assert "--data" not in command("standin-quick", "quick")
 
     def test_typical_utterances_have_median_length(self):
         table, waveforms = cohort(small.corpus()), small.waveforms()
@@ -374,24 +368,6 @@ class TestPage:
             lengths = np.sort(waveforms.lengths[waveforms.rows(ids)])
             length = waveforms.lengths[waveforms.rows([utterance])][0]
             assert length == lengths[len(lengths) // 2]
-
-    def test_verdicts_without_runs_are_the_papers_own(self):
-        given = results.judged(Stored("none", "paper", ()))
-        decided = {v.claim.id for v in given if v.verdict != "not testable here"}
-        assert decided == {19, 27}
-        shown = paper_tables.ledger({"on none": given}, [provenance.PAPER]).plain
-        assert shown.count("within noise") == shown.count("contradicted by the paper itself") == 1
-        counts = paper_tables.counts(given)
-        without = {v.claim.id for v in given if v.claim.criterion.kind in ("none", "quoted")}
-        assert counts["testable"] == 2 and counts["criteria"] == counts["claims"] - len(without)
-        assert {28, 29} <= without
-
-    def test_verdicts_of_the_stand_in_are_marked_in_every_row(self):
-        runs = stored(synthetic=True, corpus="standin-quick", profile="quick")
-        given = results.judged(runs)
-        exhibit = paper_tables.verdicts(given, provenance.of_judged(runs.deciding), only=[2])
-        (row,) = re.findall("<tbody>(.*)</tbody>", html(exhibit), flags=re.S)
-        assert MARK in row and "not testable here" in row
 
     def test_notice(self):
         assert MARK in repr(page.notice("standin-quick", "iemocap-text"))
@@ -480,13 +456,6 @@ class TestPlots:
         before = dict(matplotlib.rcParams)
         plots.confusions({"a": np.eye(4)})
         assert dict(matplotlib.rcParams) == before
-
-
-def test_findings_of_a_verdict_stand_one_a_line_with_the_models_names():
-    given = results.judged(stored(), selection="last-epoch")
-    shown = paper_tables.verdicts(given, [provenance.PAPER]).body
-    assert "accuracy 0.679<br>audio score 0.516<br>text score 0.484" in shown
-    assert r"\n" not in shown and "att_d1-trainable" not in shown
 
 
 class TestShapeOfWaves:

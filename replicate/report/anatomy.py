@@ -7,7 +7,6 @@ and the table and the drawing follow from the record.
 from dataclasses import dataclass, field
 from typing import Any
 
-import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
@@ -153,26 +152,6 @@ def _describe(module: nn.Module) -> str:
         case nn.Dropout():
             return f"{kind} {module.p}"
     return kind
-
-
-def layer_table(model: EmotionModel) -> pd.DataFrame:
-    """Index layer; columns `what it does`, `output`, `parameters`; the last row is the total."""
-    boxes = layers(model)
-    total = sum(p.numel() for p in model.parameters())
-    rows = [
-        (
-            b.name,
-            ", ".join([b.text, *b.then]),
-            b.shape,
-            f"{b.parameters:,}" if b.parameters else None,
-        )
-        for b in boxes
-    ]
-    frame = pd.DataFrame(
-        [*rows, ("all", None, None, f"{total:,}")],
-        columns=["layer", "what it does", "output", "parameters"],
-    )
-    return frame.set_index("layer")
 
 
 @styled
