@@ -68,9 +68,7 @@ class Selection:
     @property
     def heading(self) -> str:
         """Of a column with these runs' numbers: only the paper's own corpus reproduces anything."""
-        if any(run.provenance.synthetic for run in self):
-            return "stand-in"
-        return "reproduced" if self.corpus == PAPER_CORPUS else "here"
+        return heading(self.corpus, any(run.provenance.synthetic for run in self))
 
     def of(
         self,
@@ -164,6 +162,13 @@ class Selection:
         corpus = at_hand(self.corpus)
         vectors = "" if grid or corpus == self.corpus else " --word2vec FILE"
         return f"replicate run --corpus {corpus} --profile {self.profile}{grid}{vectors}"
+
+
+def heading(corpus: str, synthetic: bool) -> str:
+    """Of a column with our numbers: only those on the paper's own corpus reproduce anything."""
+    if synthetic:
+        return "stand-in"
+    return "reproduced" if corpus == PAPER_CORPUS else "here"
 
 
 def _several(names: str | Collection[str]) -> list[str]:

@@ -15,7 +15,6 @@ from replicate.experiments import EMB_SIZE, Experiment, Training
 from replicate.model import FUSIONS, ModelConfig
 from replicate.paper import criteria
 from replicate.protocol import EMOTIONS
-from replicate.report import tables
 
 PAPER = Path(__file__).parents[2] / "shared" / "paper.md"
 PARTS = {"training": Training(), "architecture": ModelConfig()}
@@ -159,7 +158,7 @@ def test_no_text_of_ours_cites_by_the_paper_s_numbers():
     """This book numbers its references otherwise."""
     texts = [claim.statement for claim in paper.CLAIMS]
     texts += [f"{choice.default} {choice.reason}" for choice in paper.OPEN_CHOICES]
-    texts += [line.label for line in tables.QUOTED]
+    texts += [row.label for row in paper.TABLE_4_QUOTED]
     assert [text for text in texts if re.search(r"\[\d+\]", text)] == []
 
 

@@ -20,7 +20,7 @@ from replicate.model import (
     EmotionModel,
     parameter_counts,
 )
-from replicate.report.plots import styled
+from replicate.report.style import styled
 
 #: Sizes of the example input: no other size in the model equals them, so they can be named.
 B, T, N = 7, 16_001, 29

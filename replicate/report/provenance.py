@@ -293,7 +293,7 @@ def picture(figure: Figure, alt: str, caption: str, sources: Sequence[Source]) -
     """A matplotlib figure as a PNG, sharper than most screens.
 
     Args:
-        figure: drawn by `plots`.
+        figure: of matplotlib.
         alt: what is to be seen, for those who cannot see it.
         caption: the caption.
         sources: what made it.

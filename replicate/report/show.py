@@ -18,7 +18,6 @@ from myst_nb import glue  # type: ignore[import-untyped]
 
 from replicate.corpora.table import Corpus
 from replicate.report.layout import NBSP
-from replicate.report.plots import STYLE
 from replicate.report.provenance import (
     Exhibit,
     Missing,
@@ -30,6 +29,7 @@ from replicate.report.provenance import (
     picture,
     table,
 )
+from replicate.report.style import STYLE
 from replicate.selection import Selection
 
 #: Cells longer than this hold sentences.
