@@ -28,7 +28,7 @@ for job in jobs(Path("book").resolve()):
 
 EXECUTE = """
 import sys
-from replicate.report.execution import JOBS, execute
+from replicate.report.execution import JOBS; from replicate.report.execution import execute
 execute(JOBS.validate_json(sys.argv[1]))
 """
 

@@ -20,13 +20,17 @@ import pandas as pd
 import scaling
 import torch
 
-from replicate import measurements, paper, training
-from replicate.corpora import open_corpus
-from replicate.experiments import TABLE_4, TABLE_5, Experiment, Training
+from replicate import paper
+from replicate.corpora.opening import open_corpus
+from replicate.corpora.protocol import cohort
+from replicate.corpora.waveforms import open_waveforms
 from replicate.model import RawAudioEncoder, TranscriptionEncoder
-from replicate.protocol import Fold, cohort
-from replicate.training import Examples, Trainer, examples
-from replicate.waveforms import open_waveforms
+from replicate.runs import measurements
+from replicate.runs.experiments import TABLE_4, TABLE_5, Experiment
+from replicate.settings import Fold, Training
+from replicate.training import loop
+from replicate.training.examples import Examples, examples
+from replicate.training.loop import Trainer
 
 SIZE = 8  # of the noise, see `scaling.corpus`
 MODELS = len(TABLE_4) + len(TABLE_5)
@@ -39,12 +43,12 @@ EPOCHS = 2  # after which GPU and CPU are compared
 
 
 EXPERIMENT = Experiment("any", "benchmark", "att_d1", "trainable", Fold(), 0)
-KERNELS = training.encoders
+KERNELS = loop.encoders
 
 
 def trainer(way: str, data: Examples) -> Trainer:
     """A training of Att_d^1 in one of the ways."""
-    training.encoders = layers if way in (LAYERS, BF16) else KERNELS
+    loop.encoders = layers if way in (LAYERS, BF16) else KERNELS
     return Trainer(EXPERIMENT, data, None, "cpu" if way == CPU else "cuda")
 
 

@@ -36,15 +36,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from replicate import measurements
-from replicate.audio_kernels import TAIL, FusedAudio, FusedAudioEncoder
-from replicate.gru_kernels import states
-from replicate.model import EmotionModel, ModelConfig
-from replicate.risks import iemocap_seconds
+from replicate.corpora.iemocap import iemocap_seconds
+from replicate.corpora.transcriptions import pad
+from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms
+from replicate.kernels.audio import FusedAudioEncoder
+from replicate.kernels.audio_batches import FusedAudio
+from replicate.kernels.audio_loops import TAIL
+from replicate.kernels.gru import states
+from replicate.kernels.text import FusedTranscriptionEncoder
+from replicate.model import EmotionModel
+from replicate.runs import measurements
+from replicate.settings import ModelConfig
 from replicate.studies import speed
-from replicate.text_kernels import FusedTranscriptionEncoder
-from replicate.transcriptions import pad
-from replicate.waveforms import SAMPLE_RATE, Waveforms
 
 BATCH = 30  # Table 1
 WORDS = 2000  # of the vocabulary

@@ -19,8 +19,8 @@ from typing import Any
 import pandas as pd
 from pandas.testing import assert_frame_equal
 
-from replicate import baseline_runs, published, published_files, runs
-from replicate.runs import RESULTS
+from replicate.runs import baselines, published, published_files, store
+from replicate.settings import RESULTS
 
 REPEATS = 3
 
@@ -50,7 +50,7 @@ def compared(folder: Path, other: Path) -> dict[str, Any]:
         folder: with published files.
         other: with a folder a run; filled if it is absent.
     """
-    kind: Any = baseline_runs.KIND if folder.name == baseline_runs.PROFILE else runs.KIND
+    kind: Any = baselines.KIND if folder.name == baselines.PROFILE else store.KIND
     if not other.exists():
         for result in published.load(folder, kind):
             kind.save(replace(result, folder=other / result.folder.name))

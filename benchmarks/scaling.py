@@ -23,14 +23,16 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from replicate import measurements
+from replicate.corpora.iemocap import DURATIONS, EXTREMES
 from replicate.corpora.standin.channels import prior
 from replicate.corpora.table import utterance_table
-from replicate.experiments import Experiment, Training
-from replicate.protocol import EMOTIONS, Fold
-from replicate.risks import DURATIONS, EXTREMES
-from replicate.training import Trainer, examples
-from replicate.waveforms import SAMPLE_RATE, Waveforms
+from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms
+from replicate.paper import EMOTIONS
+from replicate.runs import measurements
+from replicate.runs.experiments import Experiment
+from replicate.settings import Fold, Training
+from replicate.training.examples import examples
+from replicate.training.loop import Trainer
 
 UTTERANCES = 700
 SIZES = (1, 2, 4, 8)

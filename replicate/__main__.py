@@ -1,4 +1,9 @@
-"""The command line: `replicate corpus check | build`, `replicate run | rerun | verdicts | ...`."""
+"""The command line: `replicate corpus check | build`, `replicate run | rerun | verdicts | ...`.
+
+A command imports what it needs when it is called, so that help and errors of usage come at once.
+"""
+
+from __future__ import annotations
 
 import importlib.util
 import os
@@ -6,82 +11,38 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
-import torch
 
-from replicate import baseline_runs, metrics, published, schedule, wordlists
-from replicate import loudness as levels
-from replicate import rerun as rerunning
-from replicate.baselines import BASELINES
-from replicate.claims import Verdict, as_frame
-from replicate.corpora import open_corpus, open_text, require_known
-from replicate.corpora.check import check, render
-from replicate.corpora.table import Corpus, text_fingerprint
-from replicate.errors import InputError
-from replicate.experiments import GRIDS, PROFILES, Experiment, grid
-from replicate.protocol import cohort
-from replicate.published_files import Kind
-from replicate.report.layout import intervals, number
-from replicate.runs import KIND, RESULTS, folder_of, load_run, load_runs
-from replicate.waveforms import open_waveforms
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-#: `\b` keeps the lines as they are.
-GRIDS_IN_WORDS = "\b\nGrids:\n" + "\n".join(
-    f"  {name}: {made.about}" for name, made in GRIDS.items()
+from replicate.options import (
+    GRIDS_IN_WORDS,
+    data_option,
+    known,
+    path_in_full,
+    results_option,
+    skip_damaged_option,
+    training_options,
 )
+from replicate.runs.experiments import GRIDS, PROFILES, Experiment
+from replicate.settings import FOLDS
 
-folder = click.Path(path_type=Path, resolve_path=True)
-data_option = click.option("--data", type=folder, help="The corpus's folder.")
-results_option = click.option(
-    "--results",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=RESULTS,
-    help="Where results are stored.  [default: results/]",
-)
-skip_damaged_option = click.option(
-    "--skip-damaged",
-    is_flag=True,
-    envvar="REPLICATE_SKIP_DAMAGED",
-    help="Leave damaged utterances out.",
-)
-
-
-def training_options(command: Command) -> Command:
-    """The options of every command that trains: on what, by which protocol, where."""
-    for option in reversed(
-        (
-            click.option("--corpus", "name", default="standin-quick", show_default=True,
-                         help="What to train on."),
-            data_option,
-            skip_damaged_option,
-            click.option("--profile", type=click.Choice(list(PROFILES)), default="quick",
-                         show_default=True, help="The protocol: epochs, seeds, what is held out."),
-            click.option("--word2vec",
-                         type=click.Path(exists=True, dir_okay=False, path_type=Path,
-                                         resolve_path=True),
-                         help="File of pretrained vectors."),
-            click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu",
-                         show_default=True, help="Where to train."),
-            click.option("--jobs", type=click.IntRange(1),
-                         help="Trainings at once.  [default: one a core; 1 on a GPU]"),
-            results_option,
-        )
-    ):  # fmt: skip
-        command = option(command)
-    return command
+if TYPE_CHECKING:
+    from replicate.corpora.table import Corpus
+    from replicate.runs import baselines as baseline_runs
+    from replicate.runs.published_files import Kind
+    from replicate.training import worker
+    from replicate.verdicts.claims import Verdict
 
 
 class _Commands(click.Group):
     """Shows bad input as one clear error, and an interruption as what it leaves behind."""
 
     def invoke(self, ctx: click.Context) -> object:
+        from replicate.files import InputError
+
         try:
             return super().invoke(ctx)
         except InputError as error:
@@ -107,11 +68,13 @@ def corpus() -> None:
 
 
 @corpus.command("check")
-@click.argument("name")
+@click.argument("name", callback=known)
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 @skip_damaged_option
 def corpus_check(name: str, path: Path | None, skip_damaged: bool) -> None:
     """Read corpus NAME at PATH, report counts and every problem; exit code 1 if unusable."""
+    from replicate.corpora.check import check, render
+
     report = check(name, path, skip_damaged)
     click.echo(render(report))
     sys.exit(0 if report.usable else 1)
@@ -121,6 +84,9 @@ def corpus_check(name: str, path: Path | None, skip_damaged: bool) -> None:
 @click.argument("name", default="standin-quick")
 def corpus_build(name: str) -> None:
     """Generate the stand-in NAME (standin-quick, standin-full, ...) where it is missing."""
+    from replicate.corpora.opening import open_corpus
+    from replicate.files import InputError
+
     if not name.startswith("standin-"):
         raise InputError(name, "is not generated", f"see `replicate corpus check {name} PATH`")
     built = open_corpus(name)
@@ -152,17 +118,23 @@ def run(
     results: Path,
 ) -> None:
     """Train a grid of experiments; finished ones are kept, interrupted ones go on."""
+    from replicate.corpora.protocol import cohort
+    from replicate.runs import published
+    from replicate.runs.grids import grid
+    from replicate.runs.store import KIND
+    from replicate.training import schedule, worker
+
     heard = any(model != "text" for model, _ in GRIDS[which].rows)
-    source = schedule.Source(name, data, word2vec, skip_damaged, heard)
+    source = worker.Source(name, data, word2vec, skip_damaged, heard)
     workers = _workers(jobs, device, cluster, gpus_each)
-    opened = schedule.open_source(source)[0]
+    opened = worker.open_source(source)[0]
     wanted = replace(PROFILES[profile], seeds=PROFILES[profile].seeds[:seeds])
     experiments = grid(which, name, wanted, cohort(opened))
     experiments = _served(experiments, opened, word2vec)
     todo = schedule.remaining(experiments, results)
     click.echo(f"{len(experiments)} experiments, {len(experiments) - len(todo)} already done")
-    schedule.check_vectors(todo, source)
-    outcomes: list[schedule.Outcome] = []
+    worker.check_vectors(todo, source)
+    outcomes: list[worker.Outcome] = []
     started = time.perf_counter()
     for outcome in schedule.run_grid(todo, source, workers, results):
         outcomes.append(outcome)
@@ -177,6 +149,8 @@ def _served(
     experiments: list[Experiment], opened: Corpus, word2vec: Path | None
 ) -> list[Experiment]:
     """The experiments that a corpus has all for; says which are left out."""
+    from replicate.files import InputError
+
     heard = [e for e in experiments if e.model == "text" or opened.has_audio]
     lacking = f"audio, and {opened.name} has none: see `--grid text`, or --data"
     if not heard:
@@ -190,10 +164,10 @@ def _served(
 
 
 @main.command()
-@click.option("--corpus", "name", default="standin-quick", show_default=True)
+@click.option("--corpus", "name", default="standin-quick", show_default=True, callback=known)
 @data_option
 @skip_damaged_option
-@click.option("--folds", "kind", type=click.Choice(baseline_runs.FOLDS), default="stratified",
+@click.option("--folds", "kind", type=click.Choice(FOLDS), default="stratified",
               show_default=True, help="What is held out.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(1), default=10, show_default=True,
               help="How many random splits, if stratified.")  # fmt: skip
@@ -202,8 +176,16 @@ def baselines(
     name: str, data: Path | None, skip_damaged: bool, kind: str, seeds: int, results: Path
 ) -> None:
     """Compute every baseline that a corpus allows; what is stored is kept."""
+    from replicate.corpora.opening import open_corpus
+    from replicate.corpora.table import text_fingerprint
+    from replicate.corpora.waveforms import open_waveforms
+    from replicate.runs import baselines as baseline_runs
+    from replicate.runs import published
+    from replicate.runs.baselines import BASELINES
+    from replicate.training import baselines as training_baselines
+
     opened = open_corpus(name, data, skip_damaged)
-    settings = baseline_runs.wanted(opened, kind, seeds)
+    settings = training_baselines.wanted(opened, kind, seeds)
     for left_out in sorted(set(BASELINES) - {setting.model for setting in settings}):
         needs = " and ".join(BASELINES[left_out].needs)
         click.echo(f"{left_out} is left out: it needs {needs}", err=True)
@@ -213,7 +195,7 @@ def baselines(
     click.echo(f"{len(settings)} results, {len(settings) - len(todo)} already there")
     if todo:
         waveforms = open_waveforms(opened) if opened.has_audio else None
-        for result in baseline_runs.compute(todo, opened, waveforms, results):
+        for result in training_baselines.compute(todo, opened, waveforms, results):
             done[result.experiment] = result
             click.echo(f"  {result.experiment.name}: {result.provenance.wall_seconds:.1f} s")
     published.pack(results / name / baseline_runs.PROFILE, baseline_runs.KIND)
@@ -241,6 +223,13 @@ def rerun(
     results: Path,
 ) -> None:
     """Train a random sample of stored runs again from nothing, and compare; exit code 1 if not."""
+    from replicate.corpora.opening import open_corpus
+    from replicate.corpora.table import text_fingerprint
+    from replicate.files import InputError
+    from replicate.runs import rerun as rerunning
+    from replicate.runs.store import folder_of, load_run, load_runs
+    from replicate.training import schedule, worker
+
     seen = text_fingerprint(open_corpus(name, data, skip_damaged).utterances)
     runs = load_runs(name, profile, results, seen)
     if not runs:
@@ -250,7 +239,7 @@ def rerun(
     click.echo(f"{len(drawn)} of {len(runs)} runs, drawn with --seed {seed}")
     stored = {run.experiment: run for run in drawn}
     heard = any(run.provenance.audio_fingerprint for run in drawn)
-    source = schedule.Source(name, data, word2vec, skip_damaged, heard)
+    source = worker.Source(name, data, word2vec, skip_damaged, heard)
     workers = _workers(jobs, device)
     held = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -268,8 +257,8 @@ def rerun(
 
 
 @main.command()
-@click.option("--corpus", "name", default="standin-quick", show_default=True)
-@click.option("--data", type=folder,
+@click.option("--corpus", "name", default="standin-quick", show_default=True, callback=known)
+@click.option("--data", type=path_in_full,
               help="The corpus's folder; not needed for what its stored runs decide.")  # fmt: skip
 @skip_damaged_option
 @click.option("--profile", type=click.Choice(list(PROFILES)),
@@ -279,10 +268,11 @@ def verdicts(
     name: str, data: Path | None, skip_damaged: bool, profile: str | None, as_json: bool
 ) -> None:
     """Say which claims of the paper the stored runs of a corpus bear out."""
-    from replicate.judged import judged
-    from replicate.selection import load
+    from replicate.corpora.opening import open_text
+    from replicate.runs.selection import load
+    from replicate.verdicts.claims import as_frame
+    from replicate.verdicts.judged import judged
 
-    require_known(name)
     readable = data is not None or name.startswith("standin-")
     opened = open_text(name, data, skip_damaged) if readable else None
     runs = load(name, *([profile] if profile else ["paper", "quick"]), seen=opened)
@@ -313,7 +303,11 @@ def _told(verdict: Verdict) -> str:
 
 def _overview(chosen: list[baseline_runs.BaselineRun]) -> str:
     """Baselines and what they reach, with intervals that draw whole dialogues."""
-    found = metrics.summarise(chosen, "last-epoch", baseline_runs.dialogues(chosen))
+    from replicate.report.layout import intervals, number
+    from replicate.runs import baselines as baseline_runs
+    from replicate.runs import scores
+
+    found = scores.summarise(chosen, "last-epoch", baseline_runs.dialogues(chosen))
     shown = found[["model", "folds"]].rename(columns={"model": "baseline"})
     for measure in ("accuracy", "uar", "macro_f1"):
         shown[measure] = found[measure].map(number)
@@ -323,7 +317,7 @@ def _overview(chosen: list[baseline_runs.BaselineRun]) -> str:
 
 
 @main.command()
-@click.option("--corpus", "name", required=True)
+@click.option("--corpus", "name", required=True, callback=known)
 @data_option
 @skip_damaged_option
 @results_option
@@ -332,6 +326,11 @@ def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> No
 
     By the true classes, and by those that the stored runs of text alone (profile paper) predict.
     """
+    from replicate.corpora.opening import open_corpus
+    from replicate.corpora.table import text_fingerprint
+    from replicate.runs.store import load_runs
+    from replicate.studies import wordlists
+
     opened = open_corpus(name, data, skip_damaged)
     runs = load_runs(name, "paper", results, text_fingerprint(opened.utterances))
     wanted = ("text", "trainable", "stratified", "")
@@ -345,12 +344,15 @@ def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> No
 
 
 @main.command()
-@click.option("--corpus", "name", required=True)
+@click.option("--corpus", "name", required=True, callback=known)
 @data_option
 @skip_damaged_option
 @results_option
 def loudness(name: str, data: Path | None, skip_damaged: bool, results: Path) -> None:
     """Store how loud each utterance is: ids, classes, speakers and two numbers each."""
+    from replicate.corpora.opening import open_corpus
+    from replicate.studies import loudness as levels
+
     click.echo(levels.save(levels.make(open_corpus(name, data, skip_damaged)), results))
 
 
@@ -363,54 +365,66 @@ def stored() -> None:
 @results_option
 def results_pack(results: Path) -> None:
     """Publish every finished result that has a folder of its own, as `run` and `baselines` do."""
+    from replicate.runs import published
+
     for folder in sorted(path for path in results.glob("*/*") if path.is_dir()):
         if packed := published.pack(folder, _kind(folder.name)):
             click.echo(f"{folder}: {packed} packed")
 
 
 @stored.command("unpack")
-@click.option("--corpus", "name", required=True)
+@click.option("--corpus", "name", required=True, callback=known)
 @click.option("--profile", required=True, help="A protocol, or `baselines`.")
 @results_option
 def results_unpack(name: str, profile: str, results: Path) -> None:
     """Give every published result a folder of its own again, to remove or replace some."""
+    from replicate.runs import published
+
     unpacked = published.unpack(results / name / profile, _kind(profile))
     click.echo(f"{results / name / profile}: {unpacked} unpacked")
 
 
 def _kind(profile: str) -> Kind[Any]:
     """What is stored below a profile's name."""
+    from replicate.runs import baselines as baseline_runs
+    from replicate.runs.store import KIND
+
     return baseline_runs.KIND if profile == baseline_runs.PROFILE else KIND
 
 
 def _workers(
     jobs: int | None, device: str, cluster: str | None = None, gpus_each: float = 0.0
-) -> schedule.Workers:
+) -> worker.Workers:
     """What trains: a cluster, or this machine, with one training a core if nothing else is asked.
 
     Raises:
         InputError: this machine lacks what that needs; the options contradict each other.
     """
+    import torch
+
+    from replicate.files import InputError
+    from replicate.training import worker
+
     cuda = device == "cuda"
     if cuda and importlib.util.find_spec("triton") is None:
         raise InputError("--device cuda", "needs Triton", "pip install triton, or use --device cpu")
     if cluster is not None:
         if jobs is not None:
             raise InputError("--jobs", "is up to the cluster", "leave --jobs or --cluster out")
-        return schedule.Workers(device=device, cluster=cluster, gpus=gpus_each)
+        return worker.Workers(device=device, cluster=cluster, gpus=gpus_each)
     if cuda and not torch.cuda.is_available():
         raise InputError("--device cuda", "PyTorch finds no GPU here", "use --device cpu")
-    return schedule.Workers(jobs or (1 if cuda else os.cpu_count() or 1), device)
+    return worker.Workers(jobs or (1 if cuda else os.cpu_count() or 1), device)
 
 
-def _progress(
-    outcomes: list[schedule.Outcome], total: int, seconds: float, jobs: int | None
-) -> str:
+def _progress(outcomes: list[worker.Outcome], total: int, seconds: float, jobs: int | None) -> str:
     """The grid's state after the last of the outcomes; how many run is not known of a cluster."""
+    from replicate.training import worker
+
     done, last = len(outcomes), outcomes[-1]
     state = f"test accuracy {last.accuracy:.3f}" if last.error is None else f"FAILED\n{last.error}"
     best = max((o for o in outcomes if o.error is None), key=lambda o: o.accuracy, default=last)
-    left = schedule.duration(seconds / done * (total - done))
+    left = worker.duration(seconds / done * (total - done))
     running = "" if jobs is None else f"{min(jobs, total - done)} running, "
     return (
         f"[{done} of {total} done, {running}{left} left, "

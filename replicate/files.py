@@ -1,17 +1,40 @@
-"""Files that are whole or absent: write under a temporary name, then replace."""
+"""Files whole or absent, records of what was made, and the one error that bad input raises."""
 
+import functools
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import platformdirs
 from filelock import FileLock
+from pydantic import TypeAdapter, ValidationError
 
-from replicate.errors import InputError
+
+class InputError(Exception):
+    """Input that cannot be used.
+
+    Args:
+        place: the file, `file:line` or utterance id at fault.
+        what: what is wrong there.
+        remedy: what the user can do about it.
+    """
+
+    def __init__(self, place: object, what: str, remedy: str) -> None:
+        super().__init__(f"{place}: {what}\n  -> {remedy}")
+        self.place = str(place)
+        self.what = what
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type["InputError"], tuple[str, str, str]]:
+        """Pickle by the three arguments, so that the error survives a worker process."""
+        return type(self), (self.place, self.what, self.remedy)
 
 
 @contextmanager
@@ -112,3 +135,60 @@ def build_once(folder: Path, build: Callable[[Path], None], whole: Callable[[Pat
             "free disk space, or set REPLICATE_CACHE to a folder that can be written",
         ) from error
     return folder
+
+
+Record = TypeVar("Record")
+
+
+def write_record(path: Path, record: Any, indent: int | None = 1) -> None:
+    """Store a dataclass; `path` is whole or as it was."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(asdict(record), indent=indent) + "\n")
+
+
+def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
+    """Read a dataclass.
+
+    Args:
+        path: of the file.
+        kind: the dataclass.
+        remedy: what to do about a damaged file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: it does not fit; the first place where it does not is named.
+    """
+    with _naming_what_does_not_fit(path, remedy):
+        return cast(Record, _adapter(kind).validate_json(path.read_bytes()))  # type: ignore[arg-type]
+
+
+def checked(values: Any, kind: type[Record], place: Path, remedy: str) -> Record:
+    """A dataclass from what a file held.
+
+    Args:
+        values: the fields, nested as in JSON.
+        kind: the dataclass.
+        place: the file.
+        remedy: what to do about a damaged file.
+
+    Raises:
+        InputError: as `read`.
+    """
+    with _naming_what_does_not_fit(place, remedy):
+        return cast(Record, _adapter(kind).validate_python(values))  # type: ignore[arg-type]
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+@contextmanager
+def _naming_what_does_not_fit(path: Path, remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = f"{where}: {first['msg']}" if where else first["msg"]
+        raise InputError(path, what, remedy) from error

@@ -6,97 +6,17 @@ B utterances, T samples of the longest, n words of the longest sentence.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, cast
+from dataclasses import replace
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from replicate.transcriptions import PADDING
+from replicate.settings import PADDING, ModelConfig
 
 #: Audio in whatever form the front end takes: a padded tensor [B, T], or a batch for the kernels.
 Waves = object
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """Sizes (Tables 2 and 3, Section 4.1), and our reading of what the paper does not say."""
-
-    kernels: tuple[int, int] = (25, 5)
-    """k_1, k_2 of Table 2, in samples at 16 kHz."""
-    channels: tuple[int, int] = (4, 8)
-    """c_1, c_2 of Table 2."""
-    n_pool: int = 200
-    """Outputs of the adaptive max pooling, Table 2."""
-    n_gru: int = 32
-    """Units of the GRU, Table 2."""
-    emb_size: int = 150
-    """Width of the word embedding, Table 3: 150 trainable, 300 with Word2Vec."""
-    filters: tuple[int, int] = (3, 5)
-    """f_1, f_2 of Table 3, in words."""
-    n_fms: int = 200
-    """Channels of each text convolution, Table 3."""
-    hidden: int = 96
-    """Neurons of the hidden layer, Section 4.1."""
-    dropout: float = 0.55
-    """Table 1."""
-
-    convolution: Literal["stride 1, same padding, bias", "stride 2, same padding, bias"] = (
-        "stride 1, same padding, bias"
-    )
-    """Section 3.1 gives only filter sizes; the least that keeps the length, so that the residual
-    connection can be added."""
-    residual: Literal[
-        "1x1 projection around both convolutions",
-        "1x1 projection around the second convolution",
-        "none",
-    ] = "1x1 projection around both convolutions"
-    """Section 3.1 names "a residual connection"; channel counts differ, hence a projection (He et
-    al. 2016, option B). Section 5 says that it helped."""
-    normalisation: Literal[
-        "conv, norm, ReLU; conv, norm, add, ReLU", "conv, ReLU, norm; conv, ReLU, norm, add"
-    ] = "conv, norm, ReLU; conv, norm, add, ReLU"
-    """Section 3.1 lists Batch Normalization and ReLU without an order; this is that of ResNet,
-    which Section 5 names."""
-    padding: Literal["zeros, seen by every layer", "masked"] = "zeros, seen by every layer"
-    """Sections 3.1 and 3.2 pad with zeros inside a batch and mention no mask: none is used, so a
-    prediction depends on the utterances that share its batch. Masked, an utterance ends where its
-    recording and its sentence end."""
-    gru_output: Literal["maximum over time", "mean over time", "last state"] = "maximum over time"
-    """Section 3.1 does not say which output of the GRU is used. A model that reads its last state,
-    the usual one, hardly learns from sound under Table 1's regularisation (grid `audio-choices`);
-    the maximum is how Section 3.2 pools words, and padding matters least to it."""
-    audio_projection: Literal["linear, to the width of the text features"] = (
-        "linear, to the width of the text features"
-    )
-    """Section 3.1 scales to 2 emb_size (300), Section 3.2 yields 2 n_fms (400), and Equations 3 and
-    10 add the two: impossible as printed. 400 keeps Table 3."""
-    attention_weights: Literal["shared by both modalities", "one set for each modality"] = (
-        "shared by both modalities"
-    )
-    """Equations 4-8 index no modality: read literally, one W serves audio and text."""
-    concat: Literal["both at the width of the text features", "audio at 2 emb_size"] = (
-        "both at the width of the text features"
-    )
-    """Equation 2 fits either; one audio encoder then serves all fusions."""
-    equation_7: Literal["tied, as printed"] = "tied, as printed"
-    """Equation 7 uses W_1 twice; untied it would be Equation 8."""
-    score_relu: Literal["as printed", "on none"] = "as printed"
-    """Equations 4 and 6 end in ReLU, 5, 7 and 8 do not."""
-    hidden_activation: Literal["ReLU", "tanh", "none"] = "ReLU"
-    """Section 4.1 names none."""
-    dropout_place: Literal[
-        "after the hidden layer", "on the fused features too", "on the text features too"
-    ] = "after the hidden layer"
-    """Section 4.1: "a hidden layer with 96 neurons with dropout"."""
-    initialisation: Literal["PyTorch's defaults"] = "PyTorch's defaults"
-    """Section 4.1 points to Hazarika et al. "with modifications" that it does not give."""
-
-    @property
-    def n_features(self) -> int:
-        """Width of x_text and x_audio: 400."""
-        return len(self.filters) * self.n_fms
 
 
 class AudioFrontEnd(nn.Module):

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from replicate.experiments import Experiment
-from replicate.protocol import EMOTIONS, Fold
-from replicate.runs import Provenance, Run
+from replicate.paper import EMOTIONS
+from replicate.runs.experiments import Experiment
+from replicate.runs.store import Provenance, Run
+from replicate.settings import Fold
 
 
 def run(

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from replicate.corpora.table import Corpus, utterance_table
-from replicate.experiments import Experiment, Training
-from replicate.protocol import EMOTIONS, Fold
-from replicate.waveforms import Waveforms
+from replicate.corpora.waveforms import Waveforms
+from replicate.paper import EMOTIONS
+from replicate.runs.experiments import Experiment
+from replicate.settings import Fold, Training
 
 WORDS = ("never", "great", "okay", "gone")
 

@@ -17,10 +17,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import replicate
-from replicate.audio_kernels import BLOCK, TAIL, FusedAudio, FusedBatch, FusedFrontEnd
-from replicate.errors import InputError
-from replicate.model import AudioFrontEnd, ModelConfig
-from replicate.waveforms import Waveforms
+from replicate.corpora.waveforms import Waveforms
+from replicate.files import InputError
+from replicate.kernels.audio import FusedFrontEnd
+from replicate.kernels.audio_batches import FusedAudio, FusedBatch
+from replicate.kernels.audio_loops import BLOCK, TAIL
+from replicate.model import AudioFrontEnd
+from replicate.settings import ModelConfig
 
 #: Biases that the normalisation after them removes: their gradient is zero in training mode, where
 #: eager PyTorch leaves the rounding errors of a sum over all positions.
@@ -280,7 +283,7 @@ def test_what_it_cannot_do_it_refuses() -> None:
 
 
 TINY = """
-from replicate.compiled import kernel
+from replicate.kernels.compiled import kernel
 
 @kernel
 def twice(x: int) -> int:
@@ -292,10 +295,10 @@ print(twice(21))
 
 @pytest.mark.parametrize("writable", [True, False])
 def test_kernels_are_kept_where_a_folder_can_be_written(tmp_path: Path, writable: bool) -> None:
-    package = tmp_path / "replicate"
-    package.mkdir()
-    for name in ("__init__.py", "compiled.py"):
-        shutil.copy(Path(replicate.__file__).with_name(name), package / name)
+    package = tmp_path / "replicate" / "kernels"
+    package.mkdir(parents=True)
+    for name in ("__init__.py", "kernels/__init__.py", "kernels/compiled.py"):
+        shutil.copy(Path(replicate.__file__).with_name("") / name, tmp_path / "replicate" / name)
     (package / "tiny.py").write_text(TINY)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "HOME": os.devnull}
     environment.pop("NUMBA_CACHE_DIR", None)
@@ -305,7 +308,7 @@ def test_kernels_are_kept_where_a_folder_can_be_written(tmp_path: Path, writable
 
     said = []
     for _ in range(2):
-        command = [sys.executable, "-c", "import replicate.tiny"]
+        command = [sys.executable, "-c", "import replicate.kernels.tiny"]
         done = subprocess.run(
             command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
         )

@@ -13,11 +13,20 @@ from scipy import integrate, stats
 from sklearn import metrics as reference
 from sklearn.model_selection import train_test_split
 
-from replicate import audit, metrics, paper
-from replicate.errors import InputError
-from replicate.judging import printed_confusion
-from replicate.protocol import EMOTIONS, Fold, split
-from replicate.studies import untrained
+from replicate import paper
+from replicate.corpora.protocol import split
+from replicate.files import InputError
+from replicate.paper import EMOTIONS, printed_confusion
+from replicate.settings import Fold
+from replicate.stats import classification, hypothesis_tests
+from replicate.stats.power import (
+    TRIALS,
+    best_of_epochs,
+    disagreement_ceiling,
+    equal_models,
+    unrelated,
+)
+from replicate.studies import audit, untrained
 
 
 def expected_maximum(n):
@@ -31,7 +40,7 @@ def expected_maximum(n):
 
 
 def test_rates_are_scikit_learn_s():
-    true, called = metrics.labels(printed_confusion())
+    true, called = classification.labels(printed_confusion())
     precision, recall, f1, _ = reference.precision_recall_fscore_support(true, called)
     rates = audit.rates(printed_confusion())
     assert rates["recall"].to_numpy() == pytest.approx(recall)
@@ -43,7 +52,7 @@ def test_rates_are_scikit_learn_s():
 
 
 def test_measures_and_their_intervals():
-    true, called = metrics.labels(printed_confusion())
+    true, called = classification.labels(printed_confusion())
     found = audit.measures(printed_confusion())
     assert found["value"].to_dict() == pytest.approx(
         {
@@ -57,7 +66,7 @@ def test_measures_and_their_intervals():
     assert found.loc["accuracy", ["value_low", "value_high"]].tolist() == pytest.approx(
         list(by_scipy)
     )
-    variances = [r * (1 - r) / n for r, n in zip(metrics.recall(printed_confusion()),
+    variances = [r * (1 - r) / n for r, n in zip(classification.recall(printed_confusion()),
                  printed_confusion().sum(axis="columns"), strict=True)]  # fmt: skip
     half = 1.96 * math.sqrt(sum(variances)) / 4  # delta method
     width = found.loc["UAR", "value_high"] - found.loc["UAR", "value_low"]
@@ -69,7 +78,7 @@ def test_measures_and_their_intervals():
 
 def test_right_utterances_round_to_the_printed_accuracies():
     printed = [row.accuracy for row in (*paper.TABLE_4, *paper.TABLE_5)]
-    assert (audit.printed_right() / audit.TESTED).round(3).tolist() == printed
+    assert (audit.printed_right() / paper.TESTED).round(3).tolist() == printed
 
 
 @pytest.mark.parametrize("net", range(13))
@@ -80,26 +89,26 @@ def test_disagreement_ceiling_by_brute_force(net):
         for worse in range((n - net) // 2 + 1)
         if 2 * worse + net and stats.binomtest(worse, 2 * worse + net).pvalue < 0.05
     ]
-    assert audit.disagreement_ceiling(net, n) == max(significant, default=0)
-    assert audit.disagreement_ceiling(-net, n) == audit.disagreement_ceiling(net, n)
+    assert disagreement_ceiling(net, n) == max(significant, default=0)
+    assert disagreement_ceiling(-net, n) == disagreement_ceiling(net, n)
 
 
 @pytest.mark.parametrize("net", [6, 7, 13, 17, 24])
 def test_a_difference_is_significant_up_to_the_ceiling_and_no_further(net):
-    ceiling = audit.disagreement_ceiling(net)
-    true = np.zeros(audit.TESTED)
+    ceiling = disagreement_ceiling(net)
+    true = np.zeros(paper.TESTED)
     for differ in (net, ceiling, ceiling + 2):
-        first, second = np.zeros(audit.TESTED), np.zeros(audit.TESTED)
+        first, second = np.zeros(paper.TESTED), np.zeros(paper.TESTED)
         second[: (differ + net) // 2] = 1
         first[(differ + net) // 2 : differ] = 1
-        found = metrics.mcnemar(true, first, second)
+        found = hypothesis_tests.mcnemar(true, first, second)
         assert found.only_first - found.only_second == net
-        assert (found.p_value < audit.LEVEL) == (differ <= ceiling)
+        assert (found.p_value < hypothesis_tests.LEVEL) == (differ <= ceiling)
 
 
 def test_unrelated_errors():
-    assert audit.unrelated(1, 1) == audit.unrelated(0, 0) == 0
-    assert audit.unrelated(1, 0) == audit.unrelated(0.5, 0.9) * 2 == 1
+    assert unrelated(1, 1) == unrelated(0, 0) == 0
+    assert unrelated(1, 0) == unrelated(0.5, 0.9) * 2 == 1
 
 
 # --- what chance does ---
@@ -112,10 +121,10 @@ def test_two_equal_models_differ_as_an_exact_sum_says(disagreement):
     exact = np.array([1.0])
     for _ in range(n):
         exact = np.convolve(exact, one)
-    right = audit.equal_models(0.69, disagreement, 2, n)
+    right = equal_models(0.69, disagreement, 2, n)
     lead = right[:, 0] - right[:, 1]
-    found = np.bincount(lead + n, minlength=2 * n + 1) / audit.TRIALS
-    errors = np.sqrt(exact * (1 - exact) / audit.TRIALS)
+    found = np.bincount(lead + n, minlength=2 * n + 1) / TRIALS
+    errors = np.sqrt(exact * (1 - exact) / TRIALS)
     assert (np.abs(found - exact) < 4.5 * errors + 1e-3).all()
     assert right.mean() / n == pytest.approx(0.69, abs=0.01)
 
@@ -123,8 +132,8 @@ def test_two_equal_models_differ_as_an_exact_sum_says(disagreement):
 @pytest.mark.parametrize("disagreement", [0.1, 0.18, 0.35])
 def test_seven_equal_models_against_the_range_and_maximum_of_normals(disagreement):
     """Models differ from their mean by about sqrt(n D / 2), whatever the utterances' difficulty."""
-    right = audit.equal_models(0.689, disagreement, 7)
-    scale = math.sqrt(audit.TESTED * disagreement / 2)
+    right = equal_models(0.689, disagreement, 7)
+    scale = math.sqrt(paper.TESTED * disagreement / 2)
     expected = stats.studentized_range.sf(16.5 / scale, 7, 10**6)
     assert (np.ptp(right, axis=1) >= 17).mean() == pytest.approx(expected, abs=0.03)
     gain = (right.max(axis=1) - right.mean(axis=1)).mean()
@@ -134,15 +143,15 @@ def test_seven_equal_models_against_the_range_and_maximum_of_normals(disagreemen
 @pytest.mark.parametrize("disagreement", [0, 0.43, 0.9])
 def test_an_impossible_disagreement_is_refused(disagreement):
     with pytest.raises(InputError, match=r"choose between 0 and 0\.428"):
-        audit.equal_models(0.69, disagreement, 7)
+        equal_models(0.69, disagreement, 7)
 
 
 def test_best_epoch_against_known_expectations():
-    assert audit.best_of_epochs(0, 150) == pytest.approx(expected_maximum(150), abs=0.03)
+    assert best_of_epochs(0, 150) == pytest.approx(expected_maximum(150), abs=0.03)
     for phi in (0.3, 0.7, 0.95):  # the larger of two standard normals with this correlation
         exact = math.sqrt((1 - phi) / math.pi)
-        assert audit.best_of_epochs(phi, 2) == pytest.approx(exact, abs=0.04)
-    falling = [audit.best_of_epochs(phi, 150) for phi in (0, 0.5, 0.9, 0.99)]
+        assert best_of_epochs(phi, 2) == pytest.approx(exact, abs=0.04)
+    falling = [best_of_epochs(phi, 150) for phi in (0, 0.5, 0.9, 0.99)]
     assert falling == sorted(falling, reverse=True)
 
 
@@ -277,7 +286,7 @@ def test_likely_counts_hold_the_draws_of_a_tenth():
     likely = audit.likely_counts(counted, 5550)
     for word, times in often.items():
         said = np.array(times + [0] * (5550 - len(times)))
-        drawn = [said[rng.choice(len(said), audit.TESTED, replace=False)] for _ in range(2000)]
+        drawn = [said[rng.choice(len(said), paper.TESTED, replace=False)] for _ in range(2000)]
         row = likely.loc[word]
         with_it = np.array([(part > 0).sum() for part in drawn])
         occurrences = np.array([part.sum() for part in drawn])

@@ -17,14 +17,20 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from replicate import baseline_runs, baselines, metrics
 from replicate.__main__ import main
-from replicate.baselines import BASELINES, COEFFICIENTS, LOUDNESS
-from replicate.corpora import open_corpus
+from replicate.corpora.opening import open_corpus
+from replicate.corpora.protocol import classes, cohort, split
 from replicate.corpora.table import text_fingerprint
-from replicate.errors import InputError
-from replicate.protocol import EMOTIONS, Fold, classes, cohort, split
-from replicate.transcriptions import tokens
+from replicate.corpora.transcriptions import tokens
+from replicate.files import InputError
+from replicate.paper import EMOTIONS
+from replicate.runs import baselines as baseline_runs
+from replicate.runs import scores
+from replicate.runs.baselines import BASELINES
+from replicate.settings import Fold
+from replicate.stats import classification
+from replicate.training import baselines
+from replicate.training.baselines import COEFFICIENTS, LOUDNESS, PREDICT
 
 ANGER, HAPPINESS, NEUTRALITY, SADNESS = range(4)
 
@@ -86,7 +92,7 @@ class TestLookUps:
 
     @pytest.mark.parametrize("name", ["dialogue", "dialogue-speaker", "nearest-turn", "same-text"])
     def test_what_training_never_met_gets_the_shares_of_all(self, name):
-        found = answer(BASELINES[name].predict, "d9", words="never said")
+        found = answer(PREDICT[name], "d9", words="never said")
         assert found == pytest.approx(SHARES)
 
     def test_order_of_the_rows_does_not_matter(self):
@@ -94,7 +100,7 @@ class TestLookUps:
         parts = split(table, Fold("session", "2"))
         labels = classes(table)
         for name in ("dialogue", "nearest-turn", "same-text"):
-            predict = BASELINES[name].predict
+            predict = PREDICT[name]
             there = predict(rows.iloc[parts.train], labels[parts.train], rows.iloc[parts.test])
             back, turned = parts.train[::-1], rows.iloc[parts.test[::-1]]
             assert np.array_equal(there, predict(rows.iloc[back], labels[back], turned)[::-1])
@@ -182,18 +188,18 @@ class TestFeatures:
         assert np.abs(moved.drop(columns="mfcc_0")).to_numpy().max() < 1e-2
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", PREDICT)
 class TestEveryBaseline:
     fold = Fold("session", "2")  # which, unlike a stratified one, does not depend on the classes
 
     def probabilities(self, name, table=None):
         rows, own = material()
-        found = baselines.tested(BASELINES[name], rows, own if table is None else table, self.fold)
+        found = baselines.tested(PREDICT[name], rows, own if table is None else table, self.fold)
         return found[list(EMOTIONS)].to_numpy()
 
     def test_gives_a_distribution_to_each_test_utterance(self, name):
         rows, table = material()
-        found = baselines.tested(BASELINES[name], rows, table, Fold())
+        found = baselines.tested(PREDICT[name], rows, table, Fold())
         assert found["utterance"].tolist() == rows.index[split(table, Fold()).test].tolist()
         assert found[list(EMOTIONS)].sum(axis=1).to_numpy() == pytest.approx(1)
         assert found["emotion"].equals(table.set_index("utterance")["emotion"].loc[
@@ -215,14 +221,14 @@ class TestEveryBaseline:
         assert np.array_equal(self.probabilities(name), self.probabilities(name))
 
     def test_says_what_it_does(self, name):
-        assert len(BASELINES[name].predict.__doc__.splitlines()[0]) > 20
+        assert len(PREDICT[name].__doc__.splitlines()[0]) > 20
 
 
 def stored(root, splits=2, corpus=None):
     corpus = corpus or small.corpus()
-    settings = baseline_runs.wanted(corpus, "stratified", splits)
+    settings = baselines.wanted(corpus, "stratified", splits)
     heard = small.waveforms() if corpus.has_audio else None
-    return list(baseline_runs.compute(settings, corpus, heard, root))
+    return list(baselines.compute(settings, corpus, heard, root))
 
 
 @pytest.fixture(scope="module")
@@ -291,11 +297,13 @@ class TestStore:
 
     def test_metrics_treat_results_as_runs(self, store):
         _, results = store
-        found = metrics.summarise(results, "last-epoch", baseline_runs.dialogues(results))
+        found = scores.summarise(results, "last-epoch", baseline_runs.dialogues(results))
         assert found["model"].tolist() == list(BASELINES)
         assert set(found["n_seeds"]) == {2} and set(found["profile"]) == {"baselines"}
         first = [
-            metrics.accuracy(r.predictions["emotion"], metrics.predicted(r.predictions))
+            classification.accuracy(
+                r.predictions["emotion"], classification.predicted(r.predictions)
+            )
             for r in results[:2]
         ]
         assert found["accuracy"].iloc[0] == pytest.approx(np.mean(first))
@@ -312,7 +320,7 @@ class TestWhatACorpusAllows:
     def test_without_text_or_audio(self, lacking, allowed):
         corpus = small.corpus()
         corpus = replace(corpus, utterances=corpus.utterances.assign(**{lacking: pd.NA}))
-        wanted = baseline_runs.wanted(corpus, "session", 2)
+        wanted = baselines.wanted(corpus, "session", 2)
         assert {setting.model for setting in wanted} == allowed
 
     def test_text_without_recordings_is_computed(self, tmp_path):
@@ -322,12 +330,12 @@ class TestWhatACorpusAllows:
 
     def test_folds(self):
         corpus = small.corpus()
-        sessions = {s.fold for s in baseline_runs.wanted(corpus, "session", 2)}
+        sessions = {s.fold for s in baselines.wanted(corpus, "session", 2)}
         assert sessions == {Fold("session", str(k)) for k in range(1, 5)}
-        splits = {s.fold for s in baseline_runs.wanted(corpus, "stratified", 2)}
+        splits = {s.fold for s in baselines.wanted(corpus, "stratified", 2)}
         assert splits == {Fold(), Fold("stratified", "1")}
         with pytest.raises(InputError, match="has no scenarios"):
-            baseline_runs.wanted(corpus, "scenario", 2)
+            baselines.wanted(corpus, "scenario", 2)
 
 
 class TestCommand:

@@ -15,18 +15,23 @@ from scipy import stats
 from torch import Tensor
 
 from replicate import paper
-from replicate.audio_kernels import FusedAudio, FusedAudioEncoder, FusedFrontEnd
-from replicate.experiments import CHOICES, GRIDS, PROFILES, Training, chosen, grid
-from replicate.model import FUSIONS, AudioFrontEnd, EmotionModel, ModelConfig, RawAudioEncoder
+from replicate.corpora.protocol import cohort
+from replicate.corpora.transcriptions import WordVectors
+from replicate.kernels.audio import FusedAudioEncoder, FusedFrontEnd
+from replicate.kernels.audio_batches import FusedAudio
+from replicate.kernels.text import FusedTranscriptionEncoder
+from replicate.model import FUSIONS, AudioFrontEnd, EmotionModel, RawAudioEncoder
 from replicate.model import TranscriptionEncoder as EagerText
-from replicate.protocol import EMOTIONS, Fold, cohort
-from replicate.runs import Run, folder_of, load_runs
-from replicate.selection import Selection, load
+from replicate.paper import EMOTIONS
+from replicate.runs.experiments import CHOICES, GRIDS, PROFILES, chosen
+from replicate.runs.grids import grid
+from replicate.runs.selection import Selection, load
+from replicate.runs.store import Run, folder_of, load_runs
+from replicate.settings import Fold, ModelConfig, Training
 from replicate.studies import choices
 from replicate.studies.choices import effects, flips, reading
-from replicate.text_kernels import FusedTranscriptionEncoder
-from replicate.training import Trainer, class_weights, discard, examples, optimiser, train
-from replicate.transcriptions import WordVectors
+from replicate.training.examples import examples
+from replicate.training.loop import Trainer, class_weights, discard, optimiser, train
 
 
 def trainer(choice: str = "", model: str = "att_d1", **training: object) -> Trainer:

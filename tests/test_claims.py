@@ -9,18 +9,20 @@ import pytest
 from made_runs import run
 from scipy import stats
 
-from replicate import metrics, paper
-from replicate.claims import CorpusInfo, as_frame, corpus_info, verdicts
-from replicate.judged import claim_rows
-from replicate.judged import judged as judged_selection
-from replicate.judging import all_of, near, printed_confusion
-from replicate.metrics import Interval
-from replicate.protocol import EMOTIONS, Fold
-from replicate.report.provenance import MARK
-from replicate.selection import Selection, load
-from replicate.words import word_table
+from replicate import paper
+from replicate.paper import EMOTIONS, printed_confusion
+from replicate.runs import scores
+from replicate.runs.selection import Selection, load
+from replicate.settings import MARK, Fold
+from replicate.stats import classification
+from replicate.stats.intervals import Interval, mean_interval
+from replicate.studies.words import word_table
+from replicate.verdicts.claims import CorpusInfo, as_frame, corpus_info, verdicts
+from replicate.verdicts.evidence import all_of, near
+from replicate.verdicts.judged import claim_rows
+from replicate.verdicts.judged import judged as judged_selection
 
-TRUE, AS_PRINTED = metrics.labels(printed_confusion())
+TRUE, AS_PRINTED = classification.labels(printed_confusion())
 SIZE = len(TRUE)
 
 
@@ -100,7 +102,7 @@ def test_runs_that_come_out_as_printed_are_reproduced(on_paper):
 def test_an_accuracy_comes_with_its_interval_over_seeds(on_paper):
     values = [right / SIZE for right in jitter(377)]
     found = on_paper[2]
-    assert (found.low, found.high) == pytest.approx(metrics.mean_interval(values))
+    assert (found.low, found.high) == pytest.approx(mean_interval(values))
     assert found.reproduced.startswith(f"{np.mean(values):.3f} [")
     assert found.reported == "accuracy 0.679; audio score 0.516; text score 0.484"
     assert "pass every row" in found.weakness
@@ -249,7 +251,7 @@ def test_criterion_d(better, verdict):
     found = judged(runs)[14]
     assert found.verdict == verdict
     differences = (np.array(jitter(better)[::-1]) - jitter(390)) / SIZE
-    assert (found.low, found.high) == pytest.approx(metrics.mean_interval(differences))
+    assert (found.low, found.high) == pytest.approx(mean_interval(differences))
 
 
 def test_differences_are_paired_by_seed():
@@ -441,7 +443,7 @@ def test_rows_of_claims_mark_the_stand_in_and_name_models():
 def test_the_interval_of_tau_is_that_of_another_bootstrap(on_paper, faithful):
     printed = [row.accuracy for row in paper.TABLE_4]
     names = [f"{row.model}-trainable" for row in paper.TABLE_4]
-    single = metrics.per_run(faithful, "last-epoch")
+    single = scores.per_run(faithful, "last-epoch")
     single["name"] = single["model"] + "-" + single["embedding"]
     ours = single.pivot(index="seed", columns="name", values="accuracy")[names].to_numpy()
     again = stats.bootstrap(

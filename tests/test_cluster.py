@@ -9,14 +9,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from replicate import cluster as cluster_module
-from replicate.corpora import open_corpus
-from replicate.errors import InputError
-from replicate.experiments import PROFILES, Experiment, grid
-from replicate.protocol import cohort
-from replicate.rerun import compare
-from replicate.runs import folder_of, load_run, load_runs
-from replicate.schedule import Source, Workers, run_grid
+from replicate.corpora.opening import open_corpus
+from replicate.corpora.protocol import cohort
+from replicate.files import InputError
+from replicate.runs.experiments import PROFILES, Experiment
+from replicate.runs.grids import grid
+from replicate.runs.rerun import compare
+from replicate.runs.store import folder_of, load_run, load_runs
+from replicate.training import cluster as cluster_module
+from replicate.training.schedule import run_grid
+from replicate.training.worker import Source, Workers
 
 pytest.importorskip("ray", reason="needs the extra [cluster]")
 

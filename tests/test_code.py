@@ -7,9 +7,9 @@ import random
 import old_code
 import pytest
 
-from replicate import code
-from replicate.definitions import definitions, modules_of
-from replicate.rerun import named
+from replicate.runs import code
+from replicate.runs.definitions import definitions, modules_of
+from replicate.runs.rerun import named
 
 FILES = [path.relative_to(code.PACKAGE).as_posix() for path in code.PACKAGE.rglob("*.py")]
 MODULES = modules_of(FILES)

@@ -14,11 +14,11 @@ import pytest
 import torch
 import trees
 
-from replicate import loudness, wordlists
-from replicate.corpora import open_corpus
-from replicate.protocol import EMOTIONS
-from replicate.rerun import repeats
-from replicate.runs import load_run, load_runs, save_run
+from replicate.corpora.opening import open_corpus
+from replicate.paper import EMOTIONS
+from replicate.runs.rerun import repeats
+from replicate.runs.store import load_run, load_runs, save_run
+from replicate.studies import loudness, wordlists
 
 REPLICATE = [sys.executable, "-m", "replicate"]
 

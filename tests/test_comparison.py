@@ -12,8 +12,21 @@ from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.svm import SVC
 from statsmodels.stats.multitest import multipletests
 
-from replicate import comparison, metrics
-from replicate.protocol import Fold
+from replicate.runs import scores
+from replicate.settings import Fold
+from replicate.stats import equivalence, hypothesis_tests
+from replicate.stats.intervals import (
+    difference_over_clusters,
+    interval_over_clusters,
+    mean_over_clusters,
+)
+from replicate.stats.power import (
+    detectable,
+    detectable_between,
+    fewest_seeds,
+    mcnemar_power,
+    resolvable,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -39,16 +52,16 @@ def some_runs(model, chances, folds=None, n=60):
 
 def test_answers_keep_the_utterances_that_all_models_answered():
     both = [*some_runs("concat", [0.7, 0.6]), *some_runs("addition", [0.5])]
-    right = comparison.answers(both, "last-epoch")
+    right = scores.answers(both, "last-epoch")
     assert right.columns.tolist() == ["concat-trainable", "addition-trainable"]
     assert right.index.get_level_values("seed").unique().tolist() == [0]
-    first = metrics.per_run(both[:1], "last-epoch")["accuracy"]
-    assert comparison.accuracies(right, "seed")["concat-trainable"].tolist() == first.tolist()
+    first = scores.per_run(both[:1], "last-epoch")["accuracy"]
+    assert scores.accuracies(right, "seed")["concat-trainable"].tolist() == first.tolist()
 
 
 def test_a_run_may_not_come_twice():
     with pytest.raises(ValueError, match="duplicate"):
-        comparison.answers(some_runs("concat", [0.7]) * 2, "last-epoch")
+        scores.answers(some_runs("concat", [0.7]) * 2, "last-epoch")
 
 
 # --- one test set ---
@@ -59,22 +72,24 @@ def test_cochran_by_its_definition_and_as_mcnemar_for_two():
     columns, rows = right.sum(), right.sum(axis=1)
     k, total = 3, rows.sum()
     q = (k - 1) * (k * (columns**2).sum() - total**2) / (k * total - (rows**2).sum())
-    found = comparison.cochran(right)
+    found = hypothesis_tests.cochran(right)
     assert (found.n, found.degrees) == (40, 2)
     assert (found.statistic, found.p_value) == pytest.approx((q, stats.chi2.sf(q, 2)))
     b, c = (right["a"] & ~right["b"]).sum(), (right["b"] & ~right["a"]).sum()
-    assert comparison.cochran(right[["a", "b"]]).statistic == pytest.approx((b - c) ** 2 / (b + c))
+    assert hypothesis_tests.cochran(right[["a", "b"]]).statistic == pytest.approx(
+        (b - c) ** 2 / (b + c)
+    )
 
 
 def test_models_right_on_the_same_utterances_have_no_q():
     same = pd.DataFrame({"a": [True, False], "b": [True, False]})
-    assert np.isnan(comparison.cochran(same).p_value)
-    assert comparison.over_utterances(same)["p_holm"].tolist() == [1.0]
+    assert np.isnan(hypothesis_tests.cochran(same).p_value)
+    assert hypothesis_tests.over_utterances(same)["p_holm"].tolist() == [1.0]
 
 
 def test_mcnemar_of_all_pairs_with_holms_steps():
     right = pd.DataFrame(RNG.random((200, 3)) < [0.5, 0.6, 0.75], columns=list("abc"))
-    found = comparison.over_utterances(right)
+    found = hypothesis_tests.over_utterances(right)
     assert (found["first"] + found["second"]).tolist() == ["ab", "ac", "bc"]
     for pair in found.to_dict("records"):
         first, second = right[pair["first"]], right[pair["second"]]
@@ -89,13 +104,13 @@ def test_mcnemar_of_all_pairs_with_holms_steps():
 def test_every_training_is_tested_by_itself():
     runs = [*some_runs("concat", [0.9, 0.5]), *some_runs("text", [0.4, 0.5]),
             *some_runs("audio", [0.4, 0.6])]  # fmt: skip
-    right = comparison.answers(runs, "last-epoch")
-    tests, pairs = comparison.each_training(right)
+    right = scores.answers(runs, "last-epoch")
+    tests, pairs = hypothesis_tests.each_training(right)
     assert tests.index.tolist() == [("stratified-0", 0), ("stratified-0", 1)]
     for training, row in tests.iterrows():
         part = right.loc[training]
-        assert row["p_value"] == comparison.cochran(part).p_value
-        expected = comparison.over_utterances(part)
+        assert row["p_value"] == hypothesis_tests.cochran(part).p_value
+        expected = hypothesis_tests.over_utterances(part)
         assert pairs.loc[training].reset_index(drop=True).equals(expected)
         assert row["apart"] == (expected["p_holm"] < 0.05).sum()
     assert tests["apart"].tolist() == [2, 0]
@@ -108,7 +123,7 @@ def test_every_training_is_tested_by_itself():
 
 def test_hollander_and_wolfes_example():
     """Their Examples 3.1 and 3.3: T+ of 5 and the interval (-0.786, -0.010)."""
-    found = comparison.over_seeds(pd.DataFrame({"after": AFTER, "before": BEFORE})).iloc[0]
+    found = hypothesis_tests.over_seeds(pd.DataFrame({"after": AFTER, "before": BEFORE})).iloc[0]
     assert found["rank_p_value"] == pytest.approx(2 * 10 / 2**9)
     assert (found["rank_low"], found["rank_high"]) == pytest.approx((-0.786, -0.010), abs=1e-9)
     theirs = stats.ttest_rel(AFTER, BEFORE)
@@ -119,7 +134,7 @@ def test_hollander_and_wolfes_example():
 @pytest.mark.parametrize("n", [6, 10, 13])
 def test_the_signed_rank_interval_holds_just_the_shifts_that_are_not_rejected(n):
     differences = np.random.default_rng(n).normal(0.3, 1, n)
-    low, high = comparison.signed_rank_interval(differences)
+    low, high = hypothesis_tests.signed_rank_interval(differences)
     for end, inward in ((low, 1e-6), (high, -1e-6)):
         inside, outside = (
             stats.wilcoxon(differences - shift, method="exact").pvalue
@@ -135,29 +150,29 @@ def test_the_signed_rank_test_with_ties_and_zeros_counts_all_signs():
     signs = np.array(list(product([False, True], repeat=len(ranks))))
     sums, found = signs @ ranks, ranks[differences[differences != 0] > 0].sum()
     tail = min(np.mean(sums <= found), np.mean(sums >= found))
-    assert comparison.over_seeds(values)["rank_p_value"].tolist() == pytest.approx([2 * tail])
+    assert hypothesis_tests.over_seeds(values)["rank_p_value"].tolist() == pytest.approx([2 * tail])
 
 
 @pytest.mark.parametrize("pairs", [1, 21, 36])
 def test_the_fewest_seeds_with_which_ranks_can_reject(pairs):
-    n = comparison.fewest_seeds(pairs)
+    n = fewest_seeds(pairs)
     least = [pairs * stats.wilcoxon(np.arange(1, m + 1)).pvalue for m in (n - 1, n)]
     assert least[0] >= 0.05 > least[1]
 
 
 def test_five_seeds_are_too_few_for_ranks():
-    assert np.isnan(comparison.signed_rank_interval([1, 2, 3, 4, 5])).all()
+    assert np.isnan(hypothesis_tests.signed_rank_interval([1, 2, 3, 4, 5])).all()
 
 
 def test_ties_of_accuracies_are_ties():
     """Differences of 10/555 twice, once from 390 - 380 and once from 397 - 387."""
     first, second = np.array([390, 397, 401]) / 555, np.array([380, 387, 396]) / 555
-    ((_, _, differences),) = comparison._differences(pd.DataFrame({"a": first, "b": second}))
+    ((_, _, differences),) = hypothesis_tests._differences(pd.DataFrame({"a": first, "b": second}))
     assert differences[0] == differences[1]
 
 
 def test_no_difference_at_all_is_no_evidence():
-    found = comparison.over_seeds(pd.DataFrame({"a": [0.7] * 8, "b": [0.7] * 8})).iloc[0]
+    found = hypothesis_tests.over_seeds(pd.DataFrame({"a": [0.7] * 8, "b": [0.7] * 8})).iloc[0]
     assert found[["p_value", "rank_p_value", "p_holm", "rank_p_holm"]].tolist() == [1] * 4
     assert found[["rank_low", "rank_high"]].tolist() == [0, 0] and np.isnan(found["low"])
 
@@ -166,25 +181,25 @@ def test_differences_that_are_all_alike_are_no_evidence():
     """One utterance of 61 with each of three seeds, in numbers that differ by rounding."""
     shares = np.array([33, 34, 38]) / 61 - np.array([32, 33, 37]) / 61
     assert len(set(shares)) > 1
-    found = comparison.mean_difference(shares)
+    found = hypothesis_tests.mean_difference(shares)
     assert found.p_value == 1 and np.isnan(found.low)
-    assert comparison.size_tests(shares, 0.001) == (1, 1)
+    assert equivalence.size_tests(shares, 0.001) == (1, 1)
 
 
 def test_a_single_difference_has_no_interval():
-    found = comparison.mean_difference([0.02])
+    found = hypothesis_tests.mean_difference([0.02])
     assert (found.n, found.difference) == (1, 0.02)
     assert np.isnan([found.spread, found.low, found.high]).all() and found.p_value == 1
 
 
 def test_one_pair_of_values_is_refused():
     with pytest.raises(ValueError, match="1 paired values"):
-        comparison.over_seeds(pd.DataFrame({"a": [0.7], "b": [0.6]}))
+        hypothesis_tests.over_seeds(pd.DataFrame({"a": [0.7], "b": [0.6]}))
 
 
 def test_holm_counts_every_pair():
     values = pd.DataFrame(RNG.normal([0.70, 0.71, 0.73], 0.01, (10, 3)), columns=list("abc"))
-    found = comparison.over_seeds(values)
+    found = hypothesis_tests.over_seeds(values)
     for prefix in ("", "rank_"):
         corrected = multipletests(found[f"{prefix}p_value"], method="holm")[1]
         assert found[f"{prefix}p_holm"].tolist() == pytest.approx(corrected.tolist())
@@ -203,7 +218,7 @@ def test_the_corrected_resampled_t_test_of_scikit_learns_example():
             for kernel in ("rbf", "linear")
         }
     )
-    found = comparison.over_resplits(values, n_train=90, n_test=10).iloc[0]
+    found = hypothesis_tests.over_resplits(values, n_train=90, n_test=10).iloc[0]
     error = (found["high"] - found["low"]) / 2 / stats.t.ppf(0.975, 99)
     assert found["difference"] / error == pytest.approx(0.750, abs=5e-4)
     assert found["p_value"] / 2 == pytest.approx(0.227, abs=5e-4)
@@ -211,21 +226,21 @@ def test_the_corrected_resampled_t_test_of_scikit_learns_example():
 
 def test_without_overlap_the_correction_is_the_plain_paired_t_test():
     values = pd.DataFrame(RNG.normal([0.70, 0.71], 0.01, (20, 2)), columns=["a", "b"])
-    found = comparison.over_resplits(values, n_train=10**12, n_test=1).iloc[0]
-    plain = comparison.over_seeds(values).iloc[0]
+    found = hypothesis_tests.over_resplits(values, n_train=10**12, n_test=1).iloc[0]
+    plain = hypothesis_tests.over_seeds(values).iloc[0]
     shared = ["difference", "low", "high", "p_value"]
     assert found[shared].tolist() == pytest.approx(plain[shared].tolist())
 
 
 def test_unpaired_groups_are_compared_by_welchs_interval():
     first, second = RNG.normal(0.7, 0.02, 8), RNG.normal(0.68, 0.05, 5)
-    found = comparison.between(first, second)
+    found = hypothesis_tests.between(first, second)
     plain = stats.ttest_ind(first, second, equal_var=False).confidence_interval()
     assert (found.low, found.high) == pytest.approx((plain.low, plain.high))
     assert found.value == pytest.approx(first.mean() - second.mean())
-    wider = comparison.between(first, second, overlap=1 / 9)
+    wider = hypothesis_tests.between(first, second, overlap=1 / 9)
     assert wider.low < found.low and found.high < wider.high and wider.value == found.value
-    assert np.isnan(comparison.between(first, [0.7]).low)
+    assert np.isnan(hypothesis_tests.between(first, [0.7]).low)
 
 
 # --- clusters ---
@@ -234,14 +249,14 @@ def test_unpaired_groups_are_compared_by_welchs_interval():
 def test_clusters_are_drawn_whole():
     """Three dialogues, in one of which the first model gains all: 0, 1/3, 2/3 or 1 of it."""
     right = pd.DataFrame({"a": [True] * 10 + [False] * 20, "b": [False] * 30})
-    found = comparison.over_clusters(right, np.repeat(["x", "y", "z"], 10)).iloc[0]
+    found = hypothesis_tests.over_clusters(right, np.repeat(["x", "y", "z"], 10)).iloc[0]
     assert (found["n"], found["low"], found["high"]) == (3, 0, 1)
     assert found["difference"] == pytest.approx(1 / 3)
 
 
 def test_clusters_of_one_utterance_give_the_plain_interval():
     right = pd.DataFrame(RNG.random((400, 2)) < [0.8, 0.6], columns=["a", "b"])
-    found = comparison.over_clusters(right, np.arange(400)).iloc[0]
+    found = hypothesis_tests.over_clusters(right, np.arange(400)).iloc[0]
     gains = right["a"].astype(int) - right["b"].astype(int)
     plain = stats.norm.interval(0.95, gains.mean(), stats.sem(gains))
     assert (found["low"], found["high"]) == pytest.approx(plain, abs=0.01)
@@ -250,8 +265,8 @@ def test_clusters_of_one_utterance_give_the_plain_interval():
 def test_clustered_interval_agrees_with_that_of_any_statistic():
     right = pd.DataFrame(RNG.random((300, 2)) < [0.7, 0.6], columns=["a", "b"])
     right["who"] = RNG.integers(25, size=300)
-    found = comparison.over_clusters(right[["a", "b"]], right["who"]).iloc[0]
-    ends = metrics.interval_over_clusters(
+    found = hypothesis_tests.over_clusters(right[["a", "b"]], right["who"]).iloc[0]
+    ends = interval_over_clusters(
         right, "who", lambda part: pd.DataFrame([{"gain": part["a"].mean() - part["b"].mean()}])
     )
     assert (found["low"], found["high"]) == pytest.approx([e.iloc[0, 0] for e in ends], abs=0.02)
@@ -264,7 +279,7 @@ def test_a_mean_over_clusters_is_scipys_bootstrap_of_a_ratio():
         (sums, sizes), lambda a, n, axis: a.sum(axis) / n.sum(axis), paired=True,
         vectorized=True, method="percentile", n_resamples=20_000,
     ).confidence_interval  # fmt: skip
-    found = comparison.mean_over_clusters(values, who)
+    found = mean_over_clusters(values, who)
     assert found.value == pytest.approx(values.mean())
     assert found[1:] == pytest.approx(reference, abs=0.02)
 
@@ -275,19 +290,19 @@ def test_the_difference_of_two_groups_covers_the_truth_though_clusters_resemble_
     for _ in range(200):
         who, chosen = np.repeat(np.arange(40), 10), rng.random(400) < 0.3
         values = rng.normal(size=40)[who] + 0.5 * chosen + rng.normal(size=400)
-        found = comparison.difference_over_clusters(values, chosen, who)
+        found = difference_over_clusters(values, chosen, who)
         assert found.value == pytest.approx(values[chosen].mean() - values[~chosen].mean())
         hits += found.low < 0.5 < found.high
     assert 0.9 < hits / 200 < 0.99
 
 
 def test_too_little_to_compare_gives_no_interval():
-    one_cluster = comparison.mean_over_clusters([0.0, 1.0], ["x", "x"])
+    one_cluster = mean_over_clusters([0.0, 1.0], ["x", "x"])
     assert one_cluster.value == 0.5 and np.isnan(one_cluster[1:]).all()
-    assert np.isnan(comparison.mean_over_clusters([], [])).all()
-    one_kind = comparison.difference_over_clusters([0, 1, 1], [True] * 3, ["x", "y", "z"])
+    assert np.isnan(mean_over_clusters([], [])).all()
+    one_kind = difference_over_clusters([0, 1, 1], [True] * 3, ["x", "y", "z"])
     assert np.isnan(one_kind).all()
-    sometimes = comparison.difference_over_clusters([0, 1, 1, 0], [True, False] * 2, list("xxyz"))
+    sometimes = difference_over_clusters([0, 1, 1, 0], [True, False] * 2, list("xxyz"))
     assert np.isfinite(sometimes).all()
 
 
@@ -296,13 +311,13 @@ def test_too_little_to_compare_gives_no_interval():
 
 def test_two_groups_of_64_detect_half_a_standard_deviation():
     """Cohen (1988), Table 2.4.1: two-sided at .05, power .80."""
-    assert comparison.detectable_between(64, 64, spread=1) == pytest.approx(0.5, abs=0.005)
+    assert detectable_between(64, 64, spread=1) == pytest.approx(0.5, abs=0.005)
 
 
 def test_equivalence_is_two_one_sided_tests():
     first = RNG.normal(0.7, 0.01, 20)
     second = first + RNG.normal(0.001, 0.004, 20)
-    found = comparison.equivalence(first, second)
+    found = equivalence.equivalence(first, second)
     gains = first - second
     ends = [
         stats.ttest_1samp(gains, -0.01, alternative="greater").pvalue,
@@ -316,20 +331,20 @@ def test_equivalence_is_two_one_sided_tests():
 @pytest.mark.parametrize("shift", [0.0, 0.004, 0.008, 0.02])
 def test_equivalence_is_shown_just_where_the_90_percent_interval_lies_inside(shift):
     gains = stats.norm.ppf(np.linspace(0.05, 0.95, 10), shift, 0.01)
-    found = comparison.equivalence(gains, np.zeros(10))
+    found = equivalence.equivalence(gains, np.zeros(10))
     assert found.shown == (found.low > -0.01 and found.high < 0.01)
 
 
 def test_without_any_spread_there_is_no_test_of_equivalence():
-    found = comparison.equivalence([0.7, 0.6, 0.5], [0.7, 0.6, 0.5])
+    found = equivalence.equivalence([0.7, 0.6, 0.5], [0.7, 0.6, 0.5])
     assert not found.shown and np.isnan([found.low, found.high]).all()
 
 
 def test_equivalence_of_all_pairs_is_corrected():
     values = pd.DataFrame(RNG.normal(0.7, 0.003, (10, 3)), columns=list("abc"))
-    found = comparison.equivalences(values)
+    found = equivalence.equivalences(values)
     assert (found["first"] + found["second"]).tolist() == ["ab", "ac", "bc"]
-    assert found["p_value"][1] == comparison.equivalence(values["a"], values["c"]).p_value
+    assert found["p_value"][1] == equivalence.equivalence(values["a"], values["c"]).p_value
     corrected = multipletests(found["p_value"], method="holm")[1]
     assert found["p_holm"].tolist() == pytest.approx(corrected.tolist())
 
@@ -338,12 +353,12 @@ def test_the_outcome_of_a_pair_follows_both_tests():
     """One model ahead by 0.02 and one by 0.0005, both nearly the same with every seed."""
     steps = np.linspace(-1e-4, 1e-4, 10)
     values = pd.DataFrame({"a": 0.7 + 0 * steps, "b": 0.68 + steps, "c": 0.6995 - steps})
-    found = comparison.differ_or_equal(values).set_index(["first", "second"])["outcome"]
+    found = equivalence.differ_or_equal(values).set_index(["first", "second"])["outcome"]
     assert found.to_dict() == {
         ("a", "b"): "differ", ("a", "c"): "differ, but little", ("b", "c"): "differ"
     }  # fmt: skip
     same = values.assign(c=0.7 + steps - steps.mean())[["a", "c"]]
-    assert comparison.differ_or_equal(same)["outcome"].tolist() == ["equal"]
+    assert equivalence.differ_or_equal(same)["outcome"].tolist() == ["equal"]
 
 
 @pytest.mark.parametrize(
@@ -354,45 +369,45 @@ def test_models_are_told_apart_where_they_differ_and_only_there(chances, outcome
     """Seed by seed and over three seeds, too few for the signed-rank test."""
     made = [run for name, chance in zip(("concat", "att_d1n", "addition"), chances, strict=True)
             for run in some_runs(name, [chance] * 3, n=200)]  # fmt: skip
-    right = comparison.answers(made, "last-epoch")
-    tests, pairs = comparison.each_training(right)
+    right = scores.answers(made, "last-epoch")
+    tests, pairs = hypothesis_tests.each_training(right)
     assert tests["apart"].tolist() == [apart] * 3
     assert (pairs["p_holm"] < 0.05).sum() == 3 * apart
     assert (tests["p_holm"] < 0.05).tolist() == [bool(apart)] * 3
-    found = comparison.differ_or_equal(comparison.accuracies(right, "seed"))
+    found = equivalence.differ_or_equal(scores.accuracies(right, "seed"))
     assert found["outcome"].tolist() == [outcome] * 3 and (found["rank_p_holm"] > 0.05).all()
 
 
 def test_the_widest_spread_that_allows_equivalence():
     steps = np.linspace(-1, 1, 10)
-    steps *= comparison.widest_for_equivalence(10) / steps.std(ddof=1)
-    assert comparison.equivalence(0.999 * steps, 0 * steps).shown
-    assert not comparison.equivalence(1.001 * steps, 0 * steps).shown
+    steps *= equivalence.widest_for_equivalence(10) / steps.std(ddof=1)
+    assert equivalence.equivalence(0.999 * steps, 0 * steps).shown
+    assert not equivalence.equivalence(1.001 * steps, 0 * steps).shown
 
 
 def test_chance_alone_spreads_differences_so():
     rng = np.random.default_rng(0)
     gains = rng.choice([-1, 0, 1], (4000, 300), p=[0.05, 0.9, 0.05]).mean(axis=1)
-    assert comparison.chance_spread(300) == pytest.approx(gains.std(), rel=0.05)
+    assert hypothesis_tests.chance_spread(300) == pytest.approx(gains.std(), rel=0.05)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_mean_is_larger_or_smaller_than_a_region(sign):
     gains = sign * RNG.normal(0.02, 0.01, 8)
-    larger, smaller = comparison.size_tests(gains, 0.015)
+    larger, smaller = equivalence.size_tests(gains, 0.015)
     outside = stats.ttest_1samp(sign * gains, 0.015, alternative="greater").pvalue
     assert larger == pytest.approx(outside)
-    assert smaller == pytest.approx(comparison.equivalence(gains, 0 * gains, 0.015).p_value)
-    assert comparison.size_tests([0.02, 0.02], 0.01) == (1, 1)
+    assert smaller == pytest.approx(equivalence.equivalence(gains, 0 * gains, 0.015).p_value)
+    assert equivalence.size_tests([0.02, 0.02], 0.01) == (1, 1)
 
 
 def test_what_ten_seeds_can_detect():
-    assert comparison.detectable([0.017], [10]).loc[0.017, 10] == pytest.approx(0.017, abs=5e-4)
+    assert detectable([0.017], [10]).loc[0.017, 10] == pytest.approx(0.017, abs=5e-4)
 
 
 @pytest.mark.parametrize("level", [0.05, 0.05 / 36])
 def test_power_over_seeds_is_that_of_the_noncentral_t_distribution(level):
-    found = comparison.detectable([0.01, 0.02], [2, 3, 5, 10, 20], level)
+    found = detectable([0.01, 0.02], [2, 3, 5, 10, 20], level)
     assert found.loc[0.02].tolist() == pytest.approx((2 * found.loc[0.01]).tolist())
     for n in found.columns:
         critical, shift = stats.t.isf(level / 2, n - 1), found.loc[0.01, n] / 0.01 * np.sqrt(n)
@@ -409,13 +424,13 @@ def test_power_of_mcnemars_test_by_counting_every_outcome(level):
         for c in range(min(b, n - b + 1))
         if stats.binomtest(b, b + c).pvalue < level
     )
-    assert comparison.mcnemar_power(n, disagreement, difference, level) == pytest.approx(power)
+    assert mcnemar_power(n, disagreement, difference, level) == pytest.approx(power)
 
 
 def test_what_a_test_set_can_resolve():
-    found = comparison.resolvable(555, 0.2)
-    assert comparison.mcnemar_power(555, 0.2, found) == pytest.approx(0.8)
+    found = resolvable(555, 0.2)
+    assert mcnemar_power(555, 0.2, found) == pytest.approx(0.8)
     z = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)  # Connor (1987), without continuity
     assert found == pytest.approx(z * np.sqrt(0.2 / 555), rel=0.05)
-    assert comparison.resolvable(555, 0.2, 0.05 / 36) > found > comparison.resolvable(5531, 0.2)
-    assert np.isnan(comparison.resolvable(61, 0.05))  # three utterances decide nothing
+    assert resolvable(555, 0.2, 0.05 / 36) > found > resolvable(5531, 0.2)
+    assert np.isnan(resolvable(61, 0.05))  # three utterances decide nothing

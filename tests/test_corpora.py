@@ -24,22 +24,16 @@ from trees import (
     write_wav,
 )
 
-from replicate.corpora import (
-    emodb,
-    iemocap,
-    iemocap_text,
-    meld,
-    open_corpus,
-    open_text,
-    read_corpus,
-)
+from replicate import paper
+from replicate.corpora import emodb, iemocap, iemocap_text, meld
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
-from replicate.corpora.standin.channels import CLASSES, COUNTS
+from replicate.corpora.opening import open_corpus, open_text, read_corpus
+from replicate.corpora.protocol import cohort, split
 from replicate.corpora.table import COLUMNS, Corpus, text_fingerprint, utterance_table
-from replicate.errors import InputError
-from replicate.files import build_once
-from replicate.protocol import Fold, cohort, split
-from replicate.waveforms import open_waveforms
+from replicate.corpora.waveforms import open_waveforms
+from replicate.files import InputError, build_once
+from replicate.paper import CLASS_SIZES
+from replicate.settings import Fold
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -400,8 +394,8 @@ def test_the_transcripts_can_be_cut_to_the_papers_cohort():
     whole = open_corpus("iemocap-text", real("iemocap-text"))
     cut = open_corpus("iemocap-text-cut", real("iemocap-text"))
     counts = cohort(cut)["emotion"].value_counts()
-    assert counts[list(CLASSES)].tolist() == list(COUNTS)
-    assert len(cohort(cut).merge(cohort(whole))) == sum(COUNTS), "the same utterances"
+    assert counts[list(paper.EMOTIONS)].tolist() == list(CLASS_SIZES)
+    assert len(cohort(cut).merge(cohort(whole))) == sum(CLASS_SIZES), "the same utterances"
     kept, every = (
         corpus.utterances.query("label not in ['hap', 'exc']").reset_index(drop=True)
         for corpus in (cut, whole)
@@ -682,7 +676,7 @@ def test_one_of_many_processes_builds(tmp_path):
 def test_a_script_without_a_main_guard_builds_too(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from replicate.corpora import open_corpus\n"
+        "from replicate.corpora.opening import open_corpus\n"
         "print(len(open_corpus('standin-tiny').utterances))\n"
     )
     done = subprocess.run(

@@ -29,17 +29,20 @@ if DEVICE.type == "cpu":
     os.environ["TRITON_INTERPRET"] = "1"  # it counts whenever a part of Triton is imported
 pytest.importorskip("triton", reason="Triton is for Linux")
 
-from replicate import cuda, training  # noqa: E402
-from replicate.audio_kernels import TAIL, FusedAudio, FusedFrontEnd  # noqa: E402
-from replicate.cuda_kernels import CHUNK, GAP, LANES, TILE  # noqa: E402
-from replicate.errors import InputError  # noqa: E402
+from replicate.corpora.waveforms import Waveforms  # noqa: E402
+from replicate.files import InputError  # noqa: E402
+from replicate.kernels import cuda  # noqa: E402
+from replicate.kernels.audio import FusedFrontEnd  # noqa: E402
+from replicate.kernels.audio_batches import FusedAudio  # noqa: E402
+from replicate.kernels.audio_loops import TAIL  # noqa: E402
+from replicate.kernels.cuda_loops import CHUNK, GAP, LANES, TILE  # noqa: E402
 from replicate.model import (  # noqa: E402
     AudioFrontEnd,
-    ModelConfig,
     RawAudioEncoder,
     TranscriptionEncoder,
 )
-from replicate.waveforms import Waveforms  # noqa: E402
+from replicate.settings import ModelConfig  # noqa: E402
+from replicate.training import loop  # noqa: E402
 
 BINS = 12  # the interpreter takes its time for each
 
@@ -161,9 +164,9 @@ def test_a_training_gives_what_it_gives_on_the_cpu(tmp_path, monkeypatch) -> Non
     runs = []
     for where in ("cpu", DEVICE.type):
         corpus, waveforms = small.corpus(24), small.waveforms(24)
-        runs.append(training.train(asked, corpus, tmp_path / f"{len(runs)}", waveforms=waveforms,
+        runs.append(loop.train(asked, corpus, tmp_path / f"{len(runs)}", waveforms=waveforms,
                                    device=where))  # fmt: skip
-        monkeypatch.setattr(training, "encoders", on_the_device)
+        monkeypatch.setattr(loop, "encoders", on_the_device)
     for table in ("predictions", "treated"):
         expected, found = (getattr(run, table) for run in runs)
         numbers = expected.select_dtypes("number").columns
@@ -171,7 +174,7 @@ def test_a_training_gives_what_it_gives_on_the_cpu(tmp_path, monkeypatch) -> Non
 
 
 def on_the_device(experiment, data, device):
-    """What `training.encoders` gives for a GPU."""
+    """What `loop.encoders` gives for a GPU."""
     return cuda.CudaAudio(data.waveforms, DEVICE), Encoder, TranscriptionEncoder
 
 

@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from replicate.audio_kernels import FusedAudio, FusedAudioEncoder
-from replicate.gru_kernels import LANES, states
-from replicate.model import ModelConfig, RawAudioEncoder
-from replicate.waveforms import Waveforms
+from replicate.corpora.waveforms import Waveforms
+from replicate.kernels.audio import FusedAudioEncoder
+from replicate.kernels.audio_batches import FusedAudio
+from replicate.kernels.gru import LANES, states
+from replicate.model import RawAudioEncoder
+from replicate.settings import ModelConfig
 
 
 def gru_and_input(

@@ -12,13 +12,15 @@ import pytest
 from scipy import stats
 from sklearn.metrics import mutual_info_score
 
-from replicate import importance, metrics
 from replicate.corpora import standin
-from replicate.importance import ASTRAY, FOLLOWS, HARDLY, UNKNOWN
-from replicate.protocol import EMOTIONS, Fold
-from replicate.runs import Run, load_runs, save_run
-from replicate.selection import Selection
+from replicate.paper import EMOTIONS
+from replicate.runs.selection import Selection
+from replicate.runs.store import Run, load_runs, save_run
+from replicate.settings import Fold
+from replicate.stats import classification
+from replicate.studies import importance
 from replicate.studies import importance_by_utterance as by_utterance
+from replicate.studies.importance import ASTRAY, FOLLOWS, HARDLY, UNKNOWN
 
 evidence = cache(standin.evidence)
 plan = cache(standin.plan)
@@ -271,11 +273,13 @@ def test_measures_of_a_stored_run() -> None:
     if not runs:
         pytest.skip("no runs of the stand-in are stored")
     found, own = measures(runs[0]), runs[0].selected("last-epoch")
-    assert found["accuracy"] == metrics.accuracy(own["emotion"], metrics.predicted(own))
+    assert found["accuracy"] == classification.accuracy(
+        own["emotion"], classification.predicted(own)
+    )
     answers = runs[0].treated.set_index("treatment")
     for name, treatment in (("audio_zeroed", "audio-zero"), ("text_shuffled", "text-shuffled")):
         other = answers.loc[treatment]
-        right = metrics.accuracy(other["emotion"], metrics.predicted(other))
+        right = classification.accuracy(other["emotion"], classification.predicted(other))
         assert found[name] == pytest.approx(found["accuracy"] - right)
     assert found["untrained"] == pytest.approx(answers.loc["untrained", "audio_score"].mean())
     assert 0 < found["spread"] < 0.5 and 0 <= found["flips"] <= 1

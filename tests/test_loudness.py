@@ -15,19 +15,24 @@ import torch.nn.functional as F
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from replicate import audit, baseline_runs, comparison, loudness, metrics, treated
-from replicate.corpora import open_corpus, open_text
+from replicate.corpora.altered import NOMINAL
+from replicate.corpora.opening import open_corpus, open_text
+from replicate.corpora.protocol import cohort
 from replicate.corpora.table import text_fingerprint
-from replicate.errors import InputError
-from replicate.experiments import CHOICES
-from replicate.judged import judged
-from replicate.model import AudioFrontEnd, ModelConfig
-from replicate.protocol import EMOTIONS, Fold, cohort
+from replicate.corpora.waveforms import SAMPLE_RATE, class_averages, open_waveforms, statistics
+from replicate.files import InputError
+from replicate.model import AudioFrontEnd
+from replicate.paper import EMOTIONS
 from replicate.report import stored
-from replicate.selection import Selection, load
-from replicate.treated import UNTREATED
-from replicate.treatments import NOMINAL, RECORDINGS
-from replicate.waveforms import SAMPLE_RATE, class_averages, open_waveforms, statistics
+from replicate.runs import scores
+from replicate.runs.experiments import CHOICES
+from replicate.runs.selection import Selection, load
+from replicate.settings import RECORDINGS, Fold, ModelConfig
+from replicate.stats import classification, hypothesis_tests
+from replicate.studies import altered, audit, loudness
+from replicate.studies.altered import UNTREATED
+from replicate.training import baselines
+from replicate.verdicts.judged import judged
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 RNG = np.random.default_rng(0)
@@ -72,18 +77,18 @@ def seeds(n=60, count=4, folds=None):
 class TestEffects:
     def test_answers_stand_side_by_side(self):
         runs = seeds()
-        found = treated.answers(runs, RECORDINGS)
+        found = altered.answers(runs, RECORDINGS)
         assert list(found) == [UNTREATED, *RECORDINGS] and len(found) == 240
         second = found.xs(1, level="seed")["rms"].tolist()
         under = runs[1].treated[runs[1].treated["treatment"] == "rms"]
-        assert second == metrics.predicted(under).tolist()
-        rights = treated.right(found)[UNTREATED].groupby(level="seed").mean()
-        assert rights.tolist() == metrics.per_run(runs, "last-epoch")["accuracy"].tolist()
+        assert second == classification.predicted(under).tolist()
+        rights = altered.right(found)[UNTREATED].groupby(level="seed").mean()
+        assert rights.tolist() == scores.per_run(runs, "last-epoch")["accuracy"].tolist()
 
     def test_over_seeds_are_paired_t_tests_with_holms_correction(self):
         runs = seeds()
-        found = treated.effects(treated.answers(runs, ["rms", "louder"]), "seed").loc["rms"]
-        right = treated.right(treated.answers(runs, ["rms"])).groupby(level="seed").mean()
+        found = altered.effects(altered.answers(runs, ["rms", "louder"]), "seed").loc["rms"]
+        right = altered.right(altered.answers(runs, ["rms"])).groupby(level="seed").mean()
         paired = stats.ttest_rel(right["rms"], right[UNTREATED])
         assert found["p_holm"] == pytest.approx(min(1, 2 * paired.pvalue))
         ends = paired.confidence_interval()
@@ -97,11 +102,11 @@ class TestEffects:
         runs = [*seeds(count=2), heard(weak, weak, {"rms": wrong}, seed=2)]
         runs[2].predictions["utterance"] = runs[0].predictions["utterance"]
         runs[2].treated["utterance"] = list(runs[0].predictions["utterance"]) * len(RECORDINGS)
-        found = treated.effects(treated.answers(runs, RECORDINGS), "seed")
+        found = altered.effects(altered.answers(runs, RECORDINGS), "seed")
         assert found.loc["rms", ["found", "seeds"]].tolist() == [2, 3]
 
     def test_nothing_changes_where_nothing_is_altered(self):
-        found = treated.effects(treated.answers(seeds(), RECORDINGS), "seed").loc["softer"]
+        found = altered.effects(altered.answers(seeds(), RECORDINGS), "seed").loc["softer"]
         assert found[["difference", "low", "high", "found", "changed"]].tolist() == [0] * 5
         assert np.isnan(found["unit_low"]) and found["p_holm"] == 1, "without spread, no evidence"
 
@@ -111,23 +116,23 @@ class TestEffects:
             heard(true, ["sadness"] * 8, {"rms": ["happiness"] * k + ["sadness"] * (8 - k)}, seed=k)
             for k in (2, 4)
         ]
-        found = treated.effects(treated.answers(runs, ["rms"]), "seed").loc["rms"]
+        found = altered.effects(altered.answers(runs, ["rms"]), "seed").loc["rms"]
         assert found["difference"] == 0 and found["changed"] == pytest.approx(3 / 8)
         assert (found["changed_low"], found["changed_high"]) == (0, 1)
 
     def test_groups_held_out_are_drawn_as_a_whole(self):
         runs = seeds(folds=[Fold("speaker", str(k)) for k in range(4)])
-        answered = treated.answers(runs, ["rms"])
-        found = treated.effects(answered, "fold").loc["rms"]
-        right = treated.right(answered)
-        by_hand = comparison.over_clusters(
+        answered = altered.answers(runs, ["rms"])
+        found = altered.effects(answered, "fold").loc["rms"]
+        right = altered.right(answered)
+        by_hand = hypothesis_tests.over_clusters(
             right[["rms", UNTREATED]], right.index.get_level_values(0)
         )
         assert [found["low"], found["high"]] == by_hand[["low", "high"]].iloc[0].tolist()
         assert found["seeds"] == 1
 
     def test_one_seed_has_no_spread_over_seeds(self):
-        found = treated.effects(treated.answers(seeds(count=1), ["rms"]), "seed").loc["rms"]
+        found = altered.effects(altered.answers(seeds(count=1), ["rms"]), "seed").loc["rms"]
         assert np.isnan([found["unit_low"], found["p_holm"]]).all() and found["low"] < 0
 
 
@@ -146,38 +151,38 @@ class TestContrast:
     def test_it_is_a_bootstrap_of_dialogues_and_a_test_over_seeds(self):
         rng = np.random.default_rng(3)
         first, second = (self.answered(rng.random((4, 12)) < share) for share in (0.8, 0.4))
-        found = treated.contrast(first, second, DIALOGUES, "seed")
+        found = altered.contrast(first, second, DIALOGUES, "seed")
         by_seed = [part.groupby(level="seed").mean() for part in (first, second)]
         assert found.p_value == pytest.approx(stats.ttest_rel(*by_seed).pvalue)
         both = pd.DataFrame({"a": first, "b": second})
         drawn = both.index.get_level_values("utterance").map(DIALOGUES)
-        ends = comparison.over_clusters(both, drawn)[["difference", "low", "high"]].iloc[0]
+        ends = hypothesis_tests.over_clusters(both, drawn)[["difference", "low", "high"]].iloc[0]
         assert [found.difference, found.low, found.high] == pytest.approx(ends.tolist())
-        back = treated.contrast(second, first, DIALOGUES, "seed")
+        back = altered.contrast(second, first, DIALOGUES, "seed")
         assert (back.sign, back.difference) == (-found.sign, -found.difference)
 
     def test_a_sign_takes_both_interval_and_test(self):
         never = self.answered(np.zeros((4, 12)))
         ten, nine, two, none = ([1] * k + [0] * (12 - k) for k in (10, 9, 2, 0))
-        both = treated.contrast(self.answered([ten, nine] * 2), never, DIALOGUES, "seed")
+        both = altered.contrast(self.answered([ten, nine] * 2), never, DIALOGUES, "seed")
         assert both.sign == 1
         one_dialogue = self.answered([two, two, two, [1] + [0] * 11])
-        found = treated.contrast(one_dialogue, never, DIALOGUES, "seed")
+        found = altered.contrast(one_dialogue, never, DIALOGUES, "seed")
         assert found.p_value < 0.05 and found.low == 0 and found.sign == 0
         one_seed = self.answered([[1] * 12, none, none, none])
-        found = treated.contrast(one_seed, never, DIALOGUES, "seed")
+        found = altered.contrast(one_seed, never, DIALOGUES, "seed")
         assert found.low > 0 and found.p_value > 0.05 and found.sign == 0
 
     def test_one_seed_shows_nothing(self):
         always = self.answered(np.ones((4, 12))).xs(0, level="seed", drop_level=False)
-        found = treated.contrast(always, ~always, DIALOGUES, "seed")
+        found = altered.contrast(always, ~always, DIALOGUES, "seed")
         assert found.low == 1 and np.isnan(found.p_value) and found.sign == 0
 
 
-@pytest.mark.parametrize("test", [comparison.over_seeds, comparison.over_utterances])
+@pytest.mark.parametrize("test", [hypothesis_tests.over_seeds, hypothesis_tests.over_utterances])
 def test_with_a_reference_the_pairs_are_those_with_it(test):
     table = pd.DataFrame(RNG.random((12, 4)), columns=list("abcd"))
-    if test is comparison.over_utterances:
+    if test is hypothesis_tests.over_utterances:
         table = table > 0.5
     every = test(table).set_index(["first", "second"])
     found = test(table, "d").set_index(["first", "second"])
@@ -197,7 +202,7 @@ def test_the_receptive_field_is_what_gradients_reach():
         front_end.conv2(F.relu(front_end.conv1(x)))[0, :, 50].sum().backward()
         reached += x.grad[0, 0].abs()
     places = reached.nonzero().flatten()
-    field = treated.receptive_field(ModelConfig())
+    field = altered.receptive_field(ModelConfig())
     assert len(places) == field == int(places[-1] - places[0]) + 1
 
 
@@ -211,7 +216,7 @@ def test_the_smallest_difference_is_where_mcnemar_begins_to_find(share, n):
         second = np.ones(n)
         second[: (turned + ahead) // 2] = 0
         first[(turned + ahead) // 2 : turned] = 0
-        return metrics.mcnemar(true, first, second).p_value
+        return hypothesis_tests.mcnemar(true, first, second).p_value
 
     net += (turned - net) % 2  # as many turn as the share says: only every other net is possible
     assert p_value(net) < 0.05 <= p_value(net - 2)
@@ -229,7 +234,7 @@ class TestRecordings:
         return np.rint(32768 * wave).astype(np.int16)
 
     def test_what_each_treatment_keeps(self):
-        found = treated.remains([self.recording(0.01), self.recording(0.1)], 50)
+        found = altered.remains([self.recording(0.01), self.recording(0.1)], 50)
         assert found.loc[UNTREATED].tolist() == pytest.approx([0, 20, 1, 1], abs=0.05)
         assert found.loc["louder"].tolist() == pytest.approx([6, 20, 1, 1], abs=0.05)
         assert found.loc["softer"].tolist() == pytest.approx([-6, 20, 1, 1], abs=0.05)
@@ -322,9 +327,9 @@ def test_the_shift_is_what_equal_loudness_does_to_the_mean_level():
 def of_baselines():
     """Baselines on one split of the small corpus, whose loudness says the class."""
     with tempfile.TemporaryDirectory() as root:
-        settings = baseline_runs.wanted(small.corpus(), "stratified", 1)
+        settings = baselines.wanted(small.corpus(), "stratified", 1)
         chosen = [s for s in settings if s.model in loudness.RIVALS]
-        made = baseline_runs.compute(chosen, small.corpus(), small.waveforms(), Path(root))
+        made = baselines.compute(chosen, small.corpus(), small.waveforms(), Path(root))
         return tuple(made)
 
 
@@ -354,12 +359,14 @@ def test_the_network_stands_beside_baselines_on_the_same_utterances():
     right = loudness.right_beside(answers)
     clusters = dict(zip(answers["utterance"], answers["dialogue"], strict=True))
     found = {
-        name: treated.contrast(right["audio"], right[name], clusters, "seed")
+        name: altered.contrast(right["audio"], right[name], clusters, "seed")
         for name in loudness.RIVALS[:-1]
     }
     (tested,) = (one for one in of_baselines() if one.experiment.model == "majority")
     n = len(tested.predictions)
-    share = metrics.accuracy(tested.predictions["emotion"], metrics.predicted(tested.predictions))
+    share = classification.accuracy(
+        tested.predictions["emotion"], classification.predicted(tested.predictions)
+    )
     leads = 1 - np.array(wrong) / n - share
     assert found["majority"].difference == pytest.approx(leads.mean())
     assert found["majority"].p_value == pytest.approx(stats.ttest_1samp(leads, 0).pvalue)

@@ -13,33 +13,46 @@ from scipy import stats
 from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
 
-from replicate import metrics
-from replicate.judging import printed_confusion
-from replicate.protocol import EMOTIONS, Fold
+from replicate.paper import EMOTIONS, printed_confusion
+from replicate.runs import scores
+from replicate.settings import Fold
+from replicate.stats import classification, hypothesis_tests
+from replicate.stats.intervals import (
+    interval_over_clusters,
+    mean_interval,
+    percentile_interval,
+    prediction_interval,
+    share_interval,
+    wilson,
+)
 
 pairs = st.lists(st.tuples(st.sampled_from(EMOTIONS), st.sampled_from(EMOTIONS)), min_size=1)
 
 
 @pytest.fixture
 def table_7():
-    return metrics.labels(printed_confusion())
+    return classification.labels(printed_confusion())
 
 
 def test_the_figures_of_table_7(table_7):
     true, guessed = table_7
     assert len(true) == 555
-    assert metrics.accuracy(true, guessed) == pytest.approx(397 / 555)
-    assert metrics.wilson(397, 555) == pytest.approx((0.676, 0.751), abs=5e-4)
-    assert metrics.uar(true, guessed) == pytest.approx(0.727, abs=5e-4)
-    assert metrics.macro_f1s(metrics.tally(true, guessed)) == pytest.approx(0.718, abs=5e-4)
-    assert metrics.kappas(metrics.tally(true, guessed)) == pytest.approx(0.617, abs=5e-4)
+    assert classification.accuracy(true, guessed) == pytest.approx(397 / 555)
+    assert wilson(397, 555) == pytest.approx((0.676, 0.751), abs=5e-4)
+    assert classification.uar(true, guessed) == pytest.approx(0.727, abs=5e-4)
+    assert classification.macro_f1s(classification.tally(true, guessed)) == pytest.approx(
+        0.718, abs=5e-4
+    )
+    assert classification.kappas(classification.tally(true, guessed)) == pytest.approx(
+        0.617, abs=5e-4
+    )
 
 
 def test_confusion_and_its_rates_are_those_of_table_7(table_7):
-    counts = metrics.confusion(*table_7)
+    counts = classification.confusion(*table_7)
     assert counts.equals(printed_confusion().rename_axis("true").rename_axis("predicted", axis=1))
-    assert metrics.recall(counts).round(3).tolist() == [0.721, 0.713, 0.637, 0.835]
-    assert metrics.precision(counts).round(3).tolist() == [0.721, 0.801, 0.673, 0.669]
+    assert classification.recall(counts).round(3).tolist() == [0.721, 0.713, 0.637, 0.835]
+    assert classification.precision(counts).round(3).tolist() == [0.721, 0.801, 0.673, 0.669]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
@@ -47,28 +60,37 @@ def test_confusion_and_its_rates_are_those_of_table_7(table_7):
 @given(pairs)
 def test_metrics_of_any_labels_agree_with_scikit_learn(labels):
     true, guessed = map(np.array, zip(*labels, strict=True))
-    assert metrics.accuracy(true, guessed) == pytest.approx(reference.accuracy_score(true, guessed))
+    assert classification.accuracy(true, guessed) == pytest.approx(
+        reference.accuracy_score(true, guessed)
+    )
     balanced = reference.balanced_accuracy_score(true, guessed)
-    assert metrics.uar(true, guessed) == pytest.approx(balanced)
+    assert classification.uar(true, guessed) == pytest.approx(balanced)
     f1 = reference.f1_score(true, guessed, average="macro", zero_division=0)
-    assert metrics.macro_f1s(metrics.tally(true, guessed)) == pytest.approx(f1)
+    assert classification.macro_f1s(classification.tally(true, guessed)) == pytest.approx(f1)
     expected = reference.cohen_kappa_score(true, guessed)
-    assert metrics.kappas(metrics.tally(true, guessed)) == pytest.approx(expected, nan_ok=True)
-    counts = metrics.confusion(true, guessed)
+    assert classification.kappas(classification.tally(true, guessed)) == pytest.approx(
+        expected, nan_ok=True
+    )
+    counts = classification.confusion(true, guessed)
     assert (counts == reference.confusion_matrix(true, guessed, labels=EMOTIONS)).all(axis=None)
-    assert metrics.confusion(*metrics.labels(counts)).equals(counts)
+    assert classification.confusion(*classification.labels(counts)).equals(counts)
 
 
 def test_measures_of_many_confusions_are_those_of_each():
     many = np.random.default_rng(0).integers(0, 20, (5, 4, 4))
-    for measure in (metrics.accuracies, metrics.uars, metrics.macro_f1s, metrics.kappas):
+    for measure in (
+        classification.accuracies,
+        classification.uars,
+        classification.macro_f1s,
+        classification.kappas,
+    ):
         assert measure(many) == pytest.approx([float(measure(one)) for one in many])
 
 
 def test_rates_of_absent_classes_are_unknown_not_zero():
-    counts = metrics.confusion(["anger", "anger"], ["anger", "sadness"])
-    assert metrics.recall(counts).isna().tolist() == [False, True, True, True]
-    assert metrics.precision(counts).isna().tolist() == [False, True, True, False]
+    counts = classification.confusion(["anger", "anger"], ["anger", "sadness"])
+    assert classification.recall(counts).isna().tolist() == [False, True, True, True]
+    assert classification.precision(counts).isna().tolist() == [False, True, True, False]
 
 
 def probabilities(n, seed=0):
@@ -80,8 +102,8 @@ def probabilities(n, seed=0):
 
 def test_reliability_is_scikit_learns_curve():
     table = probabilities(503)
-    curve = metrics.reliability(table)
-    right = metrics.predicted(table) == table["emotion"]
+    curve = classification.reliability(table)
+    right = classification.predicted(table) == table["emotion"]
     confidence = table[list(EMOTIONS)].max(axis=1)
     accuracy, mean = calibration_curve(right, confidence, n_bins=10, strategy="quantile")
     assert curve["accuracy"].to_numpy() == pytest.approx(accuracy)
@@ -97,25 +119,25 @@ def test_calibration_error_by_sorting():
         rows = table.iloc[part]
         right = rows[list(EMOTIONS)].to_numpy().argmax(1) == rows["emotion"].map(EMOTIONS.index)
         distances.append(abs(right.mean() - rows[list(EMOTIONS)].to_numpy().max(1).mean()))
-    assert metrics.expected_calibration_error(table) == pytest.approx(np.mean(distances))
+    assert classification.expected_calibration_error(table) == pytest.approx(np.mean(distances))
 
 
 def test_calibration_error_of_right_and_of_wrong_probabilities():
-    assert metrics.expected_calibration_error(probabilities(20_000)) < 0.02
+    assert classification.expected_calibration_error(probabilities(20_000)) < 0.02
     sure = pd.DataFrame(np.eye(4)[[0, 0, 0, 1]], columns=list(EMOTIONS))
-    assert metrics.expected_calibration_error(sure.assign(emotion="anger")) == 0.25
+    assert classification.expected_calibration_error(sure.assign(emotion="anger")) == 0.25
 
 
 def test_an_unknown_class_is_refused():
     with pytest.raises(ValueError, match="anger"):
-        metrics.bootstrap_confusions(["joy"], ["anger"])
+        classification.bootstrap_confusions(["joy"], ["anger"])
 
 
 def test_wilson_by_hand_and_for_arrays():
     n, p, z = 10, 0.8, stats.norm.ppf(0.975)
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    low, high = metrics.wilson([8, 0, 0], [10, 10, 0])
+    low, high = wilson([8, 0, 0], [10, 10, 0])
     assert (low[0], high[0]) == pytest.approx((centre - half, centre + half))
     assert low[1] == pytest.approx(0) and 0 < high[1] < 1
     assert np.isnan(low[2]) and np.isnan(high[2])
@@ -124,43 +146,45 @@ def test_wilson_by_hand_and_for_arrays():
 def test_mean_interval_by_hand():
     values = np.array([0.68, 0.70, 0.71, 0.69])
     half = stats.t.ppf(0.975, 3) * values.std(ddof=1) / 2
-    assert metrics.mean_interval(values) == pytest.approx((0.695 - half, 0.695 + half))
-    assert np.isnan(metrics.mean_interval([0.7]).low)
+    assert mean_interval(values) == pytest.approx((0.695 - half, 0.695 + half))
+    assert np.isnan(mean_interval([0.7]).low)
 
 
 def test_values_that_are_all_alike_have_no_interval():
     """Three seeds that get the same number of 61 utterances right are not known without error."""
     alike = [[0.7], [32 / 61] * 3, [0.1 + 0.2, 0.3]]
     for values in alike:
-        for of in (metrics.mean_interval, metrics.share_interval, metrics.prediction_interval):
+        for of in (mean_interval, share_interval, prediction_interval):
             assert np.isnan(of(values)).all()
     runs = [run(["anger"] * 4, ["anger", "sadness"] * 2, scores=0.5, seed=k) for k in range(3)]
-    (row,) = metrics.summarise(runs, "last-epoch").to_dict("records")
+    (row,) = scores.summarise(runs, "last-epoch").to_dict("records")
     assert row["accuracy"] == 0.5 and np.isnan([row["accuracy_low"], row["accuracy_high"]]).all()
 
 
 def test_intervals_of_shares_stay_where_shares_can_lie():
-    assert metrics.share_interval([0.0, 1.0]) == (0, 1)
+    assert share_interval([0.0, 1.0]) == (0, 1)
     inside = [0.68, 0.70, 0.71]
-    assert metrics.share_interval(inside) == metrics.mean_interval(inside)
-    assert np.isnan(metrics.share_interval([0.7])).all()
+    assert share_interval(inside) == mean_interval(inside)
+    assert np.isnan(share_interval([0.7])).all()
     true = ["anger"] * 10
     runs = [run(true, [e] * 10, scores=k, seed=k) for k, e in enumerate(["anger", "sadness"])]
-    (row,) = metrics.summarise(runs, "last-epoch").to_dict("records")
+    (row,) = scores.summarise(runs, "last-epoch").to_dict("records")
     for measure in ("accuracy", "uar", "macro_f1", "ece", "audio_score"):
         assert 0 <= row[f"{measure}_low"] < row[f"{measure}_high"] <= 1
 
 
 def test_bootstrap_agrees_with_scipy(table_7):
     true, guessed = table_7
-    ours = metrics.percentile_interval(
-        metrics.accuracies(metrics.bootstrap_confusions(true, guessed))
+    ours = percentile_interval(
+        classification.accuracies(classification.bootstrap_confusions(true, guessed))
     )
     theirs = stats.bootstrap(
         [(true == guessed).astype(float)], np.mean, method="percentile", rng=1, n_resamples=2000
     ).confidence_interval
     assert ours == pytest.approx(theirs, abs=4e-3)
-    uar = metrics.percentile_interval(metrics.uars(metrics.bootstrap_confusions(true, guessed)))
+    uar = percentile_interval(
+        classification.uars(classification.bootstrap_confusions(true, guessed))
+    )
     assert uar == pytest.approx((0.690, 0.763), abs=4e-3)  # the audit's, by another method
 
 
@@ -168,16 +192,16 @@ def test_clusters_are_drawn_whole():
     """Two clusters, one all right and one all wrong: accuracies can only be 0, 1/2 or 1."""
     true = ["anger"] * 10
     guessed = ["anger"] * 5 + ["sadness"] * 5
-    samples = metrics.bootstrap_confusions(true, guessed, ["a"] * 5 + ["b"] * 5)
-    values, counts = np.unique(metrics.accuracies(samples), return_counts=True)
+    samples = classification.bootstrap_confusions(true, guessed, ["a"] * 5 + ["b"] * 5)
+    values, counts = np.unique(classification.accuracies(samples), return_counts=True)
     assert values.tolist() == [0, 0.5, 1]
     assert counts / len(samples) == pytest.approx([0.25, 0.5, 0.25], abs=0.05)
-    single = metrics.accuracies(metrics.bootstrap_confusions(true, guessed))
+    single = classification.accuracies(classification.bootstrap_confusions(true, guessed))
     assert len(np.unique(single)) > 3
 
 
 def test_the_bootstrap_repeats_itself(table_7):
-    assert np.array_equal(*(metrics.bootstrap_confusions(*table_7) for _ in range(2)))
+    assert np.array_equal(*(classification.bootstrap_confusions(*table_7) for _ in range(2)))
 
 
 @given(st.integers(0, 40), st.integers(0, 40))
@@ -186,10 +210,10 @@ def test_mcnemar_is_the_binomial_test_and_its_interval_agrees(only_first, only_s
     first, second = true.copy(), true.copy()
     second[:only_first] = "sadness"
     first[only_first : only_first + only_second] = "sadness"
-    found = metrics.mcnemar(true, first, second)
+    found = hypothesis_tests.mcnemar(true, first, second)
     assert (found.only_first, found.only_second, found.n) == (only_first, only_second, len(true))
     assert found.difference == pytest.approx(
-        metrics.accuracy(true, first) - metrics.accuracy(true, second)
+        classification.accuracy(true, first) - classification.accuracy(true, second)
     )
     if only_first + only_second == 0:
         assert found.p_value == 1 and np.isnan(found.low)
@@ -210,7 +234,7 @@ def test_what_the_paper_s_differences_could_show(net, most):
         guesses = [true.copy(), true.copy()]
         guesses[1][:first] = "sadness"
         guesses[0][first : first + second] = "sadness"
-        return metrics.mcnemar(true, *guesses).p_value
+        return hypothesis_tests.mcnemar(true, *guesses).p_value
 
     assert p_value(most) < 0.05 <= p_value(most + 2)
 
@@ -227,16 +251,17 @@ def ten_seeds():
 
 
 def test_summary_of_ten_seeds(ten_seeds):
-    (row,) = metrics.summarise(ten_seeds, "last-epoch").to_dict("records")
-    single = metrics.per_run(ten_seeds, "last-epoch")
+    (row,) = scores.summarise(ten_seeds, "last-epoch").to_dict("records")
+    single = scores.per_run(ten_seeds, "last-epoch")
     assert (row["corpus"], row["profile"], row["folds"]) == ("iemocap", "paper", "stratified")
     assert (row["n_seeds"], row["n_utterances"]) == (10, 200)
     for measure in ("accuracy", "audio_score"):
         assert row[measure] == pytest.approx(single[measure].mean())
-        interval = metrics.mean_interval(single[measure])
+        interval = mean_interval(single[measure])
         assert (row[f"{measure}_low"], row[f"{measure}_high"]) == pytest.approx(interval)
     by_hand = [
-        np.mean(r.predictions["emotion"] == metrics.predicted(r.predictions)) for r in ten_seeds
+        np.mean(r.predictions["emotion"] == classification.predicted(r.predictions))
+        for r in ten_seeds
     ]
     assert single["accuracy"].tolist() == pytest.approx(by_hand)
     assert row["audio_score_sd"] == pytest.approx(0.09, abs=0.01)
@@ -247,8 +272,8 @@ def test_seeds_of_one_utterance_are_no_new_utterances(ten_seeds):
     """Ten copies of one run must not make the interval over utterances any narrower."""
     first = ten_seeds[0]
     copies = [replace(first, experiment=replace(first.experiment, seed=seed)) for seed in range(10)]
-    one = metrics.summarise([first], "last-epoch").iloc[0]
-    ten = metrics.summarise(copies, "last-epoch").iloc[0]
+    one = scores.summarise([first], "last-epoch").iloc[0]
+    ten = scores.summarise(copies, "last-epoch").iloc[0]
     bounds = ["accuracy_boot_low", "accuracy_boot_high"]
     assert ten[bounds].tolist() == pytest.approx(one[bounds].tolist())
     assert np.isnan(one["accuracy_low"])
@@ -263,7 +288,7 @@ def test_held_out_groups_are_pooled_within_a_seed():
             range(2), [(slice(0, 8), "a", list("abcdefgh")), (slice(8, 10), "b", list("ij"))]
         )
     ]
-    (row,) = metrics.summarise(runs, "last-epoch").to_dict("records")
+    (row,) = scores.summarise(runs, "last-epoch").to_dict("records")
     assert (row["n_seeds"], row["n_utterances"]) == (2, 10)
     assert row["accuracy"] == pytest.approx(0.8)
     assert row["uar"] == pytest.approx(0.5)
@@ -273,11 +298,11 @@ def test_configurations_corpora_and_selections_stay_apart(ten_seeds):
     other = run(["anger"], ["anger"], corpus="standin-quick", profile="quick")
     text = run(["anger"], ["sadness"], model="text")
     best = run(["anger"], ["anger"], selection="test-best", seed=99)
-    table = metrics.summarise([*ten_seeds, other, text, best], "last-epoch")
+    table = scores.summarise([*ten_seeds, other, text, best], "last-epoch")
     assert len(table) == 3
     assert table.set_index(["corpus", "model"])["accuracy"].loc[("iemocap", "text")] == 0
-    assert len(metrics.summarise([best], "last-epoch")) == 0
-    assert len(metrics.per_run([best], "last-epoch")) == 0
+    assert len(scores.summarise([best], "last-epoch")) == 0
+    assert len(scores.per_run([best], "last-epoch")) == 0
 
 
 def test_clusters_widen_the_interval_where_utterances_of_one_resemble_each_other():
@@ -289,8 +314,8 @@ def test_clusters_widen_the_interval_where_utterances_of_one_resemble_each_other
     widths = [
         (table["accuracy_boot_high"] - table["accuracy_boot_low"]).item()
         for table in (
-            metrics.summarise([one], "last-epoch"),
-            metrics.summarise([one], "last-epoch", clusters),
+            scores.summarise([one], "last-epoch"),
+            scores.summarise([one], "last-epoch", clusters),
         )
     ]
     assert widths[1] > 3 * widths[0]
@@ -299,13 +324,13 @@ def test_clusters_widen_the_interval_where_utterances_of_one_resemble_each_other
 def test_predicted_is_the_class_of_highest_probability(ten_seeds):
     table = ten_seeds[0].predictions
     expected = np.array(EMOTIONS)[table[list(EMOTIONS)].to_numpy().argmax(axis=1)]
-    assert metrics.predicted(table).tolist() == expected.tolist()
+    assert classification.predicted(table).tolist() == expected.tolist()
 
 
 def test_statistics_over_clusters_are_those_of_whole_clusters():
     """Two speakers, one loud and one soft: means are those of one of them, or between."""
     table = pd.DataFrame({"speaker": list("aabb"), "level": [1.0, 1.0, 3.0, 3.0]})
-    low, high = metrics.interval_over_clusters(
+    low, high = interval_over_clusters(
         table, "speaker", lambda part: part[["level"]].mean().to_frame("mean")
     )
     assert (low.loc["level", "mean"], high.loc["level", "mean"]) == (1, 3)

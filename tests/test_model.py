@@ -8,11 +8,11 @@ from replicate.model import (
     FUSIONS,
     AudioFrontEnd,
     EmotionModel,
-    ModelConfig,
     RawAudioEncoder,
     TranscriptionEncoder,
     parameter_counts,
 )
+from replicate.settings import ModelConfig
 
 N = 12
 

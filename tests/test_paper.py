@@ -10,11 +10,11 @@ import pytest
 from pydantic import TypeAdapter
 
 from replicate import paper
-from replicate.errors import InputError
-from replicate.experiments import EMB_SIZE, Experiment, Training
-from replicate.model import FUSIONS, ModelConfig
-from replicate.paper import criteria
-from replicate.protocol import EMOTIONS
+from replicate.files import InputError
+from replicate.model import FUSIONS
+from replicate.paper import EMOTIONS, criteria
+from replicate.runs.experiments import Experiment
+from replicate.settings import EMB_SIZE, ModelConfig, Training
 
 PAPER = Path(__file__).parents[2] / "shared" / "paper.md"
 PARTS = {"training": Training(), "architecture": ModelConfig()}

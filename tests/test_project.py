@@ -23,6 +23,7 @@ from jupytext.compare import compare_notebooks
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import replicate
 from replicate.report import sphinx_ext
 
 ROOT = Path(__file__).parents[1]
@@ -389,7 +390,7 @@ def test_key_covers_what_numbers_depend_on(
     package = small_book.root / "replicate"
     package.mkdir()
     (package / "model.py").write_text("width = 96")
-    monkeypatch.setattr(sphinx_ext.replicate, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(replicate, "__file__", str(package / "__init__.py"))
     seen.append(keys())
     (package / "model.py").write_text("width = 97")
     seen.append(keys())

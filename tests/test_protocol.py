@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from replicate.corpora import iemocap_text
+from replicate.corpora.protocol import classes, cohort, groups, split
 from replicate.corpora.table import Corpus, utterance_table
-from replicate.errors import InputError
-from replicate.protocol import EMOTIONS, Fold, classes, cohort, groups, split
+from replicate.files import InputError
+from replicate.paper import EMOTIONS
+from replicate.settings import Fold
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 METADATA = SHARED / "iemocap-metadata" / "utterances.csv"

@@ -17,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from replicate import published
-from replicate.errors import InputError
-from replicate.protocol import EMOTIONS
-from replicate.published_files import RUNS, files, whole
-from replicate.runs import KIND, RESULTS, Vectors, folder_of, is_finished, load_run, save_run
+from replicate.files import InputError
+from replicate.paper import EMOTIONS
+from replicate.runs import published
+from replicate.runs.published_files import RUNS, files, whole
+from replicate.runs.store import KIND, Vectors, folder_of, is_finished, load_run, save_run
+from replicate.settings import RESULTS
 
 #: What changes files, of Python's audit events.
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}

@@ -14,21 +14,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replicate.experiments import PROFILES
-from replicate.model import FUSIONS, EmotionModel, ModelConfig
-from replicate.protocol import EMOTIONS, cohort
-from replicate.report import (
-    anatomy,
-    audio,
-    layout,
-    page,
-    provenance,
-    show,
-    style,
-)
-from replicate.report.provenance import MARK, Exhibit, Notice, Source
-from replicate.runs import save_run
-from replicate.selection import Selection, load
+from replicate.corpora.protocol import cohort
+from replicate.model import FUSIONS, EmotionModel
+from replicate.paper import EMOTIONS
+from replicate.report import anatomy, audio, page, provenance, show, style
+from replicate.report.provenance import Exhibit, Notice, Source
+from replicate.runs import names
+from replicate.runs.experiments import PROFILES
+from replicate.runs.selection import Selection, load
+from replicate.runs.store import save_run
+from replicate.settings import MARK, ModelConfig
 
 RNG = np.random.default_rng(0)
 
@@ -147,7 +142,7 @@ class TestPage:
             save_run(replace(one, folder=folder))
         found = load("iemocap", "quick", "paper", root=tmp_path)
         assert found.profile == "paper"
-        assert [layout.name_of(one) for one in found.runs] == [
+        assert [names.name_of(one) for one in found.runs] == [
             "Att_s^1", "Concat", "Text", "Att_d^1, Word2Vec",
         ]  # fmt: skip
 

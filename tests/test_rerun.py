@@ -7,10 +7,10 @@ import made_runs
 import pandas as pd
 import pytest
 
-from replicate.code import TABLE, by_definition, parts_of
-from replicate.errors import InputError
-from replicate.rerun import REPEATS, change_since, compare, keep, repeats
-from replicate.schedule import duration
+from replicate.files import InputError
+from replicate.runs.code import TABLE, by_definition, parts_of
+from replicate.runs.rerun import REPEATS, change_since, compare, keep, repeats
+from replicate.training.worker import duration
 
 TRUE = ["anger", "happiness", "neutrality", "sadness"] * 25
 

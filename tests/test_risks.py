@@ -11,11 +11,18 @@ import small
 from scipy import stats
 from scipy.signal import lfilter
 
-from replicate import audit, baseline_runs, baselines, metrics, risks
-from replicate.corpora import open_corpus
-from replicate.protocol import EMOTIONS, Fold, cohort, groups, split
-from replicate.selection import Selection, load_baselines
-from replicate.transcriptions import tokens
+from replicate.corpora import iemocap as corpora_iemocap
+from replicate.corpora.opening import open_corpus
+from replicate.corpora.protocol import cohort, groups, split
+from replicate.corpora.transcriptions import tokens
+from replicate.paper import EMOTIONS
+from replicate.runs import baselines as baseline_runs
+from replicate.runs.selection import Selection, load_baselines
+from replicate.settings import BATCHES, Fold
+from replicate.stats.intervals import mean_interval
+from replicate.stats.power import best_of_epochs
+from replicate.studies import risks
+from replicate.training import baselines
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SESSION, RANDOM = Fold("session", "1"), Fold()
@@ -47,7 +54,7 @@ def looked_up(table, rows, fold):
         baseline_runs.BaselineRun(
             baseline_runs.Setting("small", name, fold),
             made.provenance,
-            baselines.tested(baselines.BASELINES[name], rows, table, fold),
+            baselines.tested(baselines.PREDICT[name], rows, table, fold),
             made.folder,
         )
         for name in ("majority", "same-text")
@@ -215,7 +222,7 @@ class TestEpochs:
 
     def test_what_chance_adds_is_the_mean_of_maxima(self):
         """The audit's figure: the best of 150 epochs, sd .01 and correlation .7, adds .025."""
-        assert 0.01 * audit.best_of_epochs(0.7, 150) == pytest.approx(0.025, abs=0.0005)
+        assert 0.01 * best_of_epochs(0.7, 150) == pytest.approx(0.025, abs=0.0005)
         noise = np.random.default_rng(1).normal(0, 0.01, (100, 100))
         chance = np.mean([risks.fluctuation(series)["by_chance"] for series in noise])
         assert chance == pytest.approx(noise[:, 50:].max(axis=1).mean(), rel=0.1)
@@ -253,7 +260,7 @@ class TestFlips:
         rows = risks.rebatched(selected([self.run(), self.run(seed=1)]))
         treatments = risks.in_dialogues(rows, known).groupby("treatment")
         found = pd.DataFrame({name: risks.flips(part) for name, part in treatments}).T
-        assert list(found.index) == list(risks.BATCHES)
+        assert list(found.index) == list(BATCHES)
         assert found["share"].tolist() == pytest.approx([3 / 8, 1 / 8])
         assert found["change"].tolist() == pytest.approx([3 / 8, -1 / 8])
         assert (found["share_low"] <= found["share"]).all()
@@ -343,7 +350,7 @@ def test_intervals_of_the_gain_are_over_what_is_new():
     sessions = [gained(0.2 * k, Fold("session", str(k)), s) for k in (1, 2, 3) for s in (0, 1, 2)]
     found = gain(sessions)
     assert found.n == 3
-    expected = metrics.mean_interval(0.75 * 0.2 * np.arange(1, 4))  # a quarter was right before
+    expected = mean_interval(0.75 * 0.2 * np.arange(1, 4))  # a quarter was right before
     assert (found.low, found.high) == pytest.approx(tuple(expected))
     drawn = gain([gained(0.2 * k, Fold("stratified", str(k)), k) for k in (1, 2, 3)])
     shared = gain([gained(0.2 * k, Fold(), k) for k in (1, 2, 3)])
@@ -370,7 +377,7 @@ class TestPadding:
         table = pd.read_csv(published)
         rng = np.random.default_rng(0)
         real = risks.padding(table["num_samples"].to_numpy() / 16000, 30, rng)
-        fitted = risks.padding(risks.iemocap_seconds(rng), 30, rng)
+        fitted = risks.padding(corpora_iemocap.iemocap_seconds(rng), 30, rng)
         assert fitted["longest"] == pytest.approx(real["longest"], rel=0.05)
         assert fitted["padding"] == pytest.approx(real["padding"], abs=0.02)
         assert fitted["silent"] == pytest.approx(real["silent"], abs=0.03)

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import small
 
-from replicate import code
-from replicate.errors import InputError
-from replicate.runs import folder_of, is_finished, load_run, load_runs
-from replicate.training import train
+from replicate.files import InputError
+from replicate.runs import code
+from replicate.runs.store import folder_of, is_finished, load_run, load_runs
+from replicate.training.loop import train
 
 
 @pytest.fixture

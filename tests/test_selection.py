@@ -2,8 +2,9 @@
 
 import made_runs
 
-from replicate.protocol import EMOTIONS, Fold
-from replicate.selection import Selection
+from replicate.paper import EMOTIONS
+from replicate.runs.selection import Selection
+from replicate.settings import Fold
 
 SPEAKERS = [Fold("speaker", name) for name in ("03", "08")]
 

@@ -8,15 +8,17 @@ import pandas as pd
 import pytest
 import small
 
-from replicate import measurements
-from replicate.audio_kernels import FusedAudio, FusedFrontEnd
-from replicate.errors import InputError
+from replicate.files import InputError
+from replicate.kernels.audio import FusedFrontEnd
+from replicate.kernels.audio_batches import FusedAudio
 from replicate.model import AudioFrontEnd
-from replicate.protocol import EMOTIONS, Fold
+from replicate.paper import EMOTIONS
 from replicate.report import benchmarks
-from replicate.report.provenance import Missing
-from replicate.rerun import keep, repeats
-from replicate.runs import folder_of
+from replicate.runs import measurements
+from replicate.runs.rerun import keep, repeats
+from replicate.runs.selected import Missing
+from replicate.runs.store import folder_of
+from replicate.settings import Fold
 from replicate.studies import speed
 
 

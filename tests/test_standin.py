@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from replicate import paper
 from replicate.corpora import standin
 from replicate.corpora.standin import channels, grammar, manifest, voice
-from replicate.errors import InputError
+from replicate.files import InputError
 
-PRIOR = np.array(channels.COUNTS) / 5531
+PRIOR = np.array(paper.CLASS_SIZES) / 5531
 #: Table 8 of the paper: WaveAvg, WaveAvgStd, WaveStdAvg.
 TABLE_8 = (
     (0.034, 0.039, 0.062),
@@ -188,8 +189,8 @@ def test_truth_lies_outside_the_release_and_tells_how_each_utterance_was_made(ti
     rows = {row["utterance"]: row for row in csv.DictReader((tiny / "truth.csv").open())}
     for u in plan("tiny", "default"):
         row = rows.pop(u.utterance)
-        assert row["text_symbol"] == channels.CLASSES[u.text_symbol]
-        assert row["prosody_symbol"] == channels.CLASSES[u.prosody_symbol]
+        assert row["text_symbol"] == paper.EMOTIONS[u.text_symbol]
+        assert row["prosody_symbol"] == paper.EMOTIONS[u.prosody_symbol]
         assert row["acted"] == COHORT.get(u.label, row["acted"])
     assert not rows
     assert (tiny / "README.txt").read_text().startswith("SYNTHETIC: this is not IEMOCAP.")

@@ -13,15 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from replicate import comparison, metrics, paper, text_alone
-from replicate.baseline_runs import BaselineRun, Setting
-from replicate.experiments import GRIDS
-from replicate.metrics import Interval
-from replicate.protocol import EMOTIONS, Fold
-from replicate.selection import Selection
-from replicate.studies import choices, text_alone_objections
-from replicate.text_alone import TARGET, TESTED, TextAlone
-from replicate.treatments import TREATMENTS
+from replicate import paper
+from replicate.paper import EMOTIONS
+from replicate.runs.baselines import BaselineRun, Setting
+from replicate.runs.experiments import GRIDS
+from replicate.runs.selection import Selection
+from replicate.settings import TREATMENTS, Fold
+from replicate.stats import classification, hypothesis_tests
+from replicate.stats.intervals import Interval, prediction_interval
+from replicate.stats.power import POWER, detectable_between
+from replicate.studies import choices, text_alone, text_alone_objections
+from replicate.studies.text_alone import TARGET, TESTED, TextAlone
 
 RNG = np.random.default_rng(0)
 ACCURACIES = (0.66, 0.71, 0.68, 0.69, 0.7)
@@ -35,15 +37,15 @@ numbers = st.floats(-1, 1, allow_nan=False, allow_subnormal=False)
 def test_prediction_interval_is_that_of_regression_on_a_constant():
     values = RNG.normal(0.7, 0.02, 7)
     fitted = sm.OLS(values, np.ones(7)).fit().get_prediction(np.ones((1, 1)))
-    assert metrics.prediction_interval(values) == pytest.approx(fitted.conf_int(obs=True)[0])
-    assert np.isnan(metrics.prediction_interval([0.7])).all()
+    assert prediction_interval(values) == pytest.approx(fitted.conf_int(obs=True)[0])
+    assert np.isnan(prediction_interval([0.7])).all()
 
 
 def test_what_is_left_is_a_two_sample_interval_with_one_sample_of_one():
     values, printed = RNG.normal(0.66, 0.02, 6), 0.703
     is_printed = np.r_[np.zeros(6), 1]
     fitted = sm.OLS(np.r_[values, printed], sm.add_constant(is_printed)).fit()
-    left = text_alone.left(printed, metrics.prediction_interval(values))
+    left = text_alone.left(printed, prediction_interval(values))
     assert left == pytest.approx(fitted.conf_int()[1])
 
 
@@ -55,12 +57,12 @@ def test_the_spread_over_own_splits_holds_the_luck_of_the_test_utterances():
         chances = RNG.beta(1.4, 0.6, n)  # of each utterance to be answered rightly
         splits = RNG.permuted(np.tile(np.arange(n), (n_runs + 1, 1)), axis=1)[:, :n_test]
         *runs, new = (RNG.random(splits.shape) < chances[splits]).mean(axis=1)
-        low, high = metrics.prediction_interval(runs)
+        low, high = prediction_interval(runs)
         covered["own splits"] += low <= new <= high
         extra = 1.96 * np.sqrt(np.mean(runs) * (1 - np.mean(runs)) / n_test)
         covered["binomial added"] += low - extra <= new <= high + extra
         same = (RNG.random((n_runs, n_test)) < chances[splits[0]]).mean(axis=1)
-        low, high = metrics.prediction_interval(same)
+        low, high = prediction_interval(same)
         covered["one split"] += low <= new <= high
     shares = {name: count / trials for name, count in covered.items()}
     assert shares["own splits"] == pytest.approx(0.95, abs=0.03)
@@ -69,11 +71,11 @@ def test_the_spread_over_own_splits_holds_the_luck_of_the_test_utterances():
 
 @pytest.mark.parametrize("n", [3, 10, 50])
 def test_one_run_against_many_finds_a_difference_of_that_size(n):
-    effect = comparison.detectable_between(1, n, 0.02)
+    effect = detectable_between(1, n, 0.02)
     shift = effect / (0.02 * np.sqrt(1 + 1 / n))
     critical = stats.t.ppf(0.975, n - 1)
     power = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
-    assert power == pytest.approx(comparison.POWER)
+    assert power == pytest.approx(POWER)
 
 
 def test_p_value_of_one_more_is_that_of_a_two_sample_test_with_one_sample_of_one():
@@ -88,7 +90,7 @@ def test_pairs_find_a_difference_as_often_as_promised():
     shown, reach = text_alone.pairs_can_show(spread, n, overlap)
     error = spread * np.sqrt(1 / n + overlap)
     power = stats.nct.sf(stats.t.ppf(0.975, n - 1), n - 1, shown / error)
-    assert power == pytest.approx(comparison.POWER)
+    assert power == pytest.approx(POWER)
     assert reach == pytest.approx(stats.t.interval(0.9, n - 1, 0, error)[1])
 
 
@@ -231,7 +233,7 @@ def test_single_runs_of_several_readers_stand_in_one_table():
 def test_after_the_last_epoch_stands_the_interval_of_the_last_epochs():
     last = text_alone.by_epoch(made().drawn("last-epoch", "trainable")).loc[3]
     assert last["mean"] == pytest.approx(np.mean(ACCURACIES))
-    assert last[["low", "high"]].tolist() == pytest.approx(metrics.prediction_interval(ACCURACIES))
+    assert last[["low", "high"]].tolist() == pytest.approx(prediction_interval(ACCURACIES))
 
 
 def test_held_out_groups_are_compared_on_the_same_utterances():
@@ -239,7 +241,7 @@ def test_held_out_groups_are_compared_on_the_same_utterances():
     (row,) = text_alone_objections.elsewhere(text, "session", "last-epoch").to_dict("records")
     random = text.drawn("last-epoch", "trainable").runs[0]  # the sessions test just its utterances
     right = random.selected("last-epoch")
-    right = metrics.predicted(right) == right["emotion"]
+    right = classification.predicted(right) == right["emotion"]
     assert row["difference"] == pytest.approx(336 / 560 - right.mean())
     assert row["n"] == 20, "dialogues"
     assert text_alone_objections.elsewhere(text, "scenario", "last-epoch").empty
@@ -250,7 +252,7 @@ def test_held_out_groups_are_compared_on_the_same_utterances():
 def test_bounds_hold_whichever_utterances_are_left_out():
     one = run(0.64, 0)
     rows = one.selected("last-epoch")
-    right = (metrics.predicted(rows) == rows["emotion"]).to_numpy()
+    right = (classification.predicted(rows) == rows["emotion"]).to_numpy()
     bounds = text_alone_objections.without_surplus(of_runs([one]).runs)
     changes = [
         right[RNG.permutation(len(right))[:TESTED]].mean() - right.mean() for _ in range(200)
@@ -323,8 +325,8 @@ def test_answers_to_altered_input_are_another_column_of_the_same_runs():
     assert answers.loc[TREATMENTS["sorted"], ["difference", "n"]].tolist() == [0, 2]
     alone = answers.loc[TREATMENTS["one-by-one"]]
     right = second.selected("last-epoch")
-    expected = (metrics.predicted(other) == "sadness").mean() - (
-        metrics.predicted(right) == right["emotion"]
+    expected = (classification.predicted(other) == "sadness").mean() - (
+        classification.predicted(right) == right["emotion"]
     ).mean()
     assert alone["n"] == 1 and alone["difference"] == pytest.approx(expected)
 
@@ -340,7 +342,7 @@ def test_the_protocol_stands_apart_from_other_readings():
 def test_how_often_another_ten_runs_would_pass_by_drawing_them():
     single = pd.Series(np.linspace(0.60, 0.68, 10))
     drawn = np.random.default_rng(0).normal(single.mean(), single.std(), (3000, 10))
-    ends = [metrics.prediction_interval(pd.Series(ten)).high for ten in drawn]
+    ends = [prediction_interval(pd.Series(ten)).high for ten in drawn]
     expected = np.mean(np.array(ends) >= TARGET)
     assert text_alone.passes_again(single) == pytest.approx(expected, abs=0.03)
     assert 0.1 < expected < 0.9
@@ -365,7 +367,7 @@ def test_stored_runs_answer_what_the_protocol_changes():
     rights = []
     for one in own:
         treated = one.treated[one.treated["treatment"] == "one-by-one"]
-        rights.append((metrics.predicted(treated) == treated["emotion"]).mean())
+        rights.append((classification.predicted(treated) == treated["emotion"]).mean())
     differences = np.array(rights) - text_alone.accuracies(own).to_numpy()
     assert found.loc[alone, "value"] == pytest.approx(differences.mean())
     assert found.loc["a session held out", "high"] < -choices.PRINTED / 4
@@ -385,7 +387,7 @@ def test_differences_over_splits_are_corrected_for_what_these_share():
     text = of_runs(runs)
     single = {e: text_alone.accuracies(text.drawn(e)) for e in ("test-best", "last-epoch")}
     made_by = runs[0].provenance
-    (row,) = comparison.over_resplits(
+    (row,) = hypothesis_tests.over_resplits(
         pd.DataFrame(single), made_by.n_train, made_by.n_test
     ).to_dict("records")
     change = objections_to(text).loc["test-best", ["low", "high"]]

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from replicate.model import ModelConfig, TranscriptionEncoder
-from replicate.text_kernels import FusedTranscriptionEncoder
+from replicate.kernels.text import FusedTranscriptionEncoder
+from replicate.model import TranscriptionEncoder
+from replicate.settings import ModelConfig
 
 WORDS = 40
 

@@ -14,12 +14,13 @@ import small
 import torch
 import torch.nn.functional as F
 
-from replicate.errors import InputError
+from replicate.corpora.protocol import cohort, split
+from replicate.corpora.transcriptions import WordVectors
+from replicate.files import InputError
 from replicate.model import EmotionModel
-from replicate.protocol import cohort, split
-from replicate.runs import SELECTIONS, folder_of, load_run
-from replicate.training import Trainer, examples, learning_rate, train
-from replicate.transcriptions import WordVectors
+from replicate.runs.store import SELECTIONS, folder_of, load_run
+from replicate.training.examples import examples
+from replicate.training.loop import Trainer, learning_rate, train
 
 
 def trained(root, experiment, **options):
@@ -101,7 +102,7 @@ def test_an_exception_between_epochs_loses_nothing(tmp_path):
 def test_a_sigkill_loses_at_most_an_epoch_and_changes_no_bit(tmp_path):
     folder = folder_of(small.experiment(epochs=30), tmp_path)
     script = (
-        "import small, pathlib, sys; from replicate.training import train;"
+        "import small, pathlib, sys; from replicate.training.loop import train;"
         "train(small.experiment(epochs=30), small.corpus(), pathlib.Path(sys.argv[1]),"
         "waveforms=small.waveforms(), report=lambda e, t, s: print(len(t), flush=True))"
     )
@@ -228,8 +229,8 @@ def test_a_missing_transcript_is_named(tmp_path):
 
 def test_the_eager_encoder_trains_to_the_same_predictions(tmp_path, monkeypatch):
     """What front ends without kernels run: PyTorch's layers on the padded batch."""
-    from replicate import training
     from replicate.model import RawAudioEncoder
+    from replicate.training import loop
 
     fused = trained(tmp_path / "fused", small.experiment("audio", epochs=1))
 
@@ -238,8 +239,8 @@ def test_the_eager_encoder_trains_to_the_same_predictions(tmp_path, monkeypatch)
             super().__init__(*arguments)
             self.fused = None
 
-    monkeypatch.setattr(training, "FusedAudioEncoder", RawAudioEncoder)
-    monkeypatch.setattr(training, "Trainer", Eager)
+    monkeypatch.setattr(loop, "FusedAudioEncoder", RawAudioEncoder)
+    monkeypatch.setattr(loop, "Trainer", Eager)
     eager = trained(tmp_path / "eager", small.experiment("audio", epochs=1))
     columns = ["anger", "happiness", "neutrality", "sadness"]
     np.testing.assert_allclose(fused.predictions[columns], eager.predictions[columns], atol=5e-3)

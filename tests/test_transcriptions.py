@@ -9,9 +9,7 @@ from gensim.models import KeyedVectors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicate.errors import InputError
-from replicate.transcriptions import (
-    UNKNOWN,
+from replicate.corpora.transcriptions import (
     WordVectors,
     discard_probability,
     load_vectors,
@@ -20,6 +18,8 @@ from replicate.transcriptions import (
     tokens,
     vocabulary,
 )
+from replicate.files import InputError
+from replicate.settings import UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,15 @@ import pytest
 import small
 import torch
 
+from replicate.corpora.altered import FRAME, altered
+from replicate.corpora.protocol import cohort
+from replicate.corpora.waveforms import SAMPLE_RATE
 from replicate.model import FUSIONS
-from replicate.protocol import EMOTIONS, cohort
-from replicate.training import Trainer, examples
-from replicate.treatments import (
-    FRAME,
-    RECORDINGS,
-    TREATMENTS,
-    altered,
-    answers,
-    applicable,
-    treated,
-)
-from replicate.waveforms import SAMPLE_RATE
+from replicate.paper import EMOTIONS
+from replicate.settings import RECORDINGS, TREATMENTS
+from replicate.training.examples import examples
+from replicate.training.loop import Trainer
+from replicate.training.treatments import answers, applicable, treated
 
 
 def trainer(model: str = "att_d1") -> Trainer:

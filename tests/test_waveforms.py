@@ -19,11 +19,10 @@ from hypothesis.extra.numpy import arrays
 from trees import COHORT, tone, wav_file, write_iemocap, write_wav
 
 from replicate.corpora import iemocap
+from replicate.corpora.protocol import cohort
 from replicate.corpora.table import Corpus
-from replicate.errors import InputError
-from replicate.files import cache_folder
-from replicate.protocol import cohort
-from replicate.waveforms import decode, levels, open_waveforms, statistics
+from replicate.corpora.waveforms import decode, levels, open_waveforms, statistics
+from replicate.files import InputError, cache_folder
 
 
 @pytest.fixture(autouse=True)

@@ -17,14 +17,17 @@ from sklearn.metrics import mutual_info_score
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from replicate import audit, wordlists
-from replicate.corpora import open_corpus, standin
+from replicate.corpora import standin
+from replicate.corpora.opening import open_corpus
+from replicate.corpora.protocol import cohort
 from replicate.corpora.table import text_fingerprint
-from replicate.errors import InputError
-from replicate.protocol import EMOTIONS, Fold, cohort
+from replicate.corpora.transcriptions import discard_probability, tokens, vocabulary
+from replicate.files import InputError
+from replicate.paper import EMOTIONS
 from replicate.report import stored
-from replicate.transcriptions import discard_probability, tokens, vocabulary
-from replicate.words import (
+from replicate.settings import Fold
+from replicate.studies import audit, wordlists
+from replicate.studies.words import (
     association,
     described,
     expected_information,

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from replicate.corpora import read_corpus
+from replicate.corpora.opening import read_corpus
+from replicate.corpora.protocol import cohort
 from replicate.corpora.table import Corpus, Problem, without_damaged
-from replicate.errors import InputError
-from replicate.protocol import EMOTIONS, cohort
-from replicate.waveforms import SAMPLE_RATE, examine
+from replicate.corpora.waveforms import SAMPLE_RATE, examine
+from replicate.files import InputError
+from replicate.paper import EMOTIONS
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from replicate.corpora.table import Corpus, Problem, utterance_table
-from replicate.errors import InputError
+from replicate.files import InputError
 
 #: The letter in the file name (from the German word) -> the label.
 LABELS = {

@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from replicate import paper
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
-from replicate.corpora.standin.channels import CLASSES, COUNTS
 from replicate.corpora.table import Corpus, Problem, utterance_table
-from replicate.errors import InputError
+from replicate.files import InputError
+from replicate.paper import CLASS_SIZES
 
 _FILE = "iemocap.pkl"
 _LABELS = ("hap", "sad", "neu", "ang", "exc", "fru")
@@ -71,7 +72,7 @@ def read_cut(root: Path) -> Corpus:
     rng = np.random.default_rng(0)
     emotion = corpus.utterances["label"].map(EMOTIONS)
     out: list[int] = []
-    for name, count in zip(CLASSES, COUNTS, strict=True):
+    for name, count in zip(paper.EMOTIONS, CLASS_SIZES, strict=True):
         rows = np.flatnonzero(emotion == name)
         out += rng.choice(rows, max(0, len(rows) - count), replace=False).tolist()
     return dataclasses.replace(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from replicate.corpora.table import Corpus, Problem, utterance_table
-from replicate.errors import InputError
+from replicate.files import InputError
 
 EMOTIONS = {
     "anger": "anger",

@@ -8,23 +8,100 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal, TypeVar
 
+import pandas as pd
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from replicate.errors import InputError
+from replicate.files import InputError
 from replicate.paper.criteria import Criterion, Emotion
+
+#: The paper's classes, in the order of its tables.
+EMOTIONS = ("anger", "happiness", "neutrality", "sadness")
+
+
+Loaded = TypeVar("Loaded")
+
+
+def load(path: Path, adapter: TypeAdapter[Loaded]) -> Loaded:
+    """A YAML file as typed data; scalars reach the types as text, so 0.500 keeps its digits.
+
+    Raises:
+        InputError: if the file is no YAML or does not fit, naming every place.
+    """
+    text = path.read_text(encoding="utf-8")
+    try:
+        return adapter.validate_python(yaml.load(text, Loader=yaml.BaseLoader))
+    except yaml.YAMLError as error:
+        raise InputError(path, f"not YAML: {error}", "mend the syntax") from error
+    except ValidationError as error:
+        raise InputError(path, _wrong(error), "mend these entries") from error
+
 
 FOLDER = Path(__file__).parent
 
-Impact = Literal["low", "medium", "high", "very high"]
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Place:
+    """Where in the paper."""
+
+    section: str
+    element: str
+
+
 Need = Literal[
     "the paper", "another paper", "closed service", "cohort", "runs", "text-only runs",
     "words", "waveforms", "ablation",
 ]  # fmt: skip
 
-_STRICT = ConfigDict(extra="forbid")
-Loaded = TypeVar("Loaded")
+
+@dataclass(frozen=True, config=_STRICT)
+class Claim:
+    """A claim of the paper.
+
+    Attributes:
+        id: its number, 1-29.
+        statement: what is claimed, in our words.
+        place: where the paper says it.
+        reported: the printed values by name, with the digits of print.
+        criterion: when we call it reproduced, fixed before the runs.
+        needs: the evidence that it takes.
+    """
+
+    id: int
+    statement: str
+    place: Place
+    reported: dict[str, Decimal]
+    criterion: Criterion
+    needs: tuple[Need, ...]
+
+
+CLAIMS = load(FOLDER / "claims.yml", TypeAdapter(tuple[Claim, ...]))
+#: Section 4.1's utterances: `train` and `test`.
+(COUNTS,) = (claim.reported for claim in CLAIMS if claim.criterion.kind == "counts")
+
+
+#: Utterances of the test set.
+TESTED = int(COUNTS["test"])
+
+
+def printed_confusion() -> pd.DataFrame:
+    """Table 7 as a confusion matrix."""
+    rows = {row.emotion: row.predictions for row in TABLE_7}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(EMOTIONS))
+
+
+PAPER_CORPUS, PAPER_TRANSCRIPTS = "iemocap", "iemocap-text"
+
+
+#: Utterances of each class in the paper's cohort; their shares are the prior of C.
+CLASS_SIZES = (1103, 1636, 1708, 1084)
+
+
+Impact = Literal["low", "medium", "high", "very high"]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -114,35 +191,6 @@ class Tables:
 
 
 @dataclass(frozen=True, config=_STRICT)
-class Place:
-    """Where in the paper."""
-
-    section: str
-    element: str
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Claim:
-    """A claim of the paper.
-
-    Attributes:
-        id: its number, 1-29.
-        statement: what is claimed, in our words.
-        place: where the paper says it.
-        reported: the printed values by name, with the digits of print.
-        criterion: when we call it reproduced, fixed before the runs.
-        needs: the evidence that it takes.
-    """
-
-    id: int
-    statement: str
-    place: Place
-    reported: dict[str, Decimal]
-    criterion: Criterion
-    needs: tuple[Need, ...]
-
-
-@dataclass(frozen=True, config=_STRICT)
 class Choice:
     """Something that the paper leaves open.
 
@@ -154,8 +202,8 @@ class Choice:
         reason: why.
         impact: how much it can move the results, as expected before the runs.
         field: the field of `Experiment` that holds it, dotted; None where code alone does.
-        readings: key of `replicate.experiments.CHOICES` -> the alternative that it is, where that
-            changes another field.
+        readings: key of `replicate.runs.experiments.CHOICES` -> the alternative that it is, where
+            that changes another field.
     """
 
     choice: str
@@ -166,21 +214,6 @@ class Choice:
     impact: Impact
     field: str | None = None
     readings: dict[str, str] = Field(default_factory=dict)
-
-
-def load(path: Path, adapter: TypeAdapter[Loaded]) -> Loaded:
-    """A YAML file as typed data; scalars reach the types as text, so 0.500 keeps its digits.
-
-    Raises:
-        InputError: if the file is no YAML or does not fit, naming every place.
-    """
-    text = path.read_text(encoding="utf-8")
-    try:
-        return adapter.validate_python(yaml.load(text, Loader=yaml.BaseLoader))
-    except yaml.YAMLError as error:
-        raise InputError(path, f"not YAML: {error}", "mend the syntax") from error
-    except ValidationError as error:
-        raise InputError(path, _wrong(error), "mend these entries") from error
 
 
 def _wrong(error: ValidationError) -> str:
@@ -205,9 +238,7 @@ TABLE_6 = _TABLES.table_6
 TABLE_7 = _TABLES.table_7
 TABLE_8 = _TABLES.table_8
 
-CLAIMS = load(FOLDER / "claims.yml", TypeAdapter(tuple[Claim, ...]))
-#: Section 4.1's utterances: `train` and `test`.
-(COUNTS,) = (claim.reported for claim in CLAIMS if claim.criterion.kind == "counts")
+
 #: Section 4.2's standard deviations of attention scores over utterances: `model-embedding` -> sd.
 SCORE_SPREADS = next(
     {name: float(value) for name, value in claim.reported.items()}

@@ -1,7 +1,7 @@
 """The kinds of criteria by which a claim is judged, each fixed before the runs.
 
 Each has its test in a line (`test`) and what that test cannot tell (`weakness`); the judging itself
-is in `replicate.judging`.
+is in `replicate.verdicts.judging`.
 """
 
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-#: The paper's classes, as in `replicate.protocol.EMOTIONS`.
+#: The paper's classes, as in `replicate.paper.EMOTIONS`.
 Emotion = Literal["anger", "happiness", "neutrality", "sadness"]
 
 _STRICT = ConfigDict(extra="forbid")

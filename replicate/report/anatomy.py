@@ -13,13 +13,7 @@ from matplotlib.patches import FancyBboxPatch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from replicate.model import (
-    Addition,
-    Attention,
-    Concat,
-    EmotionModel,
-    parameter_counts,
-)
+from replicate.model import Addition, Attention, Concat, EmotionModel, parameter_counts
 from replicate.report.style import styled
 
 #: Sizes of the example input: no other size in the model equals them, so they can be named.

@@ -7,8 +7,9 @@ import numpy as np
 import soundfile
 
 from replicate.corpora.table import Corpus
-from replicate.report.provenance import Exhibit, Missing, of_corpus, or_notice
-from replicate.waveforms import SAMPLE_RATE
+from replicate.corpora.waveforms import SAMPLE_RATE
+from replicate.report.provenance import Exhibit, of_corpus, or_notice
+from replicate.runs.selected import Missing
 
 
 @or_notice

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from replicate import measurements
-from replicate.measurements import Measurement
-from replicate.report.provenance import Missing, Source, commit_name
+from replicate.report.provenance import Source, commit_name
+from replicate.runs import measurements
+from replicate.runs.measurements import Measurement
+from replicate.runs.selected import Missing
 
 #: Packages whose versions move times.
 PACKAGES = ("torch", "numba", "triton")

@@ -1,29 +1,11 @@
 """How numbers, intervals and models are written, everywhere alike."""
 
 import re
-from itertools import product
 
 import numpy as np
 import pandas as pd
 
-from replicate import paper
-from replicate.runs import Run
-
-#: Stands in the prose for the numbers of runs that are not there.
-ABSENT = "(not run yet)"
-
 NBSP = "\N{NO-BREAK SPACE}"
-
-#: Model -> the paper's name for it.
-LABELS = {row.model: row.label for row in paper.TABLE_4} | {"audio": "Audio", "text": "Text"}
-
-#: Embedding -> how a title names it; trainable ones are the paper's first case.
-EMBEDDINGS = {
-    "trainable": "",
-    "word2vec": "Word2Vec",
-    "glove": "GloVe",
-    "none": "",
-}
 
 
 def signed_interval(low: float, high: float) -> str | None:
@@ -52,22 +34,6 @@ def interval(low: float, high: float) -> str | None:
     return None if np.isnan(low) or np.isnan(high) else f"[{low:.3f},{NBSP}{high:.3f}]"
 
 
-def title(model: str, embedding: str) -> str:
-    """A model and its embedding as captions call them."""
-    return ", ".join(part for part in (LABELS[model], EMBEDDINGS[embedding]) if part)
-
-
-def named(configuration: str) -> str:
-    """`title` of `att_d1-word2vec`."""
-    model, _, embedding = configuration.partition("-")
-    return title(model, embedding)
-
-
-def name_of(run: Run) -> str:
-    """`title` of a run."""
-    return title(run.experiment.model, run.experiment.embedding)
-
-
 def intervals(low: pd.Series, high: pd.Series) -> pd.Series:
     """`interval` for columns."""
     shown = [interval(a, b) for a, b in zip(low, high, strict=True)]
@@ -77,13 +43,6 @@ def intervals(low: pd.Series, high: pd.Series) -> pd.Series:
 def whole(value: float) -> str | None:
     """A count as text; NaN stays an empty cell."""
     return None if np.isnan(value) else f"{value:,.0f}"
-
-
-def listing(text: str) -> str:
-    """Findings such as `att_d1-trainable 0.6; text-trainable 0.5`: one a line, models by name."""
-    for model, embedding in product(LABELS, EMBEDDINGS):
-        text = text.replace(f"{model}-{embedding}", title(model, embedding))
-    return text.replace("; ", "\n")
 
 
 def in_html(text: str) -> str:

@@ -8,11 +8,12 @@ import pandas as pd
 from IPython.display import Markdown
 from myst_nb import glue  # type: ignore[import-untyped]
 
-from replicate.corpora import open_corpus
+from replicate.corpora.opening import open_corpus
 from replicate.corpora.table import Corpus
-from replicate.protocol import EMOTIONS
-from replicate.report.provenance import MARK, NO_CORPUS, Notice
-from replicate.waveforms import SAMPLE_RATE, Waveforms, open_waveforms
+from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms, open_waveforms
+from replicate.paper import EMOTIONS
+from replicate.report.provenance import NO_CORPUS, Notice
+from replicate.settings import MARK
 
 #: Corpora that are not generated -> what pages call them.
 REAL_CORPORA = {

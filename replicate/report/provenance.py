@@ -18,22 +18,14 @@ from typing import Any, ParamSpec
 import pandas as pd
 from matplotlib.figure import Figure
 
-from replicate.code import code_version
 from replicate.corpora.table import Corpus
-from replicate.metrics import Tested
 from replicate.report.layout import in_html
-from replicate.rerun import change_since, repeats
-from replicate.runs import Run
-
-#: Stands in every table and picture that a synthetic corpus made.
-MARK = "STAND-IN, not IEMOCAP"
-
-#: How the epoch was chosen, in words (see `replicate.runs.SELECTIONS`).
-CHOSEN = {
-    "last-epoch": "last epoch",
-    "development-best": "best development epoch",
-    "test-best": "best test epoch (chosen on the test set: optimistic)",
-}
+from replicate.runs.baselines import Tested
+from replicate.runs.code import code_version
+from replicate.runs.rerun import change_since, repeats
+from replicate.runs.selected import CHOSEN, Missing
+from replicate.runs.store import Run
+from replicate.settings import MARK
 
 #: Said of a page for which no corpus was read.
 NO_CORPUS = (
@@ -335,20 +327,6 @@ def interactive(figure: Any, alt: str, caption: str, sources: Sequence[Source]) 
         tuple(sources),
         {"application/vnd.plotly.v1+json": described.to_plotly_json()},
     )
-
-
-class Missing(LookupError):
-    """Something that a table or figure needs is not there.
-
-    Args:
-        what: what is missing, a sentence.
-        remedy: what provides it, as a rule a command.
-    """
-
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(f"{what}\n  -> {remedy}")
-        self.what = what
-        self.remedy = remedy
 
 
 @dataclass(frozen=True)

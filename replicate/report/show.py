@@ -20,7 +20,6 @@ from replicate.corpora.table import Corpus
 from replicate.report.layout import NBSP
 from replicate.report.provenance import (
     Exhibit,
-    Missing,
     Notice,
     Source,
     interactive,
@@ -30,7 +29,8 @@ from replicate.report.provenance import (
     table,
 )
 from replicate.report.style import STYLE
-from replicate.selection import Selection
+from replicate.runs.selected import Missing
+from replicate.runs.selection import Selection
 
 #: Cells longer than this hold sentences.
 WORDY = 60

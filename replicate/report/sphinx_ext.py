@@ -24,15 +24,15 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
 import replicate
-from replicate.code import code_version
-from replicate.corpora import open_corpus
-from replicate.errors import InputError
-from replicate.experiments import PROFILES
+from replicate.corpora.opening import open_corpus
+from replicate.files import InputError
 from replicate.report import execution, page
 from replicate.report.execution import METADATA, Job, NotebookError
 from replicate.report.page import REAL_CORPORA
 from replicate.report.provenance import Notice
-from replicate.rerun import REPEATS
+from replicate.runs.code import code_version
+from replicate.runs.experiments import PROFILES
+from replicate.runs.rerun import REPEATS
 
 LOG = logging.getLogger(__name__)
 MATHJAX, PLOTLY = "tex-svg-full.js", "plotly.min.js"

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from replicate import loudness, wordlists
-from replicate.report.provenance import Missing, Source, commit_name, listed
-from replicate.wordlists import Classes
+from replicate.report.provenance import Source, commit_name, listed
+from replicate.runs.selected import Missing
+from replicate.studies import loudness, wordlists
+from replicate.studies.wordlists import Classes
 
 
 @dataclass(frozen=True)

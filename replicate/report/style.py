@@ -10,16 +10,15 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import scipy.signal
 import scipy.stats
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
-from replicate.protocol import EMOTIONS
+from replicate.corpora.waveforms import SAMPLE_RATE
+from replicate.paper import EMOTIONS
 from replicate.report.layout import in_mathtext
-from replicate.waveforms import SAMPLE_RATE
 
 COLOURS = {
     "anger": "#D55E00",

@@ -1,8 +1,4 @@
-"""What the paper's open choices change: every other reading against ours, over the same seeds.
-
-All functions but the first two take `answers`, the table of `Selection.answers` with runs of our
-reading (`choice` is empty) and of others.
-"""
+"""What another reading of the paper's open choices changes."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +8,15 @@ from typing import TypeVar, get_args
 import numpy as np
 import pandas as pd
 
-from replicate import comparison, paper
-from replicate.comparison import LEVEL
-from replicate.experiments import CHOICES, GRIDS, random_fold
-from replicate.metrics import Tested
+from replicate import paper
 from replicate.model import FUSIONS
-from replicate.selection import Selection
-from replicate.summaries import by_run
+from replicate.runs.baselines import Tested
+from replicate.runs.experiments import CHOICES, GRIDS, random_fold
+from replicate.runs.selection import Selection
+from replicate.stats import equivalence, hypothesis_tests
+from replicate.stats.hypothesis_tests import LEVEL
+from replicate.stats.power import detectable
+from replicate.stats.summaries import by_run
 
 #: What a choice is compared on: the same experiment in all but the choice.
 SAME = ["model", "embedding", "fold", "seed"]
@@ -147,7 +145,7 @@ def effects(answers: pd.DataFrame, overlap: float = 0.0, region: float = PRINTED
     Args:
         answers: of runs on one kind of folds.
         overlap: n_test / n_train of random splits. It widens the intervals where each seed draws a
-            split of its own, see `comparison.mean_difference`.
+            split of its own, see `hypothesis_tests.mean_difference`.
         region: the size of a difference with which effects are compared.
 
     Returns:
@@ -166,7 +164,7 @@ def effects(answers: pd.DataFrame, overlap: float = 0.0, region: float = PRINTED
     }
     found = pd.DataFrame.from_dict(rows, orient="index", columns=EFFECTS[:6]).rename_axis("choice")
     for p_value in ("p_larger", "p_smaller"):
-        found[p_value] = comparison.holm(found[p_value]) if len(found) else found[p_value]
+        found[p_value] = hypothesis_tests.holm(found[p_value]) if len(found) else found[p_value]
     sure = [found["p_larger"] < LEVEL, found["p_smaller"] < LEVEL]
     found["size"] = np.select(sure, ["more", "less"], "cannot be told")
     found["impact"] = [reading(str(name)).impact for name in found.index]
@@ -175,8 +173,8 @@ def effects(answers: pd.DataFrame, overlap: float = 0.0, region: float = PRINTED
 
 def _effect(values: pd.Series, overlap: float, region: float) -> list[float]:
     """The first six of `EFFECTS`."""
-    mean = comparison.mean_difference(values, overlap)
-    sizes = comparison.size_tests(values, region, overlap)
+    mean = hypothesis_tests.mean_difference(values, overlap)
+    sizes = equivalence.size_tests(values, region, overlap)
     return [mean.difference, mean.low, mean.high, mean.n, *sizes]
 
 
@@ -221,9 +219,9 @@ def spread_of_fusions(answers: pd.DataFrame) -> float:
 
 
 def widest(n: int, effect: float = PRINTED) -> float:
-    """The spread over n seeds up to which an effect is found with probability `comparison.POWER`.
+    """The spread over n seeds up to which an effect is found with probability `power.POWER`.
 
     >>> round(widest(3), 3), round(widest(10), 3)
     (0.009, 0.031)
     """
-    return float(effect / comparison.detectable([1.0], [n]).to_numpy()[0, 0])
+    return float(effect / detectable([1.0], [n]).to_numpy()[0, 0])

@@ -1,9 +1,4 @@
-"""Do attention scores of single utterances follow what these utterances tell?
-
-The stand-in's generator knows of every utterance how much its audio and its text tell about its
-class. A score is held against the difference, and so is what a model loses of the utterance when a
-modality is taken away.
-"""
+"""Do attention scores follow each utterance's own evidence? By utterance, in the stand-in."""
 
 from collections.abc import Callable
 from functools import cache
@@ -12,19 +7,22 @@ import numpy as np
 import pandas as pd
 from scipy.special import rel_entr
 
-from replicate import metrics
 from replicate.corpora import standin
-from replicate.importance import (
+from replicate.paper import EMOTIONS
+from replicate.stats.intervals import interval_over_clusters, mean_interval
+from replicate.studies.importance import (
     ABLATIONS,
     ASTRAY,
     ATTENDING,
     FOLLOWS,
     FUSED,
     UNKNOWN,
-    WEAK_BY_UTTERANCE,
     rank_correlation,
 )
-from replicate.protocol import EMOTIONS
+
+#: ... and of many utterances.
+WEAK_BY_UTTERANCE = 0.1
+
 
 #: Probabilities below count as this, where a logarithm is taken.
 LEAST_PROBABILITY = 1e-9
@@ -117,7 +115,7 @@ def _followed(part: pd.DataFrame) -> dict[str, float | str]:
         return {"rho": rho, "untrained": before, "difference": rho - before, "gain": by_gain}
 
     whole, low, high = _over_dialogues(statistic, _dialogues(part))
-    seeds = metrics.mean_interval(by_run(part).groupby("seed")["rho"].mean())
+    seeds = mean_interval(by_run(part).groupby("seed")["rho"].mean())
     verdict = UNKNOWN
     if low["rho"] > 0 and low["difference"] > 0:
         verdict = FOLLOWS
@@ -167,7 +165,7 @@ def _ablated(part: pd.DataFrame) -> dict[str, float | int]:
     }  # fmt: skip
     for name, bits in lost.items():
         by_seed = pd.Series(rank_correlation(bits, told)).groupby(runs["seed"]).mean()
-        seeds = metrics.mean_interval(by_seed)
+        seeds = mean_interval(by_seed)
         found |= {f"{name}_low": low[name], f"{name}_high": high[name]}
         found |= {f"{name}_seeds_low": seeds.low, f"{name}_seeds_high": seeds.high}
     return found
@@ -235,5 +233,5 @@ def _over_dialogues(
     def row(part: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame([statistic(part["utterance"].to_numpy())])
 
-    low, high = metrics.interval_over_clusters(table, "dialogue", row)
+    low, high = interval_over_clusters(table, "dialogue", row)
     return row(table).iloc[0], low.iloc[0], high.iloc[0]

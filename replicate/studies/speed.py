@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from replicate import paper
-from replicate.code import difference
-from replicate.experiments import Training
+from replicate.corpora.waveforms import Waveforms
 from replicate.model import AudioFrontEnd
-from replicate.rerun import Repeat, compare, place
-from replicate.runs import Run
-from replicate.waveforms import Waveforms
+from replicate.runs.code import difference
+from replicate.runs.rerun import Repeat, compare, place
+from replicate.runs.store import Run
+from replicate.settings import Training
 
 #: A plan of trainings that would answer every claim: block -> (with audio, text alone).
 PLAN = {

@@ -1,4 +1,4 @@
-"""Objections to what text alone shows, each answered by runs that do otherwise."""
+"""Objections to what text alone shows, each answered by runs as far as there are any."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,15 +7,15 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from replicate import comparison, metrics, paper
-from replicate.experiments import CHOICES, GRIDS
-from replicate.metrics import Interval
-from replicate.risks import BATCHES
-from replicate.runs import SELECTIONS, Run
-from replicate.selection import Selection
-from replicate.text_alone import TESTED, TextAlone, Verdict, accuracies, paired, verdict
-from replicate.treated import under
-from replicate.treatments import TREATMENTS
+from replicate import paper
+from replicate.runs.experiments import CHOICES, GRIDS
+from replicate.runs.selected import under
+from replicate.runs.selection import Selection
+from replicate.runs.store import SELECTIONS, Run
+from replicate.settings import BATCHES, TREATMENTS
+from replicate.stats import hypothesis_tests
+from replicate.stats.intervals import Interval, prediction_interval
+from replicate.studies.text_alone import TESTED, TextAlone, Verdict, accuracies, paired, verdict
 
 #: Field of the configuration -> the objection that another reading of it answers.
 OBJECTIONS = {
@@ -50,7 +50,7 @@ def answered(text: TextAlone, cut: TextAlone, epoch: str) -> pd.DataFrame:
     Args:
         text: on the published transcripts.
         cut: on as many utterances of each class as the paper has.
-        epoch: how it was chosen, see `replicate.runs.SELECTIONS`.
+        epoch: how it was chosen, see `replicate.runs.store.SELECTIONS`.
 
     Returns:
         One row an objection and reading, by objection: `objection`, `reading` (a key of `CHOICES`,
@@ -72,7 +72,9 @@ def answered(text: TextAlone, cut: TextAlone, epoch: str) -> pd.DataFrame:
     rows = pd.DataFrame([{**_UNKNOWN, **answer} for answer in others])
     rows = rows.sort_values("objection", kind="stable", ignore_index=True)
     known = rows["p"].notna()
-    rows.loc[known, "p_holm"] = comparison.holm(rows.loc[known, "p"]) if known.any() else np.nan
+    rows.loc[known, "p_holm"] = (
+        hypothesis_tests.holm(rows.loc[known, "p"]) if known.any() else np.nan
+    )
     reach, no_runs = _one_run_high(single), pd.Series(np.nan, rows.index)
     return rows.assign(
         by_change=_verdicts(rows, reach, no_runs),
@@ -93,7 +95,7 @@ def _verdicts(rows: pd.DataFrame, reach: float, own: pd.Series) -> list[Verdict]
 
 def _one_run_high(single: pd.Series) -> float:
     """Upper end of the interval for one more run."""
-    return metrics.prediction_interval(single).high
+    return prediction_interval(single).high
 
 
 def _otherwise(text: TextAlone, ours: Selection) -> Iterator[tuple[str, str, Selection]]:
@@ -136,7 +138,7 @@ def _other_cohort(cut: TextAlone, single: pd.Series, ours: Selection) -> Iterato
     other = accuracies(cut.drawn(ours.epoch, "trainable"))
     answer: Answer = {"objection": "cohort", "reading": CUT}
     if len(other):
-        apart = comparison.between(other, single, ours.runs[0].provenance.overlap)
+        apart = hypothesis_tests.between(other, single, ours.runs[0].provenance.overlap)
         answer |= {
             "difference": apart.value, "low": apart.low, "high": apart.high,
             "one_run_high": _own(other, single), "n": len(other), "of": "seeds, other splits",
@@ -177,8 +179,8 @@ def elsewhere(text: TextAlone, kind: str, epoch: str) -> pd.DataFrame:
     An utterance counts by how often it is answered rightly under either kind of fold.
 
     Returns:
-        As of `comparison.over_clusters`, which draws whole dialogues; empty without such runs, or
-        without the baselines, which know all groups of a kind.
+        As of `hypothesis_tests.over_clusters`, which draws whole dialogues; empty without such
+        runs, or without the baselines, which know all groups of a kind.
     """
     groups, random = text.held_out(kind, epoch), text.drawn(epoch, "trainable")
     if not (groups and random and text.baselines):
@@ -186,7 +188,7 @@ def elsewhere(text: TextAlone, kind: str, epoch: str) -> pd.DataFrame:
     answers = {kind: groups.answers(), "random": random.answers()}
     both = pd.DataFrame({name: _share_right(some) for name, some in answers.items()}).dropna()
     dialogues = answers[kind].drop_duplicates("utterance").set_index("utterance")["dialogue"]
-    return comparison.over_clusters(both, dialogues[both.index])
+    return hypothesis_tests.over_clusters(both, dialogues[both.index])
 
 
 def _share_right(answers: pd.DataFrame) -> pd.Series:

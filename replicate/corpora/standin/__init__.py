@@ -6,8 +6,9 @@ whether it is the published one. `describe(preset)` tells what each modality kno
 corpus is not; `evidence` what the text and the sound of single utterances tell.
 """
 
+from replicate.corpora.names import size_and_preset
 from replicate.corpora.standin.casting import SIZES
-from replicate.corpora.standin.channels import PRESETS, describe, size_and_preset
+from replicate.corpora.standin.channels import PRESETS, describe
 from replicate.corpora.standin.evidence import evidence
 from replicate.corpora.standin.grammar import sentences
 from replicate.corpora.standin.manifest import Fingerprint, fingerprint, published

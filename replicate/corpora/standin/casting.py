@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from replicate.corpora.standin.channels import CLASSES, COUNTS
-from replicate.errors import InputError
+from replicate.corpora.iemocap import EXCITED, HAPPY
+from replicate.files import InputError
+from replicate.paper import CLASS_SIZES, EMOTIONS
 
 SESSIONS = range(1, 6)
 SCRIPTS = ("01_1", "01_2", "01_3", "02_1", "02_2", "03_1", "03_2")
@@ -24,8 +25,7 @@ TRANSITIONS = (
 #: Dialogues of IEMOCAP in which one, two, three and four classes occur.
 CLASSES_IN_DIALOGUE = (16, 73, 45, 17)
 
-#: Happiness is two labels of the corpus, in IEMOCAP's numbers.
-HAPPY, EXCITED = 595, 1041
+
 LABELS = ("ang", "hap", "neu", "sad")
 
 #: Labels outside the cohort: how often, and the class acted (weights as `CLASSES`) when annotators
@@ -71,7 +71,7 @@ SIZES = {
         (319, 473, 494, 314), (*_FEW, "F_impro03", "F_script02_2", "M_impro04", "M_script01_2")
     ),
     "full": Size(
-        COUNTS,
+        CLASS_SIZES,
         tuple(
             f"{marked}_{scene}"
             for marked in "FM"
@@ -216,7 +216,7 @@ def _others(n: int, name: str) -> list[tuple[str, int]]:
 
 def _cohort_labels(classes: list[int], name: str) -> list[tuple[str, int]]:
     """Label and class; which happy utterances are `exc` is left to chance."""
-    happy = [position for position, acted in enumerate(classes) if CLASSES[acted] == "happiness"]
+    happy = [position for position, acted in enumerate(classes) if EMOTIONS[acted] == "happiness"]
     excited = _shares(len(happy), (HAPPY, EXCITED))[1]
     chosen = set(rng_for(name, "excited").sample(happy, excited))
     return [
@@ -245,7 +245,7 @@ def _moods(dialogues: list[str], name: str) -> dict[str, list[int]]:
         rng = rng_for(name, session, "moods")
         members = [dialogue for dialogue in dialogues if dialogue.startswith(session)]
         for place, dialogue in enumerate(rng.sample(members, len(members))):
-            first = choose(COUNTS, (place + 0.5) / len(members))
+            first = choose(CLASS_SIZES, (place + 0.5) / len(members))
             moods[dialogue] = _with_others(first, rng_for(name, dialogue, "moods"))
     return moods
 

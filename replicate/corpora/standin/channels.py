@@ -14,13 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from replicate.errors import InputError
-
-#: Rows and columns of every channel: the paper's classes in the paper's order.
-CLASSES = ("anger", "happiness", "neutrality", "sadness")
-
-#: Utterances of each class in the paper's cohort; their shares are the prior of C.
-COUNTS = (1103, 1636, 1708, 1084)
+from replicate.files import InputError
+from replicate.paper import CLASS_SIZES
 
 #: Mean and standard deviation of log mean |x| by class: with `LEVEL_RANGE`, Table 8's WaveAvg and
 #: WaveAvgStd.
@@ -71,7 +66,7 @@ _BREATH = (0.02, 0.02, 0.02, 0.12)
 
 def prior() -> NDArray[np.float64]:
     """P(C): [4]."""
-    return np.array(COUNTS) / sum(COUNTS)
+    return np.array(CLASS_SIZES) / sum(CLASS_SIZES)
 
 
 def _uninformative(channel: Matrix) -> Matrix:
@@ -243,12 +238,6 @@ def ceiling(*observations: NDArray[np.float64]) -> Ceiling:
     possible = joint > 0
     bits = (joint[possible] * np.log2(joint[possible] / independent[possible])).sum()
     return Ceiling(float(joint.max(0).sum()), max(0.0, float(bits)))
-
-
-def size_and_preset(name: str) -> tuple[str, str]:
-    """What a corpus's name asks for: `standin-quick-clean` -> quick, clean."""
-    size, _, preset = name.removeprefix("standin-").partition("-")
-    return size, preset or "default"
 
 
 def describe(preset: str) -> Informativeness:

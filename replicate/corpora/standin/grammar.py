@@ -13,7 +13,8 @@ from importlib import resources
 
 import yaml
 
-from replicate.corpora.standin.channels import CLASSES, channels
+from replicate.corpora.standin.channels import channels
+from replicate.paper import EMOTIONS
 
 #: The share of clauses, beyond the one that must, which carry the symbol.
 CUE_DENSITY = 0.3
@@ -84,7 +85,7 @@ def load() -> Grammar:
                 filler_rate=entry["filler_rate"],
                 exclaims=entry["exclaims"],
             )
-            for entry in (data["symbols"][name] for name in CLASSES)
+            for entry in (data["symbols"][name] for name in EMOTIONS)
         ),
         topics=data["topics"],
     )
@@ -203,7 +204,7 @@ def sentences(n: int, seed: int) -> list[str]:
 
 
 def _sentence(rng: random.Random) -> str:
-    symbol, model = rng.randrange(len(CLASSES)), channels("default")
+    symbol, model = rng.randrange(len(EMOTIONS)), channels("default")
     about = topic(rng.choice(sorted(load().topics)), rng)
     words = utterance(symbol, about, length(rng), rng)
     laughter = rng.random() < model.laughter[symbol]

@@ -9,9 +9,9 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from replicate.corpora.standin.channels import CLASSES
 from replicate.corpora.standin.planning import Planned
-from replicate.errors import InputError
+from replicate.files import InputError
+from replicate.paper import EMOTIONS
 
 RELEASE = "IEMOCAP_full_release"
 TRUTH = "truth.csv"
@@ -76,6 +76,6 @@ def truth(utterances: Iterable[Planned]) -> list[Sequence[str]]:
 
 
 def _row(u: Planned) -> list[str]:
-    symbols = (CLASSES[c] for c in (u.acted, u.text_symbol, u.prosody_symbol))
+    symbols = (EMOTIONS[c] for c in (u.acted, u.text_symbol, u.prosody_symbol))
     tags = (str(int(tag)) for tag in (u.laughter, u.breath))
     return [u.utterance, u.label, *symbols, *tags, f"{u.level:.6f}"]

@@ -13,13 +13,8 @@ from statistics import NormalDist
 
 from replicate.corpora.standin import grammar
 from replicate.corpora.standin.casting import Turn, cast, choose, rng_for, scene
-from replicate.corpora.standin.channels import (
-    CLASSES,
-    LEVEL_RANGE,
-    LOG_LEVEL,
-    Channels,
-    channels,
-)
+from replicate.corpora.standin.channels import LEVEL_RANGE, LOG_LEVEL, Channels, channels
+from replicate.paper import EMOTIONS
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,7 @@ def _words(turn: Turn, symbol: int, size: str) -> str:
     line = (played, turn.utterance.rsplit("_", 1)[1])
     about = grammar.topic(played.split("_")[0], rng_for(played, "topic"))
     words = grammar.length(rng_for(*line, "length"))
-    written = grammar.utterance(symbol, about, words, rng_for(*line, CLASSES[symbol]))
+    written = grammar.utterance(symbol, about, words, rng_for(*line, EMOTIONS[symbol]))
     return grammar.perform(written, rng_for(size, turn.utterance, "performance"))
 
 
@@ -107,7 +102,7 @@ def _levels(turns: list[Turn], by_class: bool, size: str) -> list[float]:
     levels = [0.0] * len(turns)
     for cohort in (True, False):
         positions, values = [], []
-        for acted, name in enumerate(CLASSES):
+        for acted, name in enumerate(EMOTIONS):
             members = [p for p, t in enumerate(turns) if t.in_cohort == cohort and t.acted == acted]
             rng = rng_for(size, cohort, name, "levels")
             positions += members

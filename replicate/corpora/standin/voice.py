@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter, resample_poly
 
-from replicate.corpora.standin.channels import CLASSES
 from replicate.corpora.standin.planning import Planned
-from replicate.errors import InputError
+from replicate.files import InputError
+from replicate.paper import EMOTIONS
 
 SAMPLE_RATE = 16_000
 Samples = NDArray[np.float64]
@@ -65,7 +65,7 @@ class Prosody:
 
 PROSODY = dict(
     zip(
-        CLASSES,
+        EMOTIONS,
         (
             Prosody(188, 60, 78, +5, 0, 0.10),
             Prosody(180, 74, 92, +2, 0, 0.12),
@@ -116,7 +116,7 @@ def render(planned: Planned) -> NDArray[np.int16]:
 
 def _prosody(planned: Planned, rng: random.Random) -> Prosody:
     """The utterance's own prosody: its symbol's, its speaker's pitch and some chance."""
-    style = PROSODY[CLASSES[planned.prosody_symbol]]
+    style = PROSODY[EMOTIONS[planned.prosody_symbol]]
     offset = SPEAKERS[planned.speaker][1]
     return Prosody(
         rate=min(max(style.rate + RATE_SPREAD * _normal(rng), 90), 300),

@@ -11,13 +11,7 @@ from pathlib import Path
 import joblib
 
 from replicate.corpora.standin.channels import SUMMARY
-from replicate.corpora.standin.manifest import (
-    RELEASE,
-    TRUTH,
-    Fingerprint,
-    fingerprint,
-    truth,
-)
+from replicate.corpora.standin.manifest import RELEASE, TRUTH, Fingerprint, fingerprint, truth
 from replicate.corpora.standin.planning import Planned, plan
 from replicate.corpora.standin.voice import SAMPLE_RATE, render, synthesiser
 

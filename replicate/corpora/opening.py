@@ -1,0 +1,109 @@
+"""Corpora: files on disk -> one utterance table (see `replicate.corpora.table`)."""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from replicate.corpora import emodb, iemocap, iemocap_text, meld, standin
+from replicate.corpora.iemocap_ids import EMOTIONS, parse
+from replicate.corpora.names import require_known, standin_of
+from replicate.corpora.table import Corpus, utterance_table, without_damaged
+from replicate.corpora.waveforms import open_waveforms
+from replicate.files import InputError, build_once, cache_folder
+
+READERS: dict[str, Callable[[Path], Corpus]] = {
+    "iemocap": iemocap.read,
+    "iemocap-text": iemocap_text.read,
+    "iemocap-text-cut": iemocap_text.read_cut,
+    "emodb": emodb.read,
+    "meld": meld.read,
+}
+
+#: In the stand-in's folder: digest of the manifest that its generator was published with.
+_GENERATOR = "generator.sha256"
+
+
+def open_corpus(name: str, data: Path | None = None, skip_damaged: bool | None = None) -> Corpus:
+    """Read a corpus for use, or generate and read the stand-in.
+
+    Args:
+        name: a key of `READERS`, or the stand-in as `standin-<size>` or
+            `standin-<size>-<preset>`, for example `standin-quick`.
+        data: where the corpus lies; else the environment variable `REPLICATE_DATA`. The stand-in
+            needs neither: it lies in the cache folder, and is generated there if absent.
+        skip_damaged: leave damaged utterances out; by default only if the environment variable
+            `REPLICATE_SKIP_DAMAGED` is set.
+
+    Raises:
+        InputError: an unknown name, no path given or one too many, a folder that does not hold
+            the corpus, or damaged utterances. (Recordings are looked at by
+            `waveforms.open_waveforms`; here only if damaged ones shall be left out.)
+    """
+    if skip_damaged is None:
+        skip_damaged = bool(os.environ.get("REPLICATE_SKIP_DAMAGED"))
+    corpus = without_damaged(read_corpus(name, data), skip_damaged)
+    if not (skip_damaged and corpus.has_audio):
+        return corpus
+    out = [problem.utterance for problem in open_waveforms(corpus, skip_damaged=True).problems]
+    kept = corpus.utterances[~corpus.utterances["utterance"].isin(out)]
+    return dataclasses.replace(corpus, utterances=kept.reset_index(drop=True))
+
+
+def read_corpus(name: str, data: Path | None = None) -> Corpus:
+    """As `open_corpus`, with damaged utterances in the table and in `problems`."""
+    if name.startswith("standin-"):
+        if data:
+            raise InputError(data, f"is not needed: {name} is generated", "leave the path out")
+        return _read_standin(name)
+    require_known(name)
+    path = data or os.environ.get("REPLICATE_DATA")
+    if not path:
+        raise InputError(
+            name,
+            "no path given",
+            f"give the folder that holds {name}: --data PATH, or REPLICATE_DATA "
+            f"(`replicate corpus check {name} PATH`)",
+        )
+    return READERS[name](Path(path).expanduser())
+
+
+def open_text(name: str, data: Path | None = None, skip_damaged: bool | None = None) -> Corpus:
+    """As `open_corpus`; but of the stand-in the words alone, which need not be spoken for that."""
+    if not name.startswith("standin-"):
+        return open_corpus(name, data, skip_damaged)
+    size, preset = standin_of(name)
+    said = [
+        {**vars(parse(turn.utterance)), "label": turn.label, "transcript": turn.transcript}
+        for turn in standin.plan(size, preset)
+    ]
+    root = cache_folder() / name
+    return _as_standin(Corpus(name, "", root, utterance_table(said), EMOTIONS))
+
+
+def _read_standin(name: str) -> Corpus:
+    size, preset = standin_of(name)
+    manifest = Path(standin.__file__).with_name("manifest.json").read_bytes()
+    source = hashlib.sha256(manifest).hexdigest()
+
+    def build(folder: Path) -> None:
+        standin.generate(folder, size, preset)
+        (folder / _GENERATOR).write_text(source)
+
+    def whole(folder: Path) -> bool:
+        mark = folder / _GENERATOR
+        return mark.is_file() and mark.read_text() == source
+
+    folder = build_once(cache_folder() / name, build, whole)
+    return _as_standin(dataclasses.replace(iemocap.read(folder), name=name))
+
+
+def _as_standin(corpus: Corpus) -> Corpus:
+    """With a title that says what the numbers come from."""
+    size, preset = standin_of(corpus.name)
+    count = corpus.utterances["label"].isin(list(corpus.emotions)).sum()
+    about = f"{size}: {count:,} utterances"
+    if preset != "default":
+        about += f", preset {preset}"
+    return dataclasses.replace(corpus, title=f"stand-in (synthetic, {about})", synthetic=True)

@@ -1,0 +1,72 @@
+"""Options that several commands share; what they look up is imported when they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from replicate.runs.experiments import GRIDS, PROFILES
+from replicate.settings import RESULTS
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: `\b` keeps the lines as they are.
+GRIDS_IN_WORDS = "\b\nGrids:\n" + "\n".join(
+    f"  {name}: {made.about}" for name, made in GRIDS.items()
+)
+
+
+def known(context: click.Context, option: click.Parameter, name: str) -> str:
+    """The name of a corpus, looked at before anything else is.
+
+    Raises:
+        InputError: there is no such corpus.
+    """
+    from replicate.corpora.names import require_known
+
+    require_known(name)
+    return name
+
+
+path_in_full = click.Path(path_type=Path, resolve_path=True)
+data_option = click.option("--data", type=path_in_full, help="The corpus's folder.")
+results_option = click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=RESULTS,
+    help="Where results are stored.  [default: results/]",
+)
+skip_damaged_option = click.option(
+    "--skip-damaged",
+    is_flag=True,
+    envvar="REPLICATE_SKIP_DAMAGED",
+    help="Leave damaged utterances out.",
+)
+
+
+def training_options(command: Command) -> Command:
+    """The options of every command that trains: on what, by which protocol, where."""
+    for option in reversed(
+        (
+            click.option("--corpus", "name", default="standin-quick", show_default=True,
+                         callback=known, help="What to train on."),
+            data_option,
+            skip_damaged_option,
+            click.option("--profile", type=click.Choice(list(PROFILES)), default="quick",
+                         show_default=True, help="The protocol: epochs, seeds, what is held out."),
+            click.option("--word2vec",
+                         type=click.Path(exists=True, dir_okay=False, path_type=Path,
+                                         resolve_path=True),
+                         help="File of pretrained vectors."),
+            click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu",
+                         show_default=True, help="Where to train."),
+            click.option("--jobs", type=click.IntRange(1),
+                         help="Trainings at once.  [default: one a core; 1 on a GPU]"),
+            results_option,
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command

@@ -1,0 +1,1 @@
+"""Experiments, the store of their runs, and what is selected of it."""

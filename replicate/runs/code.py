@@ -1,0 +1,231 @@
+"""Which code, packages and machine make a run: digests that tell when a number may be another."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from replicate.runs.definitions import definitions, modules_of
+
+PACKAGES = ("torch", "numpy", "numba", "pandas", "gensim")
+
+
+def package_versions(names: Iterable[str] = PACKAGES, device: str = "cpu") -> dict[str, str]:
+    """Versions of Python and of packages, by default those that determine a run's numbers.
+
+    Args:
+        names: of the packages.
+        device: `cpu` or `cuda`, for which Triton compiles.
+    """
+    names = (*names, "triton") if device == "cuda" else names
+    versions = {name: importlib.metadata.version(name) for name in names}
+    return {"python": platform.python_version(), **versions}
+
+
+def processor() -> str:
+    """The processor's name, as the system gives it, and the number of cores."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    return f"{name}, {os.cpu_count()} cores"
+
+
+PACKAGE = Path(__file__).parents[1]
+TABLE = Path(__file__).with_name("code_by_module.json")
+
+#: The code that determines numbers: what needs it -> part -> the part's files -> which of a file's
+#: definitions, None for all. When definitions move, a part keeps its name, which old records have,
+#: and its place, by which definitions that share a name are told apart.
+CODE: dict[str, dict[str, dict[str, tuple[str, ...] | None]]] = {
+    "text": {
+        "protocol": {
+            "corpora/protocol.py": None,
+            "settings.py": ("Fold", "GROUPS"),
+            "paper/__init__.py": ("EMOTIONS",),
+        },
+        "transcriptions": {
+            "corpora/transcriptions.py": None,
+            "settings.py": ("PADDING, UNKNOWN", "Tokens"),
+        },
+        "model": {"model.py": None, "settings.py": ("ModelConfig",)},
+        "training": {
+            "training/examples.py": None,
+            "training/loop.py": None,
+            "training/checkpoint.py": None,
+        },
+        "treatments": {
+            "training/treatments.py": ("applicable", "answers", "treated", "_zeros", "_halves"),
+            "corpora/altered.py": None,
+            "settings.py": ("RECORDINGS", "TREATMENTS"),
+        },
+        "text_kernels": {"kernels/text.py": None},
+        "compiled": {"kernels/compiled.py": None},
+    },
+    "audio": {
+        "waveforms": {"corpora/waveforms.py": None},
+        "audio_kernels": {
+            "kernels/audio.py": None,
+            "kernels/audio_batches.py": None,
+            "kernels/audio_loops.py": None,
+        },
+        "gru_kernels": {"kernels/gru.py": None},
+    },
+    "cuda": {
+        "cuda": {"kernels/cuda.py": None},
+        "cuda_kernels": {"kernels/cuda_loops.py": None},
+    },
+    "baselines": {
+        "baselines": {
+            "training/baselines.py": (
+                "LOUDNESS", "N_MFCC", "FRAMES", "COEFFICIENTS", "Predict", "majority", "dialogue",
+                "dialogue_speaker", "nearest_turn", "same_text", "tfidf", "loudness", "mfcc",
+                "late_fusion", "_looked_up", "_fitted", "PREDICT", "features", "mfccs", "tested",
+            ),
+            "settings.py": ("QUIETEST",),
+        },
+    },
+}  # fmt: skip
+FILES = {part: files for parts in CODE.values() for part, files in parts.items()}
+
+#: The parts that determine a baseline's numbers.
+BASELINES_CODE = ("protocol", "transcriptions", "waveforms", *CODE["baselines"])
+
+#: Definition -> digest.
+Digests = dict[str, str]
+_Items = tuple[tuple[str, str], ...]
+
+#: The text of this process's code, read at its start: files may change under a long grid.
+_SOURCES = {file: (PACKAGE / file).read_text() for files in FILES.values() for file in files}
+
+
+def parts_of(heard: bool, device: str = "cpu") -> tuple[str, ...]:
+    """The parts of the code that determine a run.
+
+    Args:
+        heard: whether it hears audio.
+        device: `cpu` or `cuda`.
+    """
+    roles = ["text", *["audio"] * heard, *["cuda"] * (device == "cuda")]
+    return tuple(part for role in roles for part in CODE[role])
+
+
+@cache
+def loaded(parts: tuple[str, ...]) -> Digests:
+    """The definitions of some parts, as this process runs them."""
+    modules = modules_of(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+    return digests(parts, _SOURCES, modules)
+
+
+class _Loaded(dict[tuple[bool, str], Digests]):
+    """`loaded` for each kind of run, when it is first asked for."""
+
+    def __missing__(self, kind: tuple[bool, str]) -> Digests:
+        return loaded(parts_of(*kind))
+
+
+#: The code that this process runs, by whether it hears audio and by device.
+LOADED_CODE = _Loaded()
+
+
+def digests(parts: tuple[str, ...], sources: Mapping[str, str], modules: frozenset[str]) -> Digests:
+    """Digest of each definition in some parts.
+
+    Args:
+        parts: of `FILES`.
+        sources: text of each file.
+        modules: see `modules_of`.
+    """
+    found = {}
+    for part in parts:
+        inner: dict[str, set[str]] = {}  # a constant that files of one part repeat counts once
+        for file, chosen in FILES[part].items():
+            for name, digest in definitions(sources[file], modules).items():
+                if chosen is None or name in chosen:
+                    inner.setdefault(name, set()).add(digest)
+        found[part] = {name: "+".join(sorted(each)) for name, each in inner.items()}
+    return _together(found)
+
+
+def _together(parts: Mapping[str, Digests]) -> Digests:
+    """The definitions of parts; where some define a name otherwise, all in the parts' order."""
+    found: dict[str, list[str]] = {}
+    for part in FILES:
+        for name, digest in parts.get(part, {}).items():
+            found.setdefault(name, []).append(digest)
+    return {
+        name: "+".join(each if len(set(each)) > 1 else each[:1])
+        for name, each in sorted(found.items())
+    }
+
+
+def by_definition(code: Mapping[str, str]) -> Digests:
+    """What a record says of its code, as digests of definitions; those of modules translated."""
+    return _translated(tuple(code.items()))
+
+
+@cache
+def _translated(code: _Items) -> Digests:
+    known = _by_module()
+    old = {part: known[part][digest] for part, digest in code if digest in known.get(part, {})}
+    return _together(old) | {name: digest for name, digest in code if name not in old}
+
+
+@cache
+def _by_module() -> dict[str, dict[str, Digests]]:
+    """Module -> its digest -> its definitions, of every version that stored results rest on."""
+    table: dict[str, dict[str, Digests]] = json.loads(TABLE.read_text())
+    return table
+
+
+def difference(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:
+    """The definitions in which two records of code differ, or that only one of them has."""
+    return _difference(tuple(one.items()), tuple(other.items()))
+
+
+@cache
+def _difference(one: _Items, other: _Items) -> tuple[str, ...]:
+    a, b = _translated(one), _translated(other)
+    return tuple(sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name)))
+
+
+def code_version(heard: bool, device: str = "cpu") -> tuple[str, bool]:
+    """`version_of` the code of a run.
+
+    Args:
+        heard: whether the run hears audio.
+        device: `cpu` or `cuda`.
+    """
+    return version_of(parts_of(heard, device))
+
+
+def version_of(parts: tuple[str, ...]) -> tuple[str, bool]:
+    """Git commit, and whether definitions that this process runs differ from it.
+
+    `unknown` outside a checkout.
+
+    Args:
+        parts: those that count, of `FILES`.
+    """
+    try:
+        commit = _git("rev-parse", "--short=12", "HEAD").strip()
+        return commit, _committed(commit, parts) != loaded(parts)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", True
+
+
+@cache
+def _committed(commit: str, parts: tuple[str, ...]) -> Digests:
+    modules = modules_of(_git("ls-tree", "-r", "--name-only", commit, ".").splitlines())
+    files = (file for part in parts for file in FILES[part])
+    return digests(parts, {file: _git("show", f"{commit}:./{file}") for file in files}, modules)
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(PACKAGE), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -1,0 +1,202 @@
+"""An experiment is data: all of what determines a run, and the named grids of the paper."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from replicate.settings import FUSION_NAMES, Embedding, Fold, ModelConfig, Training
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All of what determines a run; two runs of one experiment have the same bits on CPU.
+
+    Attributes:
+        corpus: name as on the command line.
+        profile: name of the protocol, see `PROFILES`.
+        model: a row of Table 4 (`att_s1` ... `addition`), or `audio` or `text`.
+        embedding: `trainable`, `word2vec`, `glove`, or `none` for the audio model.
+        fold: what is held out.
+        seed: seeds weights, batch order, dropout and Equation 1.
+        choice: a key of `CHOICES` where one open choice is read otherwise; empty for our reading.
+    """
+
+    corpus: str
+    profile: str
+    model: Literal[
+        "att_s1", "att_d1", "att_sn", "att_d1n", "att_d2n", "concat", "addition", "audio", "text"
+    ]
+    embedding: Embedding
+    fold: Fold
+    seed: int
+    training: Training = field(default_factory=Training)
+    architecture: ModelConfig = field(default_factory=ModelConfig)
+    choice: str = ""
+
+    @property
+    def name(self) -> str:
+        """Readable and unique within a corpus and profile, as in folder names."""
+        model = f"{self.model}-{self.embedding}" + f"-{self.choice}" * bool(self.choice)
+        return f"{model}-{self.fold.name}-seed-{self.seed}"
+
+
+#: Another reading of what the paper leaves open (Section 3 and 4.1), or another setting of what it
+#: does not -> the fields it changes.
+CHOICES: dict[str, dict[str, Any]] = {
+    "strided": {"architecture.convolution": "stride 2, same padding, bias"},
+    "residual-second": {"architecture.residual": "1x1 projection around the second convolution"},
+    "no-residual": {"architecture.residual": "none"},
+    "relu-first": {"architecture.normalisation": "conv, ReLU, norm; conv, ReLU, norm, add"},
+    "masked": {"architecture.padding": "masked"},
+    "gru-last": {"architecture.gru_output": "last state"},
+    "gru-mean": {"architecture.gru_output": "mean over time"},
+    "n_fms-150": {"architecture.n_fms": 150},
+    "concat-2-emb_size": {"architecture.concat": "audio at 2 emb_size"},
+    "weights-per-modality": {"architecture.attention_weights": "one set for each modality"},
+    "no-score-relu": {"architecture.score_relu": "on none"},
+    "hidden-tanh": {"architecture.hidden_activation": "tanh"},
+    "hidden-linear": {"architecture.hidden_activation": "none"},
+    "dropout-fused": {"architecture.dropout_place": "on the fused features too"},
+    "dropout-text": {"architecture.dropout_place": "on the text features too"},
+    "adamw": {"training.regularisation": "AdamW"},
+    "decay-weights-only": {"training.regularisation": "none on norms and embeddings"},
+    "weighted-loss": {"training.loss": "weighted by class"},
+    "subsampling-once": {"training.subsampling": "drawn once"},
+    "subsampling-off": {"training.subsampling": "off"},
+    "relative-frequency": {"training.frequency": "relative frequency"},
+    "case-kept": {"training.tokens": "case kept"},
+    "contractions-split": {"training.tokens": "contractions split"},
+    "whole-vocabulary": {"training.vocabulary": "words of the whole corpus"},
+    "frozen-vectors": {"training.vectors": "frozen"},
+    "loudness-normalised": {"training.waveform": "loudness normalised per utterance"},
+    "emb_size-50": {"architecture.emb_size": 50},
+    "slower": {"training.learning_rate": 1e-3},
+    "no-l2": {"training.weight_decay": 0.0},
+}
+
+
+def chosen(experiment: Experiment, choice: str) -> Experiment:
+    """The experiment with one open choice read otherwise.
+
+    Args:
+        experiment: by our reading.
+        choice: a key of `CHOICES`.
+    """
+    changed = replace(experiment, choice=choice)
+    for place, value in CHOICES[choice].items():
+        part, name = place.split(".")
+        changed = replace(changed, **{part: replace(getattr(changed, part), **{name: value})})
+    return changed
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A protocol at a price.
+
+    Attributes:
+        name: as on the command line.
+        training: Table 1, or a cheaper version of it.
+        seeds: one run for each.
+    """
+
+    name: str
+    training: Training
+    seeds: tuple[int, ...]
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("smoke", Training(epochs=2, development=0.1), (0,)),
+        Profile("quick", Training(epochs=26, development=0.1), (0, 1, 2)),
+        Profile("paper", Training(), tuple(range(10))),
+        Profile("paper-dev", Training(development=0.1), tuple(range(10))),
+    )
+}
+
+
+TABLE_4: list[tuple[str, Embedding]] = [(fusion, "trainable") for fusion in FUSION_NAMES]
+TABLE_5: list[tuple[str, Embedding]] = [("att_d1", "word2vec"), ("att_sn", "word2vec")]
+UNIMODAL: list[tuple[str, Embedding]] = [("audio", "none"), ("text", "trainable")]
+TEXT: list[tuple[str, Embedding]] = [("text", "trainable"), ("text", "glove")]
+FOUR: list[tuple[str, Embedding]] = [*UNIMODAL, ("concat", "trainable"), ("att_d1", "trainable")]
+ATTENTION: list[tuple[str, Embedding]] = [*TABLE_4[:6], *UNIMODAL]
+TWO: list[tuple[str, Embedding]] = [("concat", "trainable"), ("att_d1", "trainable")]
+
+#: A selection of the choices that have an effect on the text model too: those of high impact first.
+TEXT_CHOICES = (
+    "masked", "hidden-tanh", "dropout-text", "adamw", "decay-weights-only", "weighted-loss",
+    "subsampling-off", "case-kept", "contractions-split", "whole-vocabulary", "emb_size-50",
+    "slower", "no-l2",
+)  # fmt: skip
+
+#: A selection of the choices that have an effect on the audio model.
+AUDIO_CHOICES = (
+    "no-residual", "masked", "gru-last", "gru-mean", "adamw", "loudness-normalised"
+)  # fmt: skip
+
+#: Front ends without kernels of their own: an epoch takes fifty times as long on a CPU.
+EAGER_CHOICES = ("strided", "residual-second", "relu-first")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Experiments that belong together.
+
+    Attributes:
+        about: what for.
+        rows: model and embedding of each.
+        folds: `one` stratified split for all seeds, `own`, a new draw of it for each seed, or a
+            kind of group (a key of `replicate.settings.GROUPS`), of which each is held out once.
+        seeds: how many of the profile's seeds; all by default.
+        choices: keys of `CHOICES`; the empty one is our own reading.
+    """
+
+    about: str
+    rows: list[tuple[str, Embedding]]
+    folds: str
+    seeds: int | None = None
+    choices: tuple[str, ...] = ("",)
+
+
+GRIDS = {
+    "tables": Grid(
+        "Tables 4 and 5 and the models of one modality, on one stratified split",
+        TABLE_4 + TABLE_5 + UNIMODAL, "one",
+    ),
+    "text": Grid("the text model alone, a new stratified split for each seed", TEXT, "own"),
+    "text-sessions": Grid("the text model alone, sessions held out", TEXT[:1], "session", 3),
+    "text-scenarios": Grid("the text model alone, scenarios held out", TEXT[:1], "scenario", 1),
+    "text-choices": Grid(
+        "the text model alone, the paper's open choices read otherwise",
+        TEXT[:1], "own", choices=("", *TEXT_CHOICES),
+    ),
+    "audio-choices": Grid(
+        "the audio model alone, each speaker held out once, open choices read otherwise",
+        UNIMODAL[:1], "speaker", 1, ("", *AUDIO_CHOICES),
+    ),
+    "attention": Grid(
+        "every attention, Concat and the models of one modality, on one stratified split",
+        ATTENTION, "one", 3,
+    ),
+    "speakers": Grid("four models, each speaker held out once", FOUR, "speaker", 1),
+    "sessions": Grid("four models, each session held out once", FOUR, "session", 3),
+    "splits": Grid("four models, a new stratified split for each seed", FOUR, "own"),
+    "scenarios": Grid("four models, each scenario held out once", FOUR, "scenario", 3),
+    "choices": Grid(
+        "two models, the paper's open choices read otherwise",
+        TWO, "one", 3,
+        ("", *(choice for choice in CHOICES if choice not in ("frozen-vectors", *EAGER_CHOICES))),
+    ),
+    "front-ends": Grid(
+        "the audio model alone, front ends that are slow on a CPU",
+        UNIMODAL[:1], "one", 3, ("", *EAGER_CHOICES),
+    ),
+    "vectors": Grid(
+        "pretrained vectors, fine-tuned and frozen", TABLE_5[:1], "one", 3, ("", "frozen-vectors")
+    ),
+}  # fmt: skip
+
+
+def random_fold(kind: str, seed: int) -> Fold | None:
+    """The random split of a grid whose folds are `one` or `own`; None where groups are held out."""
+    return {"one": Fold(), "own": Fold("stratified", str(seed))}.get(kind)

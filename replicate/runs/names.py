@@ -1,0 +1,40 @@
+"""How models, embeddings and baselines are called, everywhere alike."""
+
+from itertools import product
+
+from replicate import paper
+from replicate.runs.store import Run
+
+#: Model -> the paper's name for it.
+LABELS = {row.model: row.label for row in paper.TABLE_4} | {"audio": "Audio", "text": "Text"}
+
+#: Embedding -> how a title names it; trainable ones are the paper's first case.
+EMBEDDINGS = {
+    "trainable": "",
+    "word2vec": "Word2Vec",
+    "glove": "GloVe",
+    "none": "",
+}
+
+
+def title(model: str, embedding: str) -> str:
+    """A model and its embedding as captions call them."""
+    return ", ".join(part for part in (LABELS[model], EMBEDDINGS[embedding]) if part)
+
+
+def named(configuration: str) -> str:
+    """`title` of `att_d1-word2vec`."""
+    model, _, embedding = configuration.partition("-")
+    return title(model, embedding)
+
+
+def name_of(run: Run) -> str:
+    """`title` of a run."""
+    return title(run.experiment.model, run.experiment.embedding)
+
+
+def listing(text: str) -> str:
+    """Findings such as `att_d1-trainable 0.6; text-trainable 0.5`: one a line, models by name."""
+    for model, embedding in product(LABELS, EMBEDDINGS):
+        text = text.replace(f"{model}-{embedding}", title(model, embedding))
+    return text.replace("; ", "\n")

@@ -1,0 +1,204 @@
+"""The way to distrust a stored run: train it again from nothing and compare.
+
+A repeat may also be kept (`results/repeats.json`). Where code has changed since a run was made, it
+is the evidence that the change left the run's bits alone; of a GPU's run, how far a CPU parts from
+it.
+"""
+
+import datetime
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+
+from replicate.files import read_record, replacing
+from replicate.runs import baselines
+from replicate.runs.code import code_version, difference
+from replicate.runs.store import Run
+from replicate.settings import RESULTS
+from replicate.stats import classification
+
+#: Where repeats are kept, in the run store.
+REPEATS = "repeats.json"
+
+#: Where rounding may differ, what a repeat must keep: the first epoch's loss within this share ...
+LOSS_TOLERANCE = 0.02
+#: ... and the accuracies within this many standard errors of the difference of two proportions.
+STANDARD_ERRORS = 3.0
+
+#: How many definitions a line names.
+MOST_NAMED = 4
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A stored run beside its repeat.
+
+    Attributes:
+        name: of the experiment.
+        exact: whether bits must agree: same processor, device and package versions, all on CPU.
+        changed: the definitions that have changed since; bits must agree nevertheless.
+        identical: whether they do, in every prediction, treatment and epoch.
+        flips: share of test utterances whose predicted class differs (last epoch).
+        loss: relative difference of the first epoch's loss.
+        accuracy: difference of the last epoch's test accuracy, repeat minus stored.
+        allowed: what `accuracy` may be at most where bits need not agree.
+    """
+
+    name: str
+    exact: bool
+    changed: tuple[str, ...]
+    identical: bool
+    flips: float
+    loss: float
+    accuracy: float
+    allowed: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the repeat confirms the stored run."""
+        if self.exact:
+            return self.identical
+        return self.loss <= LOSS_TOLERANCE and abs(self.accuracy) <= self.allowed
+
+    def __str__(self) -> str:
+        kind = "to the bit" if self.exact else "within the tolerance for other machines"
+        if self.changed:
+            kind += f", though {named(self.changed)} changed since"
+        found = "the same bits" if self.identical else (
+            f"loss of epoch 1 off by {self.loss:.1e}, {self.flips:.1%} of classes differ, "
+            f"accuracy {self.accuracy:+.3f} (allowed {self.allowed:.3f})"
+        )  # fmt: skip
+        return f"{'holds' if self.holds else 'DIFFERS'}  {self.name}, {kind}: {found}"
+
+
+def compare(stored: Run, again: Run) -> Comparison:
+    """A stored run and its repeat."""
+    one, other = stored.selected("last-epoch"), again.selected("last-epoch")
+    shares = [float(run.epochs["test_accuracy"].iloc[-1]) for run in (stored, again)]
+    losses = [float(run.epochs["loss"].iloc[0]) for run in (stored, again)]
+    mean = np.mean(shares)
+    flipped = classification.predicted(one) != classification.predicted(other)
+    return Comparison(
+        name=stored.experiment.name,
+        exact=_kind(stored) == _kind(again) and stored.provenance.device == "cpu",
+        changed=stored.changed_code,
+        identical=stored.predictions.equals(again.predictions)
+        and stored.treated.equals(again.treated)
+        and _curves(stored).equals(_curves(again)),
+        flips=float(flipped.mean()),
+        loss=abs(losses[1] - losses[0]) / losses[0],
+        accuracy=shares[1] - shares[0],
+        allowed=float(STANDARD_ERRORS * np.sqrt(2 * mean * (1 - mean) / len(one))),
+    )
+
+
+def _kind(run: Run) -> tuple[object, ...]:
+    """What must be the same for the same bits."""
+    made = run.provenance
+    return made.hardware, made.device, made.threads, made.packages
+
+
+def _curves(run: Run) -> pd.DataFrame:
+    """Every epoch without its time."""
+    return run.epochs.drop(columns="seconds")
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A stored run that was trained again, and what came of it.
+
+    Attributes:
+        run: corpus, profile and name.
+        made_by: the numerical code that made the run, as `Provenance.code`.
+        repeated_by: the code that repeated it.
+        repeated_on: the processor or GPU of the repeat, in words.
+        device: of the repeat, `cpu` or `cuda`.
+        commit: of the repeat.
+        date: of the repeat, UTC.
+        comparison: of the two.
+    """
+
+    run: str
+    made_by: dict[str, str]
+    repeated_by: dict[str, str]
+    repeated_on: str
+    device: str
+    commit: str
+    date: str
+    comparison: Comparison
+
+
+def place(run: Run) -> str:
+    """Corpus, profile and name of a stored run, as `Repeat.run` has them."""
+    return "/".join(run.folder.parts[-3:])
+
+
+def repeats(root: Path = RESULTS) -> list[Repeat]:
+    """All repeats that were kept.
+
+    Raises:
+        InputError: if their file is damaged.
+    """
+    path = root / REPEATS
+    return read_record(path, list[Repeat], "restore it from git") if path.exists() else []
+
+
+def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:
+    """Add a repeat to those that are kept, whether it holds or not."""
+    commit, _ = code_version(heard=True)
+    added = Repeat(
+        run=place(stored),
+        made_by=stored.provenance.code,
+        repeated_by=again.provenance.code,
+        repeated_on=again.provenance.hardware,
+        device=again.provenance.device,
+        commit=commit,
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        comparison=compare(stored, again),
+    )
+    with FileLock(root / f".{REPEATS}.lock"), replacing(root / REPEATS) as temporary:
+        kept = [asdict(repeat) for repeat in (*repeats(root), added)]
+        temporary.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def change_since(runs: Sequence[baselines.Tested], known: list[Repeat]) -> str:
+    """What has changed in the numerical code since runs were made, in words; empty if nothing.
+
+    Args:
+        runs: stored runs.
+        known: the repeats that were kept.
+    """
+    changed = sorted({name for run in runs for name in run.changed_code})
+    if not changed:
+        return ""
+    tried = [_of_same_code(run, known) for run in runs if run.changed_code]
+    if any(repeat.exact and not repeat.identical for found in tried for repeat in found):
+        told = ", and a repeat of a run by the same code had other bits"
+    elif all(any(repeat.identical for repeat in found) for found in tried):
+        told = ", to the same bits as repeats of runs by the same code show"
+    else:
+        told = ""
+    return f"code changed since ({named(changed)}){told}"
+
+
+def _of_same_code(run: baselines.Tested, known: list[Repeat]) -> list[Comparison]:
+    """What came of repeats, by today's code, of runs that the same code made as this one."""
+    return [
+        repeat.comparison
+        for repeat in known
+        if not difference(repeat.made_by, run.provenance.code)
+        and not difference(repeat.repeated_by, run.code_now)
+    ]
+
+
+def named(definitions: Sequence[str]) -> str:
+    """Definitions in words: all of a few, a count and the first of many."""
+    if len(definitions) <= MOST_NAMED:
+        return ", ".join(definitions)
+    first = ", ".join(definitions[:MOST_NAMED])
+    return f"{len(definitions)} definitions, {first} and others"

@@ -1,0 +1,245 @@
+"""What a page selects from the store: a corpus and protocol, then models, folds and an epoch.
+
+A selection may be empty. Its table of answers then has no rows, and what is shown of it says what
+makes the runs instead.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from replicate.corpora.iemocap_ids import dialogue
+from replicate.corpora.names import at_hand
+from replicate.corpora.table import Corpus, text_fingerprint
+from replicate.paper import EMOTIONS, PAPER_CORPUS
+from replicate.runs.baselines import BASELINES, PROFILE, Tested, load_all
+from replicate.runs.names import title
+from replicate.runs.selected import CHOSEN, Missing
+from replicate.runs.store import Run, load_runs
+from replicate.settings import EMB_SIZE, FUSION_NAMES, RESULTS
+
+#: The models of Tables 4 and 5, then those of one modality: the order of every table.
+MODELS = (*FUSION_NAMES, "audio", "text")
+
+#: What is known of a run in `Selection.answers`, beside `run`, its position in the selection.
+IDENTITY = ("corpus", "profile", "model", "embedding", "choice", "folds", "fold", "seed")
+
+#: What an empty table of answers holds, where that is not text.
+_TYPES = {"run": "int64", "seed": "int64"} | dict.fromkeys(
+    (*EMOTIONS, "audio_score", "audio_spread"), "float32"
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Stored runs of one corpus and protocol, in the order of the tables; there may be none.
+
+    Attributes:
+        corpus: name as on the command line.
+        profile: name of the protocol.
+        runs: the runs.
+        epoch: whose predictions are meant: `last-epoch`, `development-best` or `test-best`; empty
+            where something else of all epochs is.
+        wanted: what was asked for, in words.
+        folds: the kind of folds that was asked for.
+        grid: what makes the runs, where that is not the grid of these folds.
+    """
+
+    corpus: str
+    profile: str
+    runs: tuple[Tested, ...]
+    epoch: str = "last-epoch"
+    wanted: str = "any model"
+    folds: str = "stratified"
+    grid: str = ""
+
+    def __iter__(self) -> Iterator[Tested]:
+        return iter(self.runs)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    @property
+    def heading(self) -> str:
+        """Of a column with these runs' numbers: only the paper's own corpus reproduces anything."""
+        return heading(self.corpus, any(run.provenance.synthetic for run in self))
+
+    def of(
+        self,
+        model: str | Collection[str] = (),
+        embedding: str | Collection[str] = (),
+        folds: str = "stratified",
+        choice: str = "",
+    ) -> "Selection":
+        """The runs of some models and embeddings on one kind of folds; there may be none.
+
+        Args:
+            model: one of `FUSION_NAMES`, `audio`, `text` or a baseline, or several; all by default.
+            embedding: `trainable`, `word2vec`, `glove` or `none`, or several; all by default.
+            folds: `one` (the split that all seeds share), `own` (a split of each seed's own),
+                `stratified` (both), or `session`, `speaker`, `scenario`, each held out once.
+            choice: a key of `CHOICES` where an open choice of the paper is read otherwise.
+        """
+        models, embeddings = _several(model), _several(embedding)
+        chosen = tuple(
+            run
+            for run in self.runs
+            if (not models or run.experiment.model in models)
+            and (not embeddings or run.experiment.embedding in embeddings)
+            and _on(run, folds)
+            and run.experiment.choice == choice
+        )
+        wanted = ", ".join(filter(None, (" or ".join(models), " or ".join(embeddings), choice)))
+        return replace(self, runs=chosen, folds=folds, wanted=wanted or self.wanted)
+
+    def at(self, epoch: str) -> "Selection":
+        """The runs that have this choice of the epoch."""
+        chosen = tuple(run for run in self.runs if len(run.selected(epoch)))
+        return replace(self, runs=chosen, epoch=epoch)
+
+    def shared(self, *by: str) -> "Selection":
+        """The runs on what every model has, of one version of the corpus; there may be none.
+
+        Some folds are easier than others, so models are compared on the same.
+
+        Args:
+            by: what it is: `fold`, or `fold` and `seed`.
+        """
+        places = [_place_of(run, by) for run in self]
+        names = [(run.experiment.model, run.experiment.embedding) for run in self]
+        there: dict[tuple[str, str], set[tuple[object, ...]]] = {name: set() for name in names}
+        for name, place in zip(names, places, strict=True):
+            there[name].add(place)
+        common = set.intersection(*there.values()) if there else set()
+        chosen = tuple(r for r, place in zip(self, places, strict=True) if place in common)
+        wanted = f"all models on the same {' and '.join(by)}" if there else self.wanted
+        return replace(self, runs=chosen, wanted=wanted)
+
+    def answers(self) -> pd.DataFrame:
+        """The selection's predictions in one table, a row for each run and test utterance.
+
+        Columns: `run` (position in `runs`), those of `IDENTITY`, `name` (the model as tables call
+        it), `utterance`, `dialogue`, `emotion`, `predicted` (the class of highest probability),
+        the probability of each class, `audio_score`, `audio_spread`.
+        """
+        parts = [_answers(k, run, run.selected(self.epoch)) for k, run in enumerate(self.runs)]
+        columns = ["run", *IDENTITY, "name", "utterance", "dialogue", "emotion", "predicted",
+                   *EMOTIONS, "audio_score", "audio_spread"]  # fmt: skip
+        parts = [part for part in parts if len(part)]
+        if not parts:
+            return pd.DataFrame(
+                {name: pd.Series(dtype=_TYPES.get(name, "str")) for name in columns}
+            )
+        return pd.concat(parts, ignore_index=True).reindex(columns=columns)
+
+    def missing(self) -> Missing:
+        """That there are no such runs, and what makes them."""
+        place = f"{self.corpus}, profile {self.profile}"
+        kind = {"stratified": "", "one": "", "own": ", a split for each seed"}.get(
+            self.folds, f", each {self.folds} held out"
+        )
+        usual = self.epoch in ("", "last-epoch")
+        epoch = "" if usual else f" that have the {CHOSEN[self.epoch]}"
+        return Missing(
+            f"No runs of {self.wanted}{epoch} have been made on {place}{kind}.", self.command()
+        )
+
+    def command(self) -> str:
+        """What makes the runs."""
+        if self.profile == PROFILE:
+            command = f"replicate baselines --corpus {at_hand(self.corpus)}"
+            return command if self.folds == "stratified" else f"{command} --folds {self.folds}"
+        text = "text-" if self.corpus in ("iemocap-text", "iemocap-text-cut", "meld") else ""
+        held_out = self.folds not in ("stratified", "one", "own")
+        name = self.grid or (f"{text}{self.folds}s" if held_out else text.strip("-"))
+        grid = f" --grid {name}" if name else ""
+        corpus = at_hand(self.corpus)
+        vectors = "" if grid or corpus == self.corpus else " --word2vec FILE"
+        return f"replicate run --corpus {corpus} --profile {self.profile}{grid}{vectors}"
+
+
+def heading(corpus: str, synthetic: bool) -> str:
+    """Of a column with our numbers: only those on the paper's own corpus reproduce anything."""
+    if synthetic:
+        return "stand-in"
+    return "reproduced" if corpus == PAPER_CORPUS else "here"
+
+
+def _several(names: str | Collection[str]) -> list[str]:
+    """One name or several, as a list."""
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _on(run: Tested, folds: str) -> bool:
+    """Whether a run is on a kind of folds, as `Selection.of` names them."""
+    fold, seed = run.experiment.fold, run.experiment.seed
+    if folds == "one":
+        return fold.name == "stratified-0"
+    if folds == "own":
+        return fold.name == f"stratified-{seed}"
+    return fold.kind == folds
+
+
+def _place_of(run: Tested, by: Collection[str]) -> tuple[object, ...]:
+    """The version of the corpus, and what a run is on, see `Selection.shared`."""
+    return run.provenance.text_fingerprint, *(getattr(run.experiment, name) for name in by)
+
+
+def _answers(position: int, run: Tested, chosen: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one run in `Selection.answers`."""
+    experiment = run.experiment
+    identity = {name: getattr(experiment, name) for name in IDENTITY if name not in ("folds",)}
+    identity |= {"folds": experiment.fold.kind, "fold": experiment.fold.name}
+    return chosen.assign(
+        run=position,
+        **identity,
+        name=_name(experiment.model, experiment.embedding),
+        dialogue=chosen.get("dialogue", chosen["utterance"].map(dialogue)),
+        predicted=chosen[list(EMOTIONS)].idxmax(axis="columns") if len(chosen) else None,
+    )
+
+
+def _name(model: str, embedding: str) -> str:
+    """A baseline or a model as tables call it."""
+    return BASELINES[model].title if model in BASELINES else title(model, embedding)
+
+
+def load(
+    corpus: str,
+    *profiles: str,
+    seen: Corpus | None = None,
+    choices: bool = False,
+    root: Path = RESULTS,
+) -> Selection:
+    """The stored runs of a corpus, under the first of some protocols that has any.
+
+    Args:
+        corpus: name as on the command line.
+        profiles: names of protocols.
+        seen: the corpus, where it is at hand: the runs must have seen just this version.
+        choices: whether runs come along that read an open choice of the paper otherwise.
+        root: the store.
+
+    Raises:
+        InputError: if a run is damaged, or saw another version of the corpus.
+    """
+    fingerprint = text_fingerprint(seen.utterances) if seen and seen.name == corpus else None
+    for profile in profiles:
+        runs = load_runs(corpus, profile, root, fingerprint)
+        runs = sorted((r for r in runs if choices or not r.experiment.choice), key=_place)
+        if runs:
+            return Selection(corpus, profile, tuple(runs))
+    return Selection(corpus, profiles[0], ())
+
+
+def load_baselines(corpus: str, root: Path = RESULTS) -> Selection:
+    """The stored results of the baselines on a corpus, in the order of the tables."""
+    return Selection(corpus, PROFILE, tuple(load_all(corpus, root)), wanted="any baseline")
+
+
+def _place(run: Run) -> tuple[int, int, str]:
+    """Where a run stands in the tables: by embedding, then in the order of Table 4."""
+    made = run.experiment
+    return list(EMB_SIZE).index(made.embedding), MODELS.index(made.model), made.name

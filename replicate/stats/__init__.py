@@ -1,0 +1,1 @@
+"""Statistics: functions of plain arrays and tables, which know no run."""

@@ -1,0 +1,174 @@
+"""Accuracy and its kin: functions of true and predicted classes."""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from replicate.paper import EMOTIONS
+from replicate.stats.intervals import RESAMPLES
+
+#: Bins of equal numbers of utterances in which probabilities are compared with what came true.
+BINS = 10
+
+
+def predicted(predictions: pd.DataFrame) -> pd.Series:
+    """The class of highest probability for each row of `Run.predictions`."""
+    return predictions[list(EMOTIONS)].idxmax(axis="columns").rename("predicted")
+
+
+def tally(true: ArrayLike, guessed: ArrayLike) -> np.ndarray:
+    """Counts by true class (rows) and predicted class (columns), order of `EMOTIONS`: [4, 4]."""
+    shape = (len(EMOTIONS), len(EMOTIONS))
+    return np.bincount(_cells(true, guessed), minlength=len(EMOTIONS) ** 2).reshape(shape)
+
+
+def _cells(true: ArrayLike, guessed: ArrayLike) -> np.ndarray:
+    """Cell of the confusion matrix of each utterance, counted along the rows: int64 [n]."""
+    classes = pd.Index(EMOTIONS)
+    rows, columns = (classes.get_indexer(pd.Index(np.asarray(x))) for x in (true, guessed))
+    if min(rows.min(), columns.min()) < 0:
+        raise ValueError(f"a class is none of {EMOTIONS}")
+    cells: np.ndarray = len(EMOTIONS) * rows + columns
+    return cells
+
+
+def confusion(true: ArrayLike, guessed: ArrayLike) -> pd.DataFrame:
+    """Counts by true class (rows) and predicted class (columns), as in Table 7: int64 [4, 4]."""
+    names = list(EMOTIONS)
+    true_names, guessed_names = pd.Index(names, name="true"), pd.Index(names, name="predicted")
+    return pd.DataFrame(tally(true, guessed), true_names, guessed_names)
+
+
+def accuracies(confusions: np.ndarray) -> np.ndarray:
+    """Share of utterances classified correctly (WA): [..., 4, 4] -> [...]."""
+    right = np.trace(confusions, axis1=-2, axis2=-1)
+    return _ratio(right, confusions.sum(axis=(-2, -1)))
+
+
+def uars(confusions: np.ndarray) -> np.ndarray:
+    """Unweighted average recall (UA): mean recall of the classes present, [..., 4, 4] -> [...]."""
+    recalls = _ratio(np.diagonal(confusions, axis1=-2, axis2=-1), confusions.sum(axis=-1))
+    return _mean_of_known(recalls)
+
+
+def macro_f1s(confusions: np.ndarray) -> np.ndarray:
+    """Mean F1 of the classes present or predicted: [..., 4, 4] -> [...]."""
+    right = np.diagonal(confusions, axis1=-2, axis2=-1)
+    f1 = _ratio(2 * right, confusions.sum(axis=-1) + confusions.sum(axis=-2))
+    return _mean_of_known(f1)
+
+
+def _mean_of_known(values: np.ndarray) -> np.ndarray:
+    """The mean over the last axis but for NaN; NaN where nothing is known."""
+    return _ratio(np.nansum(values, axis=-1), (~np.isnan(values)).sum(axis=-1))
+
+
+def kappas(confusions: np.ndarray) -> np.ndarray:
+    """Cohen's kappa, agreement beyond chance with the same margins: [..., 4, 4] -> [...]."""
+    margins = confusions.sum(axis=-1) * confusions.sum(axis=-2)
+    chance = _ratio(margins.sum(axis=-1), confusions.sum(axis=(-2, -1)) ** 2)
+    return _ratio(accuracies(confusions) - chance, 1 - chance)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """A quotient that is NaN where the denominator is 0."""
+    unknown = np.full(np.shape(whole), np.nan)
+    quotient: np.ndarray = np.divide(part, whole, out=unknown, where=np.asarray(whole) != 0)
+    return quotient
+
+
+def accuracy(true: ArrayLike, guessed: ArrayLike) -> float:
+    """`accuracies` of one set of predictions."""
+    return float(accuracies(tally(true, guessed)))
+
+
+def uar(true: ArrayLike, guessed: ArrayLike) -> float:
+    """`uars` of one set of predictions."""
+    return float(uars(tally(true, guessed)))
+
+
+def reliability(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
+    """How often the predicted class is right, against the probability given to it.
+
+    Utterances are put in bins of equal numbers by that probability, as scikit-learn's
+    `calibration_curve` does with its strategy `quantile`, which gives no counts; utterances of
+    equal probability share a bin.
+
+    Args:
+        predictions: `Run.predictions`, or several of them.
+        bins: how many, at most.
+
+    Returns:
+        One row a bin, by rising probability: `confidence` and `accuracy` (means), `n`.
+    """
+    frame = pd.DataFrame(
+        {
+            "confidence": predictions[list(EMOTIONS)].max(axis="columns"),
+            "accuracy": predicted(predictions) == predictions["emotion"],
+        }
+    )
+    edges = np.quantile(frame["confidence"], np.linspace(0, 1, bins + 1)[1:-1])
+    by_bin = frame.groupby(np.searchsorted(edges, frame["confidence"]))
+    return by_bin.mean().assign(n=by_bin.size()).reset_index(drop=True)
+
+
+def expected_calibration_error(predictions: pd.DataFrame, bins: int = BINS) -> float:
+    """Mean distance of accuracy from confidence over the bins of `reliability` (Guo et al. 2017).
+
+    Of few utterances it is above 0 even if all probabilities are right.
+    """
+    curve = reliability(predictions, bins)
+    distances = (curve["accuracy"] - curve["confidence"]).abs()
+    return float(np.average(distances, weights=curve["n"]))
+
+
+def recall(counts: pd.DataFrame) -> pd.Series:
+    """Rates of the rows of a confusion matrix, what Table 7 calls accuracy; NaN for empty rows."""
+    return pd.Series(np.diag(counts) / counts.sum(axis="columns"), name="recall")
+
+
+def precision(counts: pd.DataFrame) -> pd.Series:
+    """Rates of the columns of a confusion matrix, what Table 7 calls recall; NaN for empty ones."""
+    return pd.Series(np.diag(counts) / counts.sum(axis="index"), name="precision")
+
+
+def labels(counts: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """True and predicted class of each utterance that a confusion matrix of counts stands for."""
+    cells = counts.rename_axis(index="true", columns="predicted").stack()
+    rows = cells.index.repeat(cells.to_numpy())
+    true, guessed = (rows.get_level_values(name).to_numpy() for name in ("true", "predicted"))
+    return true, guessed
+
+
+def bootstrap_confusions(
+    true: ArrayLike,
+    guessed: ArrayLike,
+    clusters: Sequence[Hashable] | pd.Series | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Confusion matrices of resampled test sets: float64 [RESAMPLES, 4, 4].
+
+    Args:
+        true: class of each prediction.
+        guessed: predicted class of each prediction.
+        clusters: what is drawn as a whole: the utterance, where several seeds predicted it; the
+            dialogue or speaker, where utterances of one resemble each other. By default each
+            prediction stands alone.
+        seed: of the draws.
+
+    Returns:
+        NaN where there is but one cluster, of which nothing can be drawn.
+    """
+    cells = _cells(true, guessed)
+    drawn = np.arange(len(cells)) if clusters is None else pd.factorize(np.asarray(clusters))[0]
+    n = int(drawn.max()) + 1
+    if n < 2:
+        return np.full((RESAMPLES, len(EMOTIONS), len(EMOTIONS)), np.nan)
+    counts = np.zeros((n, len(EMOTIONS) ** 2))
+    np.add.at(counts, (drawn, cells), 1)
+    draws = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
+    draws += n * np.arange(RESAMPLES)[:, None]
+    times = np.bincount(draws.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n)
+    return (times @ counts).reshape(RESAMPLES, len(EMOTIONS), len(EMOTIONS))

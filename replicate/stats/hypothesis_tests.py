@@ -1,0 +1,369 @@
+"""Is one model better than another? The test that fits how the runs were drawn.
+
+All models are compared on what all of them ran: every function takes a table with a column for
+each model and returns a row for each pair of models, the first minus the second. Some take a
+reference, a column from which each other one is told apart; then those are all the pairs. Where a
+table has several pairs, `p_holm` is the p value after Holm's correction for all of them.
+
+Which test: the same test utterances call for Cochran's Q and McNemar's test; many seeds on one
+split for paired tests over seeds; many random splits, whose training parts overlap, for Nadeau and
+Bengio's correction; groups held out in turn for a bootstrap that draws whole groups.
+"""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+from scipy.stats import binomtest
+from statsmodels.stats.contingency_tables import cochrans_q
+from statsmodels.stats.contingency_tables import mcnemar as exact_mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from replicate.stats.intervals import (
+    PLACES,
+    Clusters,
+    Estimate,
+    Interval,
+    mean_over_clusters,
+    without_spread,
+)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two models on the same test utterances.
+
+    Attributes:
+        n: utterances.
+        only_first: utterances that only the first model gets right.
+        only_second: utterances that only the second gets right.
+        difference: accuracy of the first minus that of the second.
+        low: its exact 95 % interval, given how many utterances they disagree on (Clopper-Pearson);
+            it excludes 0 just where `p_value` is below 0.05. NaN if they disagree on none.
+        high: the upper end.
+        p_value: of McNemar's exact test.
+    """
+
+    n: int
+    only_first: int
+    only_second: int
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+def mcnemar(true: ArrayLike, first: ArrayLike, second: ArrayLike) -> Paired:
+    """Compare two models on the same utterances, given in the same order."""
+    right, other = (np.asarray(guessed) == np.asarray(true) for guessed in (first, second))
+    only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
+    n, disagree = len(right), only_first + only_second
+    low = high = np.nan
+    if disagree:
+        share = binomtest(only_first, disagree).proportion_ci(0.95, method="exact")
+        low, high = ((2 * end - 1) * disagree / n for end in share)
+    p_value = float(exact_mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue)
+    return Paired(n, only_first, only_second, (only_first - only_second) / n, low, high, p_value)
+
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Omnibus:
+    """Cochran's Q: are several models equally good on the same utterances?
+
+    Attributes:
+        n: utterances.
+        statistic: Q, chi-square with one degree of freedom less than there are models.
+        degrees: of freedom.
+        p_value: NaN if the models are right on the same utterances.
+    """
+
+    n: int
+    statistic: float
+    degrees: int
+    p_value: float
+
+
+def cochran(right: pd.DataFrame) -> Omnibus:
+    """Cochran's Q test of several models on one test set."""
+    with np.errstate(invalid="ignore"):
+        found = cochrans_q(right.to_numpy(dtype=int))
+    degrees = right.shape[1] - 1
+    return Omnibus(len(right), float(found.statistic), degrees, float(found.pvalue))
+
+
+def over_utterances(right: pd.DataFrame, reference: str | None = None) -> pd.DataFrame:
+    """McNemar's exact test of each pair on one test set, to follow a significant `cochran`.
+
+    Args:
+        right: a bool column for each model.
+        reference: a column, see above; every pair by default.
+
+    Returns:
+        `first`, `second`, the fields of `Paired`, `p_holm`.
+    """
+    always = np.ones(len(right), dtype=bool)
+    rows = [
+        {"first": a, "second": b, **vars(mcnemar(always, right[a], right[b]))}
+        for a, b in _pairs(right, reference)
+    ]
+    return with_holm(pd.DataFrame(rows))
+
+
+def each_training(right: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`cochran` and `over_utterances` for the models of each fold and seed by themselves.
+
+    Several answers to one utterance are no independent trials, so seeds may not be pooled here.
+
+    Returns:
+        By `fold` and `seed`: the fields of `Omnibus`, `p_holm` (Holm's correction for all of these
+        rows), and `apart`, the number of pairs that `over_utterances` tells apart.
+        By `fold` and `seed`, a row for each pair: the columns of `over_utterances`, whose
+        correction is for the pairs of one training.
+    """
+    parts = dict(iter(right.groupby(level=["fold", "seed"])))
+    found = {key: over_utterances(part) for key, part in parts.items()}
+    pairs = pd.concat(found, names=["fold", "seed"]).droplevel(-1)
+    index = pd.MultiIndex.from_tuples(parts, names=["fold", "seed"])
+    tests = pd.DataFrame([vars(cochran(part)) for part in parts.values()], index)
+    apart = (pairs["p_holm"] < LEVEL).groupby(level=["fold", "seed"]).sum()
+    return with_holm(tests).assign(apart=apart), pairs
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of paired differences.
+
+    Attributes:
+        n: how many.
+        difference: their mean.
+        spread: their standard deviation, NaN for a single one.
+        low: the 95 % interval of the mean, NaN without any spread.
+        high: the upper end.
+        p_value: of the t test, two-sided; 1 without any spread, which is no evidence: a few
+            differences of counts on a small test set are often alike.
+    """
+
+    n: int
+    difference: float
+    spread: float
+    low: float
+    high: float
+    p_value: float
+
+
+def mean_difference(differences: ArrayLike, overlap: float = 0.0) -> Mean:
+    """Paired t test and interval, with Nadeau and Bengio's correction (2003) for random splits.
+
+    The training parts of random splits overlap, so differences on them are correlated; the plain t
+    test takes their spread for too much evidence. The variance of the mean of J differences is
+    s^2 (1/J + n_test/n_train).
+
+    Args:
+        differences: one for each seed or split.
+        overlap: n_test / n_train of random splits; 0 where all differences come from one split.
+    """
+    values = np.asarray(differences, dtype=float).round(PLACES)
+    n, mean = len(values), float(values.mean())
+    if without_spread(values):
+        return Mean(n, mean, 0.0 if n > 1 else np.nan, np.nan, np.nan, 1.0)
+    spread = float(values.std(ddof=1))
+    error = float(spread * np.sqrt(1 / n + overlap))
+    low, high = stats.t.interval(1 - LEVEL, n - 1, mean, error)
+    p_value = 2 * stats.t.sf(abs(mean) / error, n - 1)
+    return Mean(n, mean, spread, float(low), float(high), float(p_value))
+
+
+def over_seeds(values: pd.DataFrame, reference: str | None = None) -> pd.DataFrame:
+    """Paired t test and Wilcoxon's signed-rank test of each pair.
+
+    They tell what other seeds would give on the same test utterances, not what other utterances
+    would.
+
+    Args:
+        values: accuracies, a row for each seed.
+        reference: a column, see above; every pair by default.
+
+    Returns:
+        `first`, `second`, the fields of `Mean`, `rank_low`, `rank_high` (see
+        `signed_rank_interval`), `rank_p_value` (signed-rank test), `p_holm`, `rank_p_holm`.
+    """
+    rows = []
+    for first, second, difference in _differences(values, reference):
+        rank_low, rank_high = signed_rank_interval(difference)
+        rows.append(
+            {
+                "first": first,
+                "second": second,
+                **vars(mean_difference(difference)),
+                "rank_low": rank_low,
+                "rank_high": rank_high,
+                "rank_p_value": _signed_rank(difference),
+            }
+        )
+    return with_holm(with_holm(pd.DataFrame(rows)), "rank_")
+
+
+def signed_rank_interval(differences: ArrayLike) -> Interval:
+    """The shifts that Wilcoxon's signed-rank test does not reject (Hollander & Wolfe, Section 3.3).
+
+    The ends are ordered means of two differences (Walsh averages), so that coverage is at least
+    95 % for any symmetric distribution; NaN below six differences, where no test can reject.
+    """
+    values = np.asarray(differences, dtype=float)
+    below = int(np.searchsorted(_signed_rank_distribution(len(values)), LEVEL / 2, side="right"))
+    if not below:
+        return Interval(np.nan, np.nan)
+    walsh = np.sort(((values[:, None] + values) / 2)[np.triu_indices(len(values))])
+    return Interval(float(walsh[below - 1]), float(walsh[-below]))
+
+
+def _signed_rank_distribution(n: int) -> np.ndarray:
+    """P(sum of the positive ranks <= 0, 1, 2 ...) of n values where every sign is a fair coin's."""
+    ways = np.ones(1)
+    for rank in range(1, n + 1):  # the product of the polynomials (1 + x^rank) / 2
+        ways = (np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))) / 2
+    distribution: np.ndarray = ways.cumsum()
+    return distribution
+
+
+def _signed_rank(differences: np.ndarray) -> float:
+    """Two-sided p value of Wilcoxon's signed-rank test; zeros are dropped.
+
+    Accuracies on one test set are counts of it, so that differences often tie. SciPy's test is
+    exact with ties up to 13 differences, more than any profile has seeds.
+    """
+    with np.errstate(invalid="ignore"):  # SciPy divides by the spread of the ranks of no values
+        return float(stats.wilcoxon(differences).pvalue)
+
+
+def over_resplits(values: pd.DataFrame, n_train: int, n_test: int) -> pd.DataFrame:
+    """Corrected resampled t test of each pair, see `mean_difference`.
+
+    Args:
+        values: accuracies, a row for each split.
+        n_train: utterances of each training part.
+        n_test: utterances of each test part.
+
+    Returns:
+        `first`, `second`, the fields of `Mean`, `p_holm`.
+    """
+    rows = [
+        {"first": a, "second": b, **vars(mean_difference(difference, n_test / n_train))}
+        for a, b, difference in _differences(values)
+    ]
+    return with_holm(pd.DataFrame(rows))
+
+
+def between(first: ArrayLike, second: ArrayLike, overlap: float = 0.0) -> Estimate:
+    """The mean of one group of runs less that of another, which are not paired: Welch's interval.
+
+    Args:
+        first: one value a run.
+        second: likewise.
+        overlap: as of `mean_difference`, if each run of a group has a random split of its own.
+    """
+    groups = [np.asarray(values, dtype=float) for values in (first, second)]
+    gap = float(groups[0].mean() - groups[1].mean())
+    if any(without_spread(values) for values in groups):
+        return Estimate(gap, np.nan, np.nan)
+    parts = np.array([values.var(ddof=1) * (1 / len(values) + overlap) for values in groups])
+    weights = np.array([len(values) - 1 for values in groups])
+    degrees = parts.sum() ** 2 / (parts**2 / weights).sum()
+    margin = float(stats.t.ppf(1 - LEVEL / 2, degrees) * np.sqrt(parts.sum()))
+    return Estimate(gap, gap - margin, gap + margin)
+
+
+def over_clusters(
+    right: pd.DataFrame, clusters: Clusters, reference: str | None = None
+) -> pd.DataFrame:
+    """Percentile bootstrap of the difference in accuracy that draws whole clusters.
+
+    Utterances of one dialogue or speaker resemble each other; an interval over single utterances
+    would be too narrow. So is this one where there are only a few clusters, as with five sessions.
+
+    Args:
+        right: from `answers`.
+        clusters: of each row.
+        reference: a column, see above; every pair by default.
+
+    Returns:
+        `first`, `second`, `n` (clusters), `difference`, `low`, `high`.
+    """
+    n = pd.Index(clusters).nunique()
+    rows = []
+    for first, second in _pairs(right, reference):
+        gains = right[first].to_numpy(dtype=float) - right[second].to_numpy(dtype=float)
+        gain, low, high = mean_over_clusters(gains, clusters)
+        rows.append(
+            {
+                "first": first,
+                "second": second,
+                "n": n,
+                "difference": gain,
+                "low": low,
+                "high": high,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+#: Whether a pair differs and whether it is equivalent -> what can be said of it.
+OUTCOMES = {
+    (True, False): "differ",
+    (False, True): "equal",
+    (True, True): "differ, but little",
+    (False, False): "undecided",
+}
+
+
+def chance_spread(n: int, disagreement: float = 0.1) -> float:
+    """Standard deviation of the difference of two accuracies if only chance decides.
+
+    One of the two models alone is right on a share d of n utterances, and that may be either:
+    sqrt(d / n).
+
+    >>> round(chance_spread(555), 4)
+    0.0134
+
+    Args:
+        n: test utterances.
+        disagreement: d.
+    """
+    return float(np.sqrt(disagreement / n))
+
+
+def _pairs(columns: Iterable[Hashable], reference: Hashable) -> list[tuple[Hashable, Hashable]]:
+    """Every pair, or each other column and the reference."""
+    if reference is None:
+        return list(combinations(columns, 2))
+    return [(column, reference) for column in columns if column != reference]
+
+
+def _differences(
+    values: pd.DataFrame, reference: str | None = None
+) -> list[tuple[Hashable, Hashable, np.ndarray]]:
+    """Each pair of columns and the differences of their rows: float64 [n]."""
+    if len(values) < 2:
+        raise ValueError(f"{len(values)} paired values; at least two are needed")
+    return [
+        (a, b, (values[a] - values[b]).to_numpy().round(PLACES))
+        for a, b in _pairs(values, reference)
+    ]
+
+
+def with_holm(rows: pd.DataFrame, prefix: str = "") -> pd.DataFrame:
+    """Add Holm's correction of the column `p_value`."""
+    return rows.assign(**{f"{prefix}p_holm": holm(rows[f"{prefix}p_value"])})
+
+
+def holm(p_values: ArrayLike) -> np.ndarray:
+    """Holm's correction (1979)."""
+    corrected: np.ndarray = multipletests(p_values, method="holm")[1]
+    return corrected

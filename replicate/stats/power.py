@@ -1,0 +1,211 @@
+"""What differences could be seen at all, and what chance alone does."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from scipy.optimize import brentq
+from scipy.signal import lfilter
+from scipy.stats import binom
+from statsmodels.stats.power import TTestIndPower, TTestPower
+
+from replicate.files import InputError
+from replicate.paper import TESTED
+from replicate.stats.hypothesis_tests import LEVEL
+
+#: Chance of finding a difference that is there, for `detectable`.
+POWER = 0.8
+
+
+def fewest_seeds(pairs: int) -> int:
+    """Seeds from which the signed-rank test can reject at all, after Holm's correction.
+
+    Its least p value is that of n differences of one sign, 2 / 2^n.
+
+    Args:
+        pairs: how many are tested together.
+    """
+    return int(np.ceil(np.log2(2 * pairs / LEVEL)))
+
+
+def detectable(
+    spreads: Sequence[float], seeds: Sequence[int], level: float = LEVEL
+) -> pd.DataFrame:
+    """The true difference that a paired t test finds, in its direction, with probability `POWER`.
+
+    Args:
+        spreads: standard deviations of the paired differences.
+        seeds: numbers of pairs.
+        level: of the test, two-sided.
+
+    Returns:
+        A row for each spread, a column for each number of seeds.
+    """
+    # statsmodels' own two-sided solution does not converge for few seeds and a low level
+    test = {"alpha": level / 2, "alternative": "larger", "power": POWER}
+    effects = [TTestPower().solve_power(nobs=n, **test) for n in seeds]
+    return pd.DataFrame(
+        np.outer(spreads, effects),
+        pd.Index(spreads, name="sd of differences"),
+        pd.Index(seeds, name="seeds"),
+    )
+
+
+def mcnemar_power(n: int, disagreement: float, difference: float, level: float = LEVEL) -> float:
+    """Probability that McNemar's exact test finds a true difference, in its direction.
+
+    Args:
+        n: test utterances.
+        disagreement: share of utterances on which one of the two models alone is right.
+        difference: of their accuracies, from 0 to `disagreement`.
+        level: of the test, two-sided.
+    """
+    differ = np.arange(n + 1)
+    most = stats.binom.ppf(level / 2, differ, 0.5) - 1  # that the worse model alone may get right
+    found = stats.binom.cdf(most, differ, (1 - difference / disagreement) / 2)
+    return float(stats.binom.pmf(differ, n, disagreement) @ found)
+
+
+def resolvable(n: int, disagreement: float, level: float = LEVEL) -> float:
+    """The true difference that McNemar's exact test finds with probability `POWER`.
+
+    Args:
+        n: test utterances.
+        disagreement: share of utterances on which one of the two models alone is right.
+        level: of the test, two-sided.
+
+    Returns:
+        The difference of the accuracies; NaN where not even the largest possible is found.
+    """
+
+    def lacking(difference: float) -> float:
+        return mcnemar_power(n, disagreement, difference, level) - POWER
+
+    return float(brentq(lacking, 0, disagreement)) if lacking(disagreement) > 0 else np.nan
+
+
+def detectable_between(n_first: int, n_second: int, spread: float) -> float:
+    """The true difference between two groups that a t test finds with probability `POWER`.
+
+    Args:
+        n_first: size of one group; it may be 1, as of a single printed run.
+        n_second: size of the other.
+        spread: standard deviation within each.
+    """
+    test = TTestIndPower()
+    effect = test.solve_power(nobs1=n_first, ratio=n_second / n_first, alpha=LEVEL, power=POWER)
+    return float(effect * spread)
+
+
+#: Simulated papers: probabilities to about 0.01.
+TRIALS = 4000
+
+
+def disagreement_ceiling(net: int, n: int = TESTED) -> int:
+    """The most utterances on which two models may differ for a net difference to be significant.
+
+    They differ on an utterance if one of them alone is right; the test is McNemar's, exact and
+    two-sided: if they differ on d, the worse one alone is right on (d - net) / 2, and
+    p = 2 P(X <= (d - net) / 2) with X binomial (d, 1/2). It grows with d.
+
+    Args:
+        net: by how many utterances one is ahead.
+        n: utterances of the test set.
+
+    Returns:
+        The largest d with p < 0.05; 0 if not even d = net, the fewest possible, is significant.
+
+    >>> disagreement_ceiling(5), disagreement_ceiling(6), disagreement_ceiling(17)
+    (0, 6, 67)
+    """
+    differ = np.arange(abs(net), n + 1, 2)
+    p_value = 2 * binom.cdf((differ - abs(net)) // 2, differ, 0.5)
+    return int(differ[p_value < LEVEL].max(initial=0))
+
+
+def unrelated(first: float, second: float) -> float:
+    """Share of utterances on which models of these accuracies differ if their errors are unrelated.
+
+    a (1 - b) + b (1 - a). Real models differ on fewer, since what is hard for one is hard for the
+    other.
+
+    >>> unrelated(0.5, 0.9)
+    0.5
+    """
+    return first * (1 - second) + second * (1 - first)
+
+
+# --- what chance does ---
+
+
+def equal_models(
+    accuracy: float, disagreement: float, n_models: int, n: int = TESTED, seed: int = 0
+) -> np.ndarray:
+    """Utterances that equally good models get right, by chance: int64 [TRIALS, n_models].
+
+    Each utterance has a chance q to be answered right, drawn from a beta distribution; given q the
+    models answer independently. So any two of them differ on a share D = 2 E[q (1 - q)], which
+    fixes the beta distribution's strength: a + b = D / (2 E[q] (1 - E[q]) - D).
+
+    Args:
+        accuracy: of all of them, E[q].
+        disagreement: share of utterances on which one of two models alone is right.
+        n_models: how many models.
+        n: utterances of the test set.
+        seed: of the draws.
+
+    Raises:
+        InputError: if no beta distribution gives such a disagreement.
+
+    >>> right = equal_models(0.69, 0.18, n_models=7)
+    >>> right.shape, round(float(right.mean()) / TESTED, 2)
+    ((4000, 7), 0.69)
+    """
+    most = unrelated(accuracy, accuracy)
+    if not 0 < disagreement < most:
+        raise InputError(
+            "disagreement", f"{disagreement} is impossible", f"choose between 0 and {most:.3f}"
+        )
+    strength = disagreement / (most - disagreement)  # of the beta distribution, a + b
+    rng = np.random.default_rng(seed)
+    q = rng.beta(accuracy * strength, (1 - accuracy) * strength, (TRIALS, n))
+    answers = [(rng.random((TRIALS, n)) < q).sum(axis=1) for _ in range(n_models)]
+    return np.stack(answers, axis=1)
+
+
+def best_of_models(right: np.ndarray, accuracy: float, n: int = TESTED) -> float:
+    """How far the best of equally good models lies above what all of them have, on average.
+
+    E[max of the models' accuracies] - accuracy.
+
+    Args:
+        right: from `equal_models`, [TRIALS, n_models].
+        accuracy: of all of them.
+        n: utterances of the test set.
+
+    >>> round(best_of_models(np.array([[70, 72], [75, 71]]), 0.7, n=100), 3)
+    0.035
+    """
+    return float(right.max(axis=1).mean() / n - accuracy)
+
+
+def best_of_epochs(autocorrelation: float, n_epochs: int, seed: int = 0) -> float:
+    """How far the best of many epochs lies above their mean, in standard deviations of an epoch.
+
+    Accuracies fluctuate about a constant as a stationary Gaussian AR(1) process: with z the
+    deviation in standard deviations, z[t] = phi z[t - 1] + sqrt(1 - phi^2) e[t].
+
+    Args:
+        autocorrelation: of neighbouring epochs, 0 to below 1.
+        n_epochs: how many epochs.
+        seed: of the draws.
+
+    >>> round(best_of_epochs(0.0, 150), 1), round(best_of_epochs(0.7, 150), 1)
+    (2.7, 2.5)
+    """
+    rng = np.random.default_rng(seed)
+    first, noise = rng.normal(size=(TRIALS, 1)), rng.normal(size=(TRIALS, n_epochs))
+    scale = np.sqrt(1 - autocorrelation**2)
+    epochs, _ = lfilter([scale], [1, -autocorrelation], noise, zi=autocorrelation * first)
+    return float(epochs.max(axis=1).mean())

@@ -1,0 +1,127 @@
+"""Scores of each model and of each run, from the table of all answers.
+
+Two different questions have two different intervals. Over seeds: where does the mean of many
+trainings lie on these test utterances? Over utterances: what would these trainings give on other
+utterances? All functions take `answers`, a row for each run and test utterance: `run`, `corpus`,
+`profile`, `model`, `embedding`, `choice`, `folds` (kind), `fold`, `seed`, `utterance`, `dialogue`,
+`emotion`, `predicted`, the probability of each class, `audio_score` (NaN without attention).
+"""
+
+import numpy as np
+import pandas as pd
+
+from replicate.stats.classification import (
+    accuracies,
+    bootstrap_confusions,
+    expected_calibration_error,
+    macro_f1s,
+    tally,
+    uars,
+)
+from replicate.stats.intervals import percentile_interval, share_interval
+
+#: What runs must share to be averaged: all but the seed and the group held out.
+CONFIGURATION = ["corpus", "profile", "model", "embedding", "choice", "folds"]
+
+#: What is the same in all rows of a run.
+RUN = ["run", *CONFIGURATION, "fold", "seed"]
+
+
+def by_run(answers: pd.DataFrame) -> pd.DataFrame:
+    """One row a run: what it is, its accuracy and its audio scores.
+
+    Returns:
+        The columns `RUN`; `n_utterances`, `accuracy`; `audio_score` (mean over the test
+        utterances) and `audio_score_sd` (their standard deviation), NaN without attention.
+    """
+    right = answers.assign(right=answers["predicted"] == answers["emotion"])
+    runs = right.groupby("run")
+    found = runs[RUN[1:]].first().reset_index() if len(answers) else answers[RUN]
+    return found.assign(
+        n_utterances=runs.size().to_numpy(),
+        accuracy=runs["right"].mean().to_numpy(),
+        audio_score=runs["audio_score"].mean().to_numpy(dtype=float),
+        audio_score_sd=runs["audio_score"].std().to_numpy(dtype=float),
+    )
+
+
+def summarise(answers: pd.DataFrame, drawn: str = "utterance") -> pd.DataFrame:
+    """One row for each corpus, protocol, model, embedding, choice and kind of folds, in order.
+
+    Args:
+        answers: of all runs.
+        drawn: the column whose values the bootstrap draws as a whole, such as `dialogue`.
+
+    Returns:
+        `CONFIGURATION`, `name` where `answers` has it, `n_seeds`, `n_utterances` (different ones
+        tested); `accuracy`, `uar`, `macro_f1`, `ece` (expected calibration error) and `audio_score`
+        (means over seeds; where groups are held out in turn, a seed's value is that of its folds
+        pooled), each with `_low` and `_high` over seeds (`share_interval`); `accuracy`, `uar` and
+        `macro_f1` also with `_boot_low` and `_boot_high` over utterances (percentile bootstrap, all
+        seeds of an utterance drawn together); `audio_score_sd`, the standard deviation over a run's
+        utterances, mean over runs.
+    """
+    identity = [*CONFIGURATION, *(["name"] if "name" in answers else [])]
+    rows = [
+        {
+            **group.iloc[0][identity].to_dict(),
+            "n_seeds": group["seed"].nunique(),
+            "n_utterances": group["utterance"].nunique(),
+            **_over_seeds(group),
+            **_over_utterances(group, drawn),
+            "audio_score_sd": group.groupby("run")["audio_score"].std().mean(),
+        }
+        for _, group in answers.groupby(CONFIGURATION, sort=False)
+    ]
+    return pd.DataFrame(rows, columns=None if rows else [*identity, *_SCORES])
+
+
+#: Columns that `summarise` computes.
+_MEANS, _DRAWN = (
+    ("accuracy", "uar", "macro_f1", "ece", "audio_score"),
+    ("accuracy", "uar", "macro_f1"),
+)
+_SCORES = [
+    "n_seeds", "n_utterances", "audio_score_sd",
+    *(f"{name}{end}" for name in _MEANS for end in ("", "_low", "_high")),
+    *(f"{name}_boot_{end}" for name in _DRAWN for end in ("low", "high")),
+]  # fmt: skip
+
+
+def _over_seeds(group: pd.DataFrame) -> dict[str, float]:
+    seeds = [part for _, part in group.groupby("seed")]
+    counts = np.stack([tally(part["emotion"], part["predicted"]) for part in seeds])
+    values = {
+        "accuracy": accuracies(counts),
+        "uar": uars(counts),
+        "macro_f1": macro_f1s(counts),
+        "ece": np.array([expected_calibration_error(part) for part in seeds]),
+        "audio_score": np.array([part["audio_score"].mean() for part in seeds]),
+    }
+    row: dict[str, float] = {}
+    for name, of_seeds in values.items():
+        row[name] = float(of_seeds.mean())
+        row[f"{name}_low"], row[f"{name}_high"] = share_interval(of_seeds)
+    return row
+
+
+def _over_utterances(group: pd.DataFrame, drawn: str) -> dict[str, float]:
+    samples = bootstrap_confusions(group["emotion"], group["predicted"], group[drawn])
+    row: dict[str, float] = {}
+    for name, measure in (("accuracy", accuracies), ("uar", uars), ("macro_f1", macro_f1s)):
+        row[f"{name}_boot_low"], row[f"{name}_boot_high"] = percentile_interval(measure(samples))
+    return row
+
+
+def right_answers(answers: pd.DataFrame) -> pd.DataFrame:
+    """Which answers are right, on the test utterances that all models answered.
+
+    Returns:
+        Index `fold`, `seed`, `utterance`; a bool column for each `name`, in order.
+
+    Raises:
+        ValueError: if two runs are of the same name, fold and seed.
+    """
+    right = answers.assign(right=(answers["predicted"] == answers["emotion"]).astype(float))
+    wide = right.pivot(index=["fold", "seed", "utterance"], columns="name", values="right")
+    return wide[right["name"].unique()].dropna().astype(bool)

@@ -1,0 +1,272 @@
+"""What the paper's printed numbers imply by themselves: no corpus, no training.
+
+Sums on Tables 4-8, on the class sizes, and on what chance alone does to numbers of that kind.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binom, hypergeom
+
+from replicate.corpora.iemocap import EXCITED, HAPPY
+from replicate.paper import CLAIMS, EMOTIONS, OWN, TABLE_8, TESTED, criteria, printed_confusion
+from replicate.paper import CLASS_SIZES as SIZES
+from replicate.stats import classification
+from replicate.stats.hypothesis_tests import LEVEL
+from replicate.stats.intervals import percentile_interval, wilson
+from replicate.stats.power import disagreement_ceiling
+
+#: Utterances of each class in IEMOCAP.
+CLASS_SIZES = dict(zip(EMOTIONS, SIZES, strict=True))
+
+#: The two labels that the paper merges into happiness.
+MERGED = {"happiness": HAPPY, "excitement": EXCITED}
+
+
+#: Occurrences up to which a word's fraction is looked for.
+MOST = 200
+
+
+# --- Table 7 ---
+
+
+def rates(counts: pd.DataFrame) -> pd.DataFrame:
+    """Four rates of each class that a confusion matrix gives.
+
+    With k right answers for a class, r in its row (true), c in its column (predicted) and n in all:
+    recall k / r, precision k / c, F1 2 k / (r + c), and accuracy (n - r - c + 2 k) / n, that of the
+    question "this class or another?".
+
+    Args:
+        counts: rows: true class; columns: predicted class.
+
+    Returns:
+        A row for each class; columns by their usual names.
+
+    >>> print(rates(pd.DataFrame([[8, 2], [4, 6]])).round(3))
+       recall  precision     F1  accuracy
+    0     0.8      0.667  0.727       0.7
+    1     0.6      0.750  0.667       0.7
+    """
+    right, n = np.diag(counts), counts.to_numpy().sum()
+    true, called = counts.sum(axis="columns"), counts.sum(axis="index")
+    return pd.DataFrame(
+        {
+            "recall": classification.recall(counts),
+            "precision": classification.precision(counts),
+            "F1": 2 * right / (true + called),
+            "accuracy": 1 - (true + called - 2 * right) / n,
+        }
+    )
+
+
+def measures(counts: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy, UAR, macro-F1 and kappa of a confusion matrix, with 95 % intervals.
+
+    The interval of the accuracy is Wilson's, the others are bootstraps over utterances.
+
+    Returns:
+        Index measure; columns `value`, `value_low`, `value_high`.
+    """
+    matrix = counts.to_numpy()
+    draws = classification.bootstrap_confusions(*classification.labels(counts))
+    found = {"accuracy": wilson(np.trace(matrix), matrix.sum())}
+    kinds = {
+        "UAR": classification.uars,
+        "macro-F1": classification.macro_f1s,
+        "kappa": classification.kappas,
+    }
+    found |= {name: percentile_interval(of(draws)) for name, of in kinds.items()}
+    values = [float(of(matrix)) for of in (classification.accuracies, *kinds.values())]
+    frame = pd.DataFrame.from_dict(found, orient="index", columns=["value_low", "value_high"])
+    frame.insert(0, "value", values)
+    return frame.astype(float)
+
+
+# --- what the test set can resolve ---
+
+
+def printed_right() -> pd.Series:
+    """Utterances that each model of Tables 4 and 5 gets right: index `model-embedding`, int64."""
+    names = [f"{row.model}-{row.embedding}" for row in OWN]
+    return pd.Series([round(row.accuracy * TESTED) for row in OWN], names, name="right")
+
+
+def smallest_net(share: float, n: int) -> float:
+    """The smallest difference of accuracies that McNemar's exact test finds; NaN if there is none.
+
+    Args:
+        share: of the answers that turn from right to wrong or back.
+        n: utterances.
+
+    >>> round(smallest_net(0.1, 61) * 61)
+    6
+    """
+    turned = round(share * n)
+    found = (k for k in range(1, turned + 1) if disagreement_ceiling(k, n) >= turned)
+    return next(found, np.nan) / n
+
+
+# --- the split behind Table 7 ---
+
+
+def shared_out(sizes: Mapping[str, int], n: int) -> pd.Series:
+    """A number of utterances shared out among classes in proportion to their sizes.
+
+    Each class gets the whole part of n size / total, and those with the largest remainders one
+    more, as in scikit-learn's `train_test_split` with `stratify`.
+
+    >>> shared_out({"anger": 1103, "happiness": 1636}, 273).to_dict()
+    {'anger': 110, 'happiness': 163}
+    """
+    exact = pd.Series(sizes) * n / sum(sizes.values())
+    whole = exact.astype(int)
+    one_more = (exact - whole).nlargest(n - whole.sum()).index
+    return whole.add(pd.Series(1, one_more), fill_value=0).astype(int)[list(sizes)]
+
+
+# --- Table 6 ---
+
+
+def fractions(ratio: Decimal, most: int = MOST) -> list[tuple[int, int]]:
+    """All (k, n) with n up to `most` whose quotient rounds to a printed ratio, n ascending.
+
+    >>> fractions(Decimal("0.867"), most=40)
+    [(13, 15), (26, 30)]
+    """
+    places = -int(ratio.as_tuple().exponent)
+    scale, printed = 10**places, int(ratio.scaleb(places))
+    return [
+        (k, n)
+        for n in range(1, most + 1)
+        for k in range(n + 1)
+        if abs(2 * scale * k - 2 * printed * n) <= n  # within half a unit of the last place
+    ]
+
+
+def words() -> pd.DataFrame:
+    """The words of Table 6 and its text, with the fractions that may stand behind their ratios.
+
+    The base rate of a class is the share of test utterances that the model calls so (a column of
+    Table 7), since a ratio counts predictions too.
+
+    Returns:
+        `emotion`, `word`, `printed` (Decimal), `base`; `fractions` (see there); of the first of
+        them `low` and `high` (Wilson's interval), `direction` (`above` or `below` the base rate, or
+        `either` if the interval holds it), and `chance`: the probability that a word of so many
+        occurrences, which says nothing, lies at least as far on that side.
+    """
+    called = printed_confusion().sum(axis="index") / TESTED
+    rows = []
+    for claim in CLAIMS:
+        if not isinstance(claim.criterion, criteria.Words):
+            continue
+        base = float(called[claim.criterion.emotion])
+        for word, printed in claim.reported.items():
+            fitting = fractions(printed)
+            rows.append(
+                {
+                    "emotion": claim.criterion.emotion,
+                    "word": word,
+                    "printed": printed,
+                    "base": base,
+                    "fractions": fitting,
+                    **_against(base, *fitting[0]),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _against(base: float, k: int, n: int) -> dict[str, float | str]:
+    low, high = map(float, wilson(k, n))
+    direction = "above" if low > base else "below" if high < base else "either"
+    chance = binom.sf(k - 1, n, base) if k / n > base else binom.cdf(k, n, base)
+    return {"low": low, "high": high, "direction": direction, "chance": float(chance)}
+
+
+def likely_counts(counted: pd.DataFrame, total: int) -> pd.DataFrame:
+    """How often words occur in a test set of the paper's size, drawn at random from a corpus.
+
+    Args:
+        counted: a row a word, with `present` (occurrences in the corpus) and `sentences` (those
+            with the word), see `words.described`.
+        total: sentences of the corpus.
+
+    Returns:
+        `low_sentences`, `high_sentences`: how many sentences of the test set have the word, by the
+        hypergeometric distribution; `low`, `high`: occurrences, as if all these sentences had the
+        word as often as it is in one on average. All rows hold together with 95 % (Bonferroni).
+    """
+    level = 1 - LEVEL / max(len(counted), 1)
+    low, high = hypergeom.interval(level, total, counted["sentences"], TESTED)
+    often = counted["present"] / counted["sentences"]
+    return pd.DataFrame(
+        {
+            "low_sentences": low,
+            "high_sentences": high,
+            "low": np.floor(low * often),
+            "high": np.ceil(high * often),
+        },
+        counted.index,
+    ).astype(int)
+
+
+#: What a ratio of Table 6 may count -> the columns of `likely_counts` on it.
+UNITS = {"occurrences": "", "sentences": "_sentences"}
+
+
+def fractions_left(counted: pd.DataFrame, total: int) -> pd.DataFrame:
+    """What the counts of a corpus leave of the fractions that may stand behind printed ratios.
+
+    Args:
+        counted: a row a word and class, with `emotion`, `word` (tags in brackets), `present`
+            (occurrences in the corpus) and `sentences` (those with the word).
+        total: sentences of the corpus.
+
+    Returns:
+        The columns of `words` for each printed word that occurs; for either of `UNITS` its name
+        with those `fractions` whose denominator is likely, and `UNIT_range`, see `likely_counts`.
+    """
+    bare = counted.assign(word=counted["word"].str.strip("[]"))
+    left = bare.merge(words(), on=["emotion", "word"], validate="one_to_one")
+    likely = likely_counts(left, total)
+    for unit, suffix in UNITS.items():
+        ranges = list(zip(likely[f"low{suffix}"], likely[f"high{suffix}"], strict=True))
+        within = [
+            [(k, n) for k, n in fitting if low <= n <= high]
+            for fitting, (low, high) in zip(left["fractions"], ranges, strict=True)
+        ]
+        left[f"{unit}_range"] = pd.Series(ranges)
+        left[unit] = pd.Series(within)
+    return left
+
+
+# --- Table 8 ---
+
+
+def loudness_gaps() -> pd.DataFrame:
+    """Differences of mean loudness between neighbours of Table 8, and from first to last.
+
+    Returns:
+        Index (louder, softer); `d`, Cohen's: `WaveAvg` less `WaveAvg`, in units of the square root
+        of the mean of both variances (`WaveAvgStd` squared), as if the classes were equally large;
+        `low` and `high`, the least and the most that the rounding of the print allows.
+    """
+    half = criteria.Loudness.rounding
+    rows = {}
+    for loud, soft in (*pairwise(TABLE_8), (TABLE_8[0], TABLE_8[-1])):
+        gap = loud.wave_avg - soft.wave_avg
+        spreads = np.array([loud.wave_avg_std, soft.wave_avg_std])
+        rows[loud.emotion, soft.emotion] = {
+            "d": gap / _quadratic_mean(spreads),
+            "low": (gap - 2 * half) / _quadratic_mean(spreads + half),
+            "high": (gap + 2 * half) / _quadratic_mean(spreads - half),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _quadratic_mean(values: np.ndarray) -> float:
+    return float(np.sqrt((values**2).mean()))

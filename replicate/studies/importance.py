@@ -1,0 +1,390 @@
+"""Do attention scores measure importance? Measures of both, held against what is known to be true.
+
+The stand-in's presets differ in how much text and audio tell about the class, and the generator
+knows how much: in all, and for each utterance. So a score can be asked whether it follows, from
+preset to preset here, from utterance to utterance in `studies.importance_by_utterance`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from replicate.corpora import standin
+from replicate.corpora.protocol import TEST_SHARE
+from replicate.paper import EMOTIONS
+from replicate.runs.experiments import GRIDS
+from replicate.runs.selection import Selection
+from replicate.runs.selection import load as load_runs
+from replicate.runs.store import Run
+from replicate.settings import FUSION_NAMES, RESULTS
+from replicate.stats import classification, hypothesis_tests
+from replicate.stats.hypothesis_tests import LEVEL
+from replicate.stats.intervals import RESAMPLES, Interval, percentile_interval
+from replicate.stats.power import POWER
+
+#: Grid of the runs; its models with attention, and those whose modalities can be taken away.
+GRID = "attention"
+ATTENDING = [model for model, _ in GRIDS[GRID].rows if model.startswith("att")]
+FUSED = [model for model, _ in GRIDS[GRID].rows if model in FUSION_NAMES]
+
+#: Measures of `measured` that are held against the truth -> the models that have them.
+MEASURES = {"score": ATTENDING, "untrained": ATTENDING, "zeroed": FUSED, "shuffled": FUSED}
+
+#: Shares of a loss are unknown where the whole loss of accuracy is smaller: a few utterances.
+LEAST_LOSS = 0.05
+
+#: A score that moves by less, where the truth moves by 1, hardly moves.
+LEAST_SLOPE = 0.1
+
+#: Rank correlations below are weak: with the truth of a few corpora ...
+WEAK = 0.5
+
+
+FOLLOWS, HARDLY = "follows the truth", "in the right order, but hardly moves"
+ASTRAY, UNKNOWN = "does not follow", "cannot be told"
+
+#: Treatments (`replicate.training.treatments`) that take a modality away; with "audio-" and "text-"
+#: before.
+ABLATIONS = {"zeroed": "zero", "shuffled": "shuffled"}
+_TREATED = [f"{m}-{how}" for m in ("audio", "text") for how in ABLATIONS.values()]
+
+#: Columns of `answers`.
+COLUMNS = [
+    "preset", "model", "seed", "fold", "treatment", "utterance", "emotion", "predicted", *EMOTIONS,
+    "audio_score", "audio_spread",
+]  # fmt: skip
+
+
+# --- the truth ---
+
+
+@cache
+def truth() -> pd.DataFrame:
+    """What the presets' channels tell of the class; by rising share of the audio.
+
+    Returns:
+        Index `preset`; `text`, `audio`, `both` (bits), and the audio's share of three sums: `share`
+        of what each tells alone, `share_added` of what each adds to the other (NaN where neither
+        adds anything), `share_accuracy` of how far each alone lifts the best possible accuracy
+        above the largest class.
+    """
+    rows = {}
+    for preset in standin.PRESETS:
+        known = standin.describe(preset)
+        text, audio, both = known.text.bits, known.audio.bits, known.both.bits
+        lifts = [part.accuracy - known.majority.accuracy for part in (known.audio, known.text)]
+        rows[preset] = {
+            "text": text,
+            "audio": audio,
+            "both": both,
+            "share": share(audio, text),
+            "share_added": share(both - text, both - audio),
+            "share_accuracy": share(*lifts),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").sort_values("share").rename_axis("preset")
+
+
+def share(audio: float, text: float, least: float = 1e-9) -> float:
+    """The audio's part of a sum; what is below 0 counts as 0; NaN if the sum is below `least`."""
+    audio, text = max(audio, 0.0), max(text, 0.0)
+    return audio / (audio + text) if audio + text >= least else np.nan
+
+
+def corpora(size: str) -> dict[str, str]:
+    """Preset -> name of the stand-in of that size and preset, by rising share of the audio."""
+    named = {preset: f"standin-{size}-{preset}" for preset in truth().index}
+    return named | {"default": f"standin-{size}"}
+
+
+# --- what trained models say ---
+
+
+def load(size: str, *profiles: str, root: Path = RESULTS) -> dict[str, Selection]:
+    """The runs of the grid on every preset, under the first of some protocols that has any.
+
+    Args:
+        size: of the stand-in.
+        profiles: names of protocols.
+        root: the store.
+
+    Returns:
+        Preset -> its runs, by rising share of the audio; a preset may have none.
+
+    Raises:
+        InputError: if a run is damaged.
+    """
+    models = [model for model, _ in GRIDS[GRID].rows]
+    for profile in profiles:
+        runs = {
+            preset: replace(
+                load_runs(name, profile, root=root).of(models, ("trainable", "none"), "one"),
+                grid=GRID,
+            )
+            for preset, name in corpora(size).items()
+        }
+        if any(runs.values()):
+            break
+    return runs
+
+
+def answers(runs: Mapping[str, Selection]) -> pd.DataFrame:
+    """Every answer of the last epochs' models, to the test part as it is and treated.
+
+    Args:
+        runs: preset, or another name of a corpus -> its runs.
+
+    Returns:
+        The columns `COLUMNS`; `treatment` is empty where nothing was done, else `untrained`, `half`
+        (both modalities weigh 1/2) or one of `ABLATIONS` with its modality, such as `audio-zero`.
+    """
+    parts = [_answers(preset, some) for preset, some in runs.items() if some]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+
+
+def _answers(preset: str, some: Selection) -> pd.DataFrame:
+    own = some.answers()
+    identity = own.groupby("run")[["model", "seed", "fold"]].first()
+    treated = pd.concat([r.treated.assign(run=k) for k, r in enumerate(some) if isinstance(r, Run)])
+    treated = treated[treated["treatment"].isin(["untrained", "half", *_TREATED])]
+    treated = treated.join(identity, on="run").assign(predicted=classification.predicted(treated))
+    return pd.concat([own.assign(treatment=""), treated]).assign(preset=preset)[COLUMNS]
+
+
+def measured(rows: pd.DataFrame) -> pd.DataFrame:
+    """What the runs of one model and seed say; folds held out in turn are pooled.
+
+    Args:
+        rows: from `answers`.
+
+    Returns:
+        `preset`, `model`, `seed`; `utterances`, `accuracy`, `majority` (share of the largest
+        class); NaN where the model has no attention: `score` (mean of the audio), `score_sd` (over
+        utterances), `spread` (over dimensions), `untrained` (mean score before training), `half`
+        (accuracy gained if both modalities weigh 1/2) and `flips` (predictions that this changes);
+        NaN where it has one modality: the accuracy lost if one is `zeroed` or `shuffled`, as
+        `audio_zeroed` and so on, and under `zeroed` and `shuffled` the audio's share of both.
+    """
+    key = ["preset", "model", "seed"]
+    groups = rows.groupby(key, sort=False)
+    return pd.DataFrame(
+        [{**dict(zip(key, name, strict=True)), **_measures(part)} for name, part in groups]
+    )
+
+
+def _measures(part: pd.DataFrame) -> dict[str, float]:
+    own = part[part["treatment"] == ""].set_index("utterance")
+    treated = part[part["treatment"] != ""]
+    others = treated.pivot(index="utterance", columns="treatment", values="predicted")
+    others = others.loc[own.index]
+    guessed, true = own["predicted"], own["emotion"]
+    accuracy, accuracies = (guessed == true).mean(), others.eq(true, axis="index").mean()
+    found = {
+        "utterances": len(own),
+        "accuracy": accuracy,
+        "majority": true.value_counts(normalize=True).max(),
+        "score": own["audio_score"].mean(),
+        "score_sd": own["audio_score"].std(),
+        "spread": own["audio_spread"].mean(),
+        "untrained": treated.loc[treated["treatment"] == "untrained", "audio_score"].mean(),
+    }
+    if "half" in others:
+        found["half"] = accuracies["half"] - accuracy
+        found["flips"] = (others["half"] != guessed).mean()
+    for name, treatment in ABLATIONS.items():
+        if f"audio-{treatment}" in others:
+            audio, text = (accuracy - accuracies[f"{m}-{treatment}"] for m in ("audio", "text"))
+            found |= {f"audio_{name}": audio, f"text_{name}": text}
+            found[name] = share(audio, text, LEAST_LOSS)
+    return found
+
+
+def reached(table: pd.DataFrame) -> pd.Series:
+    """The audio's share of what networks of one modality learned, from `measured`.
+
+    As `share_accuracy` of `truth`, with the mean accuracies of the models `audio` and `text`: index
+    `preset`; NaN where neither beats the largest class.
+    """
+    lift = table["accuracy"] - table["majority"]
+    means = lift.groupby([table["model"], table["preset"]]).mean()
+    audio, text = (means.get(model, pd.Series(dtype=float)) for model in ("audio", "text"))
+    both = pd.DataFrame({"audio": audio, "text": text}).dropna()
+    shares = [share(a, t, LEAST_LOSS) for a, t in zip(both["audio"], both["text"], strict=True)]
+    return pd.Series(shares, both.index, dtype=float)
+
+
+# --- does a measure follow the truth from corpus to corpus? ---
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a measure goes with the truth over a few corpora.
+
+    Attributes:
+        n: corpora.
+        rho: Spearman's, of the means over seeds; 0 for a measure that is constant.
+        low: of its 95 % interval over seeds: which means other trainings on these corpora give.
+        high: the upper end.
+        tau: Kendall's.
+        p_value: of rho; exact, by all orders of the corpora, two-sided.
+        slope: how far the measure moves where the truth moves by 1, by least squares.
+        slope_low: of its interval over seeds.
+        slope_high: the upper end.
+    """
+
+    n: int
+    rho: float
+    low: float
+    high: float
+    tau: float
+    p_value: float
+    slope: float
+    slope_low: float
+    slope_high: float
+
+    @property
+    def verdict(self) -> str:
+        """By the constants of this module, fixed before models were trained on the presets."""
+        if self.rho > 0 and self.p_value < LEVEL:
+            return HARDLY if self.slope_high < LEAST_SLOPE else FOLLOWS
+        return ASTRAY if self.high < WEAK else UNKNOWN
+
+
+def agreement(values: pd.Series, known: pd.Series) -> Agreement:
+    """How a measure goes with the truth.
+
+    The corpora are chosen, not drawn, so the interval draws seeds only, within each corpus.
+
+    Args:
+        values: index preset, one value a seed; NaN is left out.
+        known: the truth; index preset; NaN is left out.
+
+    Returns:
+        All NaN but `n` where fewer than three presets have values, or their truth is the same.
+    """
+    values, known = values.dropna(), known.dropna()
+    seeds = [values[values.index == preset].to_numpy() for preset in known.index]
+    x = known[[len(part) > 0 for part in seeds]].to_numpy()
+    seeds = [part for part in seeds if len(part)]
+    if len(x) < 3 or np.ptp(x) == 0:
+        return Agreement(len(x), *[np.nan] * 8)
+    y = np.array([part.mean() for part in seeds])
+    rng = np.random.default_rng(0)
+    draws = np.stack([rng.choice(part, (RESAMPLES, len(part))).mean(1) for part in seeds], 1)
+    return Agreement(
+        len(x),
+        float(rank_correlation(y, x)),
+        *percentile_interval(rank_correlation(draws, x)),
+        tau=float(np.nan_to_num(stats.kendalltau(y, x).statistic)),
+        p_value=_all_orders(y, x)[0],
+        slope=float(_slope(y, x)),
+        **named_ends("slope", percentile_interval(_slope(draws, x))),
+    )
+
+
+def orders(
+    table: pd.DataFrame, measures: Sequence[str] = tuple(MEASURES), known: pd.Series | None = None
+) -> pd.DataFrame:
+    """How measures of each model go with the truth, from preset to preset.
+
+    Args:
+        table: from `measured`.
+        measures: keys of `MEASURES`.
+        known: the truth; index preset; the share that `truth` gives by default.
+
+    Returns:
+        One row a measure and model: `measure`, `model`, the fields of `Agreement`, `p_holm` (Holm's
+        correction for the models), `rho_learned` (rho with `reached`) and `verdict`.
+    """
+    known, learned = truth()["share"] if known is None else known, reached(table)
+    rows = []
+    for measure in measures:
+        for model in MEASURES[measure]:
+            values = table[table["model"] == model].set_index("preset")[measure]
+            if len(values):
+                found = agreement(values, known)
+                row = {"measure": measure, "model": model, **asdict(found)}
+                row["rho_learned"] = agreement(values, learned).rho
+                rows.append({**row, "verdict": found.verdict})
+    frame = pd.DataFrame(rows)
+    return frame.assign(p_holm=frame.groupby("measure")["p_value"].transform(hypothesis_tests.holm))
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Spearman's rho of rows, [..., n] with [..., n] -> [...]; 0 where a row is constant.
+
+    >>> rank_correlation(np.array([0.1, 0.4, 0.9]), np.array([1.0, 2.0, 3.0])).item()
+    1.0
+    """
+    ranks = [stats.rankdata(values, axis=-1) for values in (first, second)]
+    a, b = (r - r.mean(axis=-1, keepdims=True) for r in ranks)
+    size = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
+    rho: np.ndarray = np.divide((a * b).sum(-1), size, out=np.zeros(size.shape), where=size > 0)
+    return rho
+
+
+def _slope(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Of the least-squares line through each row, [..., n] on [n] -> [...]."""
+    centred = x - x.mean()
+    slope: np.ndarray = y @ centred / (centred**2).sum()
+    return slope
+
+
+def named_ends(name: str, ends: Interval) -> dict[str, float]:
+    """An interval as two entries of a row."""
+    return {f"{name}_low": ends.low, f"{name}_high": ends.high}
+
+
+def _all_orders(y: np.ndarray, x: np.ndarray) -> tuple[float, np.ndarray]:
+    """Exact p value of rho, and rho under every order of `y`."""
+    found = stats.permutation_test(
+        (y,),
+        lambda values, axis: rank_correlation(np.moveaxis(values, axis, -1), x),
+        permutation_type="pairings",
+        vectorized=True,
+    )
+    return float(found.pvalue), found.null_distribution
+
+
+# --- power ---
+
+
+def needed(n: int) -> float:
+    """The least rank correlation of `n` corpora that is significant; NaN if none is."""
+    order = np.arange(n, dtype=float)
+    null = np.sort(_all_orders(order, order)[1])
+    as_large = 1 - np.searchsorted(null, null - 1e-9) / len(null)
+    significant = null[2 * as_large < LEVEL]
+    return float(significant[0]) if len(significant) else np.nan
+
+
+def power(noise: float, known: pd.Series, trials: int = 10_000) -> float:
+    """The chance that a measure which is the truth and noise is found to be in order.
+
+    Args:
+        noise: standard deviation of a corpus's mean, as a share of the measure's own range.
+        known: the truth.
+        trials: simulations.
+    """
+    x = known.to_numpy()
+    errors = np.random.default_rng(0).normal(0, noise * np.ptp(x), (trials, len(x)))
+    return float((rank_correlation(x + errors, x) >= needed(len(x)) - 1e-9).mean())
+
+
+def detectable(n: int) -> float:
+    """The true rank correlation that a test over `n` utterances finds with probability `POWER`.
+
+    By Fisher's transformation, whose variance for Spearman's rho is 1.06 / (n - 3) (Fieller et al.
+    1957); two-sided.
+    """
+    sizes = stats.norm.ppf([1 - LEVEL / 2, POWER]).sum()
+    return float(np.tanh(sizes * np.sqrt(1.06 / (n - 3))))
+
+
+def tested(size: str) -> int:
+    """Utterances of the test part of a stand-in."""
+    return sum(int(np.ceil(TEST_SHARE * count)) for count in standin.SIZES[size].counts)

@@ -1,0 +1,336 @@
+"""What the protocol does not control, measured on stored predictions.
+
+What a kind of fold gives away, texts that occur in training too, the choice of the epoch, and the
+other utterances of a test batch. No transcript is needed for any of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from scipy.signal import detrend
+
+from replicate.corpora.iemocap_ids import parse
+from replicate.paper import EMOTIONS
+from replicate.runs.baselines import BaselineRun, whole_rounds
+from replicate.runs.selection import Selection
+from replicate.runs.store import SELECTIONS, Run
+from replicate.settings import BATCHES, FOLDS, GROUPS
+from replicate.stats.hypothesis_tests import Mean, mean_difference
+from replicate.stats.intervals import Estimate, difference_over_clusters, mean_over_clusters
+from replicate.stats.power import best_of_epochs
+from replicate.stats.summaries import RUN
+
+#: Epochs of random batches that are drawn to measure padding.
+EPOCHS = 100
+
+#: Columns of `lost`.
+LOST = (
+    "lost", "lost_low", "lost_high", "over", "over_low", "over_high", "utterances", "dialogues",
+    "groups",
+)  # fmt: skip
+
+#: Columns of `fluctuation`.
+FLUCTUATION = ("sd", "autocorrelation", "best_settled", "by_chance", "early")
+
+#: Share of the epochs, the last ones, in which the test accuracy is taken to have settled.
+SETTLED = 0.5
+
+
+def side_by_side(baselines: Selection, runs: Selection) -> Selection:
+    """Baselines, and the runs of the network that may stand beside them; none without baselines.
+
+    These are whole rounds of runs on the version of the corpus that the baselines have seen.
+    Baselines on random splits that no run has are left out: one split is easier than another.
+    """
+    simple = [one for one in baselines if isinstance(one, BaselineRun)]
+    seen = {one.provenance.text_fingerprint for one in simple}
+    same = [run for run in trained(runs) if run.provenance.text_fingerprint in seen]
+    alike = whole_rounds(same, simple)
+    drawn = {run.experiment.fold for run in alike if run.experiment.fold.kind == "stratified"}
+    beside = [
+        one for one in simple
+        if not drawn or one.experiment.fold in drawn or one.experiment.fold.kind in GROUPS
+    ]  # fmt: skip
+    return replace(baselines, runs=(*beside, *alike))
+
+
+def in_dialogues(answers: pd.DataFrame, dialogues: Mapping[str, str]) -> pd.DataFrame:
+    """The answers to utterances whose dialogue is known, with `dialogue`, and whether `right`.
+
+    Args:
+        answers: from `Selection.answers`, of baselines or runs.
+        dialogues: utterance -> its dialogue, as `baselines.dialogues` tells.
+    """
+    known = answers.assign(
+        dialogue=answers["utterance"].map(dict(dialogues)),
+        right=answers["predicted"] == answers["emotion"],
+    )
+    return known.dropna(subset="dialogue")
+
+
+def named(name: str, found: Estimate) -> dict[str, float]:
+    """An estimate as entries of a table's row."""
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+# --- what is held out ---
+
+
+def lost(rows: pd.DataFrame) -> pd.DataFrame:
+    """What accuracy loses if whole groups are held out, on the utterances that both folds tested.
+
+    An utterance counts once, with the share of its answers over seeds and splits that are right.
+
+    Args:
+        rows: of one model, from `in_dialogues`.
+
+    Returns:
+        Index: kinds of folds but the random one; `lost` (at random less held out) with `_low` and
+        `_high`, which draw whole dialogues; how many `utterances` and `dialogues` these are; and
+        `over`, `over_low`, `over_high`, the mean of the `groups` held out, each counting alike,
+        with Student's t interval over them. No rows without random splits.
+    """
+    by_kind = rows.groupby(["dialogue", "utterance", "folds"])["right"].mean().unstack("folds")
+    found = {}
+    for kind in FOLDS[1:]:
+        if {"stratified", kind} <= set(by_kind):
+            gap = (by_kind["stratified"] - by_kind[kind]).dropna()
+            drawn = gap.index.get_level_values("dialogue")
+            if len(gap):
+                sizes = {"utterances": len(gap), "dialogues": drawn.nunique()}
+                over = mean_difference(gap.groupby(_group_of(rows, kind, gap)).mean())
+                found[kind] = {
+                    **named("lost", mean_over_clusters(gap, drawn)),
+                    **named("over", Estimate(over.difference, over.low, over.high)),
+                    **sizes,
+                    "groups": over.n,
+                }
+    return pd.DataFrame(found, index=list(LOST)).T
+
+
+def _group_of(rows: pd.DataFrame, kind: str, gap: pd.Series) -> pd.Series:
+    """The fold of one kind that tested each utterance of a series, in its order."""
+    tested = rows[rows["folds"] == kind].drop_duplicates("utterance").set_index("utterance")["fold"]
+    return tested[gap.index.get_level_values("utterance")].set_axis(gap.index)
+
+
+# --- repeated texts ---
+
+
+def repeated(answers: pd.DataFrame) -> pd.Series:
+    """Whether the words of a test utterance, all of them in order, occur in the training part.
+
+    `baselines.same_text` answers with the classes' shares among all training utterances where it
+    finds no equal text; `baselines.majority` always does. So their stored answers tell, without
+    the texts. (Equal texts with exactly these shares would be missed.)
+
+    Args:
+        answers: of both baselines on one version of a corpus; folds that only one has are left
+            out. They train on what models with a development part keep back, too.
+
+    Returns:
+        bool, index `fold`, `utterance`.
+    """
+    shares = answers.set_index(["fold", "utterance"])[["model", *EMOTIONS]].sort_index()
+    found, base = (
+        shares.loc[shares["model"] == name, list(EMOTIONS)] for name in ("same-text", "majority")
+    )
+    found, base = found.align(base, join="inner", axis="index")
+    same = np.isclose(found, base, rtol=0, atol=1e-9).all(axis=1)
+    return pd.Series(~same, found.index, name="repeated", dtype=bool)
+
+
+def style(utterance: str) -> str:
+    """`scripted` or `improvised`, as IEMOCAP's ids tell; empty for ids of another corpus."""
+    known = parse(utterance)
+    return "" if known is None else "scripted" if known.scripted else "improvised"
+
+
+def by_style(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows, and once more those of scripted and of improvised dialogues where ids tell.
+
+    Args:
+        rows: with a column `utterance`.
+
+    Returns:
+        The rows with a column `dialogues`: `all`, `scripted` or `improvised`.
+
+    >>> by_style(pd.DataFrame({"utterance": ["Ses01F_impro01_F000"]}))["dialogues"].tolist()
+    ['all', 'improvised']
+    """
+    styles = rows["utterance"].map(style)
+    parts = [rows.assign(dialogues="all")]
+    parts += [rows[styles == name].assign(dialogues=name) for name in ("scripted", "improvised")]
+    return pd.concat(parts)
+
+
+def repeats(rows: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy on repeated texts and on new ones.
+
+    Args:
+        rows: of one model, from `in_dialogues`, with the column `repeated`.
+
+    Returns:
+        Index: `all`, and `scripted` and `improvised` where ids tell; `share` (of repeated texts),
+        `accuracy`; `repeated`, `new` and `difference`, each with `_low` and `_high`; and `least`
+        and `most`, the smallest and the largest difference of a run.
+    """
+    parts = by_style(rows).groupby("dialogues", sort=False)
+    return pd.DataFrame({name: _repeats(part) for name, part in parts}).T
+
+
+def _repeats(rows: pd.DataFrame) -> dict[str, float]:
+    flag = rows["repeated"]
+    old, new = rows[flag], rows[~flag]
+    by_run = old.groupby("run")["right"].mean() - new.groupby("run")["right"].mean()
+    return {
+        "share": flag.mean(),
+        "accuracy": rows["right"].mean(),
+        **named("repeated", mean_over_clusters(old["right"], old["dialogue"])),
+        **named("new", mean_over_clusters(new["right"], new["dialogue"])),
+        **named("difference", difference_over_clusters(rows["right"], flag, rows["dialogue"])),
+        "least": by_run.min(),
+        "most": by_run.max(),
+    }
+
+
+# --- the choice of the epoch ---
+
+
+def epochs(runs: Selection) -> pd.DataFrame:
+    """What the choice of the epoch does to each run.
+
+    Returns:
+        One row a run: `summaries.RUN` and `name`; accuracy for each of `SELECTIONS` (NaN where it
+        has none), those of `fluctuation`, and `overlap`, n_test / n_train.
+    """
+    answers = {epoch: replace(runs, epoch=epoch).answers() for epoch in SELECTIONS}
+    rows = answers["last-epoch"].drop_duplicates("run")[["run", "name", *RUN[1:]]].set_index("run")
+    for epoch, table in answers.items():
+        rows[epoch] = (table["predicted"] == table["emotion"]).groupby(table["run"]).mean()
+    moves = [
+        {
+            **fluctuation(run.epochs["test_accuracy"].to_numpy()),
+            "overlap": run.provenance.overlap,
+        }
+        for run in trained(runs)
+    ]
+    moves_of_runs = pd.DataFrame(moves, columns=[*FLUCTUATION, "overlap"], dtype=float)
+    return rows.join(moves_of_runs).reset_index()
+
+
+def trained(runs: Selection) -> list[Run]:
+    """The runs of the network, which have epochs and were asked again under treatments."""
+    return [run for run in runs if isinstance(run, Run)]
+
+
+def gain(rows: pd.DataFrame, epoch: str) -> Mean:
+    """What choosing the epoch so adds to the last one, over what of the runs is independent.
+
+    Random splits that are drawn anew are corrected for what their training parts share. Seeds on
+    the same utterances are averaged where groups are held out, and the groups count.
+
+    Args:
+        rows: of one model on one kind of folds, from `epochs`.
+        epoch: one of `SELECTIONS`.
+    """
+    gains = (rows[epoch] - rows["last-epoch"]).dropna()
+    if gains.empty:
+        return Mean(0, np.nan, np.nan, np.nan, np.nan, np.nan)
+    if (rows["folds"] != "stratified").any():
+        return mean_difference(gains.groupby(rows["fold"]).mean())
+    redrawn = rows["fold"].nunique() > 1
+    return mean_difference(gains, rows["overlap"].iloc[0] if redrawn else 0.0)
+
+
+def fluctuation(accuracies: np.ndarray) -> dict[str, float]:
+    """How the test accuracy moves from epoch to epoch once it has settled.
+
+    A straight line through the last `SETTLED` of the epochs is taken off first.
+
+    Args:
+        accuracies: of every epoch: float64 [epochs].
+
+    Returns:
+        `sd`, `autocorrelation` of neighbouring epochs (NaN where nothing moves); `best_settled`,
+        how far the best of these epochs lies above their mean, and `by_chance`, how far it would if
+        nothing else moved them, see `power.best_of_epochs`; `early`, 1 if the best of all epochs
+        comes before these.
+    """
+    n = max(2, round(SETTLED * len(accuracies)))
+    rest, early = detrend(accuracies[-n:]), float(accuracies.argmax() < len(accuracies) - n)
+    sd = float(rest.std(ddof=1))
+    if sd < 1e-9:
+        still = {"sd": 0.0, "autocorrelation": np.nan, "best_settled": 0.0, "by_chance": 0.0}
+        return still | {"early": early}
+    phi = float(rest[1:] @ rest[:-1] / (rest @ rest))
+    best = best_of_epochs(min(max(phi, 0.0), 0.99), len(rest))
+    return {
+        "sd": sd, "autocorrelation": phi, "best_settled": float(rest.max()),
+        "by_chance": sd * best, "early": early,
+    }  # fmt: skip
+
+
+def padding(seconds: np.ndarray, batch: int, rng: np.random.Generator) -> dict[str, float]:
+    """What padding random batches to their longest utterance takes, over `EPOCHS` epochs.
+
+    Args:
+        seconds: durations of the utterances.
+        batch: utterances of a batch; what an epoch leaves over is dropped.
+        rng: to shuffle with.
+
+    Returns:
+        `longest`: mean duration of a batch's longest utterance, in seconds; `padding`: share of all
+        samples that are none of an utterance; `silent`: share of the padded length that is none of
+        an utterance of median duration, mean over batches.
+    """
+    whole = len(seconds) // batch * batch
+    epochs = rng.permuted(np.tile(seconds, (EPOCHS, 1)), axis=1)[:, :whole]
+    longest = epochs.reshape(-1, batch).max(axis=1)
+    return {
+        "longest": float(longest.mean()),
+        "padding": float(1 - epochs.sum() / (batch * longest.sum())),
+        "silent": float(1 - (np.median(seconds) / longest).clip(max=1).mean()),
+    }
+
+
+def rebatched(runs: Selection) -> pd.DataFrame:
+    """What finished models answer in other test batches, beside their usual answers.
+
+    Returns:
+        Rows of `Selection.answers` for each of `BATCHES`, with `treatment`, `flipped` (whether the
+        predicted class is another there) and `change` (of being right: -1, 0 or 1).
+    """
+    usual = runs.answers()
+    parts = [run.treated.assign(run=k) for k, run in enumerate(trained(runs))]
+    treated = pd.concat(parts) if parts else usual.assign(treatment="")
+    treated = treated[treated["treatment"].isin(BATCHES)]
+    other = treated[["run", "utterance", "treatment"]].assign(
+        other=treated[list(EMOTIONS)].idxmax(axis="columns") if len(treated) else ""
+    )
+    rows = usual.merge(other, on=["run", "utterance"])
+    changed = (rows["other"] == rows["emotion"]).astype(int)
+    return rows.assign(
+        flipped=rows["other"] != rows["predicted"],
+        change=changed - (rows["predicted"] == rows["emotion"]),
+    )
+
+
+def flips(rows: pd.DataFrame) -> pd.Series:
+    """How much other test batches change.
+
+    Args:
+        rows: of one model and one of `BATCHES`, from `rebatched`, with their dialogues.
+
+    Returns:
+        `share` (of predicted classes that change) and `change` (of the accuracy), each with `_low`
+        and `_high`.
+    """
+    return pd.Series(
+        {
+            **named("share", mean_over_clusters(rows["flipped"], rows["dialogue"])),
+            **named("change", mean_over_clusters(rows["change"], rows["dialogue"])),
+        }
+    )

@@ -1,0 +1,255 @@
+"""Single words with their statistics, of texts that may not be shown: `results/<corpus>/words/`.
+
+No clone of this repository has the transcripts of IEMOCAP or MELD. Their licences leave room for
+facts about them: words with counts, each by itself, never a sentence. `replicate words` computes
+them where the corpus is at hand and keeps the ones on top and those that the paper names.
+"""
+
+import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from replicate.corpora.names import at_hand
+from replicate.corpora.protocol import cohort, split
+from replicate.corpora.table import Corpus, text_fingerprint
+from replicate.corpora.transcriptions import discard_probability, tokens, vocabulary
+from replicate.files import InputError, read_record, write_record
+from replicate.paper import CLAIMS, TABLE_6, criteria
+from replicate.runs import scores
+from replicate.runs.code import PACKAGES, code_version, package_versions
+from replicate.runs.store import Run
+from replicate.settings import RESULTS, Fold, Training
+from replicate.studies.words import FALSE_DISCOVERIES, described, on_top
+
+#: Words kept of each class by either method, besides those that the paper names.
+KEPT = 20
+
+#: Which class of a sentence counts: the true one, or the one that text alone predicts: for each
+#: sentence by the first training that did not see it, or on the test set of one training.
+Classes = Literal["true", "predicted", "one-test-set"]
+
+#: The ratios that claims on words give, by class and word: those of Table 6, and two in the text.
+REPORTED = {
+    (claim.criterion.emotion, word): float(ratio)
+    for claim in CLAIMS
+    if isinstance(claim.criterion, criteria.Words)
+    for word, ratio in claim.reported.items()
+}
+
+#: Of `words.described`.
+COLUMNS = (
+    "emotion", "word", "count", "present", "ratio", "low", "high", "sentences",
+    "mutual_information", "sign", "corrected", "p_value", "q_value", "rank", "corrected_rank",
+    "survival", "corrected_survival", "dialogue_survival", "corrected_dialogue_survival",
+)  # fmt: skip
+
+Cell = float | int | str | None
+
+
+@dataclass(frozen=True)
+class Thinned:
+    """What Equation 1, f a count, leaves of a training part, on average.
+
+    Attributes:
+        tokens: before.
+        most_frequent: occurrences of the most frequent word.
+        highest: the probability with which that word is discarded.
+        dropped: share of the tokens that go.
+        emptied: share of the sentences of which all words would go.
+    """
+
+    tokens: int
+    most_frequent: int
+    highest: float
+    dropped: float
+    emptied: float
+
+
+def thinned(sentences: Sequence[Sequence[str]], t: float) -> Thinned:
+    """Equation 1 on the tokenised sentences of a training part."""
+    vocab = vocabulary(sentences)
+    gone = discard_probability(vocab.counts, t)
+    n = int(vocab.counts.sum())
+    return Thinned(
+        tokens=n,
+        most_frequent=int(vocab.counts.max()),
+        highest=float(gone.max()),
+        dropped=float(vocab.counts @ gone / n),
+        emptied=float(np.mean([np.prod(gone[vocab.encode(said)]) for said in sentences])),
+    )
+
+
+@dataclass(frozen=True)
+class WordList:
+    """What `words.described` finds, cut to the words on top.
+
+    Attributes:
+        corpus: name as on the command line.
+        corpus_title: for captions.
+        synthetic: whether the corpus is the stand-in.
+        classes: see `Classes`.
+        sentences: how many there are.
+        words: how many different ones there are.
+        thinned: what Equation 1 does to the training part of the first random split.
+        found: pairs of a word and a class whose `q_value` is at most `words.FALSE_DISCOVERIES`.
+        runs: names of the runs that predicted; none for true classes.
+        text_fingerprint: SHA-256 of ids, labels and transcripts of the corpus.
+        commit: git commit of the code.
+        dirty: whether numerical code differed from that commit.
+        packages: versions.
+        date: UTC, ISO 8601.
+        rows: column -> value, for each word.
+    """
+
+    corpus: str
+    corpus_title: str
+    synthetic: bool
+    classes: Classes
+    sentences: int
+    words: int
+    thinned: Thinned
+    found: int
+    runs: tuple[str, ...]
+    text_fingerprint: str
+    commit: str
+    dirty: bool
+    packages: dict[str, str]
+    date: str
+    rows: list[dict[str, Cell]]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The rows, with the columns of `words.described`; there may be none."""
+        frame = pd.DataFrame(self.rows, columns=list(COLUMNS))
+        return frame.astype({"rank": float, "corrected_rank": float})
+
+
+def make(corpus: Corpus, runs: Sequence[Run]) -> Iterator[WordList]:
+    """The lists of a corpus, one for each of `Classes`; without runs, only that of true classes.
+
+    Args:
+        corpus: the corpus.
+        runs: of text alone, each with a test set.
+
+    Raises:
+        InputError: if the corpus has no transcripts.
+    """
+    table = cohort(corpus)
+    if table["transcript"].isna().all():
+        raise InputError(corpus.root, "has no transcripts", "point --data at a copy that has them")
+    said = [tokens(text) for text in table["transcript"].fillna("")]
+    taught = [said[i] for i in split(table, Fold()).train]
+    thin = thinned(taught, Training().subsampling_t)
+    yield _list(corpus, "true", table, thin, ())
+    if not runs:
+        return
+    tested = scores.pooled(runs, "last-epoch")
+    parts: dict[Classes, pd.DataFrame] = {
+        "predicted": tested.drop_duplicates("utterance"),
+        "one-test-set": tested[tested["run"] == tested["run"].min()],
+    }
+    for classes, part in parts.items():
+        guessed = part.set_index("utterance")["predicted"]
+        seen = table[table["utterance"].isin(guessed.index)]
+        names = tuple(runs[k].experiment.name for k in part["run"].unique())
+        seen = seen.assign(emotion=seen["utterance"].map(guessed))
+        yield _list(corpus, classes, seen, thin, names)
+
+
+def _list(
+    corpus: Corpus, classes: Classes, table: pd.DataFrame, thin: Thinned, runs: tuple[str, ...]
+) -> WordList:
+    """The list of a cohort, or part of one, by its column `emotion`."""
+    every = described(table)
+    kept = notable(every).astype(object)
+    commit, dirty = code_version(heard=False)
+    return WordList(
+        corpus=corpus.name,
+        corpus_title=corpus.title,
+        synthetic=corpus.synthetic,
+        classes=classes,
+        sentences=len(table),
+        words=every["word"].nunique(),
+        thinned=thin,
+        found=int((every["q_value"] <= FALSE_DISCOVERIES).sum()),
+        runs=runs,
+        text_fingerprint=text_fingerprint(corpus.utterances),
+        commit=commit,
+        dirty=dirty,
+        packages=package_versions((*PACKAGES, "scipy", "scikit-learn", "statsmodels")),
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        rows=kept.where(kept.notna(), None).to_dict("records"),  # type: ignore[arg-type]
+    )
+
+
+def notable(every: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `words.described` that are kept."""
+    named = reported(every).notna()
+    return every[named | every.index.isin(on_top(every, KEPT).index)]
+
+
+def reported(table: pd.DataFrame) -> pd.Series:
+    """The ratio that the paper gives a row's word and class, in Table 6 or its text, else NaN.
+
+    Args:
+        table: with columns `emotion` and `word`. Its tags stand in brackets, the paper's do not.
+    """
+    pairs = zip(table["emotion"], table["word"].str.strip("[]"), strict=True)
+    return pd.Series([REPORTED.get(pair, np.nan) for pair in pairs], table.index, dtype=float)
+
+
+def printed_words(words: pd.DataFrame) -> pd.DataFrame:
+    """The words of Table 6 with their rows in ours, in the order of the print.
+
+    Args:
+        words: from `replicate.studies.words.word_table`. Its tags stand in brackets, the paper's do
+            not; where there are both, the bare word counts.
+
+    Returns:
+        `emotion`, `word`, `reported` (the printed ratio), and the columns of `word_table` with
+        `rank` (in the class, by mutual information), NaN where our sentences lack the word.
+    """
+    bare = words["word"].str.strip("[]")
+    ranks = words.groupby("emotion")["mutual_information"].rank(ascending=False, method="min")
+    ranked = words.assign(rank=ranks, tag=bare != words["word"], word=bare)
+    ranked = ranked.sort_values("tag", kind="stable").drop_duplicates(["emotion", "word"])
+    table = pd.DataFrame(
+        [(row.emotion, row.word, row.ratio) for row in TABLE_6],
+        columns=["emotion", "word", "reported"],
+    )
+    return table.merge(ranked.drop(columns="tag"), how="left", on=["emotion", "word"])
+
+
+def save(found: WordList, root: Path = RESULTS) -> Path:
+    """Store a list."""
+    path = _path(found.corpus, found.classes, root)
+    write_record(path, found)
+    return path
+
+
+def load(corpus: str, root: Path = RESULTS) -> dict[Classes, WordList]:
+    """The stored lists of a corpus; there may be none.
+
+    Raises:
+        InputError: if a file is damaged.
+    """
+    lists: dict[Classes, WordList] = {}
+    for classes in get_args(Classes):
+        path = _path(corpus, classes, root)
+        if path.exists():
+            lists[classes] = read_record(path, WordList, f"run `{command(corpus)}`")
+    return lists
+
+
+def command(corpus: str) -> str:
+    """What makes the lists of a corpus."""
+    return f"replicate words --corpus {at_hand(corpus)}"
+
+
+def _path(corpus: str, classes: Classes, root: Path) -> Path:
+    return root / corpus / "words" / f"{classes}.json"

@@ -1,0 +1,297 @@
+"""Simple classifiers that stand beside every model.
+
+The look-ups read no content at all: what they reach is what the folds give away. The others read
+text, loudness or spectra with textbook methods.
+"""
+
+import datetime
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.dummy import DummyClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, TargetEncoder
+from sklearn.svm import SVC
+from torchaudio.transforms import MFCC
+
+from replicate.corpora.protocol import classes, cohort, groups, split
+from replicate.corpora.table import Corpus, text_fingerprint
+from replicate.corpora.transcriptions import tokens
+from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms, levels
+from replicate.files import InputError
+from replicate.paper import EMOTIONS
+from replicate.runs import baselines
+from replicate.runs.baselines import BASELINES, PACKAGES, PROFILE, BaselineRun, Setting
+from replicate.runs.code import BASELINES_CODE, loaded, package_versions, processor, version_of
+from replicate.runs.store import Provenance
+from replicate.settings import QUIETEST, RESULTS, Fold
+
+
+def wanted(corpus: Corpus, kind: str, splits: int) -> list[Setting]:
+    """Every baseline that a corpus allows, on every fold of a kind.
+
+    Args:
+        corpus: the corpus; without text or recordings it allows fewer baselines.
+        kind: one of `FOLDS`.
+        splits: how many random splits, where that is the kind.
+
+    Raises:
+        InputError: the corpus has no groups of that kind.
+    """
+    table = cohort(corpus)
+    names = map(str, range(splits)) if kind == "stratified" else groups(table, kind)
+    folds = [Fold(kind, name) for name in names]  # type: ignore[arg-type]
+    if not folds:
+        raise InputError(corpus.name, f"has no {kind}s", "choose other folds")
+    offered = _offered(corpus)
+    return [
+        Setting(corpus.name, name, fold)
+        for name, baseline in BASELINES.items()
+        if offered.issuperset(baseline.needs)
+        for fold in folds
+    ]
+
+
+def _offered(corpus: Corpus) -> set[str]:
+    """What can be read of a corpus's utterances."""
+    there = {"text": corpus.utterances["transcript"].notna().any(), "audio": corpus.has_audio}
+    return {modality for modality, found in there.items() if found}
+
+
+def compute(
+    settings: Sequence[Setting], corpus: Corpus, waveforms: Waveforms | None, root: Path = RESULTS
+) -> Iterator[BaselineRun]:
+    """Compute and store each result.
+
+    Args:
+        settings: what to compute, of `wanted`.
+        corpus: the corpus.
+        waveforms: its recordings, None where it has none.
+        root: the store.
+    """
+    table = cohort(corpus)
+    rows = features(corpus, table, waveforms)
+    origin = _origin(corpus)
+    for setting in settings:
+        baseline = BASELINES[setting.model]
+        started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+        predictions = tested(PREDICT[setting.model], rows, table, setting.fold)
+        heard = waveforms if "audio" in baseline.needs else None
+        provenance = replace(
+            origin,
+            audio_fingerprint=heard.fingerprint if heard else None,
+            n_train=len(table) - len(predictions),
+            n_test=len(predictions),
+            started=started.isoformat(timespec="seconds"),
+            wall_seconds=time.perf_counter() - clock,
+        )
+        folder = root / corpus.name / PROFILE / setting.name
+        result = BaselineRun(setting, provenance, predictions, folder)
+        baselines.save(result)
+        yield result
+
+
+def _origin(corpus: Corpus) -> Provenance:
+    """What all results of one command share."""
+    commit, dirty = version_of(BASELINES_CODE)
+    return Provenance(
+        corpus_title=corpus.title,
+        synthetic=corpus.synthetic,
+        text_fingerprint=text_fingerprint(corpus.utterances),
+        audio_fingerprint=None,
+        n_train=0,
+        n_development=0,
+        n_test=0,
+        vectors=None,
+        commit=commit,
+        dirty=dirty,
+        code=loaded(BASELINES_CODE),
+        packages=package_versions(PACKAGES),
+        hardware=processor(),
+        device="cpu",
+        threads=torch.get_num_threads(),
+        started="",
+        wall_seconds=0.0,
+    )
+
+
+#: Columns of `features` that say how long and how loud an utterance is.
+LOUDNESS = ["seconds", "average", "spread"]
+
+#: Coefficients of each frame; 13 of them, frames of 25 ms every 10 ms and 40 mel bands are usual.
+N_MFCC = 13
+FRAMES = {"n_fft": 400, "hop_length": 160, "n_mels": 40, "pad_mode": "constant"}
+
+#: Columns of `features`: the means over time of the coefficients, then their deviations.
+COEFFICIENTS = [f"mfcc_{k}" for k in range(2 * N_MFCC)]
+
+
+#: Training rows of `features`, their classes, test rows -> probabilities of each class, [n, 4].
+Predict = Callable[[pd.DataFrame, np.ndarray, pd.DataFrame], np.ndarray]
+
+
+def majority(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """The largest class always, with the classes' shares as probabilities."""
+    return _fitted(DummyClassifier(strategy="prior"), train, labels, test)
+
+
+def dialogue(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """What is most frequent in the same dialogue."""
+    return _looked_up(train["dialogue"], labels, test["dialogue"])
+
+
+def dialogue_speaker(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """What is most frequent of the same speaker in the same dialogue."""
+    keys = [rows["dialogue"] + "\0" + rows["speaker"] for rows in (train, test)]
+    return _looked_up(keys[0], labels, keys[1])
+
+
+def nearest_turn(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """The class of the same speaker's nearest training turn in the same dialogue.
+
+    Of two equally near turns the earlier one counts.
+    """
+    turn = ["dialogue", "speaker", "place"]
+    known = train[turn].rename_axis("nearest").reset_index().sort_values("place", kind="stable")
+    asked = test[turn].reset_index().sort_values("place", kind="stable")
+    found = pd.merge_asof(asked, known, on="place", by=turn[:2], direction="nearest")
+    nearest = found.set_index("utterance")["nearest"].reindex(test.index).fillna("")
+    return _looked_up(train.index.to_series(), labels, nearest)
+
+
+def same_text(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """What is most frequent among utterances of exactly the same words."""
+    words = [rows["transcript"].map(tokens).map(" ".join) for rows in (train, test)]
+    return _looked_up(words[0], labels, words[1])
+
+
+def tfidf(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """Logistic regression on words and pairs of words, weighted by TF-IDF.
+
+    Weights: Spärck Jones (1972); pairs: Wang & Manning (2012).
+    """
+    weights = TfidfVectorizer(tokenizer=tokens, token_pattern=None, ngram_range=(1, 2))
+    model = make_pipeline(weights, LogisticRegression(max_iter=1000))
+    return _fitted(model, train["transcript"], labels, test["transcript"])
+
+
+def loudness(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """Logistic regression on the logarithms of duration and of Table 8's two levels."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    logarithms = [np.log(rows[LOUDNESS].clip(lower=QUIETEST)) for rows in (train, test)]
+    return _fitted(model, logarithms[0], labels, logarithms[1])
+
+
+def mfcc(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """SVM with an RBF kernel on mean and deviation over time of MFCCs (Davis & Mermelstein 1980).
+
+    Its probabilities are Platt's (1999), from margins in five-fold cross-validation.
+    """
+    machine = CalibratedClassifierCV(SVC(), ensemble=False, cv=5)
+    model = make_pipeline(StandardScaler(), machine)
+    return _fitted(model, train[COEFFICIENTS], labels, test[COEFFICIENTS])
+
+
+def late_fusion(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """Mean of the probabilities of TF-IDF and of MFCCs, the sum rule of Kittler et al. (1998)."""
+    mean: np.ndarray = (tfidf(train, labels, test) + mfcc(train, labels, test)) / 2
+    return mean
+
+
+def _looked_up(train: pd.Series, labels: np.ndarray, test: pd.Series) -> np.ndarray:
+    """Shares of the classes among training utterances of the same key: float64 [n, 4].
+
+    The shares among all of them count as one utterance more (Micci-Barreca 2001, with m = 1): that
+    decides ties, stands in where a key has no training utterance, and outvotes no majority.
+    """
+    encoder = TargetEncoder(target_type="multiclass", smooth=1.0).fit(train.to_frame("key"), labels)
+    shares: np.ndarray = encoder.transform(test.to_frame("key"))
+    return shares
+
+
+def _fitted(model: Any, train: Any, labels: np.ndarray, test: Any) -> np.ndarray:
+    """Probabilities of a scikit-learn classifier; every class is in the training part."""
+    probabilities: np.ndarray = model.fit(train, labels).predict_proba(test)
+    return probabilities
+
+
+#: Name, as in folder names -> what it does.
+PREDICT: dict[str, Predict] = {
+    "majority": majority,
+    "dialogue": dialogue,
+    "dialogue-speaker": dialogue_speaker,
+    "nearest-turn": nearest_turn,
+    "same-text": same_text,
+    "tfidf": tfidf,
+    "loudness": loudness,
+    "mfcc": mfcc,
+    "late-fusion": late_fusion,
+}
+
+
+def features(
+    corpus: Corpus, table: pd.DataFrame, waveforms: Waveforms | None = None
+) -> pd.DataFrame:
+    """What baselines may know of each utterance; its class is not among it.
+
+    Args:
+        corpus: where the utterances come from.
+        table: its cohort.
+        waveforms: its recordings; None leaves the columns from `seconds` on out.
+
+    Returns:
+        Index utterance, in the cohort's order; `dialogue`, `speaker`, `place` (seconds within the
+        dialogue, or where starts are unknown the number of the turn), `transcript`, `seconds`,
+        `average` and `spread` (see `waveforms.levels`), and `COEFFICIENTS`.
+    """
+    turns = corpus.utterances.set_index("utterance")
+    known = turns["start"].notna().all()
+    place = turns["start"] if known else turns.groupby("dialogue").cumcount()
+    rows = table.set_index("utterance")
+    rows = rows[["dialogue", "speaker", "transcript"]].astype(object).fillna("")
+    rows.insert(2, "place", place.astype(float).loc[rows.index])
+    if waveforms is None:
+        return rows
+    ids = rows.index.tolist()
+    lengths = waveforms.lengths[waveforms.rows(ids)]
+    seconds = pd.Series(lengths / SAMPLE_RATE, rows.index, name="seconds")
+    return pd.concat([rows, seconds, levels(waveforms, ids), mfccs(waveforms, ids)], axis="columns")
+
+
+def mfccs(waveforms: Waveforms, ids: list[str]) -> pd.DataFrame:
+    """Means and standard deviations of MFCCs: index utterance, columns `COEFFICIENTS`."""
+    transform = MFCC(SAMPLE_RATE, N_MFCC, melkwargs=FRAMES)
+    rows = []
+    for utterance in ids:
+        frames = transform(torch.from_numpy(waveforms.waveform(utterance)))  # [13, frames]
+        rows.append(torch.cat([frames.mean(1), frames.std(1, correction=0)]).numpy())
+    return pd.DataFrame(np.stack(rows), pd.Index(ids, name="utterance"), COEFFICIENTS)
+
+
+def tested(predict: Predict, rows: pd.DataFrame, table: pd.DataFrame, fold: Fold) -> pd.DataFrame:
+    """A baseline's predictions on the test part of a fold.
+
+    Args:
+        predict: what the baseline does, of `PREDICT`.
+        rows: of `features`.
+        table: the cohort that they describe.
+        fold: what is held out. All of the rest is trained on.
+
+    Returns:
+        One row an utterance: `utterance`, `dialogue`, `emotion`, the probability of each class,
+        and `audio_score`, NaN as for every model without attention.
+    """
+    parts, labels = split(table, fold), classes(table)
+    train, test = rows.iloc[parts.train], rows.iloc[parts.test]
+    probabilities = predict(train, labels[parts.train], test)
+    found = table.iloc[parts.test][["utterance", "dialogue", "emotion"]].reset_index(drop=True)
+    return found.assign(**dict(zip(EMOTIONS, probabilities.T, strict=True)), audio_score=np.nan)

@@ -1,0 +1,146 @@
+"""Beyond one machine: a grid's experiments as tasks of a Ray cluster.
+
+Every node has this package, in the same version, and the corpus at the same path (a stand-in makes
+itself). A node trains in a temporary folder and hands back the finished run's files, which enter
+the caller's store whole: nodes need no file system in common. The trainings of a node that dies
+begin anew on another one, and on processors of one kind they end at the same bits.
+"""
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+
+from replicate.corpora.table import text_fingerprint
+from replicate.files import InputError
+from replicate.runs.code import LOADED_CODE, package_versions
+from replicate.runs.experiments import Experiment
+from replicate.runs.store import folder_of, is_finished, store_files
+from replicate.training.worker import (
+    Outcome,
+    Source,
+    Workers,
+    lock_of,
+    open_source,
+    outcome_of,
+    run_one,
+)
+
+#: How often a training may begin anew because its node has died.
+RETRIES = 10
+
+
+def state_of(source: Source, device: str) -> dict[str, object]:
+    """What must be the same on every node: code, packages and corpus.
+
+    Raises:
+        InputError: as `open_source`, or Triton is missing, which a GPU needs.
+    """
+    corpus, waveforms = open_source(source)
+    return {
+        "code": LOADED_CODE[True, "cuda"],
+        "packages": package_versions(device=device),
+        "transcripts": text_fingerprint(corpus.utterances),
+        "recordings": waveforms.fingerprint if waveforms is not None else None,
+    }
+
+
+def train_here(
+    experiment: Experiment, source: Source, device: str, state: dict[str, object]
+) -> tuple[Outcome, dict[str, bytes]]:
+    """Train on the node that runs this; the outcome, and the contents of the run's files.
+
+    A node whose `state_of` the source is not the caller's refuses.
+    """
+    try:
+        here = state_of(source, device)
+    except InputError as problem:
+        return Outcome(experiment, error=f"{socket.gethostname()}: {problem}"), {}
+    if other := [name for name in state if state[name] != here[name]]:
+        error = InputError(
+            socket.gethostname(),
+            f"has other {', '.join(other)} than the machine that asks",
+            "install the same there",
+        )
+        return Outcome(experiment, error=str(error)), {}
+    with tempfile.TemporaryDirectory() as root:
+        outcome = run_one(experiment, source, device, Path(root), os.getpid(), wait=True)
+        if outcome.error is not None:
+            return outcome, {}
+        folder = folder_of(experiment, Path(root))
+        return outcome, {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def run_each(
+    experiments: Sequence[Experiment], source: Source, workers: Workers, root: Path, wait: bool
+) -> Iterator[Outcome]:
+    """Train experiments on a cluster and yield what became of them as they finish.
+
+    Args:
+        experiments: what to train.
+        source: its data, at the same path on every node.
+        workers: the cluster's address, `HOST:PORT` or `auto`, and what a training takes.
+        root: the run store on this machine.
+        wait: whether to wait for what another scheduler is training.
+
+    Raises:
+        InputError: Ray is not installed, or there is no cluster at the address.
+    """
+    ray = _connect(str(workers.cluster))
+    gpus = workers.gpus if workers.device == "cuda" else 0
+    task = ray.remote(train_here).options(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)
+    state = state_of(source, workers.device)
+    pending = {}
+    try:
+        for experiment in experiments:
+            lock = lock_of(experiment, root, wait)
+            try:
+                lock.acquire()
+            except Timeout:
+                yield Outcome(experiment, busy=True)
+                continue
+            if is_finished(experiment, root):  # by the scheduler that held the lock
+                outcome = outcome_of(experiment, root)
+                Path(lock.lock_file).unlink()
+                lock.release()
+                yield outcome
+                continue
+            pending[task.remote(experiment, source, workers.device, state)] = experiment, lock
+        while pending:
+            (ended,), _ = ray.wait(list(pending), num_returns=1)
+            experiment, lock = pending.pop(ended)
+            try:
+                outcome, files = ray.get(ended)
+            except ray.exceptions.RayError as error:
+                outcome, files = Outcome(experiment, error=str(error)), {}
+            if files:
+                store_files(folder_of(experiment, root), files)
+                Path(lock.lock_file).unlink()
+            lock.release()
+            yield outcome
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str) -> Any:
+    """Ray, connected to a cluster."""
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError(
+            "ray", "is not installed", "run `pip install 'lima-bak-replication[cluster]'`"
+        ) from error
+    try:
+        if address != "auto":  # Ray itself would wait for long
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host, int(port)), timeout=10).close()
+        ray.init(address=address)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(
+            address, f"no Ray cluster answers here ({error})", "start one with `ray start --head`"
+        ) from error
+    return ray

@@ -1,0 +1,60 @@
+"""Many experiments at once: one single-threaded training a core, each in a process of its own.
+
+A run's folder is locked while it is trained. Two schedulers on one store so share the work: each
+leaves what the other is training for last, and then waits for it. The system frees the lock of a
+process that was killed.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import joblib
+
+from replicate.files import InputError
+from replicate.runs.experiments import Experiment
+from replicate.runs.store import is_finished
+from replicate.settings import RESULTS
+from replicate.training import cluster
+from replicate.training.worker import Outcome, Source, Workers, run_one
+
+
+def remaining(experiments: Sequence[Experiment], root: Path = RESULTS) -> list[Experiment]:
+    """The experiments that have no run yet."""
+    return [experiment for experiment in experiments if not is_finished(experiment, root)]
+
+
+def run_grid(
+    experiments: Sequence[Experiment], source: Source, workers: Workers, root: Path = RESULTS
+) -> Iterator[Outcome]:
+    """Train experiments and yield what became of them as they finish."""
+    busy = []
+    for outcome in _run_each(experiments, source, workers, root, wait=False):
+        if outcome.busy:
+            busy.append(outcome.experiment)
+        else:
+            yield outcome
+    if busy:
+        yield from _run_each(busy, source, workers, root, wait=True)
+
+
+def _run_each(
+    experiments: Sequence[Experiment], source: Source, workers: Workers, root: Path, wait: bool
+) -> Iterator[Outcome]:
+    if workers.cluster is not None:
+        yield from cluster.run_each(experiments, source, workers, root, wait)
+        return
+    tasks = [(item, source, workers.device, root, os.getpid(), wait) for item in experiments]
+    if workers.jobs == 1:
+        yield from (run_one(*task) for task in tasks)
+        return
+    pool = joblib.Parallel(n_jobs=workers.jobs, return_as="generator_unordered", batch_size=1)
+    try:
+        yield from pool(joblib.delayed(run_one)(*task) for task in tasks)
+    except BrokenProcessPool as error:  # joblib then ends the other processes, too
+        raise InputError(
+            root,
+            "a training process was killed, perhaps for want of memory",
+            f"go on with fewer --jobs than {workers.jobs}: no more than an epoch of each is lost",
+        ) from error

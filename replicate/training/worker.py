@@ -1,0 +1,202 @@
+"""The work of one experiment: open its data, take its lock, train, and say what came of it."""
+
+import datetime
+import math
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+import torch
+from filelock import FileLock, Timeout
+
+from replicate.corpora.opening import open_corpus
+from replicate.corpora.table import Corpus
+from replicate.corpora.transcriptions import WordVectors, open_vectors
+from replicate.corpora.waveforms import Waveforms, open_waveforms
+from replicate.files import InputError, lock_beside
+from replicate.runs.experiments import Experiment
+from replicate.runs.store import folder_of, is_finished, load_run
+from replicate.training.loop import train
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a grid's data lie.
+
+    Attributes:
+        corpus: name as on the command line.
+        data: the corpus's folder, None for the stand-in or `$REPLICATE_DATA`.
+        word2vec: file of pretrained vectors, None for the stand-in's own.
+        skip_damaged: leave damaged utterances out.
+        heard: whether the grid needs recordings.
+    """
+
+    corpus: str
+    data: Path | None = None
+    word2vec: Path | None = None
+    skip_damaged: bool = False
+    heard: bool = True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an experiment.
+
+    Attributes:
+        experiment: the experiment.
+        accuracy: of its stored run on the test set, last epoch; NaN where there is none.
+        error: why there is none, None where there is one.
+        busy: whether another scheduler is training it.
+    """
+
+    experiment: Experiment
+    accuracy: float = math.nan
+    error: str | None = None
+    busy: bool = False
+
+
+@lru_cache(maxsize=1)
+def open_source(source: Source) -> tuple[Corpus, Waveforms | None]:
+    """The corpus and, where they are needed and there are any, its recordings.
+
+    Raises:
+        InputError: as `open_corpus` and `open_waveforms`.
+    """
+    corpus = open_corpus(source.corpus, source.data, source.skip_damaged)
+    heard = source.heard and corpus.has_audio
+    return corpus, open_waveforms(corpus) if heard else None
+
+
+def _vectors(experiment: Experiment, source: Source) -> WordVectors | None:
+    embedding = experiment.embedding
+    if embedding in ("trainable", "none"):
+        return None  # and keep what another embedding has loaded
+    return _loaded_vectors(embedding, experiment.architecture.emb_size, source)
+
+
+@lru_cache(maxsize=1)
+def _loaded_vectors(embedding: str, size: int, source: Source) -> WordVectors | None:
+    found = open_vectors(embedding, open_source(source)[0].synthetic, source.word2vec)
+    if found is not None and found.vectors.vector_size != size:
+        raise InputError(
+            source.word2vec or embedding,
+            f"has vectors of {found.vectors.vector_size} dimensions, but the model takes {size}",
+            "pass vectors of that width, as GoogleNews's are",
+        )
+    return found
+
+
+def check_vectors(experiments: Sequence[Experiment], source: Source) -> None:
+    """Open a file of vectors that experiments need, before hours are spent on others.
+
+    Raises:
+        InputError: it cannot be read, or its vectors have another width than the models take.
+    """
+    needing = [experiment for experiment in experiments if experiment.embedding == "word2vec"]
+    if source.word2vec is not None and needing:
+        _vectors(needing[0], source)
+        _loaded_vectors.cache_clear()  # several gigabytes, which the workers load themselves
+
+
+def run_one(
+    experiment: Experiment, source: Source, device: str, root: Path, scheduler: int, wait: bool
+) -> Outcome:
+    """Train one experiment; an error is returned, so that it stops no other experiment.
+
+    Args:
+        experiment: what to train.
+        source: its data.
+        device: `cpu` or `cuda`.
+        root: the run store.
+        scheduler: process id of the scheduler; a worker that outlives it stops after its epoch.
+        wait: whether to wait for another scheduler that is training it.
+    """
+
+    def report(trained: Experiment, epochs: pd.DataFrame, speed: float) -> None:
+        print_progress(trained, epochs, speed)
+        if scheduler not in (os.getpid(), os.getppid()):
+            os._exit(1)
+
+    folder, lock = folder_of(experiment, root), lock_of(experiment, root, wait)
+    try:
+        with lock:
+            if not is_finished(experiment, root):
+                for leftover in folder.glob(".checkpoint.pt.*"):  # of a process that was killed
+                    leftover.unlink()
+                _drop_damaged(folder / "checkpoint.pt")
+                corpus, waveforms = open_source(source)
+                vectors = _vectors(experiment, source)
+                train(
+                    experiment, corpus, folder,
+                    waveforms=waveforms, vectors=vectors, device=device, report=report,
+                )  # fmt: skip
+            outcome = outcome_of(experiment, root)
+            Path(lock.lock_file).unlink()  # whoever waits for it finds the run finished
+        return outcome
+    except Timeout:
+        return Outcome(experiment, busy=True)
+    except InputError as error:
+        return Outcome(experiment, error=str(error))
+    except Exception:
+        return Outcome(experiment, error=traceback.format_exc())
+
+
+def _drop_damaged(checkpoint: Path) -> None:
+    """Remove a checkpoint that cannot be read, so that training starts anew."""
+    try:
+        if checkpoint.exists():
+            torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception:  # torch raises many kinds
+        print(f"{checkpoint}: damaged; training starts anew", file=sys.stderr)
+        checkpoint.unlink()
+
+
+def lock_of(experiment: Experiment, root: Path, wait: bool) -> FileLock:
+    """The lock of a run's folder; without `wait`, taking it raises `Timeout` where it is held."""
+    return lock_beside(folder_of(experiment, root), timeout=-1 if wait else 0)
+
+
+def outcome_of(experiment: Experiment, root: Path) -> Outcome:
+    """The outcome of an experiment whose run is stored."""
+    epochs = load_run(folder_of(experiment, root)).epochs
+    return Outcome(experiment, float(epochs["test_accuracy"].iloc[-1]))
+
+
+@dataclass(frozen=True)
+class Workers:
+    """What trains.
+
+    Attributes:
+        jobs: trainings at once on this machine.
+        device: `cpu` or `cuda`.
+        cluster: address of a Ray cluster that trains instead, None for this machine.
+        gpus: on a cluster with `cuda`, the share of a GPU that a training takes.
+    """
+
+    jobs: int = 1
+    device: str = "cpu"
+    cluster: str | None = None
+    gpus: float = 0.25
+
+
+def print_progress(experiment: Experiment, epochs: pd.DataFrame, speed: float) -> None:
+    """One line an epoch on standard error."""
+    last, total = epochs.iloc[-1], experiment.training.epochs
+    left = epochs["seconds"].mean() * (total - len(epochs))
+    print(
+        f"{experiment.name}  epoch {len(epochs)}/{total}  loss {last['loss']:.3f}  "
+        f"train {last['train_accuracy']:.3f}  test {last['test_accuracy']:.3f}  "
+        f"{speed:.0f} utterances/s  {duration(left)} left",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `h:mm:ss`, and the days before that."""
+    return str(datetime.timedelta(seconds=round(seconds)))

@@ -1,0 +1,1 @@
+"""From the paper's claims and stored runs to verdicts."""
