@@ -304,10 +304,10 @@ def _told(verdict: Verdict) -> str:
 def _overview(chosen: list[baseline_runs.BaselineRun]) -> str:
     """Baselines and what they reach, with intervals that draw whole dialogues."""
     from replicate.report.layout import intervals, number
-    from replicate.runs import baselines as baseline_runs
-    from replicate.runs import scores
+    from replicate.runs.selection import answers
+    from replicate.stats.summaries import summarise
 
-    found = scores.summarise(chosen, "last-epoch", baseline_runs.dialogues(chosen))
+    found = summarise(answers(chosen), "dialogue")
     shown = found[["model", "folds"]].rename(columns={"model": "baseline"})
     for measure in ("accuracy", "uar", "macro_f1"):
         shown[measure] = found[measure].map(number)

@@ -9,7 +9,7 @@ import soundfile
 from replicate.corpora.table import Corpus
 from replicate.corpora.waveforms import SAMPLE_RATE
 from replicate.report.provenance import Exhibit, of_corpus, or_notice
-from replicate.runs.selected import Missing
+from replicate.runs.selection import Missing
 
 
 @or_notice

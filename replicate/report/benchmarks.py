@@ -7,7 +7,7 @@ import pandas as pd
 from replicate.report.provenance import Source, commit_name
 from replicate.runs import measurements
 from replicate.runs.measurements import Measurement
-from replicate.runs.selected import Missing
+from replicate.runs.selection import Missing
 
 #: Packages whose versions move times.
 PACKAGES = ("torch", "numba", "triton")

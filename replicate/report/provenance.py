@@ -23,7 +23,7 @@ from replicate.report.layout import in_html
 from replicate.runs.baselines import Tested
 from replicate.runs.code import code_version
 from replicate.runs.rerun import change_since, repeats
-from replicate.runs.selected import CHOSEN, Missing
+from replicate.runs.selection import CHOSEN, Missing
 from replicate.runs.store import Run
 from replicate.settings import MARK
 

@@ -29,8 +29,7 @@ from replicate.report.provenance import (
     table,
 )
 from replicate.report.style import STYLE
-from replicate.runs.selected import Missing
-from replicate.runs.selection import Selection
+from replicate.runs.selection import Missing, Selection
 
 #: Cells longer than this hold sentences.
 WORDY = 60

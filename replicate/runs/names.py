@@ -3,6 +3,7 @@
 from itertools import product
 
 from replicate import paper
+from replicate.runs.baselines import BASELINES
 from replicate.runs.store import Run
 
 #: Model -> the paper's name for it.
@@ -18,7 +19,9 @@ EMBEDDINGS = {
 
 
 def title(model: str, embedding: str) -> str:
-    """A model and its embedding as captions call them."""
+    """A model and its embedding, or a baseline, as tables call them."""
+    if model in BASELINES:
+        return BASELINES[model].title
     return ", ".join(part for part in (LABELS[model], EMBEDDINGS[embedding]) if part)
 
 

@@ -4,7 +4,7 @@ A selection may be empty. Its table of answers then has no rows, and what is sho
 makes the runs instead.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,16 +14,37 @@ from replicate.corpora.iemocap_ids import dialogue
 from replicate.corpora.names import at_hand
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.paper import EMOTIONS, PAPER_CORPUS
-from replicate.runs.baselines import BASELINES, PROFILE, Tested, load_all
+from replicate.runs.baselines import PROFILE, Tested, load_all
 from replicate.runs.names import title
-from replicate.runs.selected import CHOSEN, Missing
 from replicate.runs.store import Run, load_runs
 from replicate.settings import EMB_SIZE, FUSION_NAMES, RESULTS
+
+#: How the epoch was chosen, in words (see `replicate.runs.store.SELECTIONS`).
+CHOSEN = {
+    "last-epoch": "last epoch",
+    "development-best": "best development epoch",
+    "test-best": "best test epoch (chosen on the test set: optimistic)",
+}
+
+
+class Missing(LookupError):
+    """Something that a table or figure needs is not there.
+
+    Args:
+        what: what is missing, a sentence.
+        remedy: what provides it, as a rule a command.
+    """
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}\n  -> {remedy}")
+        self.what = what
+        self.remedy = remedy
+
 
 #: The models of Tables 4 and 5, then those of one modality: the order of every table.
 MODELS = (*FUSION_NAMES, "audio", "text")
 
-#: What is known of a run in `Selection.answers`, beside `run`, its position in the selection.
+#: What is known of a run in `answers`, beside `run`, its position in the selection.
 IDENTITY = ("corpus", "profile", "model", "embedding", "choice", "folds", "fold", "seed")
 
 #: What an empty table of answers holds, where that is not text.
@@ -118,21 +139,8 @@ class Selection:
         return replace(self, runs=chosen, wanted=wanted)
 
     def answers(self) -> pd.DataFrame:
-        """The selection's predictions in one table, a row for each run and test utterance.
-
-        Columns: `run` (position in `runs`), those of `IDENTITY`, `name` (the model as tables call
-        it), `utterance`, `dialogue`, `emotion`, `predicted` (the class of highest probability),
-        the probability of each class, `audio_score`, `audio_spread`.
-        """
-        parts = [_answers(k, run, run.selected(self.epoch)) for k, run in enumerate(self.runs)]
-        columns = ["run", *IDENTITY, "name", "utterance", "dialogue", "emotion", "predicted",
-                   *EMOTIONS, "audio_score", "audio_spread"]  # fmt: skip
-        parts = [part for part in parts if len(part)]
-        if not parts:
-            return pd.DataFrame(
-                {name: pd.Series(dtype=_TYPES.get(name, "str")) for name in columns}
-            )
-        return pd.concat(parts, ignore_index=True).reindex(columns=columns)
+        """The table of all predictions of the selection, see `answers`."""
+        return answers(self.runs, self.epoch)
 
     def missing(self) -> Missing:
         """That there are no such runs, and what makes them."""
@@ -187,23 +195,46 @@ def _place_of(run: Tested, by: Collection[str]) -> tuple[object, ...]:
     return run.provenance.text_fingerprint, *(getattr(run.experiment, name) for name in by)
 
 
+def answers(runs: Sequence[Tested], epoch: str = "last-epoch") -> pd.DataFrame:
+    """The predictions of runs in one table, a row for each run and test utterance.
+
+    Args:
+        runs: the runs.
+        epoch: whose predictions; runs that have none there have no rows.
+
+    Returns:
+        `run` (position in `runs`), those of `IDENTITY`, `name` (the model as tables call it),
+        `utterance`, `dialogue`, `emotion`, `predicted` (the class of highest probability), the
+        probability of each class, `audio_score`, `audio_spread`.
+    """
+    columns = ["run", *IDENTITY, "name", "utterance", "dialogue", "emotion", "predicted",
+               *EMOTIONS, "audio_score", "audio_spread"]  # fmt: skip
+    parts = [_answers(k, run, run.selected(epoch)) for k, run in enumerate(runs)]
+    parts = [part.reindex(columns=columns) for part in parts if len(part)]
+    if not parts:
+        empty = {name: pd.Series(dtype=_TYPES.get(name, "str")) for name in columns}
+        return pd.DataFrame(empty)
+    return pd.concat(parts, ignore_index=True)
+
+
+def under(run: Run, treatment: str) -> Run:
+    """The run with its answers under a treatment in place of the last epoch's."""
+    rows = run.treated[run.treated["treatment"] == treatment].drop(columns="treatment")
+    return replace(run, predictions=rows.assign(selection="last-epoch"))
+
+
 def _answers(position: int, run: Tested, chosen: pd.DataFrame) -> pd.DataFrame:
-    """The rows of one run in `Selection.answers`."""
+    """The rows of one run in `answers`."""
     experiment = run.experiment
     identity = {name: getattr(experiment, name) for name in IDENTITY if name not in ("folds",)}
     identity |= {"folds": experiment.fold.kind, "fold": experiment.fold.name}
     return chosen.assign(
         run=position,
         **identity,
-        name=_name(experiment.model, experiment.embedding),
+        name=title(experiment.model, experiment.embedding),
         dialogue=chosen.get("dialogue", chosen["utterance"].map(dialogue)),
         predicted=chosen[list(EMOTIONS)].idxmax(axis="columns") if len(chosen) else None,
     )
-
-
-def _name(model: str, embedding: str) -> str:
-    """A baseline or a model as tables call it."""
-    return BASELINES[model].title if model in BASELINES else title(model, embedding)
 
 
 def load(

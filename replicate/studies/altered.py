@@ -16,8 +16,8 @@ from scipy.signal import welch
 from replicate.corpora.altered import altered
 from replicate.corpora.iemocap_ids import dialogue
 from replicate.corpora.waveforms import SAMPLE_RATE
-from replicate.runs import scores
-from replicate.runs.selected import under
+from replicate.runs import selection
+from replicate.runs.selection import under
 from replicate.runs.store import Run
 from replicate.settings import RECORDINGS, ModelConfig
 from replicate.stats import hypothesis_tests
@@ -54,8 +54,7 @@ def side_by_side(parts: dict[str, list[Run]]) -> pd.DataFrame:
     """
     index = ["fold", "seed", "utterance", "emotion"]
     columns = {
-        name: scores.pooled(runs, "last-epoch").set_index(index)["predicted"]
-        for name, runs in parts.items()
+        name: selection.answers(runs).set_index(index)["predicted"] for name, runs in parts.items()
     }
     return pd.DataFrame(columns).dropna()
 

@@ -9,8 +9,7 @@ import pandas as pd
 
 from replicate import paper
 from replicate.runs.experiments import CHOICES, GRIDS
-from replicate.runs.selected import under
-from replicate.runs.selection import Selection
+from replicate.runs.selection import Selection, under
 from replicate.runs.store import SELECTIONS, Run
 from replicate.settings import BATCHES, TREATMENTS
 from replicate.stats import hypothesis_tests

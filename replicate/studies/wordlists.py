@@ -20,8 +20,8 @@ from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.corpora.transcriptions import discard_probability, tokens, vocabulary
 from replicate.files import InputError, read_record, write_record
 from replicate.paper import CLAIMS, TABLE_6, criteria
-from replicate.runs import scores
 from replicate.runs.code import PACKAGES, code_version, package_versions
+from replicate.runs.selection import answers
 from replicate.runs.store import Run
 from replicate.settings import RESULTS, Fold, Training
 from replicate.studies.words import FALSE_DISCOVERIES, described, on_top
@@ -148,7 +148,7 @@ def make(corpus: Corpus, runs: Sequence[Run]) -> Iterator[WordList]:
     yield _list(corpus, "true", table, thin, ())
     if not runs:
         return
-    tested = scores.pooled(runs, "last-epoch")
+    tested = answers(runs)
     parts: dict[Classes, pd.DataFrame] = {
         "predicted": tested.drop_duplicates("utterance"),
         "one-test-set": tested[tested["run"] == tested["run"].min()],

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from replicate.runs import scores
+from replicate.runs.selection import answers
 from replicate.runs.store import Run
 from replicate.stats import classification
 from replicate.stats.intervals import UNKNOWN, Interval
+from replicate.stats.summaries import by_run, summarise
 
 Outcome = Literal["met", "undecided", "not met"]
 
@@ -60,19 +61,19 @@ class Evidence:
 
     @cached_property
     def summary(self) -> dict[str, dict[str, Any]]:
-        """`scores.summarise`: `model-embedding` -> its row."""
-        rows = scores.summarise(self.runs, self.selection).to_dict("records")
+        """`summarise`: `model-embedding` -> its row."""
+        rows = summarise(self.predictions.drop(columns="name")).to_dict("records")
         return {f"{row['model']}-{row['embedding']}": row for row in rows}  # type: ignore[misc]
 
     @cached_property
     def single(self) -> pd.DataFrame:
-        """`scores.per_run`, with column `name`: `model-embedding`."""
-        return _with_name(scores.per_run(self.runs, self.selection))
+        """`by_run`, with column `name`: `model-embedding`."""
+        return _with_name(by_run(self.predictions))
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
-        """`scores.pooled`, with column `name`: `model-embedding`."""
-        return _with_name(scores.pooled(self.runs, self.selection))
+        """`answers`, with column `name`: `model-embedding`."""
+        return _with_name(answers(self.runs, self.selection))
 
     def mean(self, name: str, measure: str) -> tuple[float, Interval]:
         """A configuration's mean over seeds, with its interval."""
@@ -99,7 +100,7 @@ class Evidence:
 
 
 def _with_name(table: pd.DataFrame) -> pd.DataFrame:
-    return table if table.empty else table.assign(name=table["model"] + "-" + table["embedding"])
+    return table.assign(name=table["model"] + "-" + table["embedding"])
 
 
 def all_of(outcomes: Iterable[Outcome]) -> Outcome:
