@@ -12,15 +12,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import torch
-from gensim.models import KeyedVectors
 
 from replicate.corpora import standin
 from replicate.files import InputError, cache_folder, replacing
 from replicate.settings import PADDING, UNKNOWN, Tokens
+
+if TYPE_CHECKING:
+    import torch
+    from gensim.models import KeyedVectors
 
 #: A tag such as [LAUGHTER] is one token; contractions stay whole ("she's" stands in Table 6).
 TOKEN = re.compile(r"\[\w+\]|\w+(?:'\w+)*")

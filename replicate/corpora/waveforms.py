@@ -13,13 +13,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import torch
 
 from replicate.corpora.table import Corpus, Problem, damage
 from replicate.files import InputError, build_once, cache_folder
+
+if TYPE_CHECKING:
+    import torch
 
 SAMPLE_RATE = 16_000
 

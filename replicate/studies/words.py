@@ -21,8 +21,6 @@ import pandas as pd
 from scipy.sparse import csr_array
 from scipy.special import xlogy
 from scipy.stats import false_discovery_control, hypergeom
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.metrics.cluster import expected_mutual_information
 
 from replicate.corpora import standin
 from replicate.corpora.standin import grammar
@@ -101,6 +99,8 @@ def _counts(sentences: Sequence[Sequence[str]], classes: Sized) -> tuple[csr_arr
     """Occurrences of each word in each sentence [sentences, words], and the words."""
     if len(sentences) != len(classes):
         raise ValueError(f"{len(sentences)} sentences, {len(classes)} classes")
+    from sklearn.feature_extraction.text import CountVectorizer  # stored words are read without
+
     vectorizer = CountVectorizer(analyzer=lambda sentence: sentence)
     return csr_array(vectorizer.fit_transform(sentences)), vectorizer.get_feature_names_out()
 
@@ -155,6 +155,8 @@ def _expected(word: int, of_class: int, n: int) -> float:
     if 0 in (word, of_class, n - word, n - of_class):
         return 0.0
     same_margins = np.array([[n - word - of_class, of_class], [word, 0]])
+    from sklearn.metrics.cluster import expected_mutual_information  # as above
+
     return float(expected_mutual_information(same_margins, n))
 
 
