@@ -17,6 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BEFORE = "523ce53"
+#: Pages that had another name there.
+RENAMED = {"does_audio_help": "text_alone", "attention": "importance"}
 
 JOBS = """
 from pathlib import Path
@@ -61,6 +63,7 @@ def measure(commit: str, folder: Path) -> dict[str, float]:
     found = {}
     for job in jobs:
         page = Path(json.loads(job)["source"]).stem[3:]  # numbers change with the order
+        page = RENAMED.get(page, page)
         found[page] = seconds([python, "-c", EXECUTE, job], folder, log)
         print(f"  {commit} {page}: {found[page]:.1f} s", file=sys.stderr)
     found["all pages"] = sum(found.values())

@@ -1,4 +1,4 @@
-"""What `replicate/code_by_module.json` rests on: every version of a module in git's history.
+"""What `replicate/runs/code_by_module.json` rests on: every version of a module in git's history.
 
 `python tests/old_code.py` writes the file anew, from the digests that are in it. It is needed only
 where `replicate.runs.definitions` comes to count something else.

@@ -179,7 +179,7 @@ def test_there_is_one_search_bar(browser: webdriver.Chrome, addresses: dict[str,
 def test_the_ledger_of_claims_filters_and_leads_to_its_evidence(
     browser: webdriver.Chrome, addresses: dict[str, str], book: Path
 ) -> None:
-    load(browser, f"{addresses['disk']}/notebooks/12_verdicts.html")
+    load(browser, f"{addresses['disk']}/notebooks/11_verdicts.html")
     ledger = browser.find_element(By.XPATH, "//figure[.//input[@type='search']]")
     rows = ledger.find_elements(By.CSS_SELECTOR, "tbody tr")
     assert len(rows) == 29

@@ -1,33 +1,19 @@
 """The order of the package: what may import what, where imports may hide, how long modules are."""
 
 import ast
+import re
 import subprocess
 import sys
-from pathlib import Path
 
+import house
 import pytest
+from house import ARROWS, FLOOR, PATHS, TREES, name_of, wing
 
-import replicate
 from replicate.corpora import opening
 from replicate.corpora.standin.casting import SIZES
 from replicate.corpora.standin.channels import PRESETS
 from replicate.model import FUSIONS
 from replicate.settings import CORPORA, FUSION_NAMES, STANDIN_PRESETS, STANDIN_SIZES
-
-PACKAGE = Path(replicate.__file__).parent
-
-#: The wings from the ground up: each may import those of lower floors only.
-FLOORS = (
-    ("files",),
-    ("paper", "settings"),
-    ("stats", "corpora"),
-    ("model", "runs"),
-    ("kernels", "studies"),
-    ("training", "verdicts"),
-    ("report", "options"),
-    ("__main__",),
-)
-FLOOR = {wing: floor for floor, wings in enumerate(FLOORS) for wing in wings}
 
 #: What shows stored results: it never needs what trains, though that may stand below it.
 SHOWING = ("stats", "runs", "studies", "verdicts", "report")
@@ -60,36 +46,32 @@ LONG = {
 }
 
 
-def name_of(path: Path) -> str:
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-PATHS = [path for path in sorted(PACKAGE.rglob("*.py")) if name_of(path)]  # but the package itself
-TREES = {name_of(path): ast.parse(path.read_text()) for path in PATHS}
-
-
-def wing(module: str) -> str:
-    return module.partition(".")[0]
-
-
-def imported(tree: ast.AST) -> set[str]:
-    """Modules of this package that a tree imports, wherever it does."""
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and wing(node.module or "") == "replicate":
-            base = (node.module or "").partition(".")[2]
-            for alias in node.names:
-                inner = f"{base}.{alias.name}".strip(".")
-                found.add(inner if inner in TREES else base)
-    return found - {""}
-
-
-ARROWS = {module: imported(tree) - {module} for module, tree in TREES.items()}
-
-
 def test_every_wing_has_a_floor():
     assert {wing(module) for module in TREES} == set(FLOOR)
+
+
+def test_the_picture_shows_the_imports_of_now():
+    """If not: `python tests/house.py --write`."""
+    page = house.PAGE.read_text()
+    assert house.picture() in page and page == house.with_picture(page)
+
+
+def test_the_picture_leaves_out_only_what_follows():
+    wings = house.between_wings(ARROWS)
+    shown = house.reduced(wings)
+    assert all(shown[one] <= wings[one] for one in wings)
+    assert all(house.below(one, shown) == house.below(one, wings) for one in wings)
+
+
+def test_what_is_to_be_found_in_a_minute_is_there():
+    """In each row of that table a name in code is in one of the files that it names."""
+    rows = [row for row in house.section("Find it in a minute").splitlines() if "`" in row]
+    assert rows
+    for row in rows:
+        named = re.findall(r"`([^`]+)`", row)
+        texts = [(house.ROOT / name).read_text() for name in named if "/" in name]
+        words = [part for name in named if "/" not in name for part in name.split(".")]
+        assert words and all(any(word in text for text in texts) for word in words), row
 
 
 def test_imports_go_down():
