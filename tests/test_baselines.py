@@ -25,10 +25,11 @@ from replicate.corpora.transcriptions import tokens
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
 from replicate.runs import baselines as baseline_runs
-from replicate.runs import scores
 from replicate.runs.baselines import BASELINES
+from replicate.runs.selection import answers
 from replicate.settings import Fold
 from replicate.stats import classification
+from replicate.stats.summaries import summarise
 from replicate.training import baselines
 from replicate.training.baselines import COEFFICIENTS, LOUDNESS, PREDICT
 
@@ -297,7 +298,7 @@ class TestStore:
 
     def test_metrics_treat_results_as_runs(self, store):
         _, results = store
-        found = scores.summarise(results, "last-epoch", baseline_runs.dialogues(results))
+        found = summarise(answers(results), "dialogue")
         assert found["model"].tolist() == list(BASELINES)
         assert set(found["n_seeds"]) == {2} and set(found["profile"]) == {"baselines"}
         first = [

@@ -11,11 +11,11 @@ from scipy import stats
 
 from replicate import paper
 from replicate.paper import EMOTIONS, printed_confusion
-from replicate.runs import scores
-from replicate.runs.selection import Selection, load
+from replicate.runs.selection import Selection, answers, load
 from replicate.settings import MARK, Fold
 from replicate.stats import classification
 from replicate.stats.intervals import Interval, mean_interval
+from replicate.stats.summaries import by_run
 from replicate.studies.words import word_table
 from replicate.verdicts.claims import CorpusInfo, as_frame, corpus_info, verdicts
 from replicate.verdicts.evidence import all_of, near
@@ -443,7 +443,7 @@ def test_rows_of_claims_mark_the_stand_in_and_name_models():
 def test_the_interval_of_tau_is_that_of_another_bootstrap(on_paper, faithful):
     printed = [row.accuracy for row in paper.TABLE_4]
     names = [f"{row.model}-trainable" for row in paper.TABLE_4]
-    single = scores.per_run(faithful, "last-epoch")
+    single = by_run(answers(faithful))
     single["name"] = single["model"] + "-" + single["embedding"]
     ours = single.pivot(index="seed", columns="name", values="accuracy")[names].to_numpy()
     again = stats.bootstrap(

@@ -12,7 +12,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.svm import SVC
 from statsmodels.stats.multitest import multipletests
 
-from replicate.runs import scores
+from replicate.runs.selection import answers
 from replicate.settings import Fold
 from replicate.stats import equivalence, hypothesis_tests
 from replicate.stats.intervals import (
@@ -27,6 +27,7 @@ from replicate.stats.power import (
     mcnemar_power,
     resolvable,
 )
+from replicate.stats.summaries import by_run, right_answers
 
 RNG = np.random.default_rng(0)
 
@@ -52,16 +53,16 @@ def some_runs(model, chances, folds=None, n=60):
 
 def test_answers_keep_the_utterances_that_all_models_answered():
     both = [*some_runs("concat", [0.7, 0.6]), *some_runs("addition", [0.5])]
-    right = scores.answers(both, "last-epoch")
+    right = right_answers(answers(both))
     assert right.columns.tolist() == ["concat-trainable", "addition-trainable"]
     assert right.index.get_level_values("seed").unique().tolist() == [0]
-    first = scores.per_run(both[:1], "last-epoch")["accuracy"]
-    assert scores.accuracies(right, "seed")["concat-trainable"].tolist() == first.tolist()
+    first = by_run(answers(both[:1]))["accuracy"]
+    assert right.groupby("seed").mean()["concat-trainable"].tolist() == first.tolist()
 
 
 def test_a_run_may_not_come_twice():
     with pytest.raises(ValueError, match="duplicate"):
-        scores.answers(some_runs("concat", [0.7]) * 2, "last-epoch")
+        right_answers(answers(some_runs("concat", [0.7]) * 2))
 
 
 # --- one test set ---
@@ -104,7 +105,7 @@ def test_mcnemar_of_all_pairs_with_holms_steps():
 def test_every_training_is_tested_by_itself():
     runs = [*some_runs("concat", [0.9, 0.5]), *some_runs("text", [0.4, 0.5]),
             *some_runs("audio", [0.4, 0.6])]  # fmt: skip
-    right = scores.answers(runs, "last-epoch")
+    right = right_answers(answers(runs))
     tests, pairs = hypothesis_tests.each_training(right)
     assert tests.index.tolist() == [("stratified-0", 0), ("stratified-0", 1)]
     for training, row in tests.iterrows():
@@ -369,12 +370,12 @@ def test_models_are_told_apart_where_they_differ_and_only_there(chances, outcome
     """Seed by seed and over three seeds, too few for the signed-rank test."""
     made = [run for name, chance in zip(("concat", "att_d1n", "addition"), chances, strict=True)
             for run in some_runs(name, [chance] * 3, n=200)]  # fmt: skip
-    right = scores.answers(made, "last-epoch")
+    right = right_answers(answers(made))
     tests, pairs = hypothesis_tests.each_training(right)
     assert tests["apart"].tolist() == [apart] * 3
     assert (pairs["p_holm"] < 0.05).sum() == 3 * apart
     assert (tests["p_holm"] < 0.05).tolist() == [bool(apart)] * 3
-    found = equivalence.differ_or_equal(scores.accuracies(right, "seed"))
+    found = equivalence.differ_or_equal(right.groupby("seed").mean())
     assert found["outcome"].tolist() == [outcome] * 3 and (found["rank_p_holm"] > 0.05).all()
 
 

@@ -24,11 +24,11 @@ from replicate.files import InputError
 from replicate.model import AudioFrontEnd
 from replicate.paper import EMOTIONS
 from replicate.report import stored
-from replicate.runs import scores
 from replicate.runs.experiments import CHOICES
-from replicate.runs.selection import Selection, load
+from replicate.runs.selection import Selection, answers, load
 from replicate.settings import RECORDINGS, Fold, ModelConfig
 from replicate.stats import classification, hypothesis_tests
+from replicate.stats.summaries import by_run
 from replicate.studies import altered, audit, loudness
 from replicate.studies.altered import UNTREATED
 from replicate.training import baselines
@@ -83,7 +83,7 @@ class TestEffects:
         under = runs[1].treated[runs[1].treated["treatment"] == "rms"]
         assert second == classification.predicted(under).tolist()
         rights = altered.right(found)[UNTREATED].groupby(level="seed").mean()
-        assert rights.tolist() == scores.per_run(runs, "last-epoch")["accuracy"].tolist()
+        assert rights.tolist() == by_run(answers(runs))["accuracy"].tolist()
 
     def test_over_seeds_are_paired_t_tests_with_holms_correction(self):
         runs = seeds()

@@ -14,7 +14,7 @@ from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
 
 from replicate.paper import EMOTIONS, printed_confusion
-from replicate.runs import scores
+from replicate.runs.selection import answers
 from replicate.settings import Fold
 from replicate.stats import classification, hypothesis_tests
 from replicate.stats.intervals import (
@@ -25,6 +25,7 @@ from replicate.stats.intervals import (
     share_interval,
     wilson,
 )
+from replicate.stats.summaries import by_run, summarise
 
 pairs = st.lists(st.tuples(st.sampled_from(EMOTIONS), st.sampled_from(EMOTIONS)), min_size=1)
 
@@ -157,7 +158,7 @@ def test_values_that_are_all_alike_have_no_interval():
         for of in (mean_interval, share_interval, prediction_interval):
             assert np.isnan(of(values)).all()
     runs = [run(["anger"] * 4, ["anger", "sadness"] * 2, scores=0.5, seed=k) for k in range(3)]
-    (row,) = scores.summarise(runs, "last-epoch").to_dict("records")
+    (row,) = summarise(answers(runs)).to_dict("records")
     assert row["accuracy"] == 0.5 and np.isnan([row["accuracy_low"], row["accuracy_high"]]).all()
 
 
@@ -168,7 +169,7 @@ def test_intervals_of_shares_stay_where_shares_can_lie():
     assert np.isnan(share_interval([0.7])).all()
     true = ["anger"] * 10
     runs = [run(true, [e] * 10, scores=k, seed=k) for k, e in enumerate(["anger", "sadness"])]
-    (row,) = scores.summarise(runs, "last-epoch").to_dict("records")
+    (row,) = summarise(answers(runs)).to_dict("records")
     for measure in ("accuracy", "uar", "macro_f1", "ece", "audio_score"):
         assert 0 <= row[f"{measure}_low"] < row[f"{measure}_high"] <= 1
 
@@ -251,8 +252,8 @@ def ten_seeds():
 
 
 def test_summary_of_ten_seeds(ten_seeds):
-    (row,) = scores.summarise(ten_seeds, "last-epoch").to_dict("records")
-    single = scores.per_run(ten_seeds, "last-epoch")
+    (row,) = summarise(answers(ten_seeds)).to_dict("records")
+    single = by_run(answers(ten_seeds))
     assert (row["corpus"], row["profile"], row["folds"]) == ("iemocap", "paper", "stratified")
     assert (row["n_seeds"], row["n_utterances"]) == (10, 200)
     for measure in ("accuracy", "audio_score"):
@@ -272,8 +273,8 @@ def test_seeds_of_one_utterance_are_no_new_utterances(ten_seeds):
     """Ten copies of one run must not make the interval over utterances any narrower."""
     first = ten_seeds[0]
     copies = [replace(first, experiment=replace(first.experiment, seed=seed)) for seed in range(10)]
-    one = scores.summarise([first], "last-epoch").iloc[0]
-    ten = scores.summarise(copies, "last-epoch").iloc[0]
+    one = summarise(answers([first])).iloc[0]
+    ten = summarise(answers(copies)).iloc[0]
     bounds = ["accuracy_boot_low", "accuracy_boot_high"]
     assert ten[bounds].tolist() == pytest.approx(one[bounds].tolist())
     assert np.isnan(one["accuracy_low"])
@@ -288,7 +289,7 @@ def test_held_out_groups_are_pooled_within_a_seed():
             range(2), [(slice(0, 8), "a", list("abcdefgh")), (slice(8, 10), "b", list("ij"))]
         )
     ]
-    (row,) = scores.summarise(runs, "last-epoch").to_dict("records")
+    (row,) = summarise(answers(runs)).to_dict("records")
     assert (row["n_seeds"], row["n_utterances"]) == (2, 10)
     assert row["accuracy"] == pytest.approx(0.8)
     assert row["uar"] == pytest.approx(0.5)
@@ -298,24 +299,24 @@ def test_configurations_corpora_and_selections_stay_apart(ten_seeds):
     other = run(["anger"], ["anger"], corpus="standin-quick", profile="quick")
     text = run(["anger"], ["sadness"], model="text")
     best = run(["anger"], ["anger"], selection="test-best", seed=99)
-    table = scores.summarise([*ten_seeds, other, text, best], "last-epoch")
+    table = summarise(answers([*ten_seeds, other, text, best]))
     assert len(table) == 3
     assert table.set_index(["corpus", "model"])["accuracy"].loc[("iemocap", "text")] == 0
-    assert len(scores.summarise([best], "last-epoch")) == 0
-    assert len(scores.per_run([best], "last-epoch")) == 0
+    assert len(summarise(answers([best]))) == 0
+    assert len(by_run(answers([best]))) == 0
 
 
 def test_clusters_widen_the_interval_where_utterances_of_one_resemble_each_other():
-    names = [f"d{i // 20}" for i in range(200)]
+    blocks = [f"d{i // 20}" for i in range(200)]
     right = np.array([i // 20 % 2 == 0 for i in range(200)])
     true = np.array(["anger"] * 200)
     one = run(true, np.where(right, "anger", "sadness"), utterances=[f"u{i}" for i in range(200)])
-    clusters = {f"u{i}": name for i, name in enumerate(names)}
+    table = answers([one])
     widths = [
-        (table["accuracy_boot_high"] - table["accuracy_boot_low"]).item()
-        for table in (
-            scores.summarise([one], "last-epoch"),
-            scores.summarise([one], "last-epoch", clusters),
+        (found["accuracy_boot_high"] - found["accuracy_boot_low"]).item()
+        for found in (
+            summarise(table),
+            summarise(table.assign(block=blocks), "block"),
         )
     ]
     assert widths[1] > 3 * widths[0]
