@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from replicate.corpora.protocol import cohort
 from replicate.model import FUSIONS, EmotionModel
 from replicate.paper import EMOTIONS
-from replicate.report import anatomy, audio, page, provenance, show, style
-from replicate.report.provenance import Exhibit, Notice, Source
+from replicate.report import anatomy, exhibits, page, show, sources, style
+from replicate.report.exhibits import Exhibit, Notice
+from replicate.report.sources import Source
 from replicate.runs import names
 from replicate.runs.experiments import PROFILES
 from replicate.runs.selection import Selection, load
@@ -61,9 +62,9 @@ class TestMark:
     )
     @settings(max_examples=50, deadline=None)
     def test_one_synthetic_source_among_any_marks_a_table(self, synthetic, text, index):
-        sources = [Source(text, flag) for flag in synthetic]
-        made = provenance.table(
-            pd.DataFrame({"a": [text]}), text, [*sources, provenance.PAPER], index=index
+        made_by = [Source(text, flag) for flag in synthetic]
+        made = exhibits.table(
+            pd.DataFrame({"a": [text]}), text, [*made_by, sources.PAPER], index=index
         )
         assert (f"<caption>{MARK}" in made.body) == any(synthetic)
         assert (f"<caption>{MARK}</caption>" in made.body) == all(synthetic)
@@ -72,13 +73,13 @@ class TestMark:
     def test_is_in_the_pixels_of_a_picture(self):
         def pixels(synthetic):
             figure = style.waveforms({"a": np.ones(4000, np.float32)})
-            return provenance.picture(figure, "alt", "caption", [Source("x", synthetic)]).body
+            return exhibits.picture(figure, "alt", "caption", [Source("x", synthetic)]).body
 
         assert pixels(True) != pixels(False)
 
     def test_is_in_the_data_of_an_interactive_figure(self):
-        (source,) = provenance.of_runs([run(synthetic=True)])
-        exhibit = provenance.interactive(go.Figure(), "alt", "caption", [source])
+        (source,) = sources.of_runs([run(synthetic=True)])
+        exhibit = exhibits.interactive(go.Figure(), "alt", "caption", [source])
         lab = exhibit._repr_mimebundle_()["application/vnd.plotly.v1+json"]
         assert MARK in str(lab["layout"]["annotations"])
         assert "profile paper" in str(lab["layout"]["title"])
@@ -87,16 +88,16 @@ class TestMark:
         with pytest.raises(ValueError, match="source"):
             Exhibit("<p>", "p", "caption", ())
         with pytest.raises(ValueError, match="source"):
-            provenance.table(pd.DataFrame({"a": [1]}), "caption", [])
+            exhibits.table(pd.DataFrame({"a": [1]}), "caption", [])
 
     def test_one_synthetic_run_marks_runs_mixed_with_others(self):
         mixed = [run(synthetic=True, corpus="standin-quick"), run()]
-        assert [source.synthetic for source in provenance.of_runs(mixed)] == [True, False]
+        assert [source.synthetic for source in sources.of_runs(mixed)] == [True, False]
 
 
 class TestSource:
     def test_names_corpus_protocol_seeds_and_commit_and_folds_the_rest_away(self):
-        (source,) = provenance.of_runs([run(), run(seed=1)], "last-epoch")
+        (source,) = sources.of_runs([run(), run(seed=1)], "last-epoch")
         assert source.brief == "iemocap · profile paper · seeds 0, 1 · commit 0123456"
         for detail in ("150 epochs", "fold stratified-0", "last epoch"):
             assert detail in source.line and detail not in source.brief
@@ -105,25 +106,25 @@ class TestSource:
     def test_dirty_code_is_said(self):
         made = run()
         dirty = replace(made, provenance=replace(made.provenance, dirty=True))
-        (source,) = provenance.of_runs([made, dirty])
+        (source,) = sources.of_runs([made, dirty])
         assert "commits 0123456, 0123456 + uncommitted changes" in source.line
 
     def test_runs_on_a_gpu_are_counted(self):
         here, there = run(), run(seed=1)
         made = replace(there.provenance, device="cuda", hardware="X9")
-        (source,) = provenance.of_runs([here, replace(there, provenance=made)])
+        (source,) = sources.of_runs([here, replace(there, provenance=made)])
         assert "1 of 2 runs (seed 1) on X9" in source.line
-        (source,) = provenance.of_runs([here])
+        (source,) = sources.of_runs([here])
         assert "runs on" not in source.line
 
     def test_choosing_the_epoch_on_the_test_set_is_called_optimistic(self):
-        (source,) = provenance.of_runs([run()], "test-best")
+        (source,) = sources.of_runs([run()], "test-best")
         assert "optimistic" in source.line
 
     def test_many_seeds_are_counted(self):
-        assert provenance.listed("seed", range(10)) == "10 seeds (0 … 9)"
-        assert provenance.listed("seed", [0]) == "seed 0"
-        assert provenance.listed("fold", ["b", "a"]) == "folds a, b"
+        assert sources.listed("seed", range(10)) == "10 seeds (0 … 9)"
+        assert sources.listed("seed", [0]) == "seed 0"
+        assert sources.listed("fold", ["b", "a"]) == "folds a, b"
 
 
 class TestSettings:
@@ -200,9 +201,9 @@ class TestCorpus:
 
     def test_only_the_stand_in_is_played(self):
         wave = RNG.uniform(-0.1, 0.1, 16_000).astype(np.float32)
-        played = audio.player(wave, "noise", self.corpus)
+        played = exhibits.player(wave, "noise", self.corpus)
         assert "data:audio/ogg;base64," in played.body and MARK in html(played)
-        refused = audio.player(wave, "noise", replace(self.corpus, synthetic=False))
+        refused = exhibits.player(wave, "noise", replace(self.corpus, synthetic=False))
         assert isinstance(refused, Notice)
 
 
@@ -258,7 +259,7 @@ class TestShow:
         assert "Two seeds." in shown and "seeds 0, 1" in shown and "60" in shown
 
     def test_a_figure_is_closed_after_it_is_shown(self, capsys):
-        @show.exhibit("caption", provenance.PAPER)
+        @show.exhibit("caption", sources.PAPER)
         def figure():
             return plt.subplots()[0], "what is to be seen"
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from replicate.report.provenance import Source, commit_name
+from replicate.report.sources import Source, commit_name
 from replicate.runs import measurements
 from replicate.runs.measurements import Measurement
 from replicate.runs.selection import Missing

@@ -6,14 +6,19 @@ from typing import Any
 
 import pandas as pd
 from IPython.display import Markdown
-from myst_nb import glue  # type: ignore[import-untyped]
 
 from replicate.corpora.opening import open_corpus
 from replicate.corpora.table import Corpus
-from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms, open_waveforms
+from replicate.corpora.waveforms import Waveforms
 from replicate.paper import EMOTIONS
-from replicate.report.provenance import NO_CORPUS, Notice
+from replicate.report.exhibits import Notice
 from replicate.settings import MARK
+
+#: Said of a page for which no corpus was read.
+NO_CORPUS = (
+    "No corpus was read for this page: its numbers are the paper's own, published counts, or "
+    "computed from these and from this project's modules."
+)
 
 #: Corpora that are not generated -> what pages call them.
 REAL_CORPORA = {
@@ -60,17 +65,6 @@ def called(corpus: str) -> str:
     return REAL_CORPORA.get(corpus, f"the {preset} synthetic stand-in")
 
 
-def say(**values: object) -> pd.Series:
-    """Numbers for the prose: glued under their names for the book, returned for JupyterLab.
-
-    Floats show three decimals; other values their own text.
-    """
-    shown = {k: f"{v:.3f}" if isinstance(v, float) else f"{v}" for k, v in values.items()}
-    for name, text in shown.items():
-        glue(name, text, display=False)
-    return pd.Series(shown, name="in the prose", dtype=object)
-
-
 def source(thing: Any) -> Markdown:
     """The code of a class or function, as it runs."""
     return Markdown(f"```python\n{inspect.getsource(thing)}```")  # type: ignore[no-untyped-call]
@@ -80,15 +74,6 @@ def corpus_with_audio(name: str, data: str) -> Corpus:
     """The corpus if it has recordings; else the quick stand-in, whose exhibits say so."""
     corpus = open_corpus(name, Path(data) if data else None)
     return corpus if corpus.has_audio else open_corpus("standin-quick")
-
-
-def durations(corpus: Corpus, table: pd.DataFrame) -> pd.DataFrame:
-    """Duration of each utterance of a cohort: columns `emotion`, `seconds`; empty if unknown."""
-    seconds = table["end"] - table["start"]
-    if seconds.isna().any() and corpus.has_audio:
-        waveforms = open_waveforms(corpus)
-        seconds = pd.Series(waveforms.lengths[waveforms.rows(table["utterance"])] / SAMPLE_RATE)
-    return pd.DataFrame({"emotion": table["emotion"], "seconds": seconds}).dropna()
 
 
 def typical(table: pd.DataFrame, waveforms: Waveforms) -> dict[str, str]:

@@ -17,17 +17,9 @@ from matplotlib.figure import Figure
 from myst_nb import glue  # type: ignore[import-untyped]
 
 from replicate.corpora.table import Corpus
+from replicate.report.exhibits import Exhibit, Notice, interactive, picture, table
 from replicate.report.layout import NBSP
-from replicate.report.provenance import (
-    Exhibit,
-    Notice,
-    Source,
-    interactive,
-    of_corpus,
-    of_runs,
-    picture,
-    table,
-)
+from replicate.report.sources import Source, of_corpus, of_runs
 from replicate.report.style import STYLE
 from replicate.runs.selection import Missing, Selection
 

@@ -28,8 +28,8 @@ from replicate.corpora.opening import open_corpus
 from replicate.files import InputError
 from replicate.report import execution, page
 from replicate.report.execution import METADATA, Job, NotebookError
+from replicate.report.exhibits import Notice
 from replicate.report.page import REAL_CORPORA
-from replicate.report.provenance import Notice
 from replicate.runs.code import code_version
 from replicate.runs.experiments import PROFILES
 from replicate.runs.rerun import REPEATS

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from replicate.report.provenance import Source, commit_name, listed
+from replicate.report.sources import Source, commit_name, listed
 from replicate.runs.selection import Missing
 from replicate.studies import loudness, wordlists
 from replicate.studies.wordlists import Classes

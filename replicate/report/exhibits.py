@@ -1,0 +1,206 @@
+"""Every table and figure of the book: never without a line that says what made it.
+
+An `Exhibit` cannot be made without its sources, nor shown without naming them. Where a source is
+the stand-in, the mark is part of the table or picture itself, so that it stays when the table or
+picture is copied without its page.
+"""
+
+import base64
+import copy
+import hashlib
+import html
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import soundfile
+from matplotlib.figure import Figure
+
+from replicate.corpora.table import Corpus
+from replicate.corpora.waveforms import SAMPLE_RATE
+from replicate.report.layout import in_html
+from replicate.report.sources import Source, mark, of_corpus
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A table, figure or player that names its sources wherever it is shown.
+
+    Attributes:
+        body: HTML of the table, picture or player.
+        plain: the same as text, for terminals.
+        caption: what it shows, one or two sentences.
+        sources: what made it; at least one.
+        bundle: other forms of the body for front ends that prefer them (MIME type -> data).
+    """
+
+    body: str
+    plain: str
+    caption: str
+    sources: tuple[Source, ...]
+    bundle: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ValueError(f"an exhibit needs a source: {self.caption!r}")
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any number or sound in it comes from the stand-in."""
+        return any(source.synthetic for source in self.sources)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        kind = "exhibit exhibit-stand-in" if self.synthetic else "exhibit"
+        lines = "".join(source.html for source in self.sources)
+        caption = in_html(html.escape(self.caption)) + lines
+        figure = (
+            f'<figure class="{kind}" style="margin:1em 0">'
+            f'<div style="overflow-x:auto">{self.body}</div>'
+            f'<figcaption style="text-align:left">{caption}</figcaption>'
+            "</figure>"
+        )
+        return {**self.bundle, "text/html": figure, "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return "\n".join([self.plain, self.caption, *(source.line for source in self.sources)])
+
+
+#: A field that hides the rows of the table below it which lack the text typed; it needs no server.
+FILTER = (
+    '<label>Show rows with <input type="search" placeholder="a word" oninput="'
+    "const wanted = this.value.toLowerCase();"
+    "for (const row of this.closest('figure').querySelectorAll('tbody tr'))"
+    " row.hidden = !row.textContent.toLowerCase().includes(wanted)"
+    '"></label>'
+)
+
+
+def table(
+    frame: pd.DataFrame,
+    caption: str,
+    sources: Sequence[Source],
+    index: bool = True,
+    wordy: bool = False,
+    links: Mapping[str, str] | None = None,
+    filterable: bool = False,
+) -> Exhibit:
+    """A table of finished text or numbers; empty cells show a dash.
+
+    Args:
+        frame: the cells.
+        caption: the caption.
+        sources: what made it.
+        index: whether to show the index; one with a name becomes a column.
+        wordy: whether cells hold sentences, which then share the width of the page, or lines.
+        links: text of a cell -> the notebook that it leads to.
+        filterable: whether a field above the table hides rows that lack what is typed.
+    """
+    if index and all(frame.index.names) and frame.columns.nlevels == 1:
+        frame, index = frame.reset_index(), False
+    shown = frame.astype(object).where(frame.notna(), "\N{EN DASH}")
+    body = in_html(shown.to_html(border=0, index=index, justify="left"))
+    if marked := mark(sources):
+        body = body.replace("<thead>", f"<caption>{marked}</caption><thead>", 1)
+    if wordy:
+        body = body.replace("<table", '<table style="width:100%;min-width:40rem"', 1)
+        body = body.replace(r"\n", "<br>")  # pandas writes a line's end as \n
+    for text, notebook in (links or {}).items():
+        body = body.replace(f"<td>{text}</td>", f'<td><a href="{notebook}.ipynb">{text}</a></td>')
+    if filterable:
+        body = FILTER + body
+    return Exhibit(body, shown.to_string(index=index), caption, tuple(sources))
+
+
+def picture(figure: Figure, alt: str, caption: str, sources: Sequence[Source]) -> Exhibit:
+    """A matplotlib figure as a PNG, sharper than most screens.
+
+    Args:
+        figure: of matplotlib.
+        alt: what is to be seen, for those who cannot see it.
+        caption: the caption.
+        sources: what made it.
+    """
+    if marked := mark(sources):
+        figure.suptitle(marked, x=0.995, ha="right", fontsize=8, color="#B00000")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+    image = base64.b64encode(file.getvalue()).decode()
+    width = round(figure.get_figwidth() * 96)
+    body = (
+        f'<img alt="{html.escape(alt)}" style="width:{width}px;max-width:100%;height:auto" '
+        f'src="data:image/png;base64,{image}">'
+    )
+    return Exhibit(body, f"[picture: {alt}]", caption, tuple(sources))
+
+
+def interactive(figure: Any, alt: str, caption: str, sources: Sequence[Source]) -> Exhibit:
+    """A plotly figure. The page must load plotly.js once; JupyterLab brings its own."""
+    if marked := mark(sources):
+        figure.add_annotation(
+            text=marked, x=0, y=1, xref="paper", yref="paper", yshift=42,
+            xanchor="left", showarrow=False, font={"size": 11, "color": "#B00000"},
+        )  # fmt: skip
+    described = copy.deepcopy(figure)  # JupyterLab shows this form, without the HTML around it
+    lines = "<br>".join(source.brief for source in sources)
+    described.update_layout(
+        title={"text": caption, "font": {"size": 13}, "subtitle": {"text": lines}},
+        margin={"t": 130},
+    )
+    name = "plot-" + hashlib.sha256(caption.encode()).hexdigest()[:12]
+    body = figure.to_html(
+        full_html=False, include_plotlyjs=False, div_id=name, config={"displaylogo": False}
+    )
+    return Exhibit(
+        f'<div role="img" aria-label="{html.escape(alt)}">{body}</div>',
+        f"[picture: {alt}]",
+        caption,
+        tuple(sources),
+        {"application/vnd.plotly.v1+json": described.to_plotly_json()},
+    )
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A message that stands where a table or figure would."""
+
+    title: str
+    text: str
+    command: str = ""
+    kind: str = "warning"
+
+    def _repr_html_(self) -> str:
+        command = f"<pre>{html.escape(self.command)}</pre>" if self.command else ""
+        return (
+            f'<div class="admonition {self.kind}"><p class="admonition-title">'
+            f"<strong>{html.escape(self.title)}</strong></p>"
+            f"<p>{html.escape(self.text)}</p>{command}</div>"
+        )
+
+    def __repr__(self) -> str:
+        return "\n".join(part for part in (self.title, self.text, self.command) if part)
+
+
+def player(wave: np.ndarray, caption: str, corpus: Corpus) -> Exhibit | Notice:
+    """An audio element that plays one utterance of the stand-in.
+
+    Recordings of other corpora are not ours to put into a page.
+
+    Args:
+        wave: float samples in [-1, 1) at 16 kHz.
+        caption: what is to be heard.
+        corpus: where it comes from.
+    """
+    if not corpus.synthetic:
+        return Notice(
+            "Not on this page",
+            f"Recordings of {corpus.title} are not put into pages ({caption}).",
+            "IPython.display.Audio(waveforms.waveform(utterance), rate=16_000)",
+        )
+    file = io.BytesIO()
+    soundfile.write(file, wave, SAMPLE_RATE, format="OGG", subtype="VORBIS")
+    sound = base64.b64encode(file.getvalue()).decode()
+    body = f'<audio controls preload="metadata" src="data:audio/ogg;base64,{sound}"></audio>'
+    return Exhibit(body, f"[sound: {len(wave) / SAMPLE_RATE:.1f} s]", caption, (of_corpus(corpus),))

@@ -1,0 +1,164 @@
+"""What made a table or figure: corpus, protocol, seeds and commit; the rest folds away."""
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from replicate.corpora.table import Corpus
+from replicate.runs.baselines import Tested
+from replicate.runs.code import code_version
+from replicate.runs.rerun import change_since, repeats
+from replicate.runs.selection import CHOSEN
+from replicate.runs.store import Run
+from replicate.settings import MARK
+
+
+@dataclass(frozen=True)
+class Source:
+    """What made a table or figure.
+
+    Attributes:
+        title: the corpus as pages call it, or the paper.
+        synthetic: whether the corpus is the stand-in.
+        details: protocol, seeds, commit: what everybody should see.
+        corpus: whether it is a corpus at all.
+        more: cohort, epochs, folds, word vectors, machines: what a page folds away.
+    """
+
+    title: str
+    synthetic: bool
+    details: tuple[str, ...] = ()
+    corpus: bool = True
+    more: tuple[str, ...] = ()
+
+    @property
+    def brief(self) -> str:
+        """One short line for the foot of a table or figure."""
+        return " · ".join([*([MARK] if self.synthetic else []), self.title, *self.details])
+
+    @property
+    def line(self) -> str:
+        """All there is to say, in one line."""
+        return " · ".join([self.brief, *self.more])
+
+    @property
+    def html(self) -> str:
+        """The short line; the rest unfolds."""
+        if not self.more:
+            return f"<div><small>{html.escape(self.brief)}</small></div>"
+        return (
+            f"<details><summary><small>{html.escape(self.brief)}</small></summary>"
+            f"<small>{html.escape(' · '.join(self.more))}</small></details>"
+        )
+
+
+#: For exhibits that show the paper's own numbers.
+PAPER = Source("Lima & Bak (2018), as printed", synthetic=False, corpus=False)
+
+
+def of_code() -> Source:
+    """The source of what shows this project's own modules."""
+    details = (f"commit {commit_name(*code_version(heard=True))}",)
+    return Source("this project's modules", False, details, corpus=False)
+
+
+def of_corpus(corpus: Corpus, *details: str) -> Source:
+    """The source of what a notebook computes from a corpus on the spot."""
+    return Source(
+        corpus.title,
+        corpus.synthetic,
+        (*details, f"commit {commit_name(*code_version(heard=True))}"),
+    )
+
+
+def of_runs(runs: Sequence[Tested], selection: str = "") -> tuple[Source, ...]:
+    """The sources of what is computed from stored runs: one for each corpus and profile.
+
+    Args:
+        runs: the runs.
+        selection: how the epoch was chosen, a key of `CHOSEN`; empty where that plays no part.
+    """
+    kept = repeats()
+    groups: dict[tuple[str, str], list[Tested]] = {}
+    for run in runs:
+        groups.setdefault((run.experiment.corpus, run.experiment.profile), []).append(run)
+    return tuple(
+        Source(
+            title=group[0].provenance.corpus_title,
+            synthetic=any(run.provenance.synthetic for run in group),
+            details=(
+                f"profile {profile}",
+                listed("seed", (run.experiment.seed for run in group)),
+                listed(
+                    "commit", (commit_name(r.provenance.commit, r.provenance.dirty) for r in group)
+                ),
+            ),
+            more=(
+                *_utterances(group),
+                *_epochs(group),
+                listed("fold", (run.experiment.fold.name for run in group)),
+                *([CHOSEN[selection]] if selection else []),
+                *_word_vectors(group),
+                *_on_gpus(group),
+                *filter(None, [change_since(group, kept)]),
+            ),
+        )
+        for (_, profile), group in groups.items()
+    )
+
+
+def _utterances(runs: Sequence[Tested]) -> list[str]:
+    """The size of the cohort; the stand-in's title has it."""
+    made = runs[0].provenance
+    return [] if made.synthetic else [f"{made.n_utterances:,} utterances"]
+
+
+def _epochs(runs: Sequence[Tested]) -> list[str]:
+    """For how many epochs the runs trained; none for baselines."""
+    trained = {run.experiment.training.epochs for run in runs if isinstance(run, Run)}
+    return [f"{' or '.join(map(str, sorted(trained)))} epochs"] if trained else []
+
+
+def _word_vectors(runs: Sequence[Tested]) -> list[str]:
+    """Where pretrained word vectors come from and what they lack, if any of the runs has them."""
+    lacking: dict[str, list[float]] = {}
+    for run in runs:
+        if (vectors := run.provenance.vectors) is not None:
+            lacking.setdefault(vectors.source, []).append(vectors.out_of_vocabulary_tokens)
+    return [
+        f"word vectors: {source} (none for {sum(shares) / len(shares):.1%} of the words said)"
+        for source, shares in sorted(lacking.items())
+    ]
+
+
+def _on_gpus(runs: Sequence[Tested]) -> list[str]:
+    """How many of the runs were made on which GPU, if any: their bits are not a CPU's."""
+    found: dict[str, list[int]] = {}
+    for run in runs:
+        if run.provenance.device == "cuda":
+            found.setdefault(run.provenance.hardware, []).append(run.experiment.seed)
+    return [
+        f"{len(seeds)} of {len(runs)} runs ({listed('seed', seeds)}) on {gpu}"
+        for gpu, seeds in sorted(found.items())
+    ]
+
+
+def mark(sources: Iterable[Source]) -> str:
+    """What stands in a table or picture that the stand-in made, alone or with real corpora."""
+    kinds = {source.synthetic for source in sources if source.corpus}
+    if True not in kinds:
+        return ""
+    return MARK if len(kinds) == 1 else f"{MARK}, where it says standin"
+
+
+def commit_name(commit: str, dirty: bool) -> str:
+    """A commit, short, and whether the code differed from it."""
+    return commit[:7] + (" + uncommitted changes" if dirty else "")
+
+
+def listed(noun: str, values: Iterable[object]) -> str:
+    """`seed 0`, `folds session-1, session-2`, `10 seeds (0 … 9)`."""
+    names = sorted({str(value) for value in values}, key=lambda name: (len(name), name))
+    if len(names) > 3:
+        return f"{len(names)} {noun}s ({names[0]} … {names[-1]})"
+    return f"{noun}{'s' * (len(names) > 1)} {', '.join(names)}"
