@@ -9,11 +9,10 @@ import importlib.util
 import os
 import random
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,6 +21,7 @@ from replicate.options import (
     data_option,
     known,
     path_in_full,
+    profile_option,
     results_option,
     skip_damaged_option,
     training_options,
@@ -32,9 +32,7 @@ from replicate.settings import FOLDS
 if TYPE_CHECKING:
     from replicate.corpora.table import Corpus
     from replicate.runs import baselines as baseline_runs
-    from replicate.runs.published_files import Kind
     from replicate.training import worker
-    from replicate.verdicts.claims import Verdict
 
 
 class _Commands(click.Group):
@@ -95,6 +93,7 @@ def corpus_build(name: str) -> None:
 
 @main.command(epilog=GRIDS_IN_WORDS)
 @training_options
+@profile_option()
 @click.option("--grid", "which", type=click.Choice(list(GRIDS)), default="tables",
               show_default=True)  # fmt: skip
 @click.option("--seeds", type=click.IntRange(1),
@@ -139,7 +138,8 @@ def run(
     for outcome in schedule.run_grid(todo, source, workers, results):
         outcomes.append(outcome)
         seconds = time.perf_counter() - started
-        click.echo(_progress(outcomes, len(todo), seconds, None if cluster else workers.jobs))
+        running = None if cluster else workers.jobs
+        click.echo(worker.state(outcomes, len(todo), seconds, running))
     if failed := sum(outcome.error is not None for outcome in outcomes):
         raise click.ClickException(f"{failed} of {len(todo)} experiments failed, see above")
     published.pack(results / name / profile, KIND)
@@ -205,6 +205,7 @@ def baselines(
 
 @main.command()
 @training_options
+@profile_option("baselines")
 @click.option("--sample", type=click.IntRange(1), default=3, show_default=True,
               help="How many stored runs to draw.")  # fmt: skip
 @click.option("--seed", type=int, help="Of the draw.  [default: another at each call]")
@@ -222,36 +223,27 @@ def rerun(
     jobs: int | None,
     results: Path,
 ) -> None:
-    """Train a random sample of stored runs again from nothing, and compare; exit code 1 if not."""
-    from replicate.corpora.opening import open_corpus
+    """Make a random sample of stored results again from nothing; exit code 1 if they differ."""
+    from replicate.corpora.opening import open_text
     from replicate.corpora.table import text_fingerprint
-    from replicate.files import InputError
     from replicate.runs import rerun as rerunning
-    from replicate.runs.store import folder_of, load_run, load_runs
-    from replicate.training import schedule, worker
+    from replicate.training.repeats import repeated
+    from replicate.training.worker import Source
 
-    seen = text_fingerprint(open_corpus(name, data, skip_damaged).utterances)
-    runs = load_runs(name, profile, results, seen)
-    if not runs:
-        raise InputError(results / name / profile, "no stored runs", "see `replicate run --help`")
+    seen = text_fingerprint(open_text(name, data, skip_damaged).utterances)
+    stored = rerunning.load(name, profile, results, seen)
     seed = random.randrange(10**6) if seed is None else seed
-    drawn = random.Random(seed).sample(runs, min(sample, len(runs)))
-    click.echo(f"{len(drawn)} of {len(runs)} runs, drawn with --seed {seed}")
-    stored = {run.experiment: run for run in drawn}
-    heard = any(run.provenance.audio_fingerprint for run in drawn)
-    source = worker.Source(name, data, word2vec, skip_damaged, heard)
-    workers = _workers(jobs, device)
+    drawn = random.Random(seed).sample(stored, min(sample, len(stored)))
+    click.echo(f"{len(drawn)} of {len(stored)} results, drawn with --seed {seed}")
+    heard = any(result.provenance.audio_fingerprint for result in drawn)
+    source = Source(name, data, word2vec, skip_damaged, heard)
     held = 0
-    with tempfile.TemporaryDirectory() as folder:
-        for outcome in schedule.run_grid(list(stored), source, workers, Path(folder)):
-            if outcome.error is not None:
-                raise click.ClickException(f"{outcome.experiment.name}: {outcome.error}")
-            again = load_run(folder_of(outcome.experiment, Path(folder)))
-            comparison = rerunning.compare(stored[outcome.experiment], again)
-            held += comparison.holds
-            click.echo(comparison)
-            if keep:
-                rerunning.keep(stored[outcome.experiment], again, results)
+    for result, again in repeated(drawn, source, _workers(jobs, device)):
+        comparison = rerunning.compare(result, again)
+        held += comparison.holds
+        click.echo(comparison)
+        if keep:
+            rerunning.keep(result, again, results)
     if held < len(drawn):
         raise click.ClickException(f"{len(drawn) - held} of {len(drawn)} repeats differ")
 
@@ -270,7 +262,7 @@ def verdicts(
     """Say which claims of the paper the stored runs of a corpus bear out."""
     from replicate.corpora.opening import open_text
     from replicate.runs.selection import load
-    from replicate.verdicts.claims import as_frame
+    from replicate.verdicts.claims import as_frame, told
     from replicate.verdicts.judged import judged
 
     readable = data is not None or name.startswith("standin-")
@@ -282,23 +274,7 @@ def verdicts(
         return
     click.echo(f"{runs.corpus}, profile {runs.profile}, {len(runs.runs)} runs\n")
     for verdict in given:
-        click.echo(_told(verdict))
-
-
-def _told(verdict: Verdict) -> str:
-    """A verdict in a few lines."""
-    outcome: str = verdict.verdict
-    if verdict.check or verdict.basis == "mechanism check":
-        outcome = f"mechanism check, no verdict: {verdict.check or 'not possible'}"
-    lines = [f"{verdict.claim.id:2}. {verdict.claim.statement.strip()}"]
-    for label, text in (
-        ("reported", verdict.reported),
-        ("found", verdict.reproduced),
-        ("evidence", verdict.evidence),
-        (outcome, verdict.corpus),
-    ):
-        lines += [f"    {label}: {text}"] if text else []
-    return "\n".join(lines)
+        click.echo(told(verdict))
 
 
 def _overview(chosen: list[baseline_runs.BaselineRun]) -> str:
@@ -366,9 +342,10 @@ def stored() -> None:
 def results_pack(results: Path) -> None:
     """Publish every finished result that has a folder of its own, as `run` and `baselines` do."""
     from replicate.runs import published
+    from replicate.runs.baselines import kind_of
 
     for folder in sorted(path for path in results.glob("*/*") if path.is_dir()):
-        if packed := published.pack(folder, _kind(folder.name)):
+        if packed := published.pack(folder, kind_of(folder.name)):
             click.echo(f"{folder}: {packed} packed")
 
 
@@ -379,17 +356,10 @@ def results_pack(results: Path) -> None:
 def results_unpack(name: str, profile: str, results: Path) -> None:
     """Give every published result a folder of its own again, to remove or replace some."""
     from replicate.runs import published
+    from replicate.runs.baselines import kind_of
 
-    unpacked = published.unpack(results / name / profile, _kind(profile))
+    unpacked = published.unpack(results / name / profile, kind_of(profile))
     click.echo(f"{results / name / profile}: {unpacked} unpacked")
-
-
-def _kind(profile: str) -> Kind[Any]:
-    """What is stored below a profile's name."""
-    from replicate.runs import baselines as baseline_runs
-    from replicate.runs.store import KIND
-
-    return baseline_runs.KIND if profile == baseline_runs.PROFILE else KIND
 
 
 def _workers(
@@ -415,21 +385,6 @@ def _workers(
     if cuda and not torch.cuda.is_available():
         raise InputError("--device cuda", "PyTorch finds no GPU here", "use --device cpu")
     return worker.Workers(jobs or (1 if cuda else os.cpu_count() or 1), device)
-
-
-def _progress(outcomes: list[worker.Outcome], total: int, seconds: float, jobs: int | None) -> str:
-    """The grid's state after the last of the outcomes; how many run is not known of a cluster."""
-    from replicate.training import worker
-
-    done, last = len(outcomes), outcomes[-1]
-    state = f"test accuracy {last.accuracy:.3f}" if last.error is None else f"FAILED\n{last.error}"
-    best = max((o for o in outcomes if o.error is None), key=lambda o: o.accuracy, default=last)
-    left = worker.duration(seconds / done * (total - done))
-    running = "" if jobs is None else f"{min(jobs, total - done)} running, "
-    return (
-        f"[{done} of {total} done, {running}{left} left, "
-        f"best {best.accuracy:.3f} {best.experiment.name}] {last.experiment.name}: {state}"
-    )
 
 
 if __name__ == "__main__":

@@ -47,16 +47,21 @@ skip_damaged_option = click.option(
 )
 
 
+def profile_option(*others: str) -> Callable[[Command], Command]:
+    """The option `--profile`: a protocol, or one of some other names."""
+    return click.option("--profile", type=click.Choice([*PROFILES, *others]), default="quick",
+                        show_default=True,
+                        help="The protocol: epochs, seeds, what is held out.")  # fmt: skip
+
+
 def training_options(command: Command) -> Command:
-    """The options of every command that trains: on what, by which protocol, where."""
+    """The options of every command that trains: on what and where."""
     for option in reversed(
         (
             click.option("--corpus", "name", default="standin-quick", show_default=True,
                          callback=known, help="What to train on."),
             data_option,
             skip_damaged_option,
-            click.option("--profile", type=click.Choice(list(PROFILES)), default="quick",
-                         show_default=True, help="The protocol: epochs, seeds, what is held out."),
             click.option("--word2vec",
                          type=click.Path(exists=True, dir_okay=False, path_type=Path,
                                          resolve_path=True),

@@ -7,9 +7,10 @@ import random
 import old_code
 import pytest
 
-from replicate.runs import code
-from replicate.runs.definitions import definitions, modules_of
-from replicate.runs.rerun import named
+from replicate.runs import baselines, code, published
+from replicate.runs.definitions import _chain, _imported, _name, definitions, modules_of
+from replicate.runs.rerun import named, repeats
+from replicate.settings import RESULTS
 
 FILES = [path.relative_to(code.PACKAGE).as_posix() for path in code.PACKAGE.rglob("*.py")]
 MODULES = modules_of(FILES)
@@ -17,17 +18,37 @@ SOURCES = {file: (code.PACKAGE / file).read_text() for file in code._SOURCES}
 DIGESTS = {file: definitions(source, MODULES) for file, source in SOURCES.items()}
 every_file = pytest.mark.parametrize("file", SOURCES)
 
-#: What numerical code uses of this package without resting on it: what of it reaches a number is
-#: stored beside the numbers, or fingerprinted.
+#: What numerical code uses of this package without resting on it, modules and definitions: what of
+#: it reaches a number is stored beside the numbers, or fingerprinted.
 NOT_NUMERICAL = {
-    "code",
-    "corpora",
+    "corpora.standin",
     "corpora.table",
-    "errors",
-    "experiments",
     "files",
-    "runs",
-}  # fmt: skip
+    "runs.code",
+    "runs.experiments",
+    "runs.store",
+    "settings.Training",
+}
+
+
+def module_of(file):
+    (module,) = modules_of([file])
+    return module
+
+
+def counted(file):
+    """The definitions of a file that count."""
+    chosen = [files[file] for files in code.FILES.values() if file in files]
+    return {name for names in chosen for name in (DIGESTS[file] if names is None else names)}
+
+
+#: Every name that counts, with its module.
+COUNTED = {
+    f"{module_of(file)}.{name}"
+    for file in SOURCES
+    for names in counted(file)
+    for name in names.split(", ")
+}
 
 
 def of(source, modules=MODULES):
@@ -130,10 +151,10 @@ def test_what_a_definition_does_counts(one, other):
 def test_of_two_definitions_of_one_name_either_counts():
     parts = code.parts_of(heard=True)
     now = code.digests(parts, SOURCES, MODULES)
-    audio, gru = SOURCES["audio_kernels.py"], SOURCES["gru_kernels.py"]
+    audio, gru = "kernels/audio_loops.py", "kernels/gru.py"
     swapped = {
-        "audio_kernels.py": audio.replace("\nLANES = 128", "\nLANES = 16"),
-        "gru_kernels.py": gru.replace("\nLANES = 16", "\nLANES = 128"),
+        audio: SOURCES[audio].replace("\nLANES = 128", "\nLANES = 16"),
+        gru: SOURCES[gru].replace("\nLANES = 16", "\nLANES = 128"),
     }
     for changes in (swapped, *({file: text} for file, text in swapped.items())):
         assert changed(code.digests(parts, SOURCES | changes, MODULES), now) == {"LANES"}
@@ -141,23 +162,38 @@ def test_of_two_definitions_of_one_name_either_counts():
 
 def test_a_part_may_be_divided_into_files(monkeypatch):
     """Each of the files may repeat the type of an array."""
-    head, _, rest = SOURCES["text_kernels.py"].partition("\n\n@kernel")
+    head, _, rest = SOURCES["kernels/text.py"].partition("\n\n@kernel")
     files = {"one.py": head, "two.py": head + "\n\n@kernel" + rest}
     parts = code.parts_of(heard=False)
     now = code.digests(parts, SOURCES, MODULES)
-    monkeypatch.setitem(code.FILES, "text_kernels", tuple(files))
+    monkeypatch.setitem(code.FILES, "text_kernels", dict.fromkeys(files))
     assert code.digests(parts, SOURCES | files, MODULES) == now
+
+
+def test_only_what_there_is_is_chosen():
+    assert [file for file in SOURCES if not counted(file) <= DIGESTS[file].keys()] == []
+
+
+def used(file):
+    """What the definitions of a file that count use of this package, by full names."""
+    nodes = ast.parse(SOURCES[file]).body
+    own = {name for names in DIGESTS[file] for name in names.split(", ")}
+    known = {name: f"replicate.{module_of(file)}.{name}" for name in own}
+    known |= _imported(inner for node in nodes for inner in ast.walk(node))
+    counting = (node for node in nodes if _name(node) in counted(file))
+    chains = filter(None, (_chain(inner) for node in counting for inner in ast.walk(node)))
+    full = {".".join([known.get(first, first), *rest]) for first, *rest in chains}
+    return {name.removeprefix("replicate.") for name in full if name.startswith("replicate.")}
 
 
 @every_file
 def test_numerical_code_rests_on_no_code_that_does_not_count(file):
-    used = set()
-    for node in ast.walk(ast.parse(SOURCES[file])):
-        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("replicate."):
-            name = node.module.partition(".")[2]
-            inner = {f"{name}.{a.name}".lstrip(".") for a in node.names} & MODULES
-            used |= (inner or {name}) - {"corpora.standin"}  # the corpus's fingerprint covers it
-    assert used <= modules_of(SOURCES) | NOT_NUMERICAL
+    def counts(name):
+        parts = name.split(".")
+        beginnings = {".".join(parts[:k]) for k in range(1, len(parts) + 1)}
+        return bool(beginnings & (COUNTED | NOT_NUMERICAL))
+
+    assert {name for name in used(file) - MODULES if not counts(name)} == set()
 
 
 def test_the_code_is_that_which_the_process_started_with(monkeypatch, tmp_path):
@@ -188,17 +224,15 @@ def test_old_digests_are_those_of_statements():
 
 
 def test_every_stored_record_is_translated():
-    results = code.PACKAGE.parent / "results"
-    records = [json.loads(path.read_text()) for path in results.glob("*/*/*/*.json")]
-    codes = {tuple(record["provenance"]["code"].items()) for record in records}
-    for repeat in json.loads((results / "repeats.json").read_text()):
-        codes |= {tuple(repeat[key].items()) for key in ("made_by", "repeated_by")}
+    folders = [path for path in RESULTS.glob("*/*") if path.is_dir()]
+    stored = [r for path in folders for r in published.load(path, baselines.kind_of(path.name))]
+    codes = [result.provenance.code for result in stored]
+    codes += [made for repeat in repeats() for made in (repeat.made_by, repeat.repeated_by)]
     assert codes
-    for stored in codes:
-        translated = code.by_definition(dict(stored))
-        assert {"cohort", "tokens"} <= translated.keys() and code.FILES.keys().isdisjoint(
-            translated
-        )
+    for made in {tuple(made.items()) for made in codes}:
+        translated = code.by_definition(dict(made))
+        assert {"cohort", "tokens"} <= translated.keys()
+        assert code.FILES.keys().isdisjoint(translated)
 
 
 def test_what_no_table_translates_counts_as_changed():

@@ -34,16 +34,7 @@ STUDIES = {("wordlists", "words"): "the words that `words` finds, stored"}
 
 LONGEST = 400
 #: Modules that are longer, and why.
-LONG = {
-    "kernels.audio_loops": "compiled loops, one after the other",
-    "report.attention": "to be dissolved into its page",
-    "report.audio_gain": "to be dissolved into its page",
-    "report.comparisons": "to be dissolved into its page",
-    "report.loudness_tables": "to be dissolved into its page",
-    "report.plots": "to be dissolved into pages",
-    "report.risks": "to be dissolved into its page",
-    "report.tables": "to be dissolved into pages",
-}
+LONG = {"kernels.audio_loops": "compiled loops, one after the other"}
 
 
 def test_every_wing_has_a_floor():

@@ -8,14 +8,14 @@ runs, results are published in few files, see `replicate.runs.published`.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 from pydantic import ConfigDict, with_config
 
 from replicate.files import InputError, read_record, replacing, sha256, write_record
-from replicate.runs import published
+from replicate.runs import published, store
 from replicate.runs.code import BASELINES_CODE, loaded
 from replicate.runs.published_files import Kind, whole
 from replicate.runs.store import Provenance, Run
@@ -157,6 +157,11 @@ def load(folder: Path) -> BaselineRun:
 
 #: How results are stored and published.
 KIND = Kind(BaselineRun, _Record, RECORD, ("predictions",), load, save)
+
+
+def kind_of(profile: str) -> Kind[Any]:
+    """What is stored below a profile's name."""
+    return KIND if profile == PROFILE else store.KIND
 
 
 def load_all(

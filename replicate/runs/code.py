@@ -60,7 +60,7 @@ CODE: dict[str, dict[str, dict[str, tuple[str, ...] | None]]] = {
             "training/checkpoint.py": None,
         },
         "treatments": {
-            "training/treatments.py": ("applicable", "answers", "treated", "_zeros", "_halves"),
+            "training/treatments.py": None,
             "corpora/altered.py": None,
             "settings.py": ("RECORDINGS", "TREATMENTS"),
         },

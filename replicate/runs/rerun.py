@@ -1,4 +1,4 @@
-"""The way to distrust a stored run: train it again from nothing and compare.
+"""The way to distrust a stored result: make it again from nothing and compare.
 
 A repeat may also be kept (`results/repeats.json`). Where code has changed since a run was made, it
 is the evidence that the change left the run's bits alone; of a GPU's run, how far a CPU parts from
@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from replicate.files import read_record, replacing
+from replicate.files import InputError, read_record, replacing
 from replicate.runs import baselines
+from replicate.runs.baselines import Tested
 from replicate.runs.code import code_version, difference
-from replicate.runs.store import Run
+from replicate.runs.store import Run, load_runs
 from replicate.settings import RESULTS
 from replicate.stats import classification
 
@@ -36,7 +37,7 @@ MOST_NAMED = 4
 
 @dataclass(frozen=True)
 class Comparison:
-    """A stored run beside its repeat.
+    """A stored run or baseline beside its repeat.
 
     Attributes:
         name: of the experiment.
@@ -44,7 +45,7 @@ class Comparison:
         changed: the definitions that have changed since; bits must agree nevertheless.
         identical: whether they do, in every prediction, treatment and epoch.
         flips: share of test utterances whose predicted class differs (last epoch).
-        loss: relative difference of the first epoch's loss.
+        loss: relative difference of the first epoch's loss; 0 of baselines, which have no epochs.
         accuracy: difference of the last epoch's test accuracy, repeat minus stored.
         allowed: what `accuracy` may be at most where bits need not agree.
     """
@@ -76,41 +77,49 @@ class Comparison:
         return f"{'holds' if self.holds else 'DIFFERS'}  {self.name}, {kind}: {found}"
 
 
-def compare(stored: Run, again: Run) -> Comparison:
-    """A stored run and its repeat."""
-    one, other = stored.selected("last-epoch"), again.selected("last-epoch")
-    shares = [float(run.epochs["test_accuracy"].iloc[-1]) for run in (stored, again)]
-    losses = [float(run.epochs["loss"].iloc[0]) for run in (stored, again)]
+def compare(stored: Tested, again: Tested) -> Comparison:
+    """A stored result and its repeat."""
+    one, other = (classification.predicted(_last(result)) for result in (stored, again))
+    truth = _last(stored)["emotion"].to_numpy()
+    shares = [float(np.mean(guessed == truth)) for guessed in (one, other)]
     mean = np.mean(shares)
-    flipped = classification.predicted(one) != classification.predicted(other)
     return Comparison(
         name=stored.experiment.name,
         exact=_kind(stored) == _kind(again) and stored.provenance.device == "cpu",
         changed=stored.changed_code,
-        identical=stored.predictions.equals(again.predictions)
-        and stored.treated.equals(again.treated)
-        and _curves(stored).equals(_curves(again)),
-        flips=float(flipped.mean()),
-        loss=abs(losses[1] - losses[0]) / losses[0],
+        identical=all(map(pd.DataFrame.equals, _tables(stored), _tables(again))),
+        flips=float(np.mean(one != other)),
+        loss=abs(_loss(again) / _loss(stored) - 1),
         accuracy=shares[1] - shares[0],
         allowed=float(STANDARD_ERRORS * np.sqrt(2 * mean * (1 - mean) / len(one))),
     )
 
 
-def _kind(run: Run) -> tuple[object, ...]:
+def _last(result: Tested) -> pd.DataFrame:
+    return result.selected("last-epoch")
+
+
+def _kind(result: Tested) -> tuple[object, ...]:
     """What must be the same for the same bits."""
-    made = run.provenance
+    made = result.provenance
     return made.hardware, made.device, made.threads, made.packages
 
 
-def _curves(run: Run) -> pd.DataFrame:
-    """Every epoch without its time."""
-    return run.epochs.drop(columns="seconds")
+def _tables(result: Tested) -> list[pd.DataFrame]:
+    """All that must be the same bits: what was predicted, and every epoch without its time."""
+    if isinstance(result, Run):
+        return [result.predictions, result.treated, result.epochs.drop(columns="seconds")]
+    return [result.predictions]
+
+
+def _loss(result: Tested) -> float:
+    """Of the first epoch; 1 of a baseline."""
+    return float(result.epochs["loss"].iloc[0]) if isinstance(result, Run) else 1.0
 
 
 @dataclass(frozen=True)
 class Repeat:
-    """A stored run that was trained again, and what came of it.
+    """A stored result that was made again, and what came of it.
 
     Attributes:
         run: corpus, profile and name.
@@ -133,8 +142,36 @@ class Repeat:
     comparison: Comparison
 
 
-def place(run: Run) -> str:
-    """Corpus, profile and name of a stored run, as `Repeat.run` has them."""
+def load(
+    corpus: str, profile: str, root: Path = RESULTS, text_fingerprint: str | None = None
+) -> Sequence[Tested]:
+    """What is stored of a corpus: a profile's runs, or its baselines.
+
+    Args:
+        corpus: name as on the command line.
+        profile: of the runs, or `baselines`.
+        root: the store.
+        text_fingerprint: of the corpus, which the results must have seen.
+
+    Raises:
+        InputError: nothing is stored, it is damaged, or rests on another version of the corpus.
+    """
+    kept = profile == baselines.PROFILE
+    found: Sequence[Tested] = (
+        baselines.load_all(corpus, root, text_fingerprint)
+        if kept
+        else load_runs(corpus, profile, root, text_fingerprint)
+    )
+    if not found:
+        command = "baselines" if kept else "run"
+        raise InputError(
+            root / corpus / profile, "nothing is stored", f"see `replicate {command} --help`"
+        )
+    return found
+
+
+def place(run: Tested) -> str:
+    """Corpus, profile and name of a stored result, as `Repeat.run` has them."""
     return "/".join(run.folder.parts[-3:])
 
 
@@ -148,7 +185,7 @@ def repeats(root: Path = RESULTS) -> list[Repeat]:
     return read_record(path, list[Repeat], "restore it from git") if path.exists() else []
 
 
-def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:
+def keep(stored: Tested, again: Tested, root: Path = RESULTS) -> None:
     """Add a repeat to those that are kept, whether it holds or not."""
     commit, _ = code_version(heard=True)
     added = Repeat(
@@ -166,11 +203,11 @@ def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:
         temporary.write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def change_since(runs: Sequence[baselines.Tested], known: list[Repeat]) -> str:
+def change_since(runs: Sequence[Tested], known: list[Repeat]) -> str:
     """What has changed in the numerical code since runs were made, in words; empty if nothing.
 
     Args:
-        runs: stored runs.
+        runs: stored runs or baselines.
         known: the repeats that were kept.
     """
     changed = sorted({name for run in runs for name in run.changed_code})
@@ -186,7 +223,7 @@ def change_since(runs: Sequence[baselines.Tested], known: list[Repeat]) -> str:
     return f"code changed since ({named(changed)}){told}"
 
 
-def _of_same_code(run: baselines.Tested, known: list[Repeat]) -> list[Comparison]:
+def _of_same_code(run: Tested, known: list[Repeat]) -> list[Comparison]:
     """What came of repeats, by today's code, of runs that the same code made as this one."""
     return [
         repeat.comparison

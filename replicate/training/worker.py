@@ -197,6 +197,26 @@ def print_progress(experiment: Experiment, epochs: pd.DataFrame, speed: float) -
     )
 
 
+def state(outcomes: Sequence[Outcome], total: int, seconds: float, jobs: int | None) -> str:
+    """A grid's state after the last of some outcomes, in one line.
+
+    Args:
+        outcomes: what there is so far.
+        total: how many experiments the grid has.
+        seconds: that the outcomes took.
+        jobs: trainings at once; None where that is not known, as of a cluster.
+    """
+    done, last = len(outcomes), outcomes[-1]
+    became = f"test accuracy {last.accuracy:.3f}" if last.error is None else f"FAILED\n{last.error}"
+    best = max((o for o in outcomes if o.error is None), key=lambda o: o.accuracy, default=last)
+    left = duration(seconds / done * (total - done))
+    running = "" if jobs is None else f"{min(jobs, total - done)} running, "
+    return (
+        f"[{done} of {total} done, {running}{left} left, "
+        f"best {best.accuracy:.3f} {best.experiment.name}] {last.experiment.name}: {became}"
+    )
+
+
 def duration(seconds: float) -> str:
     """Seconds as `h:mm:ss`, and the days before that."""
     return str(datetime.timedelta(seconds=round(seconds)))

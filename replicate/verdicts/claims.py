@@ -180,6 +180,22 @@ def as_frame(given: Sequence[Verdict]) -> pd.DataFrame:
     )
 
 
+def told(verdict: Verdict) -> str:
+    """A verdict in a few lines."""
+    outcome: str = verdict.verdict
+    if verdict.check or verdict.basis == "mechanism check":
+        outcome = f"mechanism check, no verdict: {verdict.check or 'not possible'}"
+    lines = [f"{verdict.claim.id:2}. {verdict.claim.statement.strip()}"]
+    for label, text in (
+        ("reported", verdict.reported),
+        ("found", verdict.reproduced),
+        ("evidence", verdict.evidence),
+        (outcome, verdict.corpus),
+    ):
+        lines += [f"    {label}: {text}"] if text else []
+    return "\n".join(lines)
+
+
 def _verdict(
     claim: Claim, info: CorpusInfo, protocol: tuple[str, str, str], finding: Finding
 ) -> Verdict:

@@ -1,0 +1,51 @@
+"""Stored results made again from nothing, for `replicate.runs.rerun` to compare."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from replicate.files import InputError
+from replicate.runs.baselines import BaselineRun, Setting, Tested
+from replicate.runs.experiments import Experiment
+from replicate.runs.store import Run, folder_of, load_run
+from replicate.training.baselines import compute
+from replicate.training.schedule import run_grid
+from replicate.training.worker import Source, Workers, open_source
+
+
+def repeated(
+    stored: Sequence[Tested], source: Source, workers: Workers
+) -> Iterator[tuple[Tested, Tested]]:
+    """Each stored result and its repeat, as they finish; nothing of a repeat is kept.
+
+    Args:
+        stored: runs or baselines of one corpus.
+        source: its data.
+        workers: what trains; a baseline needs none.
+
+    Raises:
+        InputError: a run cannot be trained.
+    """
+    known = {result.experiment: result for result in stored}
+    trained = [made for made in known if isinstance(made, Experiment)]
+    computed = [made for made in known if isinstance(made, Setting)]
+    with tempfile.TemporaryDirectory() as folder:
+        for run in _trained(trained, source, workers, Path(folder)):
+            yield known[run.experiment], run
+        for result in _computed(computed, source, Path(folder)):
+            yield known[result.experiment], result
+
+
+def _trained(
+    experiments: Sequence[Experiment], source: Source, workers: Workers, root: Path
+) -> Iterator[Run]:
+    for outcome in run_grid(experiments, source, workers, root):
+        if outcome.error is not None:
+            what = f"cannot be repeated: {outcome.error}"
+            raise InputError(outcome.experiment.name, what, "mend that and begin anew")
+        yield load_run(folder_of(outcome.experiment, root))
+
+
+def _computed(settings: Sequence[Setting], source: Source, root: Path) -> Iterator[BaselineRun]:
+    if settings:
+        yield from compute(settings, *open_source(source), root)
