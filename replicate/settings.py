@@ -204,6 +204,9 @@ RECORDINGS = {
     "softer": "6 dB softer",
 }
 
+#: A recording as it is, beside those under a treatment.
+UNTREATED = "as recorded"
+
 #: Every treatment -> what is done.
 TREATMENTS = {
     "untrained": "the model before its first step",

@@ -25,6 +25,7 @@ LATE_IMPORTS = {
     "corpora.waveforms": "stored levels are read without PyTorch and soundfile",
     "options": "as `__main__`",
     "report.execution": "only a page that is executed needs papermill",
+    "studies.words": "stored words are read without scikit-learn",
     "training.cluster": "Ray is optional",
     "training.loop": "the GPU's kernels need Triton, which is for Linux",
 }
@@ -91,7 +92,7 @@ HEAVY = {"torch", "numba", "triton", "gensim", "sklearn", "torchaudio", "soundfi
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("replicate.runs.selected", HEAVY),
+        ("replicate.runs.selection", HEAVY),
         ("replicate.__main__", HEAVY | {"numpy", "pandas", "pydantic", "yaml"}),
     ],
 )

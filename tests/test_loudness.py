@@ -26,11 +26,10 @@ from replicate.paper import EMOTIONS
 from replicate.report import stored
 from replicate.runs.experiments import CHOICES
 from replicate.runs.selection import Selection, answers, load
-from replicate.settings import RECORDINGS, Fold, ModelConfig
+from replicate.settings import RECORDINGS, UNTREATED, Fold, ModelConfig
 from replicate.stats import classification, hypothesis_tests
 from replicate.stats.summaries import by_run
 from replicate.studies import altered, audit, loudness
-from replicate.studies.altered import UNTREATED
 from replicate.training import baselines
 from replicate.verdicts.judged import judged
 

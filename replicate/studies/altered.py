@@ -19,12 +19,9 @@ from replicate.corpora.waveforms import SAMPLE_RATE
 from replicate.runs import selection
 from replicate.runs.selection import under
 from replicate.runs.store import Run
-from replicate.settings import RECORDINGS, ModelConfig
+from replicate.settings import RECORDINGS, UNTREATED, ModelConfig
 from replicate.stats import hypothesis_tests
 from replicate.stats.intervals import mean_over_clusters, share_interval
-
-#: The last epoch's answers to the test part as it is.
-UNTREATED = "as recorded"
 
 #: What is drawn anew in another experiment: a training, or the group held out with its training.
 Unit = Literal["seed", "fold"]
