@@ -3,6 +3,7 @@
 import shutil
 import zlib
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +18,30 @@ from replicate.settings import RESULTS
 UTTERANCES = 40
 
 
+@cache
 def digest(text: str) -> int:
     """A number that is the same in every process."""
     return zlib.crc32(text.encode())
 
 
-def answered(table: pd.DataFrame, chosen: set[str], rng: np.random.Generator) -> pd.DataFrame:
+def answered(table: pd.DataFrame, chosen: list[str], rng: np.random.Generator) -> pd.DataFrame:
     """Predictions of some utterances with random probabilities, right in about two thirds."""
     table = table[table["utterance"].isin(chosen)].reset_index(drop=True)
-    right = np.array([[e == emotion for e in EMOTIONS] for emotion in table["emotion"]])
-    weights = rng.gamma(1, size=(len(table), 4)) * np.where(right.reshape(-1, 4), 4, 1)
-    table[list(EMOTIONS)] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    right = table["emotion"].to_numpy(object)[:, None] == np.array(EMOTIONS, object)
+    weights = rng.gamma(1, size=(len(table), 4)) * np.where(right, 4, 1)
+    shares = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    probabilities = {emotion: shares[:, k] for k, emotion in enumerate(EMOTIONS)}
     if "audio_score" in table and table["audio_score"].notna().any():
-        table["audio_score"] = rng.uniform(0.3, 0.7, len(table)).astype(np.float32)
-    return table
+        scores = rng.uniform(0.3, 0.7, len(table)).astype(np.float32)
+        return table.assign(**probabilities, audio_score=scores)
+    return table.assign(**probabilities)
 
 
 def made(result: Any) -> Any:
     """A stored result with a few test utterances, the same on the same fold, and random answers."""
     rng = np.random.default_rng(digest(result.experiment.corpus + result.experiment.name))
     ids = result.predictions["utterance"].unique()
-    chosen = set(sorted(ids, key=digest)[:UTTERANCES])
+    chosen = sorted(ids, key=digest)[:UTTERANCES]
     names = [name for name in ("predictions", "treated") if hasattr(result, name)]
     tables = {name: answered(getattr(result, name), chosen, rng) for name in names}
     provenance = replace(result.provenance, n_test=len(chosen))
@@ -54,9 +58,3 @@ def write(root: Path) -> None:
             published_files.write(
                 root / folder.relative_to(RESULTS), [made(result) for result in results], kind, ()
             )
-
-
-if __name__ == "__main__":
-    import sys
-
-    write(Path(sys.argv[1]))
