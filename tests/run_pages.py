@@ -1,10 +1,9 @@
-"""Run pages from top to bottom in this process, and what they suggest to try.
+"""Run pages from top to bottom in one process, and what they suggest to try.
 
-    python tests/run_pages.py OUT.json [PARAMETER=VALUE ...]
+    python tests/run_pages.py OUT.json [--try] [PAGE ...]
 
 The store is `$REPLICATE_RESULTS`. Cells that assert something of the committed runs are left out.
-OUT.json maps each page to its outputs as text, or to `{"error": ...}`; a suggestion's name is the
-page's and its code.
+OUT.json holds the steps: each page, and after `--try` each point of its last section.
 """
 
 import ast
@@ -12,9 +11,11 @@ import json
 import os
 import re
 import sys
+import time
 import traceback
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import jupytext
 from IPython.core.interactiveshell import InteractiveShell
@@ -24,81 +25,112 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 ASSERTION = re.compile(r"^\s*assert ", re.MULTILINE)
 
 
-class Failed(Exception):
-    """A cell that raised, with its traceback."""
+@dataclass
+class Step:
+    """A page, or what one point of its last section makes of it.
+
+    Attributes:
+        page: its name.
+        tried: the code that the point suggests; none for the page as it is.
+        cells: what each cell showed, as text; its value, if it has one, comes last.
+        error: the traceback and the cell that raised.
+        seconds: of the processor.
+    """
+
+    page: str
+    tried: list[str] = field(default_factory=list)
+    cells: list[list[str]] = field(default_factory=list)
+    error: str = ""
+    seconds: float = 0.0
+
+    def run(self, shell: InteractiveShell, sources: Iterable[str]) -> None:
+        """Run cells one after another, up to the first that raises."""
+        started = time.process_time()
+        for source in sources:
+            with capture_output() as captured:
+                result = shell.run_cell(source)
+            shown = [output.data.get("text/plain", "") for output in captured.outputs]
+            shown += [repr(result.result)] * (result.result is not None)
+            self.cells.append([text for text in shown if text])
+            if error := result.error_before_exec or result.error_in_exec:
+                trace = "".join(traceback.format_exception(error))[-3000:]
+                self.error = f"{trace}\nin\n{source}"
+                break
+        self.seconds += time.process_time() - started
 
 
-def run_cell(shell: InteractiveShell, source: str) -> list[str]:
-    """What a cell shows, as text."""
-    with capture_output() as captured:
-        result = shell.run_cell(source)
-    if error := result.error_before_exec or result.error_in_exec:
-        raise Failed("".join(traceback.format_exception(error))[-3000:] + f"\nin\n{source}")
-    shown = [output.data.get("text/plain", "") for output in captured.outputs]
-    return [text for text in shown if text]
-
-
-def code_cells(path: Path) -> list[Any]:
+def code_cells(path: Path) -> list[str]:
     """The cells that run on any store."""
-    cells = [cell for cell in jupytext.read(path).cells if cell.cell_type == "code"]
-    return [cell for cell in cells if not ASSERTION.search(cell.source)]
+    cells = [cell.source for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+    return [source for source in cells if not ASSERTION.search(source)]
 
 
-def run(shell: InteractiveShell, path: Path, parameters: dict[str, str]) -> list[str]:
-    """Run a page; its outputs."""
-    os.chdir(path.parent)
-    shell.reset(new_session=True)
-    outputs = []
-    for cell in code_cells(path):
-        outputs += run_cell(shell, cell.source)
-        if "parameters" in cell.metadata.get("tags", []):
-            shell.push(parameters)
-    return outputs
-
-
-def suggestions(path: Path) -> list[str]:
-    """The code of a page's last section that is Python; commands have a test of their own."""
+def points(path: Path) -> list[list[str]]:
+    """The spans of code in each point of a page's last section."""
     text = path.read_text().rpartition("## Change and try")[2]
-    spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text)]
     return [
-        span for span in spans if re.search(r"[=(]", span) and not span.startswith("replicate ")
+        [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", point)]
+        for point in re.split(r"^- ", text, flags=re.MULTILINE)[1:]
     ]
 
 
-def tried(shell: InteractiveShell, path: Path, code: str) -> list[str]:
-    """Run a suggestion at the end of a page; after an assignment, the cells below that one."""
-    outputs = run_cell(shell, code)
-    targets = {
-        target.id
-        for node in ast.parse(code).body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
+def is_python(span: str) -> bool:
+    """Whether a span does something; names, files and commands do not."""
+    try:
+        tree = ast.parse(span)
+    except SyntaxError:
+        return False
+    return any(isinstance(node, ast.Assign | ast.Call | ast.Import) for node in ast.walk(tree))
+
+
+def assigned(statement: ast.stmt) -> set[str]:
+    """The names that a statement assigns to, or to a part of them."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    names = {
+        node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)
     }
+    return names
+
+
+def below(code: str, cells: list[str]) -> list[str]:
+    """What stands below the first assignment to a name that some code assigns to."""
+    names = set().union(*map(assigned, ast.parse(code).body))
+    for k, source in enumerate(cells):
+        body = ast.parse(source).body
+        for i, statement in reversed(list(enumerate(body))):
+            if names & assigned(statement):
+                rest = "\n".join(ast.get_source_segment(source, s) for s in body[i + 1 :])
+                return [rest, *cells[k + 1 :]]
+    return []
+
+
+def steps(path: Path, shell: InteractiveShell, try_points: bool) -> Iterable[Step]:
+    """Run a page, then what each point suggests, with the names as the page left them."""
+    os.chdir(path.parent)
+    shell.reset(new_session=True)
     cells = code_cells(path)
-    assigned = re.compile(rf"^({'|'.join(targets) or '$^'})\b[^=\n]* = ", re.MULTILINE)
-    first = next((k for k, cell in enumerate(cells) if assigned.search(cell.source)), len(cells))
-    for cell in cells[first + 1 :]:
-        outputs += run_cell(shell, cell.source)
-    return outputs
+    page = Step(path.stem)
+    page.run(shell, cells)
+    yield page
+    names = dict(shell.user_ns)
+    for spans in points(path) if try_points and not page.error else ():
+        if tried := Step(path.stem, [span for span in spans if is_python(span)]):
+            for code in tried.tried:
+                if not tried.error:
+                    tried.run(shell, [code, *below(code, cells)])
+            yield tried
+        shell.user_ns.clear()
+        shell.user_ns.update(names)
 
 
 def main() -> None:
-    """Run every page, then each of its suggestions, on the page's own names."""
-    out, *pairs = sys.argv[1:]
-    parameters = dict(pair.split("=", 1) for pair in pairs)
-    shell = InteractiveShell.instance()
-    found: dict[str, Any] = {}
-    for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.md")):
-        steps = {path.stem: lambda path=path: run(shell, path, parameters)}
-        for code in suggestions(path):
-            steps[f"{path.stem}: {code}"] = lambda path=path, code=code: tried(shell, path, code)
-        for name, step in steps.items():
-            try:
-                found[name] = step()
-            except Failed as error:
-                found[name] = {"error": str(error)}
-    Path(out).write_text(json.dumps(found))
+    """Run the pages and write what they showed."""
+    out, *rest = sys.argv[1:]
+    wanted = set(rest) - {"--try"}
+    paths = [p for p in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.md")) if p.stem in (wanted or p.stem)]
+    out_path, shell = Path(out).resolve(), InteractiveShell.instance()
+    done = [asdict(step) for path in paths for step in steps(path, shell, "--try" in rest)]
+    out_path.write_text(json.dumps(done))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from replicate.paper import EMOTIONS
 from replicate.report import benchmarks
 from replicate.runs import measurements
 from replicate.runs.rerun import keep, repeats
-from replicate.runs.selected import Missing
+from replicate.runs.selection import Missing
 from replicate.runs.store import folder_of
 from replicate.settings import Fold
 from replicate.studies import speed

@@ -137,7 +137,7 @@ def p_value_of_next(values: ArrayLike, value: float) -> float:
     t = (value - mean) / (s sqrt(1 + 1/n)) with n - 1 degrees of freedom. It is below 0.05 just
     where the value lies outside `intervals.prediction_interval`; NaN where that has no ends.
 
-    >>> low, high = metrics.prediction_interval([0.60, 0.64, 0.66])
+    >>> low, high = prediction_interval([0.60, 0.64, 0.66])
     >>> round(p_value_of_next([0.60, 0.64, 0.66], high), 3)
     0.05
     """

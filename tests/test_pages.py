@@ -1,0 +1,106 @@
+"""Every page runs from top to bottom, with runs and without, and so does all that it suggests."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from itertools import chain
+
+import made_store
+import pytest
+import run_pages
+
+from replicate.__main__ import main
+from replicate.settings import MARK
+
+PATHS = sorted(run_pages.NOTEBOOKS.glob("[0-9][0-9]_*.md"))
+PAGES = [path.stem for path in PATHS]
+#: In a line below an exhibit that names runs.
+OF_RUNS = " · profile "
+#: What stands for the runs that a page lacks.
+ABSENT = "Not here yet"
+
+
+def shown(folder, *arguments):
+    """The steps of all pages on the store in a folder, by page; imports are paid once."""
+    out = folder.parent / f"{folder.name}.json"
+    settings = {"REPLICATE_RESULTS": folder, "IPYTHONDIR": folder.parent, "MPLBACKEND": "agg"}
+    subprocess.run(
+        [sys.executable, run_pages.__file__, out, *arguments],
+        env=os.environ | {name: str(value) for name, value in settings.items()},
+        check=True,
+        capture_output=True,
+    )
+    steps = [run_pages.Step(**step) for step in json.loads(out.read_text())]
+    return {page: [step for step in steps if step.page == page] for page in PAGES}
+
+
+@pytest.fixture(scope="module")
+def on_made_runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages") / "made"
+    made_store.write(folder)
+    return shown(folder, "--try")
+
+
+@pytest.fixture(scope="module")
+def on_nothing(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages") / "empty"
+    folder.mkdir()
+    return shown(folder)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_runs_and_so_does_what_it_suggests(on_made_runs, page):
+    first, *others = on_made_runs[page]
+    assert first.error == ""
+    assert any(first.cells) and others, "shows nothing, or suggests nothing that is tried"
+    needs_a_copy = "InputError: iemocap: "
+    errors = {"; ".join(step.tried): step.error for step in others if step.error}
+    assert {code: error for code, error in errors.items() if needs_a_copy not in error} == {}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_without_runs_a_page_says_what_makes_them(on_made_runs, on_nothing, page):
+    with_runs, (without,) = on_made_runs[page][0], on_nothing[page]
+    assert without.error == ""
+    assert not [text for cell in without.cells for text in cell if OF_RUNS in text]
+    for before, after in zip(with_runs.cells, without.cells, strict=True):
+        lacking = sum(OF_RUNS in text for text in before)
+        assert sum(ABSENT in text and "replicate " in text for text in after) >= lacking
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_the_stand_in_made_is_marked(on_made_runs, page):
+    for step in on_made_runs[page]:
+        for text in (text for cell in step.cells for text in cell):
+            if re.search(r"^.*standin-\w+.* · commit", text, re.MULTILINE):
+                assert MARK in text
+
+
+def parse(line, tmp_path):
+    """Parse a command line as the shell would, and run nothing."""
+    file = tmp_path / "file"
+    file.touch()
+    _, *arguments = shlex.split(re.sub(r"\b(PATH|FILE)\b", str(file), line))
+    command = main
+    while hasattr(command, "commands"):
+        name, *arguments = arguments
+        command = command.commands[name]
+    command.make_context(name, arguments)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=PAGES)
+def test_suggested_commands_exist(path, tmp_path):
+    for span in chain.from_iterable(run_pages.points(path)):
+        if span.startswith("replicate "):
+            parse(span, tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_notices_exist(on_nothing, tmp_path, page):
+    for text in chain.from_iterable(on_nothing[page][0].cells):
+        command = text.splitlines()[-1]
+        if text.startswith(ABSENT) and command.startswith("replicate "):
+            parse(command, tmp_path)
