@@ -204,6 +204,9 @@ RECORDINGS = {
     "softer": "6 dB softer",
 }
 
+#: What no treatment alters: the test part as it is.
+UNTREATED = "as recorded"
+
 #: Every treatment -> what is done.
 TREATMENTS = {
     "untrained": "the model before its first step",

@@ -1,8 +1,7 @@
 """What altered input changes in the answers of finished models, from stored runs.
 
 A treatment (`replicate.training.treatments`) leaves the weights alone, so every altered answer has
-its
-partner: the same training on the same utterance as it is.
+its partner: the same training on the same utterance as it is.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,12 +18,9 @@ from replicate.corpora.waveforms import SAMPLE_RATE
 from replicate.runs import scores
 from replicate.runs.selected import under
 from replicate.runs.store import Run
-from replicate.settings import RECORDINGS, ModelConfig
+from replicate.settings import RECORDINGS, UNTREATED, ModelConfig
 from replicate.stats import hypothesis_tests
 from replicate.stats.intervals import mean_over_clusters, share_interval
-
-#: The last epoch's answers to the test part as it is.
-UNTREATED = "as recorded"
 
 #: What is drawn anew in another experiment: a training, or the group held out with its training.
 Unit = Literal["seed", "fold"]

@@ -20,9 +20,8 @@ from replicate.files import read_record, write_record
 from replicate.paper import EMOTIONS
 from replicate.runs.code import code_version, package_versions
 from replicate.runs.selection import Selection
-from replicate.settings import QUIETEST, RESULTS
+from replicate.settings import QUIETEST, RESULTS, UNTREATED
 from replicate.stats import hypothesis_tests
-from replicate.studies import altered
 
 #: Columns of `of_cohort`, and of what is stored.
 COLUMNS = ("utterance", "emotion", "speaker", "average", "spread")
@@ -34,7 +33,7 @@ RIVALS = ("majority", "loudness", "mfcc", "audio")
 NORMALISED = "loudness-normalised"
 
 #: The control of `rms`: what moves all recordings alike, and how far, in dB.
-SHIFTS = {altered.UNTREATED: 0.0, "louder": 20 * np.log10(SIX_DB), "softer": -20 * np.log10(SIX_DB)}
+SHIFTS = {UNTREATED: 0.0, "louder": 20 * np.log10(SIX_DB), "softer": -20 * np.log10(SIX_DB)}
 
 
 @dataclass(frozen=True)
