@@ -16,6 +16,8 @@ import trees
 
 from replicate.corpora.opening import open_corpus
 from replicate.paper import EMOTIONS
+from replicate.runs import baselines
+from replicate.runs.baselines import BASELINES
 from replicate.runs.rerun import repeats
 from replicate.runs.store import load_run, load_runs, save_run
 from replicate.studies import loudness, wordlists
@@ -205,6 +207,24 @@ def test_a_stored_run_repeats_and_a_changed_one_is_found_out(tmp_path, text_runs
     assert other.returncode == 1 and "1 of 2 repeats differ" in other.stderr
     assert f"DIFFERS  {run.experiment.name}, to the bit" in other.stdout
     assert sorted(kept.comparison.holds for kept in repeats(tmp_path)) == [False, True, True, True]
+
+
+def test_a_stored_baseline_repeats_and_a_changed_one_is_found_out(tmp_path):
+    arguments = ("--corpus", "standin-tiny", "--results", tmp_path)
+    done = replicate("baselines", *arguments, "--seeds", 1)
+    assert done.returncode == 0, done.stderr
+    again = ("rerun", *arguments, "--profile", "baselines", "--sample", 99, "--keep")
+    same = replicate(*again)
+    assert same.returncode == 0, same.stderr
+    assert same.stdout.count("the same bits") == len(BASELINES)
+
+    replicate("results", "unpack", *arguments, "--profile", "baselines")
+    stored = baselines.load(next(tmp_path.rglob("tfidf-*")))
+    swapped = {"anger": "sadness", "sadness": "anger"}
+    baselines.save(replace(stored, predictions=stored.predictions.rename(columns=swapped)))
+    other = replicate(*again)
+    assert other.returncode == 1 and f"1 of {len(BASELINES)} repeats differ" in other.stderr
+    assert f"DIFFERS  {stored.experiment.name}, to the bit" in other.stdout
 
 
 def test_a_run_of_other_settings_is_not_taken_for_done(tmp_path, text_runs):

@@ -2,9 +2,8 @@
 
 `results/<corpus>/<profile>/` holds one file of runs and one of each table, see
 `replicate.runs.published_files`. The file of runs names its tables, and the earlier files of runs
-that
-it replaces. It is written last, and only then are old files and the folders of its runs removed: a
-packing that is killed loses nothing, and the next one clears up.
+that it replaces. It is written last, and only then are old files and the folders of its runs
+removed: a packing that is killed loses nothing, and the next one clears up.
 """
 
 import shutil

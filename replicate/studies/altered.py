@@ -1,8 +1,7 @@
 """What altered input changes in the answers of finished models, from stored runs.
 
 A treatment (`replicate.training.treatments`) leaves the weights alone, so every altered answer has
-its
-partner: the same training on the same utterance as it is.
+its partner: the same training on the same utterance as it is.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

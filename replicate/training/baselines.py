@@ -70,7 +70,7 @@ def _offered(corpus: Corpus) -> set[str]:
 def compute(
     settings: Sequence[Setting], corpus: Corpus, waveforms: Waveforms | None, root: Path = RESULTS
 ) -> Iterator[BaselineRun]:
-    """Compute and store each result.
+    """Compute and store each result, with one thread of PyTorch, as runs are trained.
 
     Args:
         settings: what to compute, of `wanted`.
@@ -78,6 +78,7 @@ def compute(
         waveforms: its recordings, None where it has none.
         root: the store.
     """
+    torch.set_num_threads(1)
     table = cohort(corpus)
     rows = features(corpus, table, waveforms)
     origin = _origin(corpus)
