@@ -1,9 +1,9 @@
 """Run pages from top to bottom in one process, and what they suggest to try.
 
-    python tests/run_pages.py OUT.json [--try] [PAGE ...]
+    python tests/run_pages.py OUT.jsonl [--try] [PAGE ...]
 
 The store is `$REPLICATE_RESULTS`. Cells that assert something of the committed runs are left out.
-OUT.json holds the steps: each page, and after `--try` each point of its last section.
+OUT.jsonl gets a line a step: each page, and with `--try` each point of its last section.
 """
 
 import ast
@@ -80,16 +80,14 @@ def is_python(span: str) -> bool:
         tree = ast.parse(span)
     except SyntaxError:
         return False
-    return any(isinstance(node, ast.Assign | ast.Call | ast.Import) for node in ast.walk(tree))
+    return any(isinstance(node, ast.Assign | ast.Call | ast.ImportFrom) for node in ast.walk(tree))
 
 
 def assigned(statement: ast.stmt) -> set[str]:
     """The names that a statement assigns to, or to a part of them."""
     targets = statement.targets if isinstance(statement, ast.Assign) else []
-    names = {
-        node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)
-    }
-    return names
+    nodes = [node for target in targets for node in ast.walk(target)]
+    return {node.id for node in nodes if isinstance(node, ast.Name)}
 
 
 def below(code: str, cells: list[str]) -> list[str]:
@@ -114,11 +112,11 @@ def steps(path: Path, shell: InteractiveShell, try_points: bool) -> Iterable[Ste
     yield page
     names = dict(shell.user_ns)
     for spans in points(path) if try_points and not page.error else ():
-        if tried := Step(path.stem, [span for span in spans if is_python(span)]):
-            for code in tried.tried:
-                if not tried.error:
-                    tried.run(shell, [code, *below(code, cells)])
-            yield tried
+        tried = Step(path.stem, [span for span in spans if is_python(span)])
+        for code in tried.tried:
+            if not tried.error:
+                tried.run(shell, [code, *below(code, cells)])
+        yield tried
         shell.user_ns.clear()
         shell.user_ns.update(names)
 
@@ -129,8 +127,10 @@ def main() -> None:
     wanted = set(rest) - {"--try"}
     paths = [p for p in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.md")) if p.stem in (wanted or p.stem)]
     out_path, shell = Path(out).resolve(), InteractiveShell.instance()
-    done = [asdict(step) for path in paths for step in steps(path, shell, "--try" in rest)]
-    out_path.write_text(json.dumps(done))
+    with out_path.open("w") as file:
+        for path in paths:
+            for step in steps(path, shell, "--try" in rest):
+                print(json.dumps(asdict(step)), file=file, flush=True)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ ABSENT = "Not here yet"
 
 def shown(folder, *arguments):
     """The steps of all pages on the store in a folder, by page; imports are paid once."""
-    out = folder.parent / f"{folder.name}.json"
+    out = folder.parent / f"{folder.name}.jsonl"
     settings = {"REPLICATE_RESULTS": folder, "IPYTHONDIR": folder.parent, "MPLBACKEND": "agg"}
     subprocess.run(
         [sys.executable, run_pages.__file__, out, *arguments],
@@ -33,7 +33,7 @@ def shown(folder, *arguments):
         check=True,
         capture_output=True,
     )
-    steps = [run_pages.Step(**step) for step in json.loads(out.read_text())]
+    steps = [run_pages.Step(**step) for step in map(json.loads, out.read_text().splitlines())]
     return {page: [step for step in steps if step.page == page] for page in PAGES}
 
 
