@@ -10,6 +10,7 @@ import copy
 import hashlib
 import html
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -158,7 +159,7 @@ def interactive(figure: Any, alt: str, caption: str, sources: Sequence[Source]) 
         f"[picture: {alt}]",
         caption,
         tuple(sources),
-        {"application/vnd.plotly.v1+json": described.to_plotly_json()},
+        {"application/vnd.plotly.v1+json": json.loads(described.to_json())},
     )
 
 
