@@ -2,7 +2,8 @@
 
     python tests/run_pages.py OUT.jsonl [--try] [PAGE ...]
 
-The store is `$REPLICATE_RESULTS`. Hidden cells that assert something of the committed runs are left out.
+The store is `$REPLICATE_RESULTS`. Hidden cells that assert something of the committed runs are left
+out.
 OUT.jsonl gets a line a step: each page, and with `--try` each point of its last section.
 """
 
