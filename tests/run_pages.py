@@ -2,7 +2,8 @@
 
     python tests/run_pages.py OUT.jsonl [--try] [PAGE ...]
 
-The store is `$REPLICATE_RESULTS`. Cells that assert something of the committed runs are left out.
+The store is `$REPLICATE_RESULTS`. Hidden cells that assert something of the committed runs are left
+out.
 OUT.jsonl gets a line a step: each page, and with `--try` each point of its last section.
 """
 
@@ -61,8 +62,12 @@ class Step:
 
 def code_cells(path: Path) -> list[str]:
     """The cells that run on any store."""
-    cells = [cell.source for cell in jupytext.read(path).cells if cell.cell_type == "code"]
-    return [source for source in cells if not ASSERTION.search(source)]
+    return [
+        cell.source
+        for cell in jupytext.read(path).cells
+        if cell.cell_type == "code"
+        and not ("remove-cell" in cell.metadata.get("tags", []) and ASSERTION.search(cell.source))
+    ]
 
 
 def points(path: Path) -> list[list[str]]:

@@ -54,10 +54,10 @@ def some_runs(model, chances, folds=None, n=60):
 def test_answers_keep_the_utterances_that_all_models_answered():
     both = [*some_runs("concat", [0.7, 0.6]), *some_runs("addition", [0.5])]
     right = right_answers(answers(both))
-    assert right.columns.tolist() == ["concat-trainable", "addition-trainable"]
+    assert right.columns.tolist() == ["Concat", "Addition"]
     assert right.index.get_level_values("seed").unique().tolist() == [0]
     first = by_run(answers(both[:1]))["accuracy"]
-    assert right.groupby("seed").mean()["concat-trainable"].tolist() == first.tolist()
+    assert right.groupby("seed").mean()["Concat"].tolist() == first.tolist()
 
 
 def test_a_run_may_not_come_twice():

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from gensim.models import KeyedVectors
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replicate.corpora.transcriptions import (
@@ -55,6 +55,7 @@ def test_equation_1_against_scalar_arithmetic(counts):
     np.testing.assert_allclose(discard_probability(np.array(counts), 8000), expected)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 9), max_size=8), min_size=1, max_size=20), st.integers(0, 99)
 )
