@@ -27,13 +27,19 @@ def package_versions(names: Iterable[str] = PACKAGES, device: str = "cpu") -> di
 
 
 def processor() -> str:
-    """The processor's name, as the system gives it, and the number of cores."""
-    name = platform.processor() or platform.machine()
+    """The processor's name, as the system gives it, its generation, and the number of cores.
+
+    Two generations may have one name and other instructions, and then other bits.
+    """
+    name, generation = platform.processor() or platform.machine(), ""
     info = Path("/proc/cpuinfo")
     if info.exists():
-        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = models[0].partition(":")[2].strip() if models else name
-    return f"{name}, {os.cpu_count()} cores"
+        pairs = (line.partition(":")[::2] for line in reversed(info.read_text().splitlines()))
+        known = {key.strip(): value.strip() for key, value in pairs}
+        name = known.get("model name", name)
+        if {"cpu family", "model"} <= set(known):
+            generation = f" (family {known['cpu family']}, model {known['model']})"
+    return f"{name}{generation}, {os.cpu_count()} cores"
 
 
 PACKAGE = Path(__file__).parents[1]
