@@ -107,6 +107,10 @@ def below(code: str, cells: list[str]) -> list[str]:
     return []
 
 
+#: Of a page that takes longer, in seconds of processor time, only the suggestion itself is run.
+LONG = 15.0
+
+
 def steps(path: Path, shell: InteractiveShell, try_points: bool) -> Iterable[Step]:
     """Run a page, then what each point suggests, with the names as the page left them."""
     os.chdir(path.parent)
@@ -120,7 +124,8 @@ def steps(path: Path, shell: InteractiveShell, try_points: bool) -> Iterable[Ste
         tried = Step(path.stem, [span for span in spans if is_python(span)])
         for code in tried.tried:
             if not tried.error:
-                tried.run(shell, [code, *below(code, cells)])
+                rest = below(code, cells) if page.seconds < LONG else []
+                tried.run(shell, [code, *rest])
         yield tried
         shell.user_ns.clear()
         shell.user_ns.update(names)

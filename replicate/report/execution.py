@@ -242,8 +242,6 @@ def _presentable(notebook: Any, job: Job) -> Any:
 
 def _fill_in(notebook: Any) -> None:
     """Give every number that the prose names and no cell made the text `ABSENT`."""
-    from nbformat.v4 import new_output  # as jupytext and papermill, only where a notebook runs
-
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     made = {
@@ -256,7 +254,7 @@ def _fill_in(notebook: Any) -> None:
         prefix = "application/papermill.record/"
         metadata = {"scrapbook": {"mime_prefix": prefix, "name": name}}
         data = {f"{prefix}text/plain": repr(ABSENT)}
-        output = new_output("display_data", data, metadata=metadata)  # type: ignore[no-untyped-call]
+        output = {"output_type": "display_data", "data": data, "metadata": metadata}
         code[0].outputs.append(output)
 
 
