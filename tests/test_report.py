@@ -267,8 +267,8 @@ class TestShow:
         assert not plt.get_fignums()
 
     @given(
-        value=st.floats(-1, 1),
-        width=st.floats(0, 1),
+        value=st.floats(-1, 1, allow_subnormal=False),
+        width=st.floats(0, 1, allow_subnormal=False),
         name=st.sampled_from(["accuracy", "+gain", "p value"]),
     )
     @settings(max_examples=50, deadline=None)
