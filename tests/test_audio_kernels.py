@@ -298,7 +298,7 @@ def test_kernels_are_kept_where_a_folder_can_be_written(tmp_path: Path, writable
     package = tmp_path / "replicate" / "kernels"
     package.mkdir(parents=True)
     for name in ("__init__.py", "kernels/__init__.py", "kernels/compiled.py"):
-        shutil.copy(Path(replicate.__file__).with_name("") / name, tmp_path / "replicate" / name)
+        shutil.copy(Path(replicate.__file__).parent / name, tmp_path / "replicate" / name)
     (package / "tiny.py").write_text(TINY)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "HOME": os.devnull}
     environment.pop("NUMBA_CACHE_DIR", None)

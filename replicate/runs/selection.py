@@ -160,7 +160,7 @@ class Selection:
             command = f"replicate baselines --corpus {at_hand(self.corpus)}"
             return command if self.folds == "stratified" else f"{command} --folds {self.folds}"
         text = "text-" if self.corpus in ("iemocap-text", "iemocap-text-cut", "meld") else ""
-        held_out = self.folds not in ("stratified", "one", "own")
+        held_out = self.folds in ("session", "speaker", "scenario")
         name = self.grid or (f"{text}{self.folds}s" if held_out else text.strip("-"))
         grid = f" --grid {name}" if name else ""
         corpus = at_hand(self.corpus)
