@@ -4,7 +4,7 @@
 
 BEFORE is by default the commit at which the pages were still calls, AFTER the one checked out. Each
 is taken from git into a folder of its own and built there with this environment's packages: the
-notebooks one by one, each in a process of its own as the builder runs them, then Sphinx, then a
+notebooks one by one, in one process or, as BEFORE runs them, in a process each, then Sphinx, then a
 build in which nothing has changed. The stand-in's sound and compiled kernels are there beforehand.
 """
 
@@ -21,17 +21,25 @@ BEFORE = "523ce53"
 RENAMED = {"does_audio_help": "text_alone", "attention": "importance"}
 
 JOBS = """
+import dataclasses, json
 from pathlib import Path
-from replicate.report.execution import JOBS
 from replicate.report.sphinx_ext import jobs
 for job in jobs(Path("book").resolve()):
-    print(JOBS.dump_json(job).decode())
+    print(json.dumps(dataclasses.asdict(job), default=str))
 """
 
+#: Prints the seconds of each page: its own and those of its kernel.
 EXECUTE = """
-import sys
-from replicate.report.execution import JOBS; from replicate.report.execution import execute
-execute(JOBS.validate_json(sys.argv[1]))
+import json, os, sys
+from pathlib import Path
+from replicate.report.execution import Job, execute
+os.chdir("notebooks")
+for line in sys.argv[1:]:
+    paths = ("source", "target", "scratch")
+    job = Job(**{k: Path(v) if k in paths else v for k, v in json.loads(line).items()})
+    before = sum(os.times()[:4])
+    execute(job)
+    print(json.dumps([job.source.stem, sum(os.times()[:4]) - before]), flush=True)
 """
 
 
@@ -60,13 +68,16 @@ def measure(commit: str, folder: Path) -> dict[str, float]:
     seconds([python, *smoke], folder, log)
     seconds([python, "-c", JOBS], folder, log)
     jobs = [line for line in log.read_text().splitlines() if line.startswith("{")]
-    found = {}
-    for job in jobs:
-        page = Path(json.loads(job)["source"]).stem[3:]  # numbers change with the order
-        page = RENAMED.get(page, page)
-        found[page] = seconds([python, "-c", EXECUTE, job], folder, log)
-        print(f"  {commit} {page}: {found[page]:.1f} s", file=sys.stderr)
-    found["all pages"] = sum(found.values())
+    found, pages = {}, 0.0
+    for together in [[job] for job in jobs] if commit == BEFORE else [jobs]:
+        pages += seconds([python, "-c", EXECUTE, *together], folder, log)
+        for line in log.read_text().splitlines():
+            if line.startswith('["'):
+                stem, spent = json.loads(line)
+                page = stem[3:]  # numbers change with the order
+                found[RENAMED.get(page, page)] = spent
+                print(f"  {commit} {page}: {spent:.1f} s", file=sys.stderr)
+    found["all pages"] = pages  # with what a process imports to run them
     found["Sphinx"] = seconds([*book, "book/"], folder, log)
     found["whole build"] = found["all pages"] + found["Sphinx"]
     found["unchanged build"] = seconds([*book, "book/"], folder, log)

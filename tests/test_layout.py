@@ -25,6 +25,7 @@ LATE_IMPORTS = {
     "corpora.waveforms": "stored levels are read without PyTorch and soundfile",
     "options": "as `__main__`",
     "report.execution": "only a page that is executed needs papermill",
+    "report.sphinx_ext": "an unchanged book is looked at without opening a corpus",
     "studies.words": "stored words are read without scikit-learn",
     "training.cluster": "Ray is optional",
     "training.loop": "the GPU's kernels need Triton, which is for Linux",

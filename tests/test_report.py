@@ -18,7 +18,8 @@ from replicate.corpora.protocol import cohort
 from replicate.model import FUSIONS, EmotionModel
 from replicate.paper import EMOTIONS
 from replicate.report import anatomy, exhibits, page, show, sources, style
-from replicate.report.exhibits import Exhibit, Notice
+from replicate.report.exhibits import Exhibit
+from replicate.report.page import Notice
 from replicate.report.sources import Source
 from replicate.runs import names
 from replicate.runs.experiments import PROFILES
@@ -161,7 +162,7 @@ class TestPage:
 
     def test_typical_utterances_have_median_length(self):
         table, waveforms = cohort(small.corpus()), small.waveforms()
-        for emotion, utterance in page.typical(table, waveforms).items():
+        for emotion, utterance in exhibits.typical(table, waveforms).items():
             ids = table.loc[table["emotion"] == emotion, "utterance"]
             lengths = np.sort(waveforms.lengths[waveforms.rows(ids)])
             length = waveforms.lengths[waveforms.rows([utterance])][0]

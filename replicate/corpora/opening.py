@@ -82,6 +82,12 @@ def open_text(name: str, data: Path | None = None, skip_damaged: bool | None = N
     return _as_standin(Corpus(name, "", root, utterance_table(said), EMOTIONS))
 
 
+def open_audio(name: str, data: str = "") -> Corpus:
+    """As `open_corpus`; but of a corpus without recordings the quick stand-in in its place."""
+    corpus = open_corpus(name, Path(data) if data else None)
+    return corpus if corpus.has_audio else open_corpus("standin-quick")
+
+
 def _read_standin(name: str) -> Corpus:
     size, preset = standin_of(name)
     manifest = Path(standin.__file__).with_name("manifest.json").read_bytes()

@@ -21,8 +21,10 @@ import soundfile
 from matplotlib.figure import Figure
 
 from replicate.corpora.table import Corpus
-from replicate.corpora.waveforms import SAMPLE_RATE
+from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms
+from replicate.paper import EMOTIONS
 from replicate.report.layout import in_html
+from replicate.report.page import Notice
 from replicate.report.sources import Source, mark, of_corpus
 
 
@@ -163,27 +165,6 @@ def interactive(figure: Any, alt: str, caption: str, sources: Sequence[Source]) 
     )
 
 
-@dataclass(frozen=True)
-class Notice:
-    """A message that stands where a table or figure would."""
-
-    title: str
-    text: str
-    command: str = ""
-    kind: str = "warning"
-
-    def _repr_html_(self) -> str:
-        command = f"<pre>{html.escape(self.command)}</pre>" if self.command else ""
-        return (
-            f'<div class="admonition {self.kind}"><p class="admonition-title">'
-            f"<strong>{html.escape(self.title)}</strong></p>"
-            f"<p>{html.escape(self.text)}</p>{command}</div>"
-        )
-
-    def __repr__(self) -> str:
-        return "\n".join(part for part in (self.title, self.text, self.command) if part)
-
-
 def player(wave: np.ndarray, caption: str, corpus: Corpus) -> Exhibit | Notice:
     """An audio element that plays one utterance of the stand-in.
 
@@ -205,3 +186,14 @@ def player(wave: np.ndarray, caption: str, corpus: Corpus) -> Exhibit | Notice:
     sound = base64.b64encode(file.getvalue()).decode()
     body = f'<audio controls preload="metadata" src="data:audio/ogg;base64,{sound}"></audio>'
     return Exhibit(body, f"[sound: {len(wave) / SAMPLE_RATE:.1f} s]", caption, (of_corpus(corpus),))
+
+
+def typical(table: pd.DataFrame, waveforms: Waveforms) -> dict[str, str]:
+    """An utterance of median length for each class: emotion -> id."""
+    lengths = pd.Series(waveforms.lengths, list(waveforms.utterances))
+    chosen = {}
+    for emotion in EMOTIONS:
+        ids = table.loc[table["emotion"] == emotion, "utterance"]
+        ranked = lengths[ids].sort_values(kind="stable")
+        chosen[emotion] = str(ranked.index[len(ranked) // 2])
+    return chosen

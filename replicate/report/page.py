@@ -1,17 +1,12 @@
-"""What notebooks begin with: a notice, a corpus, and numbers for the prose."""
+"""What notebooks begin with: a notice. Nothing here imports a corpus or a plot."""
 
+import html
 import inspect
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 from IPython.display import Markdown
 
-from replicate.corpora.opening import open_corpus
-from replicate.corpora.table import Corpus
-from replicate.corpora.waveforms import Waveforms
-from replicate.paper import EMOTIONS
-from replicate.report.exhibits import Notice
 from replicate.settings import MARK
 
 #: Said of a page for which no corpus was read.
@@ -37,6 +32,27 @@ ABOUT = {
     "emodb": "recordings of German actors, whose text is but a code of the sentence",
     "meld": "the words of a television series",
 }
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A message that stands where a table or figure would."""
+
+    title: str
+    text: str
+    command: str = ""
+    kind: str = "warning"
+
+    def _repr_html_(self) -> str:
+        command = f"<pre>{html.escape(self.command)}</pre>" if self.command else ""
+        return (
+            f'<div class="admonition {self.kind}"><p class="admonition-title">'
+            f"<strong>{html.escape(self.title)}</strong></p>"
+            f"<p>{html.escape(self.text)}</p>{command}</div>"
+        )
+
+    def __repr__(self) -> str:
+        return "\n".join(part for part in (self.title, self.text, self.command) if part)
 
 
 def notice(*corpora: str) -> Notice:
@@ -68,20 +84,3 @@ def called(corpus: str) -> str:
 def source(thing: Any) -> Markdown:
     """The code of a class or function, as it runs."""
     return Markdown(f"```python\n{inspect.getsource(thing)}```")  # type: ignore[no-untyped-call]
-
-
-def corpus_with_audio(name: str, data: str) -> Corpus:
-    """The corpus if it has recordings; else the quick stand-in, whose exhibits say so."""
-    corpus = open_corpus(name, Path(data) if data else None)
-    return corpus if corpus.has_audio else open_corpus("standin-quick")
-
-
-def typical(table: pd.DataFrame, waveforms: Waveforms) -> dict[str, str]:
-    """An utterance of median length for each class: emotion -> id."""
-    lengths = pd.Series(waveforms.lengths, list(waveforms.utterances))
-    chosen = {}
-    for emotion in EMOTIONS:
-        ids = table.loc[table["emotion"] == emotion, "utterance"]
-        ranked = lengths[ids].sort_values(kind="stable")
-        chosen[emotion] = str(ranked.index[len(ranked) // 2])
-    return chosen

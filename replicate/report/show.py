@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 from myst_nb import glue  # type: ignore[import-untyped]
 
 from replicate.corpora.table import Corpus
-from replicate.report.exhibits import Exhibit, Notice, interactive, picture, table
+from replicate.report.exhibits import Exhibit, interactive, picture, table
 from replicate.report.layout import NBSP
+from replicate.report.page import Notice
 from replicate.report.sources import Source, of_corpus, of_runs
 from replicate.report.style import STYLE
 from replicate.runs.selection import Missing, Selection

@@ -6,17 +6,19 @@ pages: `REPLICATE_CORPUS`, `REPLICATE_PROFILE`, `REPLICATE_DATA`, and `REPLICATE
 damaged utterances shall be left out. Every page says so.
 """
 
+import ast
 import hashlib
-import importlib.metadata
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
-import jupytext
+import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -24,18 +26,21 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
 import replicate
-from replicate.corpora.opening import open_corpus
 from replicate.files import InputError
 from replicate.report import execution, page
 from replicate.report.execution import METADATA, Job, NotebookError
-from replicate.report.exhibits import Notice
-from replicate.report.page import REAL_CORPORA
+from replicate.report.page import REAL_CORPORA, Notice
 from replicate.runs.code import code_version
 from replicate.runs.experiments import PROFILES
-from replicate.runs.rerun import REPEATS
 
 LOG = logging.getLogger(__name__)
 MATHJAX, PLOTLY = "tex-svg-full.js", "plotly.min.js"
+#: Where installed packages have them.
+ASSETS = {"sphinx-mathjax-offline": f"static/mathjax/{MATHJAX}", "plotly": f"package_data/{PLOTLY}"}
+#: Of a notebook in MyST.
+PARAMETERS = re.compile(
+    r"^```\{code-cell\}.*\n:tags: \[parameters\]\n(.*?)^```", re.MULTILINE | re.DOTALL
+)
 #: A page on disk may not read others, so search shows their titles only.
 NO_EXCERPTS_FROM_DISK = (
     "if (location.protocol === 'file:') DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;"
@@ -71,36 +76,26 @@ def jobs(book: Path) -> list[Job]:
     environment's corpus has no recordings.
 
     Raises:
-        InputError: the corpus cannot be opened, or there is no such profile.
+        InputError: the corpus cannot be opened, there is no such profile, or a notebook does not
+            know a parameter.
     """
     chosen = parameters()
-    data = chosen.get("data", "")
-    heard = not chosen or open_corpus(chosen["corpus"], Path(data) if data else None).has_audio
-    damaged_left_out = bool(os.environ.get("REPLICATE_SKIP_DAMAGED"))
-    uncommitted = code_version(heard=True)[1]  # which pages say
-    state = [damaged_left_out, sys.version, _packages(), uncommitted]
-    common = hashlib.sha256(json.dumps(state).encode())
-    for part in (
-        *_contents(Path(replicate.__file__).parent, "*.py", "*.yml", "*.json"),
-        *_contents(book.parent / "results" / "benchmarks", "*.json"),
-        *_contents(book.parent / "results", REPEATS),
-        *_sizes_and_times(data),
-    ):
-        common.update(part)
+    heard = not chosen or _has_audio(**chosen)
+    common = _common(book, chosen.get("data", ""))
     made = []
     for source in sorted((book.parent / "notebooks").glob("[0-9][0-9]_*.md")):
-        key = common.copy()
-        key.update(source.read_bytes())
-        notebook = jupytext.read(source)
-        metadata = notebook.metadata.get(METADATA, {})
-        values = execution.own_parameters(notebook)
+        text = source.read_text(encoding="utf-8")
+        metadata, values = own(text)
         if heard or metadata.get("needs") != "audio":
+            _require_known(source.name, chosen, values)
             values |= chosen
-        key.update(json.dumps(values).encode())
+        key = common.copy()
+        key.update(json.dumps([text, values]).encode())
         for corpus in sorted({*_corpora(metadata, values["corpus"]), values["corpus"]}):
             # a run's record holds the digests of its other files; so does a file of many runs
             records = (
-                "run.json", "baseline.json", "runs-*.parquet", "words/*.json", "loudness.json"
+                "**/run.json", "**/baseline.json", "**/runs-*.parquet", "words/*.json",
+                "loudness.json",
             )  # fmt: skip
             for part in _contents(book.parent / "results" / corpus, *records):
                 key.update(part)
@@ -108,7 +103,7 @@ def jobs(book: Path) -> list[Job]:
             Job(
                 source=source,
                 target=book / "notebooks" / f"{source.stem}.ipynb",
-                scratch=book / "_build" / "papermill" / f"{source.stem}.ipynb",
+                scratch=book / "_build" / "notebooks" / f"{source.stem}.ipynb",
                 parameters=values,
                 key=key.hexdigest(),
             )
@@ -116,13 +111,55 @@ def jobs(book: Path) -> list[Job]:
     return made
 
 
-def _packages() -> list[str]:
-    installed = importlib.metadata.distributions()
-    return sorted(f"{package.metadata['Name']}=={package.version}" for package in installed)
+def own(notebook: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """What a notebook in MyST says of itself, and the values that it gives its parameters.
+
+    Jupytext would say the same, after a tenth of a second.
+    """
+    metadata = yaml.safe_load(notebook.split("---\n", 2)[1]).get(METADATA, {})
+    cell = PARAMETERS.search(notebook)
+    values = {
+        ast.unparse(line.targets[0]): ast.literal_eval(line.value)
+        for line in ast.parse(cell[1] if cell else "").body
+        if isinstance(line, ast.Assign)
+    }
+    return metadata, values
+
+
+def _require_known(name: str, chosen: dict[str, str], own: dict[str, str]) -> None:
+    """Papermill only warns; a misspelt parameter would silently give the default's numbers."""
+    if unknown := sorted(set(chosen) - set(own)):
+        raise InputError(
+            name,
+            f"unknown parameter {', '.join(unknown)}",
+            f"its cell tagged `parameters` has {', '.join(sorted(own)) or 'none'}",
+        )
+
+
+def _has_audio(corpus: str, data: str, **_: str) -> bool:
+    from replicate.corpora.opening import open_corpus
+
+    return open_corpus(corpus, Path(data) if data else None).has_audio
+
+
+def _common(book: Path, data: str) -> Any:
+    """Digest of what all notebooks depend on: code, packages, benchmarks, a corpus on disk."""
+    damaged_left_out = bool(os.environ.get("REPLICATE_SKIP_DAMAGED"))
+    packages = [path.stem for folder in sys.path for path in Path(folder).glob("*.dist-info")]
+    uncommitted = code_version(heard=True)[1]  # which pages say
+    state = [damaged_left_out, sys.version, sorted(packages), uncommitted]
+    common = hashlib.sha256(json.dumps(state).encode())
+    for part in (
+        *_contents(Path(replicate.__file__).parent, "**/*.py", "**/*.yml", "**/*.json"),
+        *_contents(book.parent / "results", "benchmarks/*.json", "repeats.json"),
+        *_sizes_and_times(data),
+    ):
+        common.update(part)
+    return common
 
 
 def _contents(root: Path, *patterns: str) -> Iterator[bytes]:
-    for path in sorted({path for pattern in patterns for path in root.rglob(pattern)}):
+    for path in sorted({path for pattern in patterns for path in root.glob(pattern)}):
         if path.is_file():
             yield f"{path.relative_to(root).as_posix()}\0".encode()
             yield hashlib.sha256(path.read_bytes()).digest()
@@ -231,9 +268,10 @@ def add_assets(app: Sphinx) -> None:
     """Bring MathJax and Plotly from installed packages: a page asks nothing of the network."""
     assets = Path(app.srcdir) / "_build" / "assets"
     assets.mkdir(parents=True, exist_ok=True)
-    for package, name in (("sphinx-mathjax-offline", MATHJAX), ("plotly", PLOTLY)):
-        (file,) = (f for f in importlib.metadata.files(package) or [] if f.name == name)
-        shutil.copy2(str(file.locate()), assets)
+    for package, file in ASSETS.items():
+        spec = find_spec(package)
+        assert spec and spec.origin
+        shutil.copy2(Path(spec.origin).parent / file, assets)
     app.config.html_static_path.append(str(assets))
     app.config.mathjax_path = MATHJAX
 
