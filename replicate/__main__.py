@@ -262,19 +262,18 @@ def verdicts(
     """Say which claims of the paper the stored runs of a corpus bear out."""
     from replicate.corpora.opening import open_text
     from replicate.runs.selection import load
-    from replicate.verdicts.claims import as_frame, told
-    from replicate.verdicts.judged import judged
+    from replicate.verdicts import claims
 
     readable = data is not None or name.startswith("standin-")
     opened = open_text(name, data, skip_damaged) if readable else None
     runs = load(name, *([profile] if profile else ["paper", "quick"]), seen=opened)
-    given = judged(runs, opened)
+    given = claims.verdicts(runs, opened)
     if as_json:
-        click.echo(as_frame(given).to_json(orient="records", indent=1, force_ascii=False))
+        as_records = given.reset_index()
+        click.echo(as_records.to_json(orient="records", indent=1, force_ascii=False))
         return
     click.echo(f"{runs.corpus}, profile {runs.profile}, {len(runs.runs)} runs\n")
-    for verdict in given:
-        click.echo(told(verdict))
+    click.echo(claims.told(given))
 
 
 def _overview(chosen: list[baseline_runs.BaselineRun]) -> str:

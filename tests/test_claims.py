@@ -17,11 +17,12 @@ from replicate.stats import classification
 from replicate.stats.intervals import Interval, mean_interval
 from replicate.stats.summaries import by_run
 from replicate.studies.words import word_table
-from replicate.verdicts.claims import CorpusInfo, as_frame, corpus_info, verdicts
-from replicate.verdicts.evidence import all_of, near
-from replicate.verdicts.judged import claim_rows
-from replicate.verdicts.judged import judged as judged_selection
+from replicate.verdicts.claims import claim_rows, judge, verdicts
+from replicate.verdicts.criteria import CRITERIA
+from replicate.verdicts.criterion import all_of, near
+from replicate.verdicts.evidence import Evidence
 
+PLACE = ("corpus", "profile")
 TRUE, AS_PRINTED = classification.labels(printed_confusion())
 SIZE = len(TRUE)
 
@@ -46,8 +47,18 @@ def runs_of(name, rights, audio=0.5, spread=0.0, **more):
     ]  # fmt: skip
 
 
-def judged(runs, **more):
-    return {v.claim.id: v for v in verdicts(corpus_info(runs), runs, **more)}
+def by_id(found):
+    return {row.Index: row for row in found.itertuples()}
+
+
+def selected(runs, folds="stratified", epoch="last-epoch"):
+    (corpus,), (profile,) = ({getattr(run.experiment, name) for run in runs} for name in PLACE)
+    return Selection(corpus, profile, tuple(runs)).of(folds=folds).at(epoch)
+
+
+def judged(runs, folds="stratified", epoch="last-epoch", **more):
+    chosen, made = selected(runs, folds, epoch), runs[0].provenance
+    return by_id(judge(Evidence(chosen, made.corpus_title, made.synthetic, **more)))
 
 
 def jitter(right, seeds=10):
@@ -116,8 +127,7 @@ def test_intervals_of_shares_stay_where_shares_can_lie():
 
 
 def test_what_the_paper_s_own_tables_decide():
-    nothing = CorpusInfo("iemocap", "IEMOCAP", False, "paper", 4976, 555)
-    found = {v.claim.id: v for v in verdicts(nothing, [])}
+    found = judged(runs_of("text-trainable", [386]))
     neutral = found[19]
     assert neutral.verdict == "contradicted by the paper itself"
     assert "lowest is sadness 0.669" in neutral.reproduced
@@ -134,7 +144,8 @@ def test_what_the_paper_s_own_tables_decide():
 
 
 def test_an_opened_corpus_without_runs_is_not_judged_by_its_size():
-    found = verdicts(CorpusInfo("iemocap", "IEMOCAP", False, "paper"), [])[0]
+    opened = Evidence(Selection("iemocap", "paper", ()), "IEMOCAP", synthetic=False)
+    found = by_id(judge(opened))[1]
     assert (found.verdict, found.evidence) == ("not testable here", "no counts of the cohort")
 
 
@@ -166,25 +177,25 @@ def test_no_other_corpus_or_protocol_gives_a_verdict_on_the_paper_s_figures(
         )
     ]
     words = word_table([["um"]] * SIZE, TRUE.tolist())
-    by_id = judged(runs, words=words)
-    for found in by_id.values():
-        if found.claim.id in (19, 27):
+    all_found = judged(runs, words=words)
+    for claim, found in all_found.items():
+        if claim in (19, 27):
             continue
-        if found.claim.id in (1, 25, 26) and not synthetic and corpus == "iemocap":
+        if claim in (1, 25, 26) and not synthetic and corpus == "iemocap":
             assert found.basis == "the paper's corpus"  # these take no training
             continue
         assert found.verdict == "not testable here"
         assert found.basis == "mechanism check"
         assert found.synthetic == synthetic
-    assert by_id[10].check == "criterion met"
-    assert profile in by_id[10].corpus
+    assert all_found[10].check == "criterion met"
+    assert profile in all_found[10].corpus
     if corpus != "iemocap":
-        assert by_id[1].check == ""
+        assert all_found[1].check == ""
 
 
 def test_neither_does_another_choice_of_the_epoch():
     runs = runs_of("concat-trainable", jitter(386), selection="test-best")
-    found = judged(runs, selection="test-best")[7]
+    found = judged(runs, epoch="test-best")[7]
     assert (found.verdict, found.check) == ("not testable here", "criterion met")
     assert "test-best" in found.corpus
 
@@ -332,22 +343,31 @@ def test_the_laughter_tag_of_our_tokens_is_the_paper_s_laughter(some):
 @pytest.fixture
 def table_8():
     return pd.DataFrame(
-        [(r.wave_avg, r.wave_avg_std, r.wave_std_avg, 100) for r in paper.TABLE_8],
+        [(r.wave_avg, r.wave_avg_std, r.wave_std_avg) for r in paper.TABLE_8],
         index=pd.Index([r.emotion for r in paper.TABLE_8], name="emotion"),
-        columns=["WaveAvg", "WaveAvgStd", "WaveStdAvg", "n"],
+        columns=["WaveAvg", "WaveAvgStd", "WaveStdAvg"],
     )
 
 
+def levels_of(averages):
+    """Two utterances a class that have these averages."""
+    ends = [
+        pd.DataFrame(
+            {"average": averages["WaveAvg"] + side * averages["WaveAvgStd"],
+             "spread": averages["WaveStdAvg"]}
+        )
+        for side in (-1, 1)
+    ]  # fmt: skip
+    return pd.concat(ends).reset_index().assign(speaker="s0")
+
+
 def test_loudness_within_a_tenth_and_in_order(some, table_8):
-    waves = ["WaveAvg", "WaveAvgStd", "WaveStdAvg"]
-    assert judged(some, table8=table_8)[25].verdict == "reproduced"
-    assert judged(some, table8=table_8 * 1.09)[25].verdict == "reproduced"
+    assert judged(some, levels=levels_of(table_8))[25].verdict == "reproduced"
+    assert judged(some, levels=levels_of(table_8 * 1.09))[25].verdict == "reproduced"
     rounded = table_8.copy()
     rounded.loc["sadness", "WaveAvgStd"] = 0.0045  # prints as 0.004 or 0.005
-    assert judged(some, table8=rounded)[25].verdict == "reproduced"
-    double = table_8.copy()
-    double[waves] *= 2
-    found = judged(some, table8=double)[25]
+    assert judged(some, levels=levels_of(rounded))[25].verdict == "reproduced"
+    found = judged(some, levels=levels_of(table_8 * 2))[25]
     assert found.verdict == "not reproduced"
     assert "0 of 12 within tolerance" in found.evidence
 
@@ -365,32 +385,24 @@ def test_soft_and_loud_classes_with_speakers_as_units(some, sad, verdict):
         for noise in rng.normal(1, 0.1, 20)
     ]
     loudness = pd.DataFrame(rows, columns=["emotion", "speaker", "average", "spread"])
-    found = judged(some, loudness=loudness)[26]
+    found = judged(some, levels=loudness)[26]
     assert found.verdict == verdict
     assert found.evidence == "10 speakers"
     one = loudness[loudness["speaker"] == "s0"]
-    assert judged(some, loudness=one)[26].verdict == "not testable here"
-
-
-def test_runs_of_several_corpora_or_of_another_are_refused(some):
-    other = runs_of("concat-trainable", [386], corpus="emodb")
-    with pytest.raises(ValueError, match="emodb"):
-        corpus_info([*some, *other])
-    with pytest.raises(ValueError, match="emodb"):
-        verdicts(corpus_info(some), other)
+    assert judged(some, levels=one)[26].verdict == "not testable here"
 
 
 def test_counts_are_those_of_the_stratified_split():
     session = run(TRUE[:50], TRUE[:50], fold=Fold("session", "1"))
     whole = run(TRUE, TRUE)
-    assert corpus_info([session, whole]).n_test == 555
+    found = verdicts(Selection("iemocap", "paper", (session, whole)))
+    assert found.loc[1, "reproduced"] == "train 4,976, test 555"
 
 
-def test_the_frame_has_a_row_a_claim_and_no_objects(on_paper):
-    frame = as_frame(list(on_paper.values()))
-    assert frame["id"].tolist() == list(range(1, 30))
+def test_the_frame_has_a_row_a_claim_and_no_objects(faithful):
+    frame = verdicts(selected(faithful))
+    assert frame.index.tolist() == list(range(1, 30))
     assert {"statement", "section", "element", "reported", "verdict", "check"} <= set(frame)
-    assert "claim" not in frame
     assert frame["reproduced"].map(type).eq(str).all()
 
 
@@ -406,34 +418,28 @@ def test_parts_of_a_criterion():
 
 
 def test_stored_words_and_groups_held_out_are_judged_where_there_is_nothing_else():
-    by_text = {v.claim.id: v for v in judged_selection(load("iemocap-text", "paper"))}
+    by_text = by_id(verdicts(load("iemocap-text", "paper")))
     assert all(by_text[n].check for n in (21, 22, 23, 24))
     assert {by_text[n].verdict for n in (21, 22, 23, 24)} == {"not testable here"}
-    acted = {v.claim.id: v for v in judged_selection(load("emodb", "paper"))}
+    acted = by_id(verdicts(load("emodb", "paper")))
     assert acted[7].check and ", speaker, " in acted[7].corpus
-
-
-def test_a_selection_is_judged_as_its_runs_are(faithful):
-    chosen = Selection("iemocap", "paper", tuple(faithful))
-    found, by_runs = judged_selection(chosen), verdicts(corpus_info(faithful), faithful)
-    pd.testing.assert_frame_equal(as_frame(found), as_frame(by_runs))
 
 
 def test_without_runs_the_papers_own_tables_decide(faithful):
     nothing = Selection("iemocap", "paper", ())
-    found = judged_selection(nothing)
-    assert {v.claim.id for v in found if v.verdict != "not testable here"} == {19, 27}
-    without = {v.claim.id for v in found if v.claim.criterion.kind in ("none", "quoted")}
+    found = verdicts(nothing)
+    assert set(found.index[found["verdict"] != "not testable here"]) == {19, 27}
+    without = {id for id, made in CRITERIA.items() if made.kind in ("none", "quoted")}
     assert {28, 29} <= without
-    no_such_epoch = Selection("iemocap", "paper", tuple(faithful)).at("development-best")
-    assert judged_selection(no_such_epoch)[1].evidence == found[1].evidence
+    no_such_epoch = selected(faithful, epoch="development-best")
+    assert verdicts(no_such_epoch).loc[2, "evidence"] == found.loc[2, "evidence"]
 
 
 def test_rows_of_claims_mark_the_stand_in_and_name_models():
     runs = runs_of("att_d1-trainable", [386, 388], synthetic=True) + runs_of(
         "text-trainable", [347, 349], synthetic=True
     )
-    rows = claim_rows(judged_selection(Selection("iemocap", "paper", tuple(runs))), only=[3, 9])
+    rows = claim_rows(verdicts(Selection("iemocap", "paper", tuple(runs))).loc[[3, 9]])
     assert len(rows) == 2 and rows["rests on"].str.startswith(MARK).all()
     assert rows["verdict"].eq("not testable here").all()
     assert rows["reported"][0] == "accuracy 0.703\naudio score 0.509\ntext score 0.491"

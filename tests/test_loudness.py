@@ -31,7 +31,7 @@ from replicate.stats import classification, hypothesis_tests
 from replicate.stats.summaries import by_run
 from replicate.studies import altered, audit, loudness
 from replicate.training import baselines
-from replicate.verdicts.judged import judged
+from replicate.verdicts.claims import verdicts
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 RNG = np.random.default_rng(0)
@@ -295,10 +295,9 @@ def test_the_source_of_levels_or_what_would_make_them():
 
 
 def test_levels_decide_where_no_recordings_are_at_hand():
-    given = {verdict.claim.id: verdict for verdict in judged(Selection("emodb", "paper", ()))}
-    for claim in (25, 26):
-        assert given[claim].verdict == "not testable here"
-        assert given[claim].check == "criterion not met" and given[claim].reproduced
+    given = verdicts(Selection("emodb", "paper", ())).loc[[25, 26]]
+    assert set(given["verdict"]) == {"not testable here"}
+    assert set(given["check"]) == {"criterion not met"} and given["reproduced"].all()
 
 
 @pytest.mark.parametrize("name", ["standin-quick", "standin-full"])
@@ -310,8 +309,8 @@ def test_the_stand_ins_levels_decide_without_its_recordings(name, monkeypatch, t
     assert kept.text_fingerprint == text_fingerprint(opened.utterances)
     known = {run.provenance.audio_fingerprint for run in done.runs} - {None}
     assert known <= {kept.audio_fingerprint}
-    given = {verdict.claim.id: verdict for verdict in judged(done, opened)}
-    assert given[25].check and given[26].check and not list(tmp_path.iterdir())
+    given = verdicts(done, opened)
+    assert given.loc[[25, 26], "check"].all() and not list(tmp_path.iterdir())
 
 
 def test_the_shift_is_what_equal_loudness_does_to_the_mean_level():

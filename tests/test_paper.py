@@ -12,9 +12,13 @@ from pydantic import TypeAdapter
 from replicate import paper
 from replicate.files import InputError
 from replicate.model import FUSIONS
-from replicate.paper import EMOTIONS, criteria
+from replicate.paper import EMOTIONS
 from replicate.runs.experiments import Experiment
 from replicate.settings import EMB_SIZE, ModelConfig, Training
+from replicate.verdicts import criteria
+from replicate.verdicts.criteria import CRITERIA
+from replicate.verdicts.criteria_of_data import Words
+from replicate.verdicts.criteria_of_runs import Accuracy
 
 PAPER = Path(__file__).parents[2] / "shared" / "paper.md"
 PARTS = {"training": Training(), "architecture": ModelConfig()}
@@ -124,19 +128,19 @@ def test_table_7_s_rows_are_a_stratified_tenth_of_the_real_class_sizes():
 def test_claims_repeat_the_tables():
     claims = {claim.id: claim for claim in paper.CLAIMS}
     assert list(claims) == list(range(1, 30))
-    printed = {(row.model, row.embedding): row for row in paper.TABLE_4 + paper.TABLE_5}
+    printed = {f"{row.model}-{row.embedding}": row for row in paper.TABLE_4 + paper.TABLE_5}
     judged = set()
     for claim in paper.CLAIMS:
         reported = {name: float(value) for name, value in claim.reported.items()}
-        criterion = claim.criterion
-        if isinstance(criterion, criteria.Accuracy):
-            row = printed[criterion.model, criterion.embedding]
-            judged.add((criterion.model, criterion.embedding))
+        criterion = CRITERIA[claim.id]
+        if isinstance(criterion, Accuracy):
+            row = printed[criterion.model]
+            judged.add(criterion.model)
             scores = [reported.get("audio score"), reported.get("text score")]
             assert [reported["accuracy"], *scores] == [
                 row.accuracy, row.audio_score, row.text_score
             ]  # fmt: skip
-        if isinstance(criterion, criteria.Words):
+        if isinstance(criterion, Words):
             table = {r.word: r.ratio for r in paper.TABLE_6 if r.emotion == criterion.emotion}
             assert table.items() <= reported.items()
             assert set(criterion.negative) <= set(table)
@@ -168,7 +172,7 @@ def test_a_reported_value_keeps_its_printed_digits():
 
 
 def test_criterion_a_is_as_wide_and_as_weak_as_it_says():
-    criterion = paper.CLAIMS[1].criterion
+    criterion = CRITERIA[2]
     binomial = math.sqrt(0.715 * (1 - 0.715) / 555)
     assert math.floor(1960 * math.hypot(binomial, criterion.seed_sd)) / 1000 == criterion.tolerance
     printed = [row.accuracy for row in paper.TABLE_4 + paper.TABLE_5]
@@ -214,13 +218,8 @@ def test_criteria_name_configurations_that_exist():
         for model, embedding in product([*FUSIONS, "text"], ["trainable", "word2vec"])
     } | {"audio-none"}
     for claim in paper.CLAIMS:
-        criterion = claim.criterion
-        names = {name for name in claim.reported if "-" in name}
-        if hasattr(criterion, "model"):
-            names.add(f"{criterion.model}-{criterion.embedding}")
-        for pair in getattr(criterion, "pairs", ()):
-            names |= {pair.better, pair.worse}
-        assert names <= known, claim.id
+        named = getattr(CRITERIA[claim.id], "models", lambda reported: [])
+        assert set(named(claim.reported)) <= known, claim.id
 
 
 @pytest.mark.parametrize(
@@ -241,11 +240,19 @@ def test_a_file_that_does_not_fit_is_named_with_every_place(tmp_path, text, comp
     assert str(path) in str(error.value)
 
 
-def test_an_unknown_criterion_is_refused(tmp_path):
-    path = tmp_path / "claims.yml"
-    path.write_text((paper.FOLDER / "claims.yml").read_text().replace("kind: order", "kind: odour"))
-    with pytest.raises(InputError, match=r"11\.criterion"):
-        paper.load(path, TypeAdapter(tuple[paper.Claim, ...]))
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        (("kind: order", "kind: odour"), "12: "),
+        (("12: {kind: order, embedding: trainable}\n", ""), r"\[12\]"),
+        (("1: {kind: counts}\n", "1: {kind: counts}\n30: {kind: counts}\n"), r"\[30\]"),
+    ],
+)
+def test_each_claim_has_one_criterion_of_a_known_kind(tmp_path, changed, complaint):
+    path = tmp_path / "criteria.yml"
+    path.write_text(criteria.FILE.read_text().replace(*changed))
+    with pytest.raises(InputError, match=complaint):
+        criteria.read(path)
 
 
 def test_works_of_others_are_in_the_bibliography():

@@ -17,6 +17,7 @@ from sklearn.metrics import mutual_info_score
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
+from replicate import paper
 from replicate.corpora import standin
 from replicate.corpora.opening import open_corpus
 from replicate.corpora.protocol import cohort
@@ -331,7 +332,7 @@ def test_lists_read_back_and_hold_single_words(tmp_path):
     for one in found.values():
         assert all(tokens(str(word)) == [word] for word in one.table["word"])
         sizes = one.table.groupby("emotion").size()
-        assert (sizes <= 2 * wordlists.KEPT + len(wordlists.REPORTED)).all()
+        assert (sizes <= 2 * wordlists.KEPT + len(paper.WORDS)).all()
     assert tuple(described(cohort(corpus)).columns) == wordlists.COLUMNS
     assert found["one-test-set"].table.empty, "it has one class alone"
 
@@ -379,8 +380,8 @@ def test_the_fewest_sentences_of_a_word_that_can_count(sentences, words):
 
 
 def test_the_paper_names_fourteen_words():
-    assert len(wordlists.REPORTED) == 14
-    assert wordlists.REPORTED["happiness", "laughter"] == 0.867
+    assert len(paper.WORDS) == 14
+    assert float(paper.WORDS["happiness", "laughter"]) == 0.867
 
 
 class TestFractionsLeft:

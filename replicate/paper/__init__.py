@@ -1,4 +1,4 @@
-"""The paper as data: its tables, its claims with the criteria fixed beforehand, its open choices.
+"""The paper as data: its tables, its claims, and the choices that it leaves open.
 
 Everything that a page says the paper reports comes from the YAML files beside this module.
 """
@@ -6,7 +6,7 @@ Everything that a page says the paper reports comes from the YAML files beside t
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import pandas as pd
 import yaml
@@ -14,11 +14,11 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from replicate.files import InputError
-from replicate.paper.criteria import Criterion, Emotion
+
+Emotion = Literal["anger", "happiness", "neutrality", "sadness"]
 
 #: The paper's classes, in the order of its tables.
-EMOTIONS = ("anger", "happiness", "neutrality", "sadness")
-
+EMOTIONS: tuple[Emotion, ...] = get_args(Emotion)
 
 Loaded = TypeVar("Loaded")
 
@@ -52,12 +52,6 @@ class Place:
     element: str
 
 
-Need = Literal[
-    "the paper", "another paper", "closed service", "cohort", "runs", "text-only runs",
-    "words", "waveforms", "ablation",
-]  # fmt: skip
-
-
 @dataclass(frozen=True, config=_STRICT)
 class Claim:
     """A claim of the paper.
@@ -67,7 +61,6 @@ class Claim:
         statement: what is claimed, in our words.
         place: where the paper says it.
         reported: the printed values by name, with the digits of print.
-        criterion: when we call it reproduced, fixed before the runs.
         needs: the evidence that it takes.
     """
 
@@ -75,14 +68,24 @@ class Claim:
     statement: str
     place: Place
     reported: dict[str, Decimal]
-    criterion: Criterion
-    needs: tuple[Need, ...]
+    needs: tuple[str, ...]
 
 
 CLAIMS = load(FOLDER / "claims.yml", TypeAdapter(tuple[Claim, ...]))
-#: Section 4.1's utterances: `train` and `test`.
-(COUNTS,) = (claim.reported for claim in CLAIMS if claim.criterion.kind == "counts")
+_REPORTED = {claim.id: claim.reported for claim in CLAIMS}
 
+#: Section 4.1's utterances: `train` and `test`.
+COUNTS = _REPORTED[1]
+
+#: Section 4.2's standard deviations of attention scores over utterances: `model-embedding` -> sd.
+SCORE_SPREADS = {name: float(value) for name, value in _REPORTED[16].items()}
+
+#: The words that are said to go with a class, in Table 6 and in the text: (class, word) -> ratio.
+WORDS = {
+    (emotion, word): ratio
+    for emotion, claim in zip(EMOTIONS, (21, 22, 23, 24), strict=True)
+    for word, ratio in _REPORTED[claim].items()
+}
 
 #: Utterances of the test set.
 TESTED = int(COUNTS["test"])
@@ -238,13 +241,8 @@ TABLE_6 = _TABLES.table_6
 TABLE_7 = _TABLES.table_7
 TABLE_8 = _TABLES.table_8
 
-
-#: Section 4.2's standard deviations of attention scores over utterances: `model-embedding` -> sd.
-SCORE_SPREADS = next(
-    {name: float(value) for name, value in claim.reported.items()}
-    for claim in CLAIMS
-    if claim.criterion.kind == "score spread"
-)
+#: Half a unit of the last printed place of Tables 4 to 8.
+ROUNDING = 0.0005
 
 #: What other works print on the four classes: key of the bibliography -> name -> accuracy.
 ELSEWHERE = load(FOLDER / "elsewhere.yml", TypeAdapter(dict[str, dict[str, Decimal]]))

@@ -12,8 +12,8 @@ import pandas as pd
 from scipy.stats import binom, hypergeom
 
 from replicate.corpora.iemocap import EXCITED, HAPPY
-from replicate.paper import CLAIMS, EMOTIONS, OWN, TABLE_8, TESTED, criteria, printed_confusion
 from replicate.paper import CLASS_SIZES as SIZES
+from replicate.paper import EMOTIONS, OWN, ROUNDING, TABLE_8, TESTED, WORDS, printed_confusion
 from replicate.stats import classification
 from replicate.stats.hypothesis_tests import LEVEL
 from replicate.stats.intervals import percentile_interval, wilson
@@ -161,22 +161,18 @@ def words() -> pd.DataFrame:
     """
     called = printed_confusion().sum(axis="index") / TESTED
     rows = []
-    for claim in CLAIMS:
-        if not isinstance(claim.criterion, criteria.Words):
-            continue
-        base = float(called[claim.criterion.emotion])
-        for word, printed in claim.reported.items():
-            fitting = fractions(printed)
-            rows.append(
-                {
-                    "emotion": claim.criterion.emotion,
-                    "word": word,
-                    "printed": printed,
-                    "base": base,
-                    "fractions": fitting,
-                    **_against(base, *fitting[0]),
-                }
-            )
+    for (emotion, word), printed in WORDS.items():
+        base, fitting = float(called[emotion]), fractions(printed)
+        rows.append(
+            {
+                "emotion": emotion,
+                "word": word,
+                "printed": printed,
+                "base": base,
+                "fractions": fitting,
+                **_against(base, *fitting[0]),
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -255,15 +251,14 @@ def loudness_gaps() -> pd.DataFrame:
         of the mean of both variances (`WaveAvgStd` squared), as if the classes were equally large;
         `low` and `high`, the least and the most that the rounding of the print allows.
     """
-    half = criteria.Loudness.rounding
     rows = {}
     for loud, soft in (*pairwise(TABLE_8), (TABLE_8[0], TABLE_8[-1])):
         gap = loud.wave_avg - soft.wave_avg
         spreads = np.array([loud.wave_avg_std, soft.wave_avg_std])
         rows[loud.emotion, soft.emotion] = {
             "d": gap / _quadratic_mean(spreads),
-            "low": (gap - 2 * half) / _quadratic_mean(spreads + half),
-            "high": (gap + 2 * half) / _quadratic_mean(spreads - half),
+            "low": (gap - 2 * ROUNDING) / _quadratic_mean(spreads + ROUNDING),
+            "high": (gap + 2 * ROUNDING) / _quadratic_mean(spreads - ROUNDING),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 

@@ -19,7 +19,7 @@ from replicate.corpora.protocol import cohort, split
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.corpora.transcriptions import discard_probability, tokens, vocabulary
 from replicate.files import InputError, read_record, write_record
-from replicate.paper import CLAIMS, TABLE_6, criteria
+from replicate.paper import TABLE_6, WORDS
 from replicate.runs.code import PACKAGES, code_version, package_versions
 from replicate.runs.selection import answers
 from replicate.runs.store import Run
@@ -32,14 +32,6 @@ KEPT = 20
 #: Which class of a sentence counts: the true one, or the one that text alone predicts: for each
 #: sentence by the first training that did not see it, or on the test set of one training.
 Classes = Literal["true", "predicted", "one-test-set"]
-
-#: The ratios that claims on words give, by class and word: those of Table 6, and two in the text.
-REPORTED = {
-    (claim.criterion.emotion, word): float(ratio)
-    for claim in CLAIMS
-    if isinstance(claim.criterion, criteria.Words)
-    for word, ratio in claim.reported.items()
-}
 
 #: Of `words.described`.
 COLUMNS = (
@@ -200,7 +192,8 @@ def reported(table: pd.DataFrame) -> pd.Series:
         table: with columns `emotion` and `word`. Its tags stand in brackets, the paper's do not.
     """
     pairs = zip(table["emotion"], table["word"].str.strip("[]"), strict=True)
-    return pd.Series([REPORTED.get(pair, np.nan) for pair in pairs], table.index, dtype=float)
+    printed = [float(WORDS.get(pair, np.nan)) for pair in pairs]
+    return pd.Series(printed, table.index, dtype=float)
 
 
 def printed_words(words: pd.DataFrame) -> pd.DataFrame:

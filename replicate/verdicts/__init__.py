@@ -1,1 +1,1 @@
-"""From the paper's claims and stored runs to verdicts."""
+"""A criterion for each of the paper's claims, and from stored runs to verdicts."""

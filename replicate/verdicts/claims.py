@@ -2,251 +2,167 @@
 
 Only runs on the paper's own corpus with the paper's own protocol give a verdict on its figures.
 Everything else, above all the stand-in, is a check that the mechanism works: the same criterion is
-applied, and its outcome is kept apart in `Verdict.check`.
+applied, and its outcome is kept apart, as the column `check`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Literal
+from collections.abc import Mapping
 
 import pandas as pd
 
-from replicate.paper import CLAIMS, PAPER_CORPUS, PAPER_TRANSCRIPTS, Claim, criteria
-from replicate.runs.store import Run
-from replicate.verdicts.evidence import Evidence, Finding, Outcome
-from replicate.verdicts.judging import judge
-
-VerdictName = Literal[
-    "reproduced",
-    "within noise",
-    "not reproduced",
-    "contradicted by the paper itself",
-    "not testable here",
-]
-Check = Literal["", "criterion met", "undecided", "criterion not met"]
-
-#: What a verdict or check rests on.
-Basis = Literal[
-    "the paper's corpus",
-    "the paper's own tables",
-    "the transcripts of the paper's corpus",
-    "mechanism check",
-]
-
+from replicate.corpora.table import Corpus
+from replicate.paper import CLAIMS, PAPER_CORPUS, PAPER_TRANSCRIPTS, Claim
+from replicate.runs.names import listing
+from replicate.runs.selection import Selection
+from replicate.settings import MARK
+from replicate.verdicts.criteria import CRITERIA
+from replicate.verdicts.criteria_of_data import Counts
+from replicate.verdicts.criterion import Criterion, Finding, Outcome
+from replicate.verdicts.evidence import Evidence, gather
 
 #: The protocol that the criteria were fixed for: profile, kind of held-out part, choice of epoch.
 PAPER_PROTOCOL = ("paper", "stratified", "last-epoch")
 
-_VERDICTS: Mapping[Outcome, VerdictName] = {
+#: What a verdict or check rests on.
+IN_PRINT, OWN_CORPUS = "the paper's own tables", "the paper's corpus"
+TRANSCRIPTS, MECHANISM = "the transcripts of the paper's corpus", "mechanism check"
+
+_NONE = "not testable here"
+_VERDICTS: Mapping[Outcome, str] = {
     "met": "reproduced",
     "undecided": "within noise",
     "not met": "not reproduced",
 }
-_CHECKS: Mapping[Outcome, Check] = {
+_CHECKS: Mapping[Outcome, str] = {
     "met": "criterion met",
     "undecided": "undecided",
     "not met": "criterion not met",
 }
 
 
-@dataclass(frozen=True)
-class CorpusInfo:
-    """What runs were made on.
-
-    Attributes:
-        name: as on the command line.
-        title: for captions.
-        synthetic: whether it is the stand-in.
-        profile: the protocol.
-        n_train: utterances outside the test part, 0 where unknown.
-        n_test: utterances of the test part, 0 where unknown.
-    """
-
-    name: str
-    title: str
-    synthetic: bool
-    profile: str
-    n_train: int = 0
-    n_test: int = 0
+def verdicts(runs: Selection, corpus: Corpus | None = None) -> pd.DataFrame:
+    """A verdict on each claim, from runs and the corpus where it is at hand, see `judge`."""
+    return judge(gather(runs, corpus))
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """A claim, and what the evidence says.
-
-    Attributes:
-        claim: the claim.
-        reported: its printed values.
-        reproduced: ours, in words and numbers; empty where there are none.
-        low: the 95 % interval of ours where it is one number, else NaN.
-        high: its upper end.
-        verdict: on the paper's figures; a corpus other than the paper's gives none.
-        check: the outcome of the same criterion on such another corpus or protocol.
-        basis: what the verdict or check rests on.
-        test: the criterion.
-        weakness: what the criterion cannot tell.
-        evidence: numbers behind it, and what is missing.
-        shortfall: what is missing alone; empty if nothing is.
-        corpus: title and size of the corpus, profile, kind of held-out part, choice of epoch.
-        synthetic: whether that corpus is the stand-in.
-    """
-
-    claim: Claim
-    reported: str
-    reproduced: str
-    low: float
-    high: float
-    verdict: VerdictName
-    check: Check
-    basis: Basis
-    test: str
-    weakness: str
-    evidence: str
-    shortfall: str
-    corpus: str
-    synthetic: bool
-
-
-def corpus_info(runs: Sequence[Run]) -> CorpusInfo:
-    """The corpus and profile that all of the runs share.
-
-    The counts are those of the first run on a stratified split, or of the first run.
-
-    Raises:
-        ValueError: if there are no runs, or they come from several corpora or profiles.
-    """
-    shared = {(run.experiment.corpus, run.experiment.profile) for run in runs}
-    if len(shared) != 1:
-        raise ValueError(f"runs of one corpus and profile are needed, not of {sorted(shared)}")
-    (name, profile) = shared.pop()
-    made = min(runs, key=lambda run: run.experiment.fold.kind != "stratified").provenance
-    n_train = made.n_train + made.n_development
-    return CorpusInfo(name, made.corpus_title, made.synthetic, profile, n_train, made.n_test)
-
-
-def verdicts(
-    info: CorpusInfo,
-    runs: Sequence[Run],
-    table8: pd.DataFrame | None = None,
-    words: pd.DataFrame | None = None,
-    loudness: pd.DataFrame | None = None,
-    selection: str = "last-epoch",
-    folds: str = "stratified",
-    by_text_alone: bool = False,
-) -> list[Verdict]:
+def judge(evidence: Evidence) -> pd.DataFrame:
     """A verdict on each of `replicate.paper.CLAIMS`, in their order.
 
-    Args:
-        info: what the runs were made on, as a rule `corpus_info(runs)`.
-        runs: finished runs of that corpus and profile; without any, only the claims that the
-            paper's own tables decide get a verdict.
-        table8: from `replicate.corpora.waveforms.class_averages`.
-        words: from `replicate.studies.words.word_table`, for one run of Att_d^1 with Word2Vec.
-        loudness: `emotion`, `speaker`, and `average` and `spread` from
-            `replicate.corpora.waveforms.levels` for each utterance of the cohort.
-        selection: which epoch, see `replicate.runs.store.SELECTIONS`.
-        folds: which kind of held-out part.
-            Only the defaults of these two give verdicts on the paper's figures.
-        by_text_alone: whether a run of text alone predicted the classes of `words` instead.
-
-    Raises:
-        ValueError: if a run comes from another corpus or profile than `info` says.
+    Returns:
+        Index `id`; `statement`, `section`, `element` of the claim; `reported`, its printed values;
+        `reproduced`, ours, in words and numbers, empty where there are none; `low` and `high`, the
+        95 % interval of ours where it is one number; `verdict` on the paper's figures
+        (`reproduced`, `within noise`, `not reproduced`, `contradicted by the paper itself` or `not
+        testable here`); `check`, the outcome of the same criterion on a corpus or protocol that
+        gives no verdict; `basis`, what verdict or check rests on; `test` and `weakness` of the
+        criterion; `evidence`, what else to know and what is missing; `shortfall`, what is missing
+        alone; `corpus`, its title and size and the protocol; `synthetic`, whether it is the
+        stand-in.
     """
-    if runs and (own := corpus_info(runs)) and (own.name, own.profile) != (info.name, info.profile):
-        raise ValueError(f"runs of {own.name}, {own.profile}; not {info.name}, {info.profile}")
-    chosen = [run for run in runs if run.experiment.fold.kind == folds]
-    counts = {"train": info.n_train, "test": info.n_test} if info.n_test else {}
-    evidence = Evidence(chosen, selection, counts, table8, words, loudness, by_text_alone)
-    protocol = (info.profile, folds, selection)
-    return [
-        _verdict(claim, info, protocol, judge(claim.criterion, claim, evidence)) for claim in CLAIMS
-    ]
+    rows = [_row(claim, CRITERIA[claim.id], evidence) for claim in CLAIMS]
+    return pd.DataFrame(rows).set_index("id")
 
 
-def as_frame(given: Sequence[Verdict]) -> pd.DataFrame:
-    """One row a verdict: `id`, `statement`, `section`, `element`, then the verdict's own fields."""
-    own = [field.name for field in fields(Verdict) if field.name != "claim"]
+def claim_rows(given: pd.DataFrame) -> pd.DataFrame:
+    """`judge` as a page shows it: reported, found, interval, verdict, criterion, what it rests on.
+
+    Where something was found, the criterion comes with what it lacks here.
+    """
+    statement = given["statement"] + " (" + given["element"] + ")"
+    lacking = [f"\n(here: {what})" if what else "" for what in given["shortfall"]]
     return pd.DataFrame(
-        [
-            {
-                "id": verdict.claim.id,
-                "statement": verdict.claim.statement,
-                "section": verdict.claim.place.section,
-                "element": verdict.claim.place.element,
-                **{name: getattr(verdict, name) for name in own},
-            }
-            for verdict in given
-        ]
-    )
+        {
+            "claim": given.index.astype(str) + ". " + statement,
+            "reported": given["reported"].map(listing),
+            "found here": given["reproduced"].map(listing),
+            "95 %_low": given["low"],
+            "95 %_high": given["high"],
+            "verdict": given["verdict"],
+            "criterion": (given["test"] + lacking).where(given["reproduced"] != "", ""),
+            "rests on": rests_on(given),
+        }
+    ).reset_index(drop=True)
 
 
-def told(verdict: Verdict) -> str:
-    """A verdict in a few lines."""
-    outcome: str = verdict.verdict
-    if verdict.check or verdict.basis == "mechanism check":
-        outcome = f"mechanism check, no verdict: {verdict.check or 'not possible'}"
-    lines = [f"{verdict.claim.id:2}. {verdict.claim.statement.strip()}"]
-    for label, text in (
-        ("reported", verdict.reported),
-        ("found", verdict.reproduced),
-        ("evidence", verdict.evidence),
-        (outcome, verdict.corpus),
-    ):
-        lines += [f"    {label}: {text}"] if text else []
+def rests_on(given: pd.DataFrame) -> pd.Series:
+    """What verdicts rest on; of a mechanism check, on which corpus and with what outcome."""
+    where = given["corpus"].mask(given["synthetic"], MARK)
+    checked = where + "; mechanism check: " + given["check"].replace("", "not possible")
+    return given["basis"].mask(given["basis"] == MECHANISM, checked)
+
+
+def told(given: pd.DataFrame) -> str:
+    """Verdicts in a few lines each."""
+    lines = []
+    for row in given.reset_index().to_dict("records"):
+        lines.append(f"{row['id']:2}. {row['statement'].strip()}")
+        outcome = row["verdict"]
+        if row["check"] or row["basis"] == MECHANISM:
+            outcome = f"mechanism check, no verdict: {row['check'] or 'not possible'}"
+        for label, text in (
+            ("reported", row["reported"]),
+            ("found", row["reproduced"]),
+            ("evidence", row["evidence"]),
+            (outcome, row["corpus"]),
+        ):
+            lines += [f"    {label}: {text}"] if text else []
     return "\n".join(lines)
 
 
-def _verdict(
-    claim: Claim, info: CorpusInfo, protocol: tuple[str, str, str], finding: Finding
-) -> Verdict:
-    criterion, basis = claim.criterion, _basis(claim.criterion, info, protocol)
-    printed = basis == "the paper's own tables"
-    size = [f"{info.n_train + info.n_test:,} utterances"] if info.n_test else []
-    made = ", ".join([info.title, *size, f"profile {protocol[0]}", *protocol[1:]])
-    return Verdict(
-        claim=claim,
-        reported="; ".join(f"{name} {value:,}" for name, value in claim.reported.items()),
-        reproduced=finding.reproduced,
-        low=finding.interval.low,
-        high=finding.interval.high,
-        verdict=_name(basis, finding),
-        check=_check(basis, criterion, finding),
-        basis=basis,
-        test=criterion.test,
-        weakness=criterion.weakness,
-        evidence="; ".join(part for part in (finding.evidence, finding.shortfall) if part),
-        shortfall=finding.shortfall,
-        corpus="the paper as printed" if printed else made,
-        synthetic=info.synthetic and not printed,
-    )
+def _row(claim: Claim, criterion: Criterion, evidence: Evidence) -> dict[str, object]:
+    reported = {name: float(value) for name, value in claim.reported.items()}
+    finding = criterion.judge(reported, evidence)
+    basis = _basis(criterion, evidence)
+    verdict, check = _outcome(basis, criterion, finding)
+    return {
+        "id": claim.id,
+        "statement": claim.statement,
+        "section": claim.place.section,
+        "element": claim.place.element,
+        "reported": "; ".join(f"{name} {value:,}" for name, value in claim.reported.items()),
+        "reproduced": finding.reproduced,
+        "low": finding.interval.low,
+        "high": finding.interval.high,
+        "verdict": verdict,
+        "check": check,
+        "basis": basis,
+        "test": criterion.test,
+        "weakness": criterion.weakness,
+        "evidence": "; ".join(part for part in (finding.evidence, finding.shortfall) if part),
+        "shortfall": finding.shortfall,
+        "corpus": "the paper as printed" if basis == IN_PRINT else _made_on(evidence),
+        "synthetic": evidence.synthetic and basis != IN_PRINT,
+    }
 
 
-def _basis(
-    criterion: criteria.Criterion, info: CorpusInfo, protocol: tuple[str, str, str]
-) -> Basis:
-    if isinstance(criterion, criteria.PrintedTable7 | criteria.PrintedInterval):
-        return "the paper's own tables"
-    if info.synthetic or info.name not in (PAPER_CORPUS, PAPER_TRANSCRIPTS):
-        return "mechanism check"
-    if info.name == PAPER_TRANSCRIPTS:
-        return "the transcripts of the paper's corpus"
-    trained = not isinstance(criterion, criteria.Counts | criteria.Loudness | criteria.Extremes)
-    if trained and protocol != PAPER_PROTOCOL:
-        return "mechanism check"
-    return "the paper's corpus"
+def _made_on(evidence: Evidence) -> str:
+    """Title and size of the corpus, profile, kind of held-out part, choice of epoch."""
+    utterances = sum(evidence.counts.values())
+    size = [f"{utterances:,} utterances"] if utterances else []
+    runs = evidence.runs
+    return ", ".join([evidence.title, *size, f"profile {runs.profile}", runs.folds, runs.epoch])
 
 
-def _name(basis: Basis, finding: Finding) -> VerdictName:
-    """The verdict on the paper's figures."""
-    if basis == "the paper's own tables":
-        return "within noise" if finding.outcome == "met" else "contradicted by the paper itself"
-    if basis == "the paper's corpus" and finding.outcome and not finding.shortfall:
-        return _VERDICTS[finding.outcome]
-    return "not testable here"
+def _basis(criterion: Criterion, evidence: Evidence) -> str:
+    if criterion.looks_at == "print":
+        return IN_PRINT
+    runs = evidence.runs
+    if evidence.synthetic or runs.corpus not in (PAPER_CORPUS, PAPER_TRANSCRIPTS):
+        return MECHANISM
+    if runs.corpus == PAPER_TRANSCRIPTS:
+        return TRANSCRIPTS
+    protocol = (runs.profile, runs.folds, runs.epoch)
+    other = criterion.looks_at == "runs" and protocol != PAPER_PROTOCOL
+    return MECHANISM if other else OWN_CORPUS
 
 
-def _check(basis: Basis, criterion: criteria.Criterion, finding: Finding) -> Check:
-    """The outcome where it must not count as a verdict; another corpus's size checks nothing."""
-    if basis in ("the paper's corpus", "the paper's own tables") or finding.outcome is None:
-        return ""
-    return "" if isinstance(criterion, criteria.Counts) else _CHECKS[finding.outcome]
+def _outcome(basis: str, criterion: Criterion, finding: Finding) -> tuple[str, str]:
+    """The verdict on the paper's figures, and the outcome where it must not count as one."""
+    if basis == IN_PRINT:
+        met = finding.outcome == "met"
+        return "within noise" if met else "contradicted by the paper itself", ""
+    if finding.outcome is None:
+        return _NONE, ""
+    if basis == OWN_CORPUS:
+        return _NONE if finding.shortfall else _VERDICTS[finding.outcome], ""
+    # another corpus's size checks nothing
+    return _NONE, "" if isinstance(criterion, Counts) else _CHECKS[finding.outcome]

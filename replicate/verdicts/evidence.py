@@ -1,157 +1,134 @@
-"""What a criterion may look at, and what it finds."""
+"""What the claims are judged by: stored runs, words and loudness of one corpus."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from replicate.runs.selection import answers
-from replicate.runs.store import Run
+from replicate.corpora.table import Corpus
+from replicate.corpora.transcriptions import tokens
+from replicate.runs.selection import Selection
 from replicate.stats import classification
-from replicate.stats.intervals import UNKNOWN, Interval
+from replicate.stats.intervals import Interval
 from replicate.stats.summaries import by_run, summarise
-
-Outcome = Literal["met", "undecided", "not met"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a criterion finds.
-
-    Attributes:
-        outcome: None where there is nothing to judge.
-        reproduced: our values.
-        interval: of our value, where it is one number.
-        evidence: what else to know.
-        shortfall: what is missing for a verdict; empty if nothing is.
-    """
-
-    outcome: Outcome | None = None
-    reproduced: str = ""
-    interval: Interval = UNKNOWN
-    evidence: str = ""
-    shortfall: str = ""
+from replicate.studies import loudness, wordlists
+from replicate.studies.words import word_table
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a criterion may look at.
+    """All that a criterion may look at; a model is named with its embedding: `att_d1-word2vec`.
 
     Attributes:
-        runs: runs of one corpus, profile and kind of fold.
-        selection: which epoch of each run, see `replicate.runs.store.SELECTIONS`.
-        counts: utterances in `train` (all that is not tested) and `test`, where known.
-        table8: from `replicate.corpora.waveforms.class_averages`.
-        words: from `replicate.studies.words.word_table`.
-        loudness: `emotion`, `speaker`, and `average` and `spread` from
-            `replicate.corpora.waveforms.levels` for each utterance of the cohort.
-        by_text_alone: whether `words` has the classes that text alone predicts.
+        runs: of one corpus, protocol and kind of held-out part; there may be none.
+        title: of the corpus.
+        synthetic: whether the corpus is the stand-in.
+        words: from `replicate.studies.words.word_table`, for one run.
+        by_text_alone: whether that is a run of text alone, and not of Att_d^1 with Word2Vec.
+        levels: from `replicate.studies.loudness.of_cohort`.
     """
 
-    runs: Sequence[Run]
-    selection: str
-    counts: dict[str, int]
-    table8: pd.DataFrame | None = None
+    runs: Selection
+    title: str
+    synthetic: bool
     words: pd.DataFrame | None = None
-    loudness: pd.DataFrame | None = None
     by_text_alone: bool = False
+    levels: pd.DataFrame | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Utterances in `train` (all that is not tested) and `test`; empty without runs."""
+        for run in self.runs:
+            made = run.provenance
+            return {"train": made.n_train + made.n_development, "test": made.n_test}
+        return {}
 
     @cached_property
-    def summary(self) -> dict[str, dict[str, Any]]:
-        """`summarise`: `model-embedding` -> its row."""
-        rows = summarise(self.predictions.drop(columns="name")).to_dict("records")
-        return {f"{row['model']}-{row['embedding']}": row for row in rows}  # type: ignore[misc]
+    def answers(self) -> pd.DataFrame:
+        """All predictions, see `Selection.answers`."""
+        return _named(self.runs.answers())
 
     @cached_property
-    def single(self) -> pd.DataFrame:
-        """`by_run`, with column `name`: `model-embedding`."""
-        return _with_name(by_run(self.predictions))
+    def by_run(self) -> pd.DataFrame:
+        """`replicate.stats.summaries.by_run`."""
+        return _named(by_run(self.answers))
 
     @cached_property
-    def predictions(self) -> pd.DataFrame:
-        """`answers`, with column `name`: `model-embedding`."""
-        return _with_name(answers(self.runs, self.selection))
+    def summary(self) -> dict[Hashable, dict[Hashable, Any]]:
+        """`replicate.stats.summaries.summarise`: name of a model -> its row."""
+        return summarise(self.answers).set_index("name").to_dict("index")
 
     def mean(self, name: str, measure: str) -> tuple[float, Interval]:
-        """A configuration's mean over seeds, with its interval."""
+        """A model's mean over seeds, with its interval."""
         row = self.summary[name]
         return row[measure], Interval(row[f"{measure}_low"], row[f"{measure}_high"])
 
     def by_seed(self, name: str, measure: str) -> pd.Series:
-        """A configuration's values by seed, folds averaged."""
-        rows = self.single[self.single["name"] == name]
+        """A model's values by seed, folds averaged."""
+        rows = self.by_run[self.by_run["name"] == name]
         return rows.groupby("seed")[measure].mean()
 
+    def answers_of(self, name: str) -> pd.DataFrame:
+        """The predictions of one model."""
+        return self.answers[self.answers["name"] == name]
+
     def confusions(self, name: str) -> list[pd.DataFrame]:
-        """A configuration's confusion matrix for each seed, its folds pooled."""
-        seeds = self.predictions[self.predictions["name"] == name].groupby("seed")
+        """A model's confusion matrix for each seed, its folds pooled."""
+        seeds = self.answers_of(name).groupby("seed")
         return [classification.confusion(part["emotion"], part["predicted"]) for _, part in seeds]
 
     def accuracies(self, names: Sequence[str]) -> pd.DataFrame:
-        """Accuracy by seed (rows) and configuration (columns), on folds that all of them ran."""
-        rows = self.single[self.single["name"].isin(names)]
+        """Accuracy by seed (rows) and model (columns), on folds that all of them ran."""
+        rows = self.by_run[self.by_run["name"].isin(names)]
         rows = rows.assign(right=rows["accuracy"] * rows["n_utterances"])
         shared = rows.groupby(["seed", "fold"])["name"].transform("size") == len(names)
         sums = rows[shared].groupby(["seed", "name"])[["right", "n_utterances"]].sum()
         return (sums["right"] / sums["n_utterances"]).unstack().reindex(columns=list(names))
 
 
-def _with_name(table: pd.DataFrame) -> pd.DataFrame:
-    return table.assign(name=table["model"] + "-" + table["embedding"])
+def gather(runs: Selection, corpus: Corpus | None = None) -> Evidence:
+    """What there is to judge the claims by.
 
-
-def all_of(outcomes: Iterable[Outcome]) -> Outcome:
-    """A criterion of several parts is met if all are, and not met if one is not."""
-    found = set(outcomes)
-    return "not met" if "not met" in found else "undecided" if "undecided" in found else "met"
-
-
-def over_seeds(outcomes: Iterable[Outcome], seeds: int) -> Outcome:
-    """As `all_of`; but one seed, which has no interval, decides nothing."""
-    return all_of(outcomes) if seeds > 1 else "undecided"
-
-
-def near(value: float, interval: Interval, target: float, tolerance: float) -> Outcome:
-    """Whether a value lies within a tolerance; undecided where only its interval reaches it.
-
-    An unknown interval reaches nothing: then the value alone decides.
+    Without recordings, the corpus's stored loudness counts, and without runs that read as those of
+    the paper's Table 6, its stored words by text alone.
     """
-    if abs(value - target) <= tolerance:
-        return "met"
-    reaches = interval.low <= target + tolerance and interval.high >= target - tolerance
-    return "undecided" if reaches else "not met"
-
-
-def bracketed(value: float, interval: Interval, sign: str = "") -> str:
-    """As in `0.689 [0.671, 0.707]`; the value alone where the interval is unknown."""
-    if np.isnan(interval.low):
-        return f"{value:{sign}.3f}"
-    return f"{value:{sign}.3f} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
-
-
-def missing(names: Sequence[str], evidence: Evidence) -> Finding | None:
-    """The finding where some configurations were not run, with what there is of one modality."""
-    absent = [name for name in names if name not in evidence.summary]
-    if not absent:
-        return None
-    return Finding(evidence=unimodal(evidence, names), shortfall=f"no runs of {', '.join(absent)}")
-
-
-def unimodal(evidence: Evidence, names: Sequence[str] = ("text",)) -> str:
-    """What the models of one modality reach; empty where no name is of such a model."""
-    if not any(name.startswith(("audio", "text")) for name in names):
-        return ""
-    return "; ".join(
-        f"{name} {bracketed(*evidence.mean(name, 'accuracy'))}, "
-        f"{row['n_seeds']} seed{'s' * (row['n_seeds'] > 1)}"
-        for name, row in evidence.summary.items()
-        if row["model"] in ("audio", "text")
+    made = next((run.provenance for run in runs), None)
+    readers, words = runs.of("att_d1", "word2vec"), None
+    listed = None if len(readers) else wordlists.load(runs.corpus).get("one-test-set")
+    if listed and runs.epoch == "last-epoch":
+        words = listed.table
+    elif corpus and len(readers):
+        words = words_of(readers, corpus)
+    levels: pd.DataFrame | None = None
+    if corpus and corpus.has_audio:
+        levels = loudness.of_cohort(corpus)
+    elif kept := loudness.load(runs.corpus):
+        levels = kept.table
+    return Evidence(
+        deciding(runs),
+        title=made.corpus_title if made else corpus.title if corpus else runs.corpus,
+        synthetic=bool(made.synthetic if made else corpus and corpus.synthetic),
+        words=words,
+        by_text_alone=bool(listed),
+        levels=levels,
     )
 
 
-def too_few(found: int, wanted: int) -> str:
-    """The shortfall in seeds; empty if there is none."""
-    return f"{found} of the {wanted} seeds that the criterion asks for" if found < wanted else ""
+def deciding(runs: Selection) -> Selection:
+    """The runs that verdicts rest on: on random splits, or else with groups held out."""
+    kinds = {run.experiment.fold.kind for run in runs} or {"stratified"}
+    return runs.of(folds="stratified" if "stratified" in kinds else min(kinds))
+
+
+def words_of(runs: Selection, corpus: Corpus) -> pd.DataFrame:
+    """Every word of the first run's test set with every predicted class, see `word_table`."""
+    said = corpus.utterances.set_index("utterance")["transcript"].fillna("")
+    answers = runs.answers().query("run == 0")
+    sentences = [tokens(said[utterance]) for utterance in answers["utterance"]]
+    return word_table(sentences, answers["predicted"].tolist())
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(name=table["model"] + "-" + table["embedding"])

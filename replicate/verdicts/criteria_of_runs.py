@@ -1,0 +1,351 @@
+"""Criteria that look at scores, answers and attention of trained models."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+from scipy.stats import chisquare, kendalltau
+
+from replicate.paper import EMOTIONS, TABLE_4, printed_confusion
+from replicate.stats import classification
+from replicate.stats.intervals import Interval, mean_interval, percentile_interval, share_interval
+from replicate.verdicts.criterion import (
+    Criterion,
+    Finding,
+    Outcome,
+    Reported,
+    all_of,
+    bracketed,
+    gains_found,
+    near,
+    unimodal,
+)
+from replicate.verdicts.evidence import Evidence
+
+#: Resampled sets of seeds for the interval of Kendall's tau.
+TAU_RESAMPLES = 1000
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class OfRuns(Criterion):
+    """A criterion of trained models; `seeds` are the fewest for a verdict."""
+
+    seeds: int = 10
+
+    @abstractmethod
+    def models(self, reported: Reported) -> list[str]:
+        """The models that must have run, as `att_d1-word2vec`."""
+
+    @abstractmethod
+    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
+        """`judge`, where all of them have."""
+
+    def judge(self, reported: Reported, evidence: Evidence) -> Finding:
+        """`compare`, or which models have not run and what there is of one modality."""
+        if absent := [name for name in self.models(reported) if name not in evidence.summary]:
+            missing = f"no runs of {', '.join(absent)}"
+            return Finding(evidence=self.alone(reported, evidence), shortfall=missing)
+        return self.compare(reported, evidence)
+
+    def alone(self, reported: Reported, evidence: Evidence) -> str:
+        """What the models of one modality reach, if the claim is about one."""
+        about = any(name.startswith(("audio", "text")) for name in self.models(reported))
+        return unimodal(evidence) if about else ""
+
+    def too_few(self, seeds: int) -> str:
+        """The shortfall in seeds; empty if there is none."""
+        wanted = f"{seeds} of the {self.seeds} seeds that the criterion asks for"
+        return wanted if seeds < self.seeds else ""
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class OfModel(OfRuns):
+    """A criterion of one model."""
+
+    model: str
+
+    def models(self, reported: Reported) -> list[str]:
+        """That one."""
+        return [self.model]
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Accuracy(OfModel):
+    """Criterion A: the mean accuracy over seeds lies within `tolerance` of print.
+
+    Attributes:
+        tolerance: 1.96 standard deviations of the printed run: the binomial error of one run on 555
+            utterances together with an assumed spread between seeds, `seed_sd`.
+        score_tolerance: how far the mean audio score may lie from print, where it is judged.
+        text_ahead: share of the seeds in which text must weigh more than audio, where it is judged.
+    """
+
+    kind: Literal["accuracy"]
+    tolerance: float = 0.042
+    score_tolerance: float | None = None
+    text_ahead: float | None = None
+
+    seed_sd = 0.01
+    weakness = (
+        "wide: one and the same true mean could pass every row of Tables 4 and 5; narrow: the "
+        "error of our own test set is not counted"
+    )
+
+    @property
+    def test(self) -> str:
+        """The test in a line."""
+        parts = [f"mean accuracy of {self.seeds} seeds within {self.tolerance} of print"]
+        if self.score_tolerance is not None:
+            parts.append(f"mean audio score within {self.score_tolerance}")
+        if self.text_ahead is not None:
+            parts.append(f"text ahead in {self.text_ahead:.0%} of the seeds")
+        return ", ".join(parts)
+
+    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
+        """Accuracy, audio score, and how often text is ahead."""
+        value, interval = evidence.mean(self.model, "accuracy")
+        parts = [near(value, interval, reported["accuracy"], self.tolerance)]
+        notes = []
+        if "audio score" in reported:
+            score, spread = evidence.mean(self.model, "audio_score")
+            notes.append(f"audio score {bracketed(score, spread)}")
+            if self.score_tolerance is not None:
+                parts.append(near(score, spread, reported["audio score"], self.score_tolerance))
+        if self.text_ahead is not None:
+            ahead = evidence.by_seed(self.model, "audio_score") < 0.5
+            notes.append(f"text ahead in {ahead.sum()} of {len(ahead)} seeds")
+            parts.append("met" if ahead.mean() >= self.text_ahead else "not met")
+        seeds = evidence.summary[self.model]["n_seeds"]
+        outcome, missing = over_seeds(parts, seeds), self.too_few(seeds)
+        return Finding(outcome, bracketed(value, interval), interval, "; ".join(notes), missing)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Pair:
+    """Two models, of which one is claimed to be better."""
+
+    better: str
+    worse: str
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Difference(OfRuns):
+    """Criterion D: the paired 95 % interval of each difference excludes 0; Holm over the pairs."""
+
+    kind: Literal["difference"]
+    pairs: tuple[Pair, ...]
+
+    weakness = "seeds of one split vary less than splits do; ten seeds miss small differences"
+
+    @property
+    def test(self) -> str:
+        """The test in a line."""
+        holm = ", Holm's correction" if len(self.pairs) > 1 else ""
+        return f"paired t test over {self.seeds} seeds{holm}"
+
+    def models(self, reported: Reported) -> list[str]:
+        """Those of all pairs."""
+        return sorted({name for pair in self.pairs for name in (pair.better, pair.worse)})
+
+    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
+        """The differences of accuracy, seed by seed."""
+        gains = {}
+        for pair in self.pairs:
+            both = evidence.accuracies([pair.better, pair.worse])
+            gains[f"{pair.better} - {pair.worse}"] = both[pair.better] - both[pair.worse]
+        seeds = min(map(len, gains.values()))
+        if seeds < 2:
+            return Finding(shortfall=self.too_few(seeds))
+        alone = self.alone(reported, evidence)
+        return replace(gains_found(gains), evidence=alone, shortfall=self.too_few(seeds))
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Order(OfRuns):
+    """Kendall's tau between the printed and the reproduced order; its interval excludes 0."""
+
+    kind: Literal["order"]
+    embedding: str
+
+    line = "Kendall's tau with the printed order, bootstrap over seeds"
+    weakness = "tau above 0 is far less than the same order"
+
+    def models(self, reported: Reported) -> list[str]:
+        """The rows of Table 4."""
+        return [f"{row.model}-{self.embedding}" for row in TABLE_4]
+
+    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
+        """Tau of the mean accuracies, and their order."""
+        printed = [row.accuracy for row in TABLE_4]
+        ours = evidence.accuracies(self.models(reported)).to_numpy()  # [seeds, 7]
+        missing = self.too_few(len(ours))
+        if len(ours) < 2:
+            return Finding(shortfall=missing)
+        draws = np.random.default_rng(0).integers(len(ours), size=(TAU_RESAMPLES, len(ours)))
+        taus = np.array([kendalltau(printed, one).statistic for one in ours[draws].mean(axis=1)])
+        tau = float(kendalltau(printed, ours.mean(axis=0)).statistic)
+        interval = percentile_interval(taus)
+        outcome: Outcome = "undecided"
+        if interval.low > 0 or interval.high < 0:
+            outcome = "met" if interval.low > 0 else "not met"
+        ranking = pd.Series(ours.mean(axis=0), [row.label for row in TABLE_4]).sort_values()[::-1]
+        order = ", ".join(f"{label} {value:.3f}" for label, value in ranking.items())
+        return Finding(outcome, f"tau {bracketed(tau, interval, '+')}", interval, order, missing)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ScoreSpread(OfRuns):
+    """The standard deviation of scores over utterances lies within a factor of print."""
+
+    kind: Literal["score spread"]
+    factor: float
+
+    line = "standard deviation over utterances within a factor of {factor:g}"
+    weakness = "a spread of scores says nothing about what the scores follow"
+
+    def models(self, reported: Reported) -> list[str]:
+        """Those of which the paper prints a spread."""
+        return list(reported)
+
+    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
+        """The geometric mean over seeds, on the scale of logarithms."""
+        parts, described = [], []
+        for name, printed in reported.items():
+            logs = np.log(evidence.by_seed(name, "audio_score_sd"))
+            interval = mean_interval(logs)
+            parts.append(near(logs.mean(), interval, np.log(printed), np.log(self.factor)))
+            ends = Interval(*np.exp(interval))
+            described.append(f"{name} {bracketed(np.exp(logs.mean()), ends)}")
+        seeds = min(evidence.summary[name]["n_seeds"] for name in reported)
+        outcome = over_seeds(parts, seeds)
+        return Finding(outcome, ", ".join(described), shortfall=self.too_few(seeds))
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ConfusionRates(OfModel):
+    """Each rate of Table 7 lies within so many binomial standard errors of print."""
+
+    kind: Literal["confusion rates"]
+    standard_errors: float
+
+    line = "each rate within {standard_errors:g} binomial standard errors of print"
+    weakness = "eight rates are judged at once, and the error of our own test set is not counted"
+
+    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
+        """The means over seeds."""
+        counts, printed = evidence.confusions(self.model), printed_confusion()
+        sizes = {"recall": printed.sum(axis=1), "precision": printed.sum(axis=0)}
+        measures = {"recall": classification.recall, "precision": classification.precision}
+        rates = {rate: pd.DataFrame([of(c) for c in counts]) for rate, of in measures.items()}
+        parts, described = [], []
+        for key, p in reported.items():
+            emotion, rate = key.split()
+            ours = rates[rate][emotion]
+            error = np.sqrt(p * (1 - p) / sizes[rate][emotion])
+            interval = share_interval(ours)
+            parts.append(near(ours.mean(), interval, p, self.standard_errors * error))
+            described.append(f"{key} {bracketed(ours.mean(), interval)} ({parts[-1]})")
+        outcome = over_seeds(parts, len(counts))
+        return Finding(outcome, "; ".join(described), shortfall=self.too_few(len(counts)))
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Ranks(OfModel):
+    """The stated ranks hold with this probability over bootstrap samples of test utterances."""
+
+    kind: Literal["ranks"]
+    probability: float
+
+    line = "each rank has a bootstrap probability of at least {probability:g}"
+    weakness = "utterances are drawn one by one, although those of a dialogue resemble each other"
+
+    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
+        """The probabilities, ours and those of the printed table."""
+        answers = evidence.answers_of(self.model)
+        ours = rank_probabilities(answers["emotion"], answers["predicted"], answers["utterance"])
+        printed = rank_probabilities(*classification.labels(printed_confusion()), None)
+        outcome: Outcome = "undecided"
+        if ours.min() >= self.probability:
+            outcome = "met"
+        elif ours.min() <= 1 - self.probability:
+            outcome = "not met"
+        found, in_print = (
+            ", ".join(f"P({name}) = {value:.3f}" for name, value in values.items())
+            for values in (ours, printed)
+        )
+        note = f"the printed Table 7 by itself: {in_print}"
+        missing = self.too_few(answers["seed"].nunique())
+        return Finding(outcome, found, evidence=note, shortfall=missing)
+
+
+def rank_probabilities(
+    true: ArrayLike, guessed: ArrayLike, utterances: pd.Series | None
+) -> pd.Series:
+    """Bootstrap probability of each rank that claim 18 states."""
+    samples = classification.bootstrap_confusions(true, guessed, utterances)
+    right = np.diagonal(samples, axis1=1, axis2=2)
+    recall = right / np.maximum(samples.sum(axis=2), 1)
+    precision = right / np.maximum(samples.sum(axis=1), 1)
+    held = {
+        "sadness best recall": recall.argmax(axis=1) == EMOTIONS.index("sadness"),
+        "neutrality worst recall": recall.argmin(axis=1) == EMOTIONS.index("neutrality"),
+        "happiness best precision": precision.argmax(axis=1) == EMOTIONS.index("happiness"),
+    }
+    return pd.DataFrame(held).mean()
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ErrorSpread(OfModel):
+    """Neutrality is each other class's commonest error; its own errors pass for even."""
+
+    kind: Literal["error spread"]
+    significance: float
+
+    line = (
+        "neutrality is the commonest error of each other class; chi-square does not reject at "
+        "{significance:g} that its own errors are even"
+    )
+    weakness = (
+        "the commonest error need not be most of the errors; that a test does not reject evenness "
+        "is no proof of it"
+    )
+
+    def judge(self, reported: Reported, evidence: Evidence) -> Finding:
+        """As the others, beside what the printed table says by itself."""
+        outcome, errors = self.spread(printed_confusion())
+        printed = f"the printed Table 7 by itself: criterion {outcome}: {errors}"
+        return replace(super().judge(reported, evidence), evidence=printed)
+
+    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
+        """The errors of a run, as the mean over seeds."""
+        counts = evidence.confusions(self.model)
+        outcome, described = self.spread(sum(counts[1:], counts[0]) / len(counts))
+        return Finding(outcome, described, shortfall=self.too_few(len(counts)))
+
+    def spread(self, counts: pd.DataFrame) -> tuple[Literal["met", "not met"], str]:
+        """Whether a confusion matrix meets the criterion, and its errors in words."""
+        errors = counts.astype(float) - np.diag(np.diag(counts))
+        others = errors.drop(index="neutrality")
+        into = others["neutrality"]
+        own = errors.loc["neutrality"].drop("neutrality")
+        p_value = float(chisquare(own).pvalue) if own.any() else np.nan
+        theirs = ", ".join(f"{e} {into[e]:.3g} of {others.loc[e].sum():.3g}" for e in others.index)
+        its = ", ".join(f"{e} {n:.3g}" for e, n in own.items())
+        commonest = bool((into >= others.max(axis=1)).all())
+        return (
+            "met" if commonest and not p_value < self.significance else "not met",
+            f"errors to neutrality: {theirs}; of neutrality: {its} (p = {p_value:.3f})",
+        )
+
+
+def over_seeds(outcomes: Iterable[Outcome], seeds: int) -> Outcome:
+    """As `all_of`; but one seed, which has no interval, decides nothing."""
+    return all_of(outcomes) if seeds > 1 else "undecided"

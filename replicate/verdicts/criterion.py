@@ -1,0 +1,112 @@
+"""What every criterion is, what it finds, and the parts that criteria are made of."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from replicate.stats import hypothesis_tests
+from replicate.stats.intervals import UNKNOWN, Interval
+from replicate.verdicts.evidence import Evidence
+
+Outcome = Literal["met", "undecided", "not met"]
+
+#: The printed values of a claim by name.
+Reported: TypeAlias = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a criterion finds.
+
+    Attributes:
+        outcome: None where there is nothing to judge.
+        reproduced: our values.
+        interval: of our value, where it is one number.
+        evidence: what else to know.
+        shortfall: what is missing for a verdict; empty if nothing is.
+    """
+
+    outcome: Outcome | None = None
+    reproduced: str = ""
+    interval: Interval = UNKNOWN
+    evidence: str = ""
+    shortfall: str = ""
+
+
+class Criterion(ABC):
+    """When a claim counts as reproduced, fixed before any run.
+
+    Attributes:
+        line: the test in a line, with the names of the criterion's numbers in braces.
+        weakness: what the test cannot tell.
+        looks_at: what it takes: trained models, the corpus alone, or the paper's tables alone.
+    """
+
+    line = ""
+    weakness = ""
+    looks_at: Literal["runs", "corpus", "print"] = "runs"
+
+    @property
+    def test(self) -> str:
+        """The test in a line."""
+        return self.line.format_map(vars(self))
+
+    @abstractmethod
+    def judge(self, reported: Reported, evidence: Evidence) -> Finding:
+        """What the evidence says; a finding knows nothing of which corpus may decide."""
+
+
+def all_of(outcomes: Iterable[Outcome]) -> Outcome:
+    """A criterion of several parts is met if all are, and not met if one is not."""
+    found = set(outcomes)
+    return "not met" if "not met" in found else "undecided" if "undecided" in found else "met"
+
+
+def near(value: float, interval: Interval, target: float, tolerance: float) -> Outcome:
+    """Whether a value lies within a tolerance; undecided where only its interval reaches it.
+
+    An unknown interval reaches nothing: then the value alone decides.
+    """
+    if abs(value - target) <= tolerance:
+        return "met"
+    reaches = interval.low <= target + tolerance and interval.high >= target - tolerance
+    return "undecided" if reaches else "not met"
+
+
+def gains_found(gains: Mapping[str, pd.Series]) -> Finding:
+    """Paired differences that are claimed to be positive: t tests with Holm's correction."""
+    means = [hypothesis_tests.mean_difference(gain) for gain in gains.values()]
+    intervals = [Interval(mean.low, mean.high) for mean in means]
+    p_values = hypothesis_tests.holm([mean.p_value for mean in means])
+    parts: list[Outcome] = []
+    described = []
+    for name, mean, interval, p in zip(gains, means, intervals, p_values, strict=True):
+        if p >= hypothesis_tests.LEVEL:
+            parts.append("undecided")
+        else:
+            parts.append("met" if mean.difference > 0 else "not met")
+        significance = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+        described.append(f"{name}: {bracketed(mean.difference, interval, '+')}, {significance}")
+    interval = intervals[0] if len(intervals) == 1 else UNKNOWN
+    return Finding(all_of(parts), "; ".join(described), interval)
+
+
+def bracketed(value: float, interval: Interval, sign: str = "") -> str:
+    """As in `0.689 [0.671, 0.707]`; the value alone where the interval is unknown."""
+    if np.isnan(interval.low):
+        return f"{value:{sign}.3f}"
+    return f"{value:{sign}.3f} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
+
+
+def unimodal(evidence: Evidence) -> str:
+    """What the models of one modality reach."""
+    return "; ".join(
+        f"{name} {bracketed(*evidence.mean(str(name), 'accuracy'))}, "
+        f"{row['n_seeds']} seed{'s' * (row['n_seeds'] > 1)}"
+        for name, row in evidence.summary.items()
+        if row["model"] in ("audio", "text")
+    )
