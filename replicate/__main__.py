@@ -278,17 +278,14 @@ def verdicts(
 
 def _overview(chosen: list[baseline_runs.BaselineRun]) -> str:
     """Baselines and what they reach, with intervals that draw whole dialogues."""
-    from replicate.report.layout import intervals, number
+    from replicate.report.show import cells
     from replicate.runs.selection import answers
     from replicate.stats.summaries import summarise
 
     found = summarise(answers(chosen), "dialogue")
-    shown = found[["model", "folds"]].rename(columns={"model": "baseline"})
-    for measure in ("accuracy", "uar", "macro_f1"):
-        shown[measure] = found[measure].map(number)
-        ends = found[f"{measure}_boot_low"], found[f"{measure}_boot_high"]
-        shown[f"95 % of {measure}"] = intervals(*ends)
-    return shown.to_string(index=False)
+    drawn = found.filter(regex="^(accuracy|uar|macro_f1)(_boot_low|_boot_high)?$")
+    shown = found[["model", "folds"]].join(drawn.rename(columns=lambda c: c.replace("_boot", "")))
+    return cells(shown).to_string(index=False)
 
 
 @main.command()

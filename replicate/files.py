@@ -120,7 +120,7 @@ def build_once(folder: Path, build: Callable[[Path], None], whole: Callable[[Pat
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{folder.name}.lock")):
+        with lock_beside(folder):
             if not whole(folder):
                 with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as beside:
                     new = Path(beside) / folder.name
@@ -139,6 +139,9 @@ def build_once(folder: Path, build: Callable[[Path], None], whole: Callable[[Pat
 
 Record = TypeVar("Record")
 
+#: Places that are named where a file does not fit; the same is often wrong with all rows.
+MOST_NAMED = 5
+
 
 def write_record(path: Path, record: Any, indent: int | None = 1) -> None:
     """Store a dataclass; `path` is whole or as it was."""
@@ -156,24 +159,14 @@ def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
 
     Raises:
         FileNotFoundError: there is no such file.
-        InputError: it does not fit; the first place where it does not is named.
+        InputError: it does not fit; places where it does not are named.
     """
     with _naming_what_does_not_fit(path, remedy):
         return cast(Record, _adapter(kind).validate_json(path.read_bytes()))  # type: ignore[arg-type]
 
 
 def checked(values: Any, kind: type[Record], place: Path, remedy: str) -> Record:
-    """A dataclass from what a file held.
-
-    Args:
-        values: the fields, nested as in JSON.
-        kind: the dataclass.
-        place: the file.
-        remedy: what to do about a damaged file.
-
-    Raises:
-        InputError: as `read`.
-    """
+    """As `read_record`, from values nested as in JSON that a file of another kind held."""
     with _naming_what_does_not_fit(place, remedy):
         return cast(Record, _adapter(kind).validate_python(values))  # type: ignore[arg-type]
 
@@ -188,7 +181,8 @@ def _naming_what_does_not_fit(path: Path, remedy: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = f"{where}: {first['msg']}" if where else first["msg"]
-        raise InputError(path, what, remedy) from error
+        wrong = [
+            f"{'.'.join(map(str, one['loc'])) or 'the whole file'}: {one['msg']}"
+            for one in error.errors()[:MOST_NAMED]
+        ]
+        raise InputError(path, "; ".join(wrong), remedy) from error

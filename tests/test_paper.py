@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
-from pydantic import TypeAdapter
 
 from replicate import paper
 from replicate.files import InputError
@@ -236,7 +235,7 @@ def test_a_file_that_does_not_fit_is_named_with_every_place(tmp_path, text, comp
     path = tmp_path / "table.yml"
     path.write_text(text)
     with pytest.raises(InputError, match=re.escape(complaint)) as error:
-        paper.load(path, TypeAdapter(tuple[paper.ModelRow, ...]))
+        paper.load(path, tuple[paper.ModelRow, ...])
     assert str(path) in str(error.value)
 
 

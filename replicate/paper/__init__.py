@@ -3,42 +3,39 @@
 Everything that a page says the paper reports comes from the YAML files beside this module.
 """
 
-from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 import pandas as pd
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from replicate.files import InputError
+from replicate.files import InputError, checked
 
 Emotion = Literal["anger", "happiness", "neutrality", "sadness"]
 
 #: The paper's classes, in the order of its tables.
 EMOTIONS: tuple[Emotion, ...] = get_args(Emotion)
 
+FOLDER = Path(__file__).parent
+
 Loaded = TypeVar("Loaded")
 
 
-def load(path: Path, adapter: TypeAdapter[Loaded]) -> Loaded:
+def load(path: Path, kind: type[Loaded]) -> Loaded:
     """A YAML file as typed data; scalars reach the types as text, so 0.500 keeps its digits.
 
     Raises:
-        InputError: if the file is no YAML or does not fit, naming every place.
+        InputError: if the file is no YAML or does not fit, naming the places.
     """
     text = path.read_text(encoding="utf-8")
     try:
-        return adapter.validate_python(yaml.load(text, Loader=yaml.BaseLoader))
+        values = yaml.load(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
         raise InputError(path, f"not YAML: {error}", "mend the syntax") from error
-    except ValidationError as error:
-        raise InputError(path, _wrong(error), "mend these entries") from error
-
-
-FOLDER = Path(__file__).parent
+    return checked(values, kind, path, "mend these entries")
 
 
 _STRICT = ConfigDict(extra="forbid")
@@ -71,7 +68,7 @@ class Claim:
     needs: tuple[str, ...]
 
 
-CLAIMS = load(FOLDER / "claims.yml", TypeAdapter(tuple[Claim, ...]))
+CLAIMS = load(FOLDER / "claims.yml", tuple[Claim, ...])
 _REPORTED = {claim.id: claim.reported for claim in CLAIMS}
 
 #: Section 4.1's utterances: `train` and `test`.
@@ -219,15 +216,7 @@ class Choice:
     readings: dict[str, str] = Field(default_factory=dict)
 
 
-def _wrong(error: ValidationError) -> str:
-    return "; ".join(f"{_dotted(e['loc'])}: {e['msg']}" for e in error.errors())
-
-
-def _dotted(place: Iterable[int | str]) -> str:
-    return ".".join(map(str, place)) or "the whole file"
-
-
-_TABLES = load(FOLDER / "tables.yml", TypeAdapter(Tables))
+_TABLES = load(FOLDER / "tables.yml", Tables)
 
 TABLE_1 = _TABLES.table_1
 TABLE_2 = _TABLES.table_2
@@ -245,6 +234,6 @@ TABLE_8 = _TABLES.table_8
 ROUNDING = 0.0005
 
 #: What other works print on the four classes: key of the bibliography -> name -> accuracy.
-ELSEWHERE = load(FOLDER / "elsewhere.yml", TypeAdapter(dict[str, dict[str, Decimal]]))
+ELSEWHERE = load(FOLDER / "elsewhere.yml", dict[str, dict[str, Decimal]])
 
-OPEN_CHOICES = load(FOLDER / "choices.yml", TypeAdapter(tuple[Choice, ...]))
+OPEN_CHOICES = load(FOLDER / "choices.yml", tuple[Choice, ...])

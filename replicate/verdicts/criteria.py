@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from replicate.files import InputError
 from replicate.paper import CLAIMS, load
@@ -28,7 +28,7 @@ def read(path: Path = FILE) -> Mapping[int, Criterion]:
     Raises:
         InputError: an entry does not fit; a claim has no criterion, or a criterion no claim.
     """
-    found = load(path, TypeAdapter(dict[int, _Kind]))
+    found = load(path, dict[int, _Kind])
     if apart := found.keys() ^ {claim.id for claim in CLAIMS}:
         wrong = f"a claim without criterion, or a criterion without claim: {sorted(apart)}"
         raise InputError(path, wrong, "give each claim of paper/claims.yml one criterion")
