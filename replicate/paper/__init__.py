@@ -5,7 +5,7 @@ Everything that a page says the paper reports comes from the YAML files beside t
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Literal, TypeVar
 
 import pandas as pd
 import yaml
@@ -17,7 +17,7 @@ from replicate.files import InputError, checked
 Emotion = Literal["anger", "happiness", "neutrality", "sadness"]
 
 #: The paper's classes, in the order of its tables.
-EMOTIONS: tuple[Emotion, ...] = get_args(Emotion)
+EMOTIONS = ("anger", "happiness", "neutrality", "sadness")
 
 FOLDER = Path(__file__).parent
 

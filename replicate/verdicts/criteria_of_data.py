@@ -145,7 +145,7 @@ class Extremes(Criterion):
         if evidence.levels is None:
             return Finding(shortfall="no loudness of each utterance")
         others = [e for e in EMOTIONS if e not in (self.softest, self.loudest)]
-        pairs = [(self.loudest, self.softest), *((self.loudest, e) for e in others)]
+        pairs: list[tuple[str, str]] = [(self.loudest, e) for e in (self.softest, *others)]
         pairs += [(e, self.softest) for e in others]
         gains: dict[str, pd.Series] = {}
         for measure in ("average", "spread"):
