@@ -35,8 +35,9 @@ def cohort(size: str, preset: str) -> list[standin.Planned]:
 
 
 def test_what_single_utterances_tell_averages_to_the_channels_bits() -> None:
-    told, known = evidence("full", "default"), standin.describe("default")
-    for modality, bits in (("text", known.text.bits), ("audio", known.audio.bits)):
+    told, known = evidence("full", "default"), standin.ceilings("default")
+    for modality in ("text", "audio"):
+        bits = known.loc[modality, "bits"]
         for name in (modality, f"{modality}_gain"):
             error = told[name].std() / len(told) ** 0.5
             assert told[name].mean() == pytest.approx(bits, abs=4 * error)
@@ -103,8 +104,8 @@ def test_shares_of_the_truth() -> None:
     other = list(known["share_accuracy"].sort_values().index)
     assert other[2:4] == ["default", "clean"], "the page says that two neighbours change places"
     assert other[:2] + other[4:] == list(known.index[[0, 1, 4, 5]])
-    default = standin.describe("default")
-    lifts = [part.accuracy - default.majority.accuracy for part in (default.audio, default.text)]
+    accuracy = standin.ceilings("default")["accuracy"]
+    lifts = [accuracy[part] - accuracy["majority"] for part in ("audio", "text")]
     assert known.loc["default", "share_accuracy"] == pytest.approx(lifts[0] / sum(lifts))
 
 

@@ -14,6 +14,7 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -200,7 +201,7 @@ def test_bad_requests_say_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"no such size.*\n.*tiny"):
         standin.generate(tmp_path / "corpus", "huge", "default")
     with pytest.raises(InputError, match=r"no such preset.*\n.*text-only"):
-        standin.describe("loud")
+        standin.ceilings("loud")
     (tmp_path / "mine").mkdir()
     with pytest.raises(InputError, match="holds no stand-in corpus"):
         standin.fingerprint(tmp_path / "mine")
@@ -268,7 +269,7 @@ def test_scripts_repeat_their_lines_and_a_line_knows_the_symbol_only(full):
     assert share > 0.5
     # Two performances of one line agree in class no more often than chance has it.
     pairs = [(a, b) for acted in classes.values() for (a, _), (b, _) in pairwise(acted)]
-    chance = sum(p**2 for p in standin.describe("default").prior)
+    chance = sum(p**2 for p in standin.prior())
     assert np.mean([a == b for a, b in pairs]) == pytest.approx(chance, abs=0.05)
 
 
@@ -353,41 +354,38 @@ def observed(c, *evidence):
 
 @pytest.mark.parametrize("preset", standin.PRESETS)
 def test_ceilings_are_what_an_observer_reaches(preset):
-    found = standin.describe(preset)
-    c, *drawn = simulated(found.channels)
+    model, known = channels.PRESETS[preset], standin.ceilings(preset)
+    c, *drawn = simulated(model)
     j, k, tag = (counted(c, seen) for seen in (drawn[0], drawn[1], drawn[3]))
-    level = density(drawn[2], found.channels.loudness)
+    level = density(drawn[2], model.loudness)
     views = {"text": (j,), "prosody": (k,), "loudness": (level,), "tags": (tag,)} | {
         "audio": (k, tag, level),
         "symbols": (j, k),
         "both": (j, k, level),
     }
+    assert set(known.index) == {"majority", *views}
     for name, evidence in views.items():
-        ceiling = getattr(found, name)
         accuracy, bits = observed(c, *evidence)
-        assert accuracy == pytest.approx(ceiling.accuracy, abs=0.004), name
-        assert bits == pytest.approx(ceiling.bits, abs=0.008), name
+        assert accuracy == pytest.approx(known.loc[name, "accuracy"], abs=0.004), name
+        assert bits == pytest.approx(known.loc[name, "bits"], abs=0.008), name
 
 
 def test_presets_do_what_their_names_say():
-    found = {name: standin.describe(name) for name in standin.PRESETS}
-    for name in ("text-only", "audio-only"):
-        assert found[name].majority.accuracy == pytest.approx(1708 / 5531)
-    assert found["text-only"].audio.bits == pytest.approx(0, abs=1e-12)
-    assert found["text-only"].both.bits == pytest.approx(found["text-only"].text.bits)
-    assert found["audio-only"].text.bits == pytest.approx(0, abs=1e-12)
-    assert found["audio-only"].both.bits == pytest.approx(found["audio-only"].audio.bits)
-    assert found["clean"].text.accuracy == pytest.approx(1)
-    assert found["clean"].audio.accuracy == pytest.approx(1)
-    default = found["default"]
-    assert found["text-hard"].text.accuracy < default.audio.accuracy - 0.1
-    assert found["audio-hard"].audio.accuracy < default.text.accuracy - 0.1
-    for informativeness in found.values():
-        parts = (informativeness.text, informativeness.audio)
-        assert max(p.accuracy for p in parts) <= informativeness.both.accuracy + 1e-9
-        assert informativeness.both.bits <= sum(p.bits for p in parts) + 1e-9
-    assert "synthetic" in default.summary
-    assert "not" in default.summary
+    found = {name: standin.ceilings(name) for name in standin.PRESETS}
+    accuracy = pd.DataFrame({name: known["accuracy"] for name, known in found.items()})
+    bits = pd.DataFrame({name: known["bits"] for name, known in found.items()})
+    assert np.allclose(accuracy.loc["majority"], 1708 / 5531)
+    assert bits["text-only"]["audio"] == pytest.approx(0, abs=1e-12)
+    assert bits["text-only"]["both"] == pytest.approx(bits["text-only"]["text"])
+    assert bits["audio-only"]["text"] == pytest.approx(0, abs=1e-12)
+    assert bits["audio-only"]["both"] == pytest.approx(bits["audio-only"]["audio"])
+    assert np.allclose(accuracy["clean"][["text", "audio"]], 1)
+    assert accuracy["text-hard"]["text"] < accuracy["default"]["audio"] - 0.1
+    assert accuracy["audio-hard"]["audio"] < accuracy["default"]["text"] - 0.1
+    assert (accuracy.loc[["text", "audio"]].max() <= accuracy.loc["both"] + 1e-9).all()
+    assert (bits.loc["both"] <= bits.loc[["text", "audio"]].sum() + 1e-9).all()
+    assert "synthetic" in standin.SUMMARY
+    assert "not" in standin.SUMMARY
 
 
 # Sound --------------------------------------------------------------------------------------------
@@ -449,8 +447,9 @@ def test_prosody_follows_its_symbol():
 def test_words_carry_their_symbol(full):
     """A clause of the symbol's own occurs in every utterance of at least five words."""
     own = []
-    for symbol in grammar.load().symbols:
-        clauses = [re.escape(c.strip("?")) for c in (*symbol.clauses, *symbol.short)]
+    symbols = grammar.load()["symbols"]
+    for symbol in map(symbols.get, paper.EMOTIONS):
+        clauses = [re.escape(c.strip("?")) for c in (*symbol["clauses"], *symbol["short"])]
         own.append(re.compile("|".join(re.sub(r"\\{\w+\\}", ".+", c) for c in clauses), re.I))
     for u in full[::5]:
         plain = re.sub(r"\ban\b", "a", u.transcript)

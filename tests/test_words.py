@@ -278,8 +278,7 @@ def test_a_class_that_no_sentence_has_ranks_no_word():
 
 def test_the_grammar_knows_what_its_words_are_worth():
     """A word of one symbol's clauses alone has the shares of the classes given that symbol."""
-    known = standin.describe("default")
-    joint = np.array(known.prior)[:, None] * np.array(known.channels.text)
+    joint = standin.prior()[:, None] * np.array(standin.PRESETS["default"].text)
     given_symbol = joint / joint.sum(axis=0)
     found = in_grammar("default", n=1500)
     for symbol, word in enumerate(("hell", "congratulations", None, "hurts")):
@@ -288,7 +287,7 @@ def test_the_grammar_knows_what_its_words_are_worth():
             assert shares == pytest.approx(given_symbol[:, symbol])
     assert found.groupby("word")["true_share"].sum().to_numpy() == pytest.approx(1)
     silent = in_grammar("audio-only", n=300).groupby("word")["true_share"]
-    assert all(shares.to_numpy() == pytest.approx(known.prior) for _, shares in silent)
+    assert all(shares.to_numpy() == pytest.approx(standin.prior()) for _, shares in silent)
 
 
 # --- stored lists ---

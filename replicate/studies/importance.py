@@ -75,9 +75,9 @@ def truth() -> pd.DataFrame:
     """
     rows = {}
     for preset in standin.PRESETS:
-        known = standin.describe(preset)
-        text, audio, both = known.text.bits, known.audio.bits, known.both.bits
-        lifts = [part.accuracy - known.majority.accuracy for part in (known.audio, known.text)]
+        known = standin.ceilings(preset)
+        text, audio, both = known.loc[["text", "audio", "both"], "bits"]
+        lifts = (known["accuracy"] - known["accuracy"]["majority"])[["audio", "text"]]
         rows[preset] = {
             "text": text,
             "audio": audio,

@@ -312,11 +312,11 @@ def in_grammar(preset: str, n: int = 4000) -> pd.DataFrame:
         `emotion`, `word`, `true_share` (of the sentences with the word, those of the class) and
         `true_sign` (of the association, as in `word_table`).
     """
-    known = standin.describe(preset)
-    weights = np.array(known.prior)[:, None] * np.array(known.channels.text) / n  # [4, 4]
+    channels = standin.PRESETS[preset]
+    weights = standin.prior()[:, None] * np.array(channels.text) / n  # [4, 4]
     symbols = np.repeat(range(len(EMOTIONS)), n)
     rng = random.Random("words")
-    sentences = [tokens(_fresh(int(symbol), known.channels, rng)) for symbol in symbols]
+    sentences = [tokens(_fresh(int(symbol), channels, rng)) for symbol in symbols]
     counts, words = _counts(sentences, symbols)
     joint = _by_class(counts > 0, weights[:, symbols])
     return pd.DataFrame(
@@ -331,7 +331,7 @@ def in_grammar(preset: str, n: int = 4000) -> pd.DataFrame:
 
 def _fresh(symbol: int, channels: Channels, rng: random.Random) -> str:
     """An utterance that carries a text symbol, on any topic, with the tags that go with it."""
-    about = grammar.topic(rng.choice(sorted(grammar.load().topics)), rng)
+    about = grammar.topic(rng.choice(sorted(grammar.load()["topics"])), rng)
     said = grammar.utterance(symbol, about, grammar.length(rng), rng)
     laughter, breath = (rng.random() < p[symbol] for p in (channels.laughter, channels.breath))
     return grammar.tagged(said, laughter, breath, rng)

@@ -2,13 +2,13 @@
 
 `channels` says what each modality knows, `casting` who speaks when and feels what, `grammar` finds
 words, `planning` puts them together, `voice` speaks, `write` fills a folder and `manifest` tells
-whether it is the published one. `describe(preset)` tells what each modality knows, and what the
-corpus is not; `evidence` what the text and the sound of single utterances tell.
+whether it is the published one. `SUMMARY` says what the corpus is not, `ceilings(preset)` what each
+modality tells, and `evidence` what the text and the sound of single utterances do.
 """
 
 from replicate.corpora.names import size_and_preset
 from replicate.corpora.standin.casting import SIZES
-from replicate.corpora.standin.channels import PRESETS, describe
+from replicate.corpora.standin.channels import PRESETS, SUMMARY, ceilings, prior
 from replicate.corpora.standin.evidence import evidence
 from replicate.corpora.standin.grammar import sentences
 from replicate.corpora.standin.manifest import Fingerprint, fingerprint, published
@@ -18,13 +18,15 @@ from replicate.corpora.standin.write import generate
 __all__ = [
     "PRESETS",
     "SIZES",
+    "SUMMARY",
     "Fingerprint",
     "Planned",
-    "describe",
+    "ceilings",
     "evidence",
     "fingerprint",
     "generate",
     "plan",
+    "prior",
     "published",
     "sentences",
     "size_and_preset",

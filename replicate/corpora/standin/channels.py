@@ -12,6 +12,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from replicate.files import InputError
@@ -121,53 +122,6 @@ def channels(preset: str) -> Channels:
     return PRESETS[preset]
 
 
-@dataclass(frozen=True)
-class Ceiling:
-    """What the best possible observer of one utterance reaches.
-
-    Attributes:
-        accuracy: Bayes accuracy, the highest expected share of right answers.
-        bits: mutual information with the class.
-    """
-
-    accuracy: float
-    bits: float
-
-
-@dataclass(frozen=True)
-class Informativeness:
-    """A preset, and what each part of an utterance tells about its class.
-
-    Attributes:
-        preset: its name.
-        prior: P(C), the shares of the paper's cohort, in the order of `CLASSES`.
-        channels: the conditional distributions everything below follows from.
-        majority: the ceiling of an observer of nothing: the largest class.
-        text: of the transcript (J; the tags in it follow J, so add nothing).
-        prosody: of rate, pitch, range and tilt of the voice (K).
-        loudness: of the level (L).
-        tags: of a laugh or a breath heard (T).
-        audio: of K, L and T together, that is of the recording to a listener who does not
-            recognise words. Who recognises every word hears J, too, and can reach `both`.
-        symbols: of J and K, without loudness.
-        both: of transcript and recording: J, K and L.
-        summary: what this corpus is, and what it is not.
-    """
-
-    preset: str
-    prior: tuple[float, ...]
-    channels: Channels
-    majority: Ceiling
-    text: Ceiling
-    prosody: Ceiling
-    loudness: Ceiling
-    tags: Ceiling
-    audio: Ceiling
-    symbols: Ceiling
-    both: Ceiling
-    summary: str
-
-
 SUMMARY = (
     "A synthetic corpus in IEMOCAP's layout: a small grammar writes the dialogues, the eSpeak NG "
     "synthesiser speaks them. Nobody felt, acted or annotated anything. Its class counts, dialogue "
@@ -225,11 +179,15 @@ def observables(model: Channels) -> Observables:
     return Observables(text, np.array(model.prosody), _levels_given_class(model.loudness), tags)
 
 
-def ceiling(*observations: NDArray[np.float64]) -> Ceiling:
-    """The ceiling of an observer of things that are independent given the class.
+def ceiling(*observations: NDArray[np.float64]) -> tuple[float, float]:
+    """What the best possible observer of things that are independent given the class reaches.
 
     Args:
         observations: for each thing, P(value | C), a row for each class.
+
+    Returns:
+        Bayes accuracy, the highest expected share of right answers, and the mutual information with
+        the class, bits.
     """
     joint = prior()[:, None]  # [4, values seen so far]
     for seen in observations:
@@ -237,28 +195,33 @@ def ceiling(*observations: NDArray[np.float64]) -> Ceiling:
     independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     possible = joint > 0
     bits = (joint[possible] * np.log2(joint[possible] / independent[possible])).sum()
-    return Ceiling(float(joint.max(0).sum()), max(0.0, float(bits)))
+    return float(joint.max(0).sum()), max(0.0, float(bits))
 
 
-def describe(preset: str) -> Informativeness:
-    """What a preset's text, audio and both tell about the class, from its channels alone.
+def ceilings(preset: str) -> pd.DataFrame:
+    """What the parts of an utterance tell about its class, from a preset's channels alone.
+
+    Returns:
+        `accuracy` and `bits`, see `ceiling`, of an observer of: `majority`, nothing, who names the
+        largest class; `text`, the transcript (J; the tags in it follow J, so add nothing);
+        `prosody`, rate, pitch, range and tilt of the voice (K); `loudness`, the level (L); `tags`,
+        a laugh or a breath heard (T); `audio`, K, L and T together, that is the recording to a
+        listener who does not recognise words (who recognises every word hears J, too, and can reach
+        `both`); `symbols`, J and K; `both`, transcript and recording: J, K and L.
 
     Raises:
         InputError: there is no such preset.
     """
-    model = channels(preset)
-    text, prosody, level, tags = observables(model)
-    return Informativeness(
-        preset=preset,
-        prior=tuple(prior().tolist()),
-        channels=model,
-        majority=ceiling(),
-        text=ceiling(text),
-        prosody=ceiling(prosody),
-        loudness=ceiling(level),
-        tags=ceiling(tags),
-        audio=ceiling(prosody, tags, level),
-        symbols=ceiling(text, prosody),
-        both=ceiling(text, prosody, level),
-        summary=SUMMARY,
-    )
+    text, prosody, level, tags = observables(channels(preset))
+    seen = {
+        "majority": (),
+        "text": (text,),
+        "prosody": (prosody,),
+        "loudness": (level,),
+        "tags": (tags,),
+        "audio": (prosody, tags, level),
+        "symbols": (text, prosody),
+        "both": (text, prosody, level),
+    }
+    rows = [ceiling(*observations) for observations in seen.values()]
+    return pd.DataFrame(rows, pd.Index(seen, name="observer"), ["accuracy", "bits"])

@@ -7,9 +7,9 @@ most others could come from any.
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import yaml
 
@@ -25,83 +25,23 @@ MOST_CLAUSES = 14
 _SLOT = r"\{(\w+)\}"
 
 
-@dataclass(frozen=True)
-class Symbol:
-    """The clauses that carry one text symbol."""
-
-    clauses: tuple[str, ...]
-    short: tuple[str, ...]
-    filler_rate: float
-    exclaims: bool
-
-
-@dataclass(frozen=True)
-class Grammar:
-    """`grammar.yml`, typed. `words` holds the fillers of each slot."""
-
-    words: Mapping[str, Sequence[str]]
-    actions: Sequence[Sequence[str]]
-    shared: Sequence[str]
-    openers: Sequence[str]
-    closers: Sequence[str]
-    fillers: Sequence[str]
-    symbols: tuple[Symbol, ...]
-    topics: Mapping[str, Mapping[str, Sequence[str]]]
-
-
-@dataclass(frozen=True)
-class Topic:
-    """The words that one dialogue prefers, by slot."""
-
-    words: Mapping[str, Sequence[str]]
+#: Slot -> the words that one dialogue prefers there.
+Topic = Mapping[str, Sequence[str]]
 
 
 @cache
-def load() -> Grammar:
-    """The grammar of this package."""
+def load() -> dict[str, Any]:
+    """`grammar.yml`; `words` holds the fillers of each slot."""
     text = (resources.files(__package__) / "grammar.yml").read_text(encoding="utf-8")
-    data = yaml.safe_load(text)
-    return Grammar(
-        words={
-            "name": data["names"].split(),
-            "person": data["persons"],
-            "kin": data["kin"].split(),
-            "place": data["places"].split(),
-            "object": data["objects"].split(),
-            "quality": data["qualities"].split(),
-            "number": data["numbers"].split(),
-            "past": data["past"],
-            "soon": data["soon"],
-        },
-        actions=data["actions"],
-        shared=data["shared"],
-        openers=data["openers"],
-        closers=data["closers"],
-        fillers=data["fillers"],
-        symbols=tuple(
-            Symbol(
-                clauses=tuple(entry["clauses"]),
-                short=tuple(entry["short"]),
-                filler_rate=entry["filler_rate"],
-                exclaims=entry["exclaims"],
-            )
-            for entry in (data["symbols"][name] for name in EMOTIONS)
-        ),
-        topics=data["topics"],
-    )
+    data: dict[str, Any] = yaml.safe_load(text)
+    for slot, fillers in data["words"].items():
+        data["words"][slot] = fillers.split() if isinstance(fillers, str) else fillers
+    return data
 
 
 def topic(name: str, rng: random.Random) -> Topic:
     """The topic of scenario or script `name`, with four people who are talked about."""
-    listed = load().topics[name]
-    return Topic(
-        {
-            "object": listed["objects"],
-            "place": listed["places"],
-            "person": listed["persons"],
-            "name": rng.sample(load().words["name"], 4),
-        }
-    )
+    return {**load()["topics"][name], "name": rng.sample(load()["words"]["name"], 4)}
 
 
 def _fill(template: str, about: Topic, rng: random.Random) -> str:
@@ -111,10 +51,10 @@ def _fill(template: str, about: Topic, rng: random.Random) -> str:
     def word(slot: re.Match[str]) -> str:
         kind = slot.group(1)
         if kind in ("do", "did"):
-            action = rng.choice(load().actions)[kind == "did"]
+            action = rng.choice(load()["actions"])[kind == "did"]
             return re.sub(_SLOT, word, action)
-        topical = kind in about.words and rng.random() < TOPIC_SHARE
-        choices = (about if topical else load()).words[kind]
+        topical = kind in about and rng.random() < TOPIC_SHARE
+        choices = (about if topical else load()["words"])[kind]
         used.add(chosen := rng.choice([choice for choice in choices if choice not in used]))
         return chosen
 
@@ -122,15 +62,15 @@ def _fill(template: str, about: Topic, rng: random.Random) -> str:
     return re.sub(r"\b([Aa]) (?=[aeio]|u(?!ni|ku))", r"\1n ", filled)
 
 
-def _clauses(symbol: Symbol, about: Topic, words: int, rng: random.Random) -> list[str]:
+def _clauses(symbol: dict[str, Any], about: Topic, words: int, rng: random.Random) -> list[str]:
     """Clauses of about `words` words in all, one of them, anywhere, surely the symbol's."""
     if words <= 4:
-        return [_fill(rng.choice(symbol.short), about, rng)]
+        return [_fill(rng.choice(symbol["short"]), about, rng)]
     sure = rng.randrange(max(1, round(words / WORDS_PER_CLAUSE)))
     clauses: list[str] = []
     while len(clauses) <= sure or (_words(clauses) < words - 2 and len(clauses) < MOST_CLAUSES):
         cue = len(clauses) == sure or rng.random() < CUE_DENSITY
-        template = rng.choice(symbol.clauses if cue else load().shared)
+        template = rng.choice(symbol["clauses"] if cue else load()["shared"])
         clauses.append(_fill(template, about, rng))
     return clauses
 
@@ -139,17 +79,18 @@ def _words(clauses: list[str]) -> int:
     return sum(len(clause.split()) for clause in clauses)
 
 
-def _punctuate(clauses: list[str], symbol: Symbol, rng: random.Random) -> str:
+def _punctuate(clauses: list[str], symbol: dict[str, Any], rng: random.Random) -> str:
     """Fillers, full stops and capitals."""
     text, starts_sentence = "", True
     for place, clause in enumerate(clauses):
-        if rng.random() < symbol.filler_rate * (0.6 if place else 1.0):
-            clause = f"{rng.choice(load().fillers)}, {clause}"
+        if rng.random() < symbol["filler_rate"] * (0.6 if place else 1.0):
+            filler = rng.choice(load()["fillers"])
+            clause = f"{filler}, {clause}"
         if starts_sentence:
             clause = clause[0].upper() + clause[1:]
         end = ""
         if not clause.endswith("?"):
-            exclaims = symbol.exclaims and rng.random() < 0.25
+            exclaims = symbol["exclaims"] and rng.random() < 0.25
             stops = place == len(clauses) - 1 or rng.random() < 0.5
             end = "!" if exclaims else "." if stops else ","
         text += f" {clause}{end}"
@@ -159,7 +100,7 @@ def _punctuate(clauses: list[str], symbol: Symbol, rng: random.Random) -> str:
 
 def utterance(symbol: int, about: Topic, words: int, rng: random.Random) -> str:
     """An utterance of about `words` words that carries text symbol `symbol` (of `CLASSES`)."""
-    carrier = load().symbols[symbol]
+    carrier = load()["symbols"][EMOTIONS[symbol]]
     return _punctuate(_clauses(carrier, about, words, rng), carrier, rng)
 
 
@@ -167,19 +108,16 @@ def perform(line: str, rng: random.Random) -> str:
     """A script's line as it comes out in one performance: as written, or with a word more."""
     chance = rng.random()
     if chance < 0.25:
-        opener = rng.choice(load().openers)
+        opener = rng.choice(load()["openers"])
         first = line.split()[0]
-        keeps_capital = first.rstrip(".,?!").split("'")[0] == "I" or first.strip(",") in _names()
+        named = first.strip(",") in load()["words"]["name"]
+        keeps_capital = named or first.rstrip(".,?!").split("'")[0] == "I"
         rest = line if keeps_capital else line[0].lower() + line[1:]
         return f"{opener[0].upper()}{opener[1:]}, {rest}"
     if chance < 0.4:
-        return f"{line[:-1]}, {rng.choice(load().closers)}{line[-1]}"
+        closer = rng.choice(load()["closers"])
+        return f"{line[:-1]}, {closer}{line[-1]}"
     return line
-
-
-@cache
-def _names() -> frozenset[str]:
-    return frozenset(load().words["name"])
 
 
 def tagged(words: str, laughter: bool, breath: bool, rng: random.Random) -> str:
@@ -195,17 +133,13 @@ def sentences(n: int, seed: int) -> list[str]:
     Every text symbol and topic is equally likely; tags are as frequent as in the default preset.
     The random state shares nothing with that of the corpora; a short utterance may still occur in
     both.
-
-    Args:
-        n: how many.
-        seed: which ones.
     """
     return [_sentence(random.Random(f"stand-in sentences|{seed}|{i}")) for i in range(n)]
 
 
 def _sentence(rng: random.Random) -> str:
     symbol, model = rng.randrange(len(EMOTIONS)), channels("default")
-    about = topic(rng.choice(sorted(load().topics)), rng)
+    about = topic(rng.choice(sorted(load()["topics"])), rng)
     words = utterance(symbol, about, length(rng), rng)
     laughter = rng.random() < model.laughter[symbol]
     return tagged(words, laughter, rng.random() < model.breath[symbol], rng)
