@@ -31,7 +31,8 @@ from replicate.settings import Fold, ModelConfig, Training
 from replicate.studies import choices
 from replicate.studies.choices import effects, flips, reading
 from replicate.training.examples import examples
-from replicate.training.loop import Trainer, class_weights, discard, optimiser, train
+from replicate.training.loop import Trainer, class_weights, discard, optimiser
+from replicate.training.train import train
 
 
 def trainer(choice: str = "", model: str = "att_d1", **training: object) -> Trainer:

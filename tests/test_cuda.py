@@ -43,6 +43,7 @@ from replicate.model import (  # noqa: E402
 )
 from replicate.settings import ModelConfig  # noqa: E402
 from replicate.training import loop  # noqa: E402
+from replicate.training.train import train  # noqa: E402
 
 BINS = 12  # the interpreter takes its time for each
 
@@ -164,7 +165,7 @@ def test_a_training_gives_what_it_gives_on_the_cpu(tmp_path, monkeypatch) -> Non
     runs = []
     for where in ("cpu", DEVICE.type):
         corpus, waveforms = small.corpus(24), small.waveforms(24)
-        runs.append(loop.train(asked, corpus, tmp_path / f"{len(runs)}", waveforms=waveforms,
+        runs.append(train(asked, corpus, tmp_path / f"{len(runs)}", waveforms=waveforms,
                                    device=where))  # fmt: skip
         monkeypatch.setattr(loop, "encoders", on_the_device)
     for table in ("predictions", "treated"):

@@ -9,7 +9,7 @@ import small
 from replicate.files import InputError
 from replicate.runs import code
 from replicate.runs.store import folder_of, is_finished, load_run, load_runs
-from replicate.training.loop import train
+from replicate.training.train import train
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from replicate.files import InputError
 from replicate.model import EmotionModel
 from replicate.runs.store import SELECTIONS, folder_of, load_run
 from replicate.training.examples import examples
-from replicate.training.loop import Trainer, learning_rate, train
+from replicate.training.loop import Trainer, learning_rate
+from replicate.training.train import train
 
 
 def trained(root, experiment, **options):
@@ -102,7 +103,7 @@ def test_an_exception_between_epochs_loses_nothing(tmp_path):
 def test_a_sigkill_loses_at_most_an_epoch_and_changes_no_bit(tmp_path):
     folder = folder_of(small.experiment(epochs=30), tmp_path)
     script = (
-        "import small, pathlib, sys; from replicate.training.loop import train;"
+        "import small, pathlib, sys; from replicate.training.train import train;"
         "train(small.experiment(epochs=30), small.corpus(), pathlib.Path(sys.argv[1]),"
         "waveforms=small.waveforms(), report=lambda e, t, s: print(len(t), flush=True))"
     )
@@ -231,6 +232,7 @@ def test_the_eager_encoder_trains_to_the_same_predictions(tmp_path, monkeypatch)
     """What front ends without kernels run: PyTorch's layers on the padded batch."""
     from replicate.model import RawAudioEncoder
     from replicate.training import loop
+    from replicate.training import train as from_start
 
     fused = trained(tmp_path / "fused", small.experiment("audio", epochs=1))
 
@@ -240,7 +242,7 @@ def test_the_eager_encoder_trains_to_the_same_predictions(tmp_path, monkeypatch)
             self.fused = None
 
     monkeypatch.setattr(loop, "FusedAudioEncoder", RawAudioEncoder)
-    monkeypatch.setattr(loop, "Trainer", Eager)
+    monkeypatch.setattr(from_start, "Trainer", Eager)
     eager = trained(tmp_path / "eager", small.experiment("audio", epochs=1))
     columns = ["anger", "happiness", "neutrality", "sadness"]
     np.testing.assert_allclose(fused.predictions[columns], eager.predictions[columns], atol=5e-3)

@@ -63,7 +63,7 @@ CODE: dict[str, dict[str, dict[str, tuple[str, ...] | None]]] = {
         "training": {
             "training/examples.py": None,
             "training/loop.py": None,
-            "training/checkpoint.py": None,
+            "training/train.py": None,
         },
         "treatments": {
             "training/treatments.py": None,

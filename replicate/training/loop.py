@@ -1,4 +1,4 @@
-"""Section 4.1: one loop from an experiment to a run.
+"""Section 4.1: the epochs of one experiment.
 
 Each epoch draws its order, its discarded words and its dropout from a seed of its own, made of the
 experiment's seed and the epoch's number. So an interrupted run resumes from its last checkpoint to
@@ -7,13 +7,8 @@ order of every sum. On CUDA the same random numbers are drawn, and results are a
 rounding, which training magnifies from step to step.
 """
 
-import datetime
-import hashlib
 import os
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,26 +17,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from replicate.corpora.protocol import cohort
-from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.corpora.transcriptions import WordVectors, discard_probability, pad, subsample
-from replicate.corpora.waveforms import Waveforms
 from replicate.files import InputError
 from replicate.kernels.audio import FusedAudioEncoder, compiled_for
 from replicate.kernels.audio_batches import FusedAudio
 from replicate.kernels.text import FusedTranscriptionEncoder
 from replicate.model import EmotionModel, Output, RawAudioEncoder, TranscriptionEncoder
 from replicate.paper import EMOTIONS
-from replicate.runs.code import LOADED_CODE, code_version, package_versions, processor
 from replicate.runs.experiments import Experiment
-from replicate.runs.store import SELECTIONS, Provenance, Run, Vectors, save_run
+from replicate.runs.store import SELECTIONS
 from replicate.settings import Training
-from replicate.training.checkpoint import Checkpoint
-from replicate.training.examples import Examples, examples
-from replicate.training.treatments import answers
-
-#: Called after every epoch with the experiment, the epochs so far, and utterances per second.
-Report = Callable[[Experiment, pd.DataFrame, float], None]
+from replicate.training.examples import Examples
 
 
 class Trainer:
@@ -309,83 +295,3 @@ def class_weights(data: Examples, training: Training, device: torch.device) -> t
 def learning_rate(training: Training, epoch: int) -> float:
     """Table 1: .003, times .988 for each epoch after the first."""
     return training.learning_rate * training.decay ** (epoch - 1)
-
-
-def train(
-    experiment: Experiment,
-    corpus: Corpus,
-    folder: Path,
-    *,
-    waveforms: Waveforms | None = None,
-    vectors: WordVectors | None = None,
-    device: str = "cpu",
-    report: Report | None = None,
-) -> Run:
-    """Train an experiment, or go on where it was interrupted, and store its run.
-
-    Args:
-        experiment: what to train.
-        corpus: the corpus it names.
-        folder: where its run is stored; holds the checkpoint meanwhile.
-        waveforms: the corpus's decoded audio; not needed by the text model.
-        vectors: pretrained word vectors; needed by `word2vec` and `glove`.
-        device: `cpu` or `cuda`.
-        report: called after every epoch.
-
-    Raises:
-        InputError: if the corpus lacks what the experiment needs.
-    """
-    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    data = examples(experiment, cohort(corpus), waveforms)
-    trainer = Trainer(experiment, data, vectors, device)
-    provenance = _provenance(corpus, data, vectors, device, started)
-    checkpoint = Checkpoint(folder / "checkpoint.pt", experiment, provenance)
-    if (state := checkpoint.read()) is not None:
-        trainer.restore(state)
-    for _ in range(len(trainer.epochs), experiment.training.epochs):
-        trainer.run_epoch()
-        checkpoint.write(trainer.state())
-        if report is not None:
-            seen = len(data.labels)
-            report(experiment, pd.DataFrame(trainer.epochs), seen / trainer.epochs[-1]["seconds"])
-    epochs = pd.DataFrame(trainer.epochs).astype({"epoch": int})
-    provenance = replace(provenance, wall_seconds=float(epochs["seconds"].sum()))
-    fresh = Trainer(experiment, data, vectors, device)
-    run = Run(
-        experiment, provenance, epochs, trainer.predictions(), answers(trainer, fresh), folder
-    )
-    save_run(run)
-    checkpoint.remove()
-    return run
-
-
-def _provenance(
-    corpus: Corpus, data: Examples, vectors: WordVectors | None, device: str, started: str
-) -> Provenance:
-    heard = data.waveforms is not None
-    commit, dirty = code_version(heard, device)
-    described = None
-    if vectors is not None:
-        words, occurrences = vectors.out_of_vocabulary(data.vocab)
-        matrix = vectors.matrix(data.vocab, seed=0)
-        digest = hashlib.sha256(matrix.tobytes()).hexdigest()
-        described = Vectors(vectors.source, vectors.vectors.vector_size, words, occurrences, digest)
-    return Provenance(
-        corpus_title=corpus.title,
-        synthetic=corpus.synthetic,
-        text_fingerprint=text_fingerprint(corpus.utterances),
-        audio_fingerprint=data.waveforms.fingerprint if data.waveforms is not None else None,
-        n_train=len(data.parts.train),
-        n_development=len(data.parts.development),
-        n_test=len(data.parts.test),
-        vectors=described,
-        commit=commit,
-        dirty=dirty,
-        code=LOADED_CODE[heard, device],
-        packages=package_versions(device=device),
-        hardware=processor() if device == "cpu" else torch.cuda.get_device_name(),
-        device=device,
-        threads=1,
-        started=started,
-        wall_seconds=0.0,
-    )

@@ -7,18 +7,16 @@ what the model's answers rest on, not what another training would find.
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from replicate.corpora.altered import altered_waveforms
-from replicate.kernels.audio_batches import FusedAudio
-from replicate.model import FUSIONS, Attention, EmotionModel, Fused
-from replicate.runs.experiments import Experiment
+from replicate.model import FUSIONS, Attention, Fused
 from replicate.settings import RECORDINGS, TREATMENTS
-from replicate.training.examples import Examples
+from replicate.training.loop import Trainer
 
 
 def applicable(model: str) -> list[str]:
@@ -32,24 +30,7 @@ def applicable(model: str) -> list[str]:
     return [name for name in TREATMENTS if name not in left_out]
 
 
-class Asked(Protocol):
-    """What a treatment needs of a trainer, and replaces for as long as it lasts."""
-
-    experiment: Experiment
-    data: Examples
-    fused: FusedAudio | None
-    model: EmotionModel
-
-    def predict(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Probabilities and attention of the utterances at these positions."""
-        ...
-
-    def answers(self, probabilities: torch.Tensor, attention: torch.Tensor) -> pd.DataFrame:
-        """The same as a table."""
-        ...
-
-
-def answers(finished: Asked, fresh: Asked) -> pd.DataFrame:
+def answers(finished: Trainer, fresh: Trainer) -> pd.DataFrame:
     """What a model says of its test part under every treatment that applies to it.
 
     Args:
@@ -69,7 +50,7 @@ def answers(finished: Asked, fresh: Asked) -> pd.DataFrame:
 
 
 @contextmanager
-def treated(trainer: Asked, name: str) -> Iterator[None]:
+def treated(trainer: Trainer, name: str) -> Iterator[None]:
     """The trainer with one treatment of its test part."""
     data, experiment, fused = trainer.data, trainer.experiment, trainer.fused
     rng = np.random.default_rng((experiment.seed, list(TREATMENTS).index(name)))

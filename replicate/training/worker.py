@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
-import torch
 from filelock import FileLock, Timeout
 
 from replicate.corpora.opening import open_corpus
@@ -21,7 +20,7 @@ from replicate.corpora.waveforms import Waveforms, open_waveforms
 from replicate.files import InputError, lock_beside
 from replicate.runs.experiments import Experiment
 from replicate.runs.store import folder_of, is_finished, load_run
-from replicate.training.loop import train
+from replicate.training.train import train
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,6 @@ def run_one(
             if not is_finished(experiment, root):
                 for leftover in folder.glob(".checkpoint.pt.*"):  # of a process that was killed
                     leftover.unlink()
-                _drop_damaged(folder / "checkpoint.pt")
                 corpus, waveforms = open_source(source)
                 vectors = _vectors(experiment, source)
                 train(
@@ -144,16 +142,6 @@ def run_one(
         return Outcome(experiment, error=str(error))
     except Exception:
         return Outcome(experiment, error=traceback.format_exc())
-
-
-def _drop_damaged(checkpoint: Path) -> None:
-    """Remove a checkpoint that cannot be read, so that training starts anew."""
-    try:
-        if checkpoint.exists():
-            torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception:  # torch raises many kinds
-        print(f"{checkpoint}: damaged; training starts anew", file=sys.stderr)
-        checkpoint.unlink()
 
 
 def lock_of(experiment: Experiment, root: Path, wait: bool) -> FileLock:
