@@ -12,15 +12,9 @@ SIX_DB = 10 ** (6 / 20)
 
 
 def altered(name: str, samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One recording under a treatment.
+    """One recording under a treatment, a key of `RECORDINGS`: int16 [T] -> int16 [T].
 
-    Args:
-        name: a key of `RECORDINGS`.
-        samples: int16 [T].
-        rng: draws orders and noise.
-
-    Returns:
-        int16 [T]; what exceeds full scale is clipped.
+    `rng` draws orders and noise. What exceeds full scale is clipped.
     """
     x = samples.astype(np.float64) / 32768
     if name == "rms":

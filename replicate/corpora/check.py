@@ -1,5 +1,6 @@
 """`replicate corpus check`: what a corpus holds, what is wrong with it, what it is good for."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,66 +17,43 @@ from replicate.paper import EMOTIONS
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found.
-
-    Attributes:
-        title: the corpus.
-        root: where it lies.
-        tables: heading -> counts or durations, for printing.
-        problems: everything odd, fatal first, notes last.
-        usable: whether any experiment can use the corpus as it is.
-        verdict: for which experiments, and what would make it better, in a sentence.
-    """
+    """What a check found."""
 
     title: str
     root: str
-    tables: dict[str, pd.DataFrame]
-    problems: tuple[Problem, ...]
-    usable: bool
-    verdict: str
+    tables: dict[str, pd.DataFrame]  # heading -> counts or durations
+    problems: tuple[Problem, ...]  # fatal first, notes last
+    usable: bool  # by any experiment, as it is
+    verdict: str  # for which experiments, and what would make it better
 
 
 def check(name: str, path: Path | None, skip_damaged: bool = False) -> Report:
-    """Read a corpus, look at every recording, and judge.
-
-    Args:
-        name: as for `open_corpus`.
-        path: as for `open_corpus`.
-        skip_damaged: judge what is left without the damaged utterances.
-    """
+    """Read a corpus, look at every recording, and judge, or judge what is left without damage."""
     try:
         corpus = read_corpus(name, path)
     except InputError as error:
         fatal = Problem(error.place, error.what, error.remedy, "fatal")
         return Report(name, str(path or name), {}, (fatal,), False, f"unusable: {error.what}")
     seconds, recordings = _recordings(corpus)
-    problems = sorted((*corpus.problems, *recordings), key=lambda problem: _RANK[problem.severity])
-    usable, verdict = _verdict(corpus, recordings, skip_damaged)
-    return Report(
-        title=corpus.title,
-        root=str(corpus.root),
-        tables=_tables(corpus, seconds),
-        problems=tuple(problems),
-        usable=usable,
-        verdict=verdict,
-    )
+    found = (*corpus.problems, *recordings)
+    problems = tuple(sorted(found, key=lambda problem: _SEVERITIES.index(problem.severity)))
+    verdict = _verdict(corpus, recordings, skip_damaged)
+    return Report(corpus.title, str(corpus.root), _tables(corpus, seconds), problems, *verdict)
 
 
 def render(report: Report) -> str:
     """The report as text."""
     parts = [f"{report.title}\n{report.root}"]
     parts += [f"{heading}\n{table.to_string()}" for heading, table in report.tables.items()]
-    counts = pd.Series([problem.severity for problem in report.problems]).value_counts()
-    summary = ", ".join(
-        f"{counts[severity]} {severity}" for severity in _RANK if severity in counts
-    )
+    counts = Counter(problem.severity for problem in report.problems)  # in the order of severity
+    summary = ", ".join(f"{count} {severity}" for severity, count in counts.items())
     parts.append(f"Problems: {summary or 'none'}")
     parts += [f"{p.severity}  {p.place}: {p.what}\n  -> {p.remedy}" for p in report.problems]
     parts.append(f"Verdict: {report.verdict}.")
     return "\n\n".join(parts) + "\n"
 
 
-_RANK = {"fatal": 0, "damaged": 1, "note": 2}
+_SEVERITIES = ("fatal", "damaged", "note")
 _PURPOSE = {  # (text, audio)
     (True, True): "with audio and text",
     (True, False): "for text-only experiments",

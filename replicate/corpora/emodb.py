@@ -29,11 +29,10 @@ EMOTIONS = {
     "sadness": "sadness",
 }
 #: The ten sentences, by their codes.
-SENTENCES = frozenset(f"a{n:02d}" for n in (1, 2, 4, 5, 7)) | {
-    f"b{n:02d}" for n in (1, 2, 3, 9, 10)
-}
-_MEN = {"03", "10", "11", "12", "15"}
-_WOMEN = {"08", "09", "13", "14", "16"}
+SENTENCES = ("a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10")
+_GENDERS = dict.fromkeys(("03", "10", "11", "12", "15"), "M") | dict.fromkeys(
+    ("08", "09", "13", "14", "16"), "F"
+)
 _NAME = re.compile(r"(?P<speaker>\d\d)(?P<code>[ab]\d\d)(?P<letter>[WLEAFTN])[a-z]")
 
 
@@ -50,11 +49,11 @@ def read(root: Path) -> Corpus:
     problems: list[Problem] = []
     for path in sorted(folder.glob("[!.]*.wav")):
         match = _NAME.fullmatch(path.stem)
-        if match is None or match["speaker"] not in _MEN | _WOMEN or match["code"] not in SENTENCES:
+        if match and match["speaker"] in _GENDERS and match["code"] in SENTENCES:
+            rows.append(_row(path, *match.groups()))
+        else:
             what = "its name is none of EmoDB's; left out"
             problems.append(Problem(str(path), what, "none needed", "note"))
-            continue
-        rows.append(_row(path, match))
     if not rows:
         raise InputError(
             root,
@@ -71,14 +70,13 @@ def read(root: Path) -> Corpus:
     )
 
 
-def _row(path: Path, match: re.Match[str]) -> dict[str, object]:
-    speaker, code, letter = match.groups()
+def _row(path: Path, speaker: str, code: str, letter: str) -> dict[str, object]:
     return {
         "utterance": path.stem,
         "dialogue": speaker,
         "session": speaker,
         "speaker": speaker,
-        "gender": "M" if speaker in _MEN else "F",
+        "gender": _GENDERS[speaker],
         "scripted": True,
         "scenario": code,
         "label": LABELS[letter],

@@ -18,7 +18,7 @@ import numpy as np
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.table import Corpus, Problem, read_lines, utterance_table
 from replicate.files import InputError
-from replicate.paper import CLASS_SIZES as SIZES
+from replicate.paper import CLASS_SIZES
 
 #: The lognormal (mu, sigma) that fits the durations of each of IEMOCAP's classes, in seconds.
 DURATIONS = ((1.327, 0.589), (1.327, 0.634), (1.179, 0.596), (1.480, 0.659))
@@ -27,17 +27,17 @@ DURATIONS = ((1.327, 0.589), (1.327, 0.634), (1.179, 0.596), (1.480, 0.659))
 EXTREMES = (0.58, 34.1)
 
 
-# --- the other utterances of a test batch ---
-
-
 def iemocap_seconds(rng: np.random.Generator) -> np.ndarray:
     """As many durations as IEMOCAP's four classes have, of `DURATIONS`: float64 [5531]."""
-    drawn = [rng.lognormal(*fit, n) for fit, n in zip(DURATIONS, SIZES, strict=True)]
+    drawn = [rng.lognormal(*fit, n) for fit, n in zip(DURATIONS, CLASS_SIZES, strict=True)]
     return np.concatenate(drawn).clip(*EXTREMES)
 
 
 #: The labels that IEMOCAP gives; the first five make the paper's four classes.
 LABELS = ("neu", "hap", "exc", "ang", "sad", "fru", "sur", "fea", "dis", "oth", "xxx")
+
+#: Happiness is two of them: utterances.
+HAPPY, EXCITED = 595, 1041
 
 _LABEL_LINE = re.compile(
     r"\[(?P<start>\d+\.?\d*) - (?P<end>\d+\.?\d*)\]\s+(?P<utterance>\S+)\s+(?P<label>[A-Za-z]+)\b.*"
@@ -46,23 +46,22 @@ _TRANSCRIPT_LINE = re.compile(r"(?P<utterance>[^\s:]+)\s*(?:\[[^]]*\])?\s*:\s*(?
 _RESTORE = "restore it from the corpus as distributed"
 _TWICE = ("occurs a second time", "delete the wrong one of the two")
 
+Row = dict[str, object]
+Rows = dict[str, Row]
+
 
 def read(root: Path) -> Corpus:
-    """Read an IEMOCAP tree.
+    """Read the folder `IEMOCAP_full_release`, or the folder that holds it.
 
-    Args:
-        root: the folder `IEMOCAP_full_release`, or the folder that holds it.
-
-    Returns:
-        The corpus. All labels are read; utterances without a transcript or a recording have NA
-        there, and problems say so.
+    All labels are read; utterances without a transcript or a recording have NA there, and problems
+    say so.
 
     Raises:
         InputError: the folder is no IEMOCAP tree, or holds no label.
     """
     tree = _tree(root)
     problems: list[Problem] = []
-    rows: dict[str, dict[str, object]] = {}
+    rows: Rows = {}
     for session in sorted(tree.glob("Session[0-9]")):
         problems += _unlabelled(session)
         labelled = _labels(session, problems)
@@ -72,9 +71,8 @@ def read(root: Path) -> Corpus:
             if utterance in rows:
                 problems.append(_about(row, str(session), *_TWICE))
                 continue
-            row["transcript"] = transcripts.get(utterance)
-            row["wav"] = wavs.get(utterance)
-            rows[utterance] = row
+            found = {"transcript": transcripts.get(utterance), "wav": wavs.get(utterance)}
+            rows[utterance] = row | found
     if not rows:
         raise InputError(
             tree,
@@ -106,9 +104,9 @@ def _tree(root: Path) -> Path:
     )
 
 
-def _labels(session: Path, problems: list[Problem]) -> dict[str, dict[str, object]]:
+def _labels(session: Path, problems: list[Problem]) -> Rows:
     """Utterance -> row, from the label lines of a session; the lines below them are annotators'."""
-    rows: dict[str, dict[str, object]] = {}
+    rows: Rows = {}
     for path, number, line in _lines(session / "dialog" / "EmoEvaluation", problems):
         if not line.startswith("["):
             continue
@@ -141,9 +139,7 @@ def _unlabelled(session: Path) -> Iterator[Problem]:
             yield Problem(str(labels), what, _RESTORE, "damaged")
 
 
-def _transcripts(
-    session: Path, labelled: dict[str, dict[str, object]], problems: list[Problem]
-) -> dict[str, str]:
+def _transcripts(session: Path, labelled: Rows, problems: list[Problem]) -> dict[str, str]:
     """Utterance -> what was said, for the labelled utterances of a session."""
     found: dict[str, str] = {}
     for path, number, line in _lines(session / "dialog" / "transcriptions", problems):
@@ -165,9 +161,7 @@ def _transcripts(
     return found
 
 
-def _wavs(
-    session: Path, labelled: dict[str, dict[str, object]], problems: list[Problem]
-) -> dict[str, str]:
+def _wavs(session: Path, labelled: Rows, problems: list[Problem]) -> dict[str, str]:
     """Utterance -> its recording, for the labelled utterances of a session."""
     found: dict[str, str] = {}
     for path in sorted(session.glob("sentences/wav/*/Ses*.wav")):
@@ -189,7 +183,7 @@ def _lines(folder: Path, problems: list[Problem]) -> Iterator[tuple[Path, int, s
             yield path, number, line
 
 
-def _missing(tree: Path, rows: dict[str, dict[str, object]]) -> Iterator[Problem]:
+def _missing(tree: Path, rows: Rows) -> Iterator[Problem]:
     """What the tree lacks: sessions, or transcripts."""
     for number in range(1, 6):
         if not (tree / f"Session{number}").is_dir():
@@ -205,18 +199,10 @@ def _missing(tree: Path, rows: dict[str, dict[str, object]]) -> Iterator[Problem
         yield _about(row, str(dialog / f"{row['dialogue']}.txt"), "has no transcript", _RESTORE)
 
 
-def _about(row: dict[str, object], place: str, what: str, remedy: str) -> Problem:
+def _about(row: Row, place: str, what: str, remedy: str) -> Problem:
     """A problem of one utterance: damage if it belongs to the cohort, else a note."""
-    if row["label"] not in EMOTIONS:
-        remedy = f"none needed: its label, {row['label']}, is outside the cohort"
-    return Problem(
-        place,
-        f"{row['utterance']} {what}",
-        remedy,
-        "damaged" if row["label"] in EMOTIONS else "note",
-        str(row["utterance"]),
-    )
-
-
-#: Happiness is two labels of the corpus, in IEMOCAP's numbers.
-HAPPY, EXCITED = 595, 1041
+    utterance, label = str(row["utterance"]), row["label"]
+    if label in EMOTIONS:
+        return Problem(place, f"{utterance} {what}", remedy, "damaged", utterance)
+    remedy = f"none needed: its label, {label}, is outside the cohort"
+    return Problem(place, f"{utterance} {what}", remedy, "note", utterance)

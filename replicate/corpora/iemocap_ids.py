@@ -18,29 +18,24 @@ EMOTIONS = {
 
 @dataclass(frozen=True)
 class UtteranceId:
-    """An id taken apart, for example `Ses05M_script01_1b_F012`.
+    """An id taken apart, for example `Ses05M_script01_1b_F012`, into columns of the table.
 
     The first letter (`Ses05M`) says who wore the motion-capture markers in that dialogue; the
     talker is the letter after the last underscore.
-
-    Attributes:
-        utterance: the id itself.
-        dialogue: `Ses05M_script01_1b`.
-        session: `5`.
-        speaker: `Ses05_F`.
-        gender: `F` or `M`.
-        scripted: whether a play was read (otherwise improvised).
-        scenario: the play or the situation, shared by all sessions: `script01`, `impro05`
-            (part numbers and letters dropped).
     """
 
     utterance: str
     dialogue: str
+    """`Ses05M_script01_1b`."""
     session: str
+    """`5`."""
     speaker: str
+    """`Ses05_F`."""
     gender: str
     scripted: bool
+    """Whether a play was read (otherwise improvised)."""
     scenario: str
+    """`script01`, `impro05`: shared by all sessions, part numbers and letters dropped."""
 
 
 def dialogue(utterance: str) -> str:

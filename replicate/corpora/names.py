@@ -11,7 +11,7 @@ def require_known(name: str) -> None:
         InputError: there is no such corpus.
     """
     if name.startswith("standin-"):
-        standin_of(name)
+        size_and_preset(name)
     elif name not in CORPORA:
         known = ", ".join([*CORPORA, "standin-quick", "standin-full"])
         raise InputError(name, "no such corpus", f"choose one of {known}")
@@ -22,13 +22,14 @@ def at_hand(corpus: str) -> str:
     return corpus if corpus.startswith("standin-") else f"{corpus} --data PATH"
 
 
-def standin_of(name: str) -> tuple[str, str]:
-    """Size and preset of a stand-in.
+def size_and_preset(name: str) -> tuple[str, str]:
+    """Of a stand-in: `standin-quick-clean` -> quick, clean; `standin-quick` -> quick, default.
 
     Raises:
         InputError: there is no such stand-in.
     """
-    size, preset = size_and_preset(name)
+    size, _, preset = name.removeprefix("standin-").partition("-")
+    preset = preset or "default"
     if size not in STANDIN_SIZES or preset not in STANDIN_PRESETS:
         raise InputError(
             name,
@@ -37,9 +38,3 @@ def standin_of(name: str) -> tuple[str, str]:
             f"presets {', '.join(STANDIN_PRESETS)}",
         )
     return size, preset
-
-
-def size_and_preset(name: str) -> tuple[str, str]:
-    """What a corpus's name asks for: `standin-quick-clean` -> quick, clean."""
-    size, _, preset = name.removeprefix("standin-").partition("-")
-    return size, preset or "default"

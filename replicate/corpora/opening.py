@@ -8,7 +8,7 @@ from pathlib import Path
 
 from replicate.corpora import emodb, iemocap, iemocap_text, meld, standin
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
-from replicate.corpora.names import require_known, standin_of
+from replicate.corpora.names import require_known, size_and_preset
 from replicate.corpora.table import Corpus, utterance_table, without_damaged
 from replicate.corpora.waveforms import open_waveforms
 from replicate.files import InputError, build_once, cache_folder
@@ -29,12 +29,10 @@ def open_corpus(name: str, data: Path | None = None, skip_damaged: bool | None =
     """Read a corpus for use, or generate and read the stand-in.
 
     Args:
-        name: a key of `READERS`, or the stand-in as `standin-<size>` or
-            `standin-<size>-<preset>`, for example `standin-quick`.
+        name: a key of `READERS`, or `standin-<size>` or `standin-<size>-<preset>`.
         data: where the corpus lies; else the environment variable `REPLICATE_DATA`. The stand-in
             needs neither: it lies in the cache folder, and is generated there if absent.
-        skip_damaged: leave damaged utterances out; by default only if the environment variable
-            `REPLICATE_SKIP_DAMAGED` is set.
+        skip_damaged: leave damaged utterances out; None asks `REPLICATE_SKIP_DAMAGED`.
 
     Raises:
         InputError: an unknown name, no path given or one too many, a folder that does not hold
@@ -46,9 +44,7 @@ def open_corpus(name: str, data: Path | None = None, skip_damaged: bool | None =
     corpus = without_damaged(read_corpus(name, data), skip_damaged)
     if not (skip_damaged and corpus.has_audio):
         return corpus
-    out = [problem.utterance for problem in open_waveforms(corpus, skip_damaged=True).problems]
-    kept = corpus.utterances[~corpus.utterances["utterance"].isin(out)]
-    return dataclasses.replace(corpus, utterances=kept.reset_index(drop=True))
+    return corpus.without(open_waveforms(corpus, skip_damaged=True).problems)
 
 
 def read_corpus(name: str, data: Path | None = None) -> Corpus:
@@ -60,12 +56,8 @@ def read_corpus(name: str, data: Path | None = None) -> Corpus:
     require_known(name)
     path = data or os.environ.get("REPLICATE_DATA")
     if not path:
-        raise InputError(
-            name,
-            "no path given",
-            f"give the folder that holds {name}: --data PATH, or REPLICATE_DATA "
-            f"(`replicate corpus check {name} PATH`)",
-        )
+        remedy = f"--data PATH, or REPLICATE_DATA (`replicate corpus check {name} PATH`)"
+        raise InputError(name, "no path given", f"give the folder that holds {name}: {remedy}")
     return READERS[name](Path(path).expanduser())
 
 
@@ -73,7 +65,7 @@ def open_text(name: str, data: Path | None = None, skip_damaged: bool | None = N
     """As `open_corpus`; but of the stand-in the words alone, which need not be spoken for that."""
     if not name.startswith("standin-"):
         return open_corpus(name, data, skip_damaged)
-    size, preset = standin_of(name)
+    size, preset = size_and_preset(name)
     said = [
         {**vars(parse(turn.utterance)), "label": turn.label, "transcript": turn.transcript}
         for turn in standin.plan(size, preset)
@@ -89,7 +81,7 @@ def open_audio(name: str, data: str = "") -> Corpus:
 
 
 def _read_standin(name: str) -> Corpus:
-    size, preset = standin_of(name)
+    size, preset = size_and_preset(name)
     manifest = Path(standin.__file__).with_name("manifest.json").read_bytes()
     source = hashlib.sha256(manifest).hexdigest()
 
@@ -107,7 +99,7 @@ def _read_standin(name: str) -> Corpus:
 
 def _as_standin(corpus: Corpus) -> Corpus:
     """With a title that says what the numbers come from."""
-    size, preset = standin_of(corpus.name)
+    size, preset = size_and_preset(corpus.name)
     count = corpus.utterances["label"].isin(list(corpus.emotions)).sum()
     about = f"{size}: {count:,} utterances"
     if preset != "default":

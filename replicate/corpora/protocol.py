@@ -53,13 +53,10 @@ def groups(table: pd.DataFrame, kind: str) -> list[str]:
 
 
 def split(table: pd.DataFrame, fold: Fold, development: float = 0.0) -> Split:
-    """Training, development and test positions of a cohort.
+    """Training, development and test positions of a cohort; the fold is held out for the test.
 
-    Args:
-        table: the cohort.
-        fold: what is held out for the test.
-        development: share of each class of the training part that is held out again to choose an
-            epoch. The paper has none.
+    `development` is the share of each class of the training part that is held out again to choose
+    an epoch. The paper has none.
 
     Raises:
         InputError: if the fold names a group that the cohort does not have, or leaves nothing of

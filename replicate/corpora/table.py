@@ -1,9 +1,9 @@
-"""Text files of unknown origin: any line ending, UTF-8 or the Windows code page."""
+"""The utterance table that every corpus is read into, what was odd, and text of any encoding."""
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,20 +16,15 @@ from replicate.files import InputError
 class Problem:
     """Something odd in a corpus.
 
-    Attributes:
-        place: `file:line`, file or utterance id.
-        what: what is wrong.
-        remedy: what to do about it.
-        severity: `note` (harmless), `damaged` (an utterance that cannot be used as it is) or
-            `fatal` (the corpus cannot be used).
-        utterance: the id of the damaged utterance, where there is one.
+    It is harmless (`note`), damage of an utterance, which cannot be used as it is, or `fatal` for
+    the corpus.
     """
 
-    place: str
+    place: str  # `file:line`, file or utterance id
     what: str
     remedy: str
     severity: Literal["note", "damaged", "fatal"]
-    utterance: str | None = None
+    utterance: str | None = None  # the damaged one, where it is known
 
 
 def read_lines(path: Path) -> tuple[list[str], list[Problem]]:
@@ -39,13 +34,13 @@ def read_lines(path: Path) -> tuple[list[str], list[Problem]]:
     is read as Windows-1252 (a superset of Latin-1's printable characters) and noted.
     """
     try:
-        content = path.read_bytes()
+        content, fault = path.read_bytes(), ""
     except OSError as error:
-        what = f"cannot be read: {error.strerror}"
-        return [], [Problem(str(path), what, "restore the file from the corpus", "damaged")]
+        content, fault = b"", f"cannot be read: {error.strerror}"
     if b"\0" in content:
-        what = "is no text file (it holds zero bytes)"
-        return [], [Problem(str(path), what, "restore the file from the corpus", "damaged")]
+        fault = "is no text file (it holds zero bytes)"
+    if fault:
+        return [], [Problem(str(path), fault, "restore the file from the corpus", "damaged")]
     lines, problems = [], []
     content = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     for number, raw in enumerate(content.split(b"\n"), start=1):
@@ -53,14 +48,9 @@ def read_lines(path: Path) -> tuple[list[str], list[Problem]]:
             lines.append(raw.decode("utf-8"))
         except UnicodeDecodeError:
             lines.append(raw.decode("cp1252", errors="replace"))
-            problems.append(
-                Problem(
-                    f"{path}:{number}",
-                    "is not UTF-8; read as Windows-1252",
-                    "none needed; look at the line if its text matters",
-                    "note",
-                )
-            )
+            what = "is not UTF-8; read as Windows-1252"
+            remedy = "none needed; look at the line if its text matters"
+            problems.append(Problem(f"{path}:{number}", what, remedy, "note"))
     return lines, problems
 
 
@@ -85,26 +75,18 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus on disk, read.
+    """A corpus on disk, read."""
 
-    Attributes:
-        name: as on the command line, for example `standin-quick` or `iemocap`.
-        title: how pages call it.
-        root: the folder it was read from.
-        utterances: the utterance table (see `COLUMNS`), index 0..n-1.
-        emotions: the corpus's own labels -> the paper's four classes; every other label is
-            outside the cohort.
-        synthetic: true for the stand-in, whose numbers must never pass for IEMOCAP's.
-        problems: what was odd.
-    """
-
-    name: str
-    title: str
+    name: str  # as on the command line
+    title: str  # as on pages
     root: Path
     utterances: pd.DataFrame
+    """See `COLUMNS`; index 0..n-1."""
     emotions: dict[str, str]
+    """Its own labels -> the paper's classes; every other label is outside the cohort."""
     synthetic: bool = False
-    problems: tuple[Problem, ...] = field(default=())
+    """True for the stand-in, whose numbers must never pass for IEMOCAP's."""
+    problems: tuple[Problem, ...] = ()
 
     def __post_init__(self) -> None:
         missing = set(COLUMNS) - set(self.utterances.columns)
@@ -115,6 +97,12 @@ class Corpus:
     def has_audio(self) -> bool:
         """Whether any utterance has a recording."""
         return bool(self.utterances["wav"].notna().any())
+
+    def without(self, problems: Iterable[Problem]) -> "Corpus":
+        """The corpus without the utterances that problems concern."""
+        out = {problem.utterance for problem in problems}
+        kept = self.utterances[~self.utterances["utterance"].isin(out)].reset_index(drop=True)
+        return dataclasses.replace(self, utterances=kept)
 
 
 def utterance_table(rows: list[dict[str, object]]) -> pd.DataFrame:
@@ -147,9 +135,7 @@ def without_damaged(corpus: Corpus, skip_damaged: bool) -> Corpus:
     damaged = [problem for problem in corpus.problems if problem.severity == "damaged"]
     if damaged and not skip_damaged:
         raise damage(corpus.root, "label or transcription lines", damaged)
-    out = {problem.utterance for problem in damaged}
-    kept = corpus.utterances[~corpus.utterances["utterance"].isin(out)].reset_index(drop=True)
-    return dataclasses.replace(corpus, utterances=kept)
+    return corpus.without(damaged)
 
 
 def text_fingerprint(table: pd.DataFrame) -> str:

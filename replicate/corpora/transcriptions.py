@@ -35,12 +35,7 @@ PART = re.compile(r"\[\w+\]|\w+|(?<=\w)'\w+")
 def tokens(
     transcript: str, kind: Tokens = "lower case, tags one token, contractions kept"
 ) -> list[str]:
-    """Words, in our reading in lower case, and tags such as `[laughter]`; punctuation is dropped.
-
-    Args:
-        transcript: as spoken.
-        kind: our reading of Section 3.2, or one of two others.
-    """
+    """Words, in our reading in lower case, and tags such as `[laughter]`; no punctuation."""
     text = transcript if kind == "case kept" else transcript.lower()
     pattern = PART if kind == "contractions split" else TOKEN
     return pattern.findall(text.replace("\u2019", "'"))
@@ -48,15 +43,12 @@ def tokens(
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words that a model knows.
-
-    Attributes:
-        words: word number -> word; 0 is padding, 1 stands for every unknown word.
-        counts: occurrences in what it was made of: int64 [V], 0 for the first two.
-    """
+    """The words that a model knows."""
 
     words: tuple[str, ...]
+    """Word number -> word; 0 is padding, 1 stands for every unknown word."""
     counts: np.ndarray
+    """Occurrences in what it was made of: int64 [V], 0 for the first two."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_number", {w: i for i, w in enumerate(self.words)})
@@ -117,14 +109,9 @@ def pad(sentences: Sequence[np.ndarray], shortest: int) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class WordVectors:
-    """Pretrained word vectors and where they come from.
+    """Pretrained word vectors and where they come from."""
 
-    Attributes:
-        source: for captions, for example `GoogleNews-vectors-negative300.bin`.
-        vectors: gensim's keyed vectors.
-    """
-
-    source: str
+    source: str  # for captions, for example `GoogleNews-vectors-negative300.bin`
     vectors: KeyedVectors
 
     def matrix(self, vocab: Vocabulary, seed: int) -> np.ndarray:
@@ -232,10 +219,7 @@ def standin_vectors(size: int = 300, n_sentences: int = 20_000) -> WordVectors:
 def open_vectors(embedding: str, synthetic: bool, path: Path | None) -> WordVectors | None:
     """The word vectors of a kind of embedding, None where it starts at random.
 
-    Args:
-        embedding: `trainable`, `none`, `glove` or `word2vec`.
-        synthetic: whether the corpus is the stand-in, which has vectors of its own.
-        path: the file that stands behind `word2vec`.
+    A file at `path` stands behind `word2vec`; the stand-in (`synthetic`) has vectors of its own.
 
     Raises:
         InputError: if `word2vec` has no file, or what holds the vectors cannot be read.

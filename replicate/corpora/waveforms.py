@@ -32,23 +32,14 @@ _RESTORE = "restore it from the corpus as distributed, or leave it out with --sk
 
 @dataclass(frozen=True)
 class Waveforms:
-    """The recordings of a corpus's cohort, end to end.
+    """The recordings of a corpus's cohort, end to end."""
 
-    Attributes:
-        samples: int16 memory map, all utterances one after the other, 16 kHz mono.
-        offsets: first sample of each utterance: int64 [n].
-        lengths: samples of each utterance: int64 [n].
-        utterances: ids, in the order of the utterance table.
-        fingerprint: SHA-256 of ids and samples.
-        problems: the damaged utterances that were left out.
-    """
-
-    samples: np.ndarray
-    offsets: np.ndarray
-    lengths: np.ndarray
-    utterances: tuple[str, ...]
-    fingerprint: str
-    problems: tuple[Problem, ...] = field(default=())
+    samples: np.ndarray  # int16 memory map, one utterance after the other, 16 kHz mono
+    offsets: np.ndarray  # first sample of each utterance: int64 [n]
+    lengths: np.ndarray  # samples of each utterance: int64 [n]
+    utterances: tuple[str, ...]  # ids, in the order of the utterance table
+    fingerprint: str  # SHA-256 of ids and samples
+    problems: tuple[Problem, ...] = field(default=())  # of the utterances that were left out
 
     @cached_property
     def _positions(self) -> dict[str, int]:
@@ -120,11 +111,7 @@ def open_waveforms(corpus: Corpus, skip_damaged: bool = False) -> Waveforms:
     """The recordings of every utterance that has one of the paper's classes.
 
     They are decoded once, into the cache folder; the cache is made anew when a file's path, size
-    or time of change differs.
-
-    Args:
-        corpus: the corpus.
-        skip_damaged: leave damaged utterances out, and list them in `problems`.
+    or time of change differs. With `skip_damaged`, damaged ones are left out and listed.
 
     Raises:
         InputError: the corpus has no recordings, or some are damaged (all are named) and
@@ -172,10 +159,7 @@ def examine(paths: dict[str, Path | None]) -> Iterator[tuple[str, np.ndarray | P
 
 
 def levels(waveforms: Waveforms, ids: Sequence[str]) -> pd.DataFrame:
-    """Loudness: index utterance, columns `average` (mean |x|) and `spread` (std of x).
-
-    The samples are in [-1, 1), so neither has a unit.
-    """
+    """Loudness: index utterance, `average` (mean |x|) and `spread` (std of x), x in [-1, 1)."""
     rows = []
     for utterance in ids:
         samples = waveforms.waveform(utterance).astype(np.float64)
@@ -189,9 +173,8 @@ def statistics(waveforms: Waveforms, cohort: pd.DataFrame) -> pd.DataFrame:
     """Table 8, over a whole cohort.
 
     Returns:
-        One row an emotion, with `WaveAvg` (mean over its utterances of mean |x|), `WaveAvgStd`
-        (standard deviation over its utterances of mean |x|), `WaveStdAvg` (mean over its
-        utterances of the standard deviation of x) and `n` utterances.
+        Of each emotion's utterances `WaveAvg` (mean of mean |x|), `WaveAvgStd` (standard deviation
+        of mean |x|), `WaveStdAvg` (mean of the standard deviation of x) and `n`.
     """
     level = levels(waveforms, cohort["utterance"].tolist())
     return class_averages(level.assign(emotion=cohort["emotion"].to_numpy()))

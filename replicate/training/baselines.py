@@ -37,10 +37,10 @@ from replicate.settings import QUIETEST, RESULTS, Fold
 
 
 def wanted(corpus: Corpus, kind: str, splits: int) -> list[Setting]:
-    """Every baseline that a corpus allows, on every fold of a kind.
+    """Every baseline that a corpus's text and recordings allow, on every fold of a kind.
 
     Args:
-        corpus: the corpus; without text or recordings it allows fewer baselines.
+        corpus: the corpus.
         kind: one of `FOLDS`.
         splits: how many random splits, where that is the kind.
 
@@ -52,7 +52,8 @@ def wanted(corpus: Corpus, kind: str, splits: int) -> list[Setting]:
     folds = [Fold(kind, name) for name in names]  # type: ignore[arg-type]
     if not folds:
         raise InputError(corpus.name, f"has no {kind}s", "choose other folds")
-    offered = _offered(corpus)
+    text = corpus.utterances["transcript"].notna().any()
+    offered = {name for name, there in (("text", text), ("audio", corpus.has_audio)) if there}
     return [
         Setting(corpus.name, name, fold)
         for name, baseline in BASELINES.items()
@@ -61,23 +62,10 @@ def wanted(corpus: Corpus, kind: str, splits: int) -> list[Setting]:
     ]
 
 
-def _offered(corpus: Corpus) -> set[str]:
-    """What can be read of a corpus's utterances."""
-    there = {"text": corpus.utterances["transcript"].notna().any(), "audio": corpus.has_audio}
-    return {modality for modality, found in there.items() if found}
-
-
 def compute(
     settings: Sequence[Setting], corpus: Corpus, waveforms: Waveforms | None, root: Path = RESULTS
 ) -> Iterator[BaselineRun]:
-    """Compute and store each result, with one thread of PyTorch, as runs are trained.
-
-    Args:
-        settings: what to compute, of `wanted`.
-        corpus: the corpus.
-        waveforms: its recordings, None where it has none.
-        root: the store.
-    """
+    """Compute and store results of `wanted`, with one thread of PyTorch, as runs are trained."""
     torch.set_num_threads(1)
     table = cohort(corpus)
     rows = features(corpus, table, waveforms)
@@ -242,17 +230,12 @@ PREDICT: dict[str, Predict] = {
 def features(
     corpus: Corpus, table: pd.DataFrame, waveforms: Waveforms | None = None
 ) -> pd.DataFrame:
-    """What baselines may know of each utterance; its class is not among it.
-
-    Args:
-        corpus: where the utterances come from.
-        table: its cohort.
-        waveforms: its recordings; None leaves the columns from `seconds` on out.
+    """What baselines may know of each utterance of a cohort; its class is not among it.
 
     Returns:
         Index utterance, in the cohort's order; `dialogue`, `speaker`, `place` (seconds within the
-        dialogue, or where starts are unknown the number of the turn), `transcript`, `seconds`,
-        `average` and `spread` (see `waveforms.levels`), and `COEFFICIENTS`.
+        dialogue, or where starts are unknown the number of the turn) and `transcript`; with
+        recordings `seconds`, `average` and `spread` (see `waveforms.levels`), and `COEFFICIENTS`.
     """
     turns = corpus.utterances.set_index("utterance")
     known = turns["start"].notna().all()
@@ -279,13 +262,13 @@ def mfccs(waveforms: Waveforms, ids: list[str]) -> pd.DataFrame:
 
 
 def tested(predict: Predict, rows: pd.DataFrame, table: pd.DataFrame, fold: Fold) -> pd.DataFrame:
-    """A baseline's predictions on the test part of a fold.
+    """A baseline's predictions on the test part of a fold; all of the rest is trained on.
 
     Args:
         predict: what the baseline does, of `PREDICT`.
-        rows: of `features`.
-        table: the cohort that they describe.
-        fold: what is held out. All of the rest is trained on.
+        rows: of `features`, for the cohort `table`.
+        table: the cohort.
+        fold: what is held out.
 
     Returns:
         One row an utterance: `utterance`, `dialogue`, `emotion`, the probability of each class,

@@ -20,15 +20,8 @@ from replicate.files import InputError
 from replicate.runs.code import LOADED_CODE, package_versions
 from replicate.runs.experiments import Experiment
 from replicate.runs.store import folder_of, is_finished, store_files
-from replicate.training.worker import (
-    Outcome,
-    Source,
-    Workers,
-    lock_of,
-    open_source,
-    outcome_of,
-    run_one,
-)
+from replicate.training import worker
+from replicate.training.worker import Outcome, Source, Workers
 
 #: How often a training may begin anew because its node has died.
 RETRIES = 10
@@ -38,9 +31,9 @@ def state_of(source: Source, device: str) -> dict[str, object]:
     """What must be the same on every node: code, packages and corpus.
 
     Raises:
-        InputError: as `open_source`, or Triton is missing, which a GPU needs.
+        InputError: as `worker.open_source`, or Triton is missing, which a GPU needs.
     """
-    corpus, waveforms = open_source(source)
+    corpus, waveforms = worker.open_source(source)
     return {
         "code": LOADED_CODE[True, "cuda"],
         "packages": package_versions(device=device),
@@ -68,7 +61,7 @@ def train_here(
         )
         return Outcome(experiment, error=str(error)), {}
     with tempfile.TemporaryDirectory() as root:
-        outcome = run_one(experiment, source, device, Path(root), os.getpid(), wait=True)
+        outcome = worker.run_one(experiment, source, device, Path(root), os.getpid(), wait=True)
         if outcome.error is not None:
             return outcome, {}
         folder = folder_of(experiment, Path(root))
@@ -80,12 +73,7 @@ def run_each(
 ) -> Iterator[Outcome]:
     """Train experiments on a cluster and yield what became of them as they finish.
 
-    Args:
-        experiments: what to train.
-        source: its data, at the same path on every node.
-        workers: the cluster's address, `HOST:PORT` or `auto`, and what a training takes.
-        root: the run store on this machine.
-        wait: whether to wait for what another scheduler is training.
+    `root` is the run store on this machine; `wait` as in `worker.run_one`.
 
     Raises:
         InputError: Ray is not installed, or there is no cluster at the address.
@@ -97,14 +85,14 @@ def run_each(
     pending = {}
     try:
         for experiment in experiments:
-            lock = lock_of(experiment, root, wait)
+            lock = worker.lock_of(experiment, root, wait)
             try:
                 lock.acquire()
             except Timeout:
                 yield Outcome(experiment, busy=True)
                 continue
             if is_finished(experiment, root):  # by the scheduler that held the lock
-                outcome = outcome_of(experiment, root)
+                outcome = worker.outcome_of(experiment, root)
                 Path(lock.lock_file).unlink()
                 lock.release()
                 yield outcome

@@ -15,25 +15,15 @@ from replicate.runs.experiments import Experiment
 
 @dataclass(frozen=True)
 class Examples:
-    """What an experiment sees of a corpus; every sequence in the cohort's order.
+    """What an experiment sees of a corpus; every sequence in the cohort's order."""
 
-    Attributes:
-        utterances: ids.
-        labels: positions in `EMOTIONS`, int64 [n].
-        parts: training, development and test positions.
-        sentences: word numbers of each utterance.
-        vocab: the words of the training part, or of the corpus where that is the choice.
-        waveforms: the decoded audio, None for the text model.
-        rows: position of each utterance in `waveforms`, int64 [n].
-    """
-
-    utterances: tuple[str, ...]
-    labels: np.ndarray
+    utterances: tuple[str, ...]  # ids
+    labels: np.ndarray  # positions in `EMOTIONS`, int64 [n]
     parts: Split
-    sentences: list[np.ndarray]
-    vocab: Vocabulary
-    waveforms: Waveforms | None
-    rows: np.ndarray
+    sentences: list[np.ndarray]  # word numbers
+    vocab: Vocabulary  # of the training part, or of the corpus where that is the choice
+    waveforms: Waveforms | None  # None for the text model
+    rows: np.ndarray  # position of each utterance in `waveforms`, int64 [n]
 
 
 def examples(experiment: Experiment, table: pd.DataFrame, waveforms: Waveforms | None) -> Examples:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from replicate.files import InputError
-from replicate.runs.baselines import BaselineRun, Setting, Tested
+from replicate.runs.baselines import Setting, Tested
 from replicate.runs.experiments import Experiment
 from replicate.runs.store import Run, folder_of, load_run
 from replicate.training.baselines import compute
@@ -16,12 +16,7 @@ from replicate.training.worker import Source, Workers, open_source
 def repeated(
     stored: Sequence[Tested], source: Source, workers: Workers
 ) -> Iterator[tuple[Tested, Tested]]:
-    """Each stored result and its repeat, as they finish; nothing of a repeat is kept.
-
-    Args:
-        stored: runs or baselines of one corpus.
-        source: its data.
-        workers: what trains; a baseline needs none.
+    """Each stored result of one corpus and its repeat, as they finish; no repeat is kept.
 
     Raises:
         InputError: a run cannot be trained.
@@ -32,8 +27,9 @@ def repeated(
     with tempfile.TemporaryDirectory() as folder:
         for run in _trained(trained, source, workers, Path(folder)):
             yield known[run.experiment], run
-        for result in _computed(computed, source, Path(folder)):
-            yield known[result.experiment], result
+        if computed:
+            for result in compute(computed, *open_source(source), Path(folder)):
+                yield known[result.experiment], result
 
 
 def _trained(
@@ -44,8 +40,3 @@ def _trained(
             what = f"cannot be repeated: {outcome.error}"
             raise InputError(outcome.experiment.name, what, "mend that and begin anew")
         yield load_run(folder_of(outcome.experiment, root))
-
-
-def _computed(settings: Sequence[Setting], source: Source, root: Path) -> Iterator[BaselineRun]:
-    if settings:
-        yield from compute(settings, *open_source(source), root)

@@ -40,14 +40,8 @@ def train(
 ) -> Run:
     """Train an experiment, or go on where it was interrupted, and store its run.
 
-    Args:
-        experiment: what to train.
-        corpus: the corpus it names.
-        folder: where its run is stored; holds the checkpoint meanwhile.
-        waveforms: the corpus's decoded audio; not needed by the text model.
-        vectors: pretrained word vectors; needed by `word2vec` and `glove`.
-        device: `cpu` or `cuda`.
-        report: called after every epoch.
+    `folder` holds the checkpoint meanwhile. The text model needs no waveforms; `word2vec` and
+    `glove` need vectors.
 
     Raises:
         InputError: if the corpus lacks what the experiment needs.

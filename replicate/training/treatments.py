@@ -33,12 +33,8 @@ def applicable(model: str) -> list[str]:
 def answers(finished: Trainer, fresh: Trainer) -> pd.DataFrame:
     """What a model says of its test part under every treatment that applies to it.
 
-    Args:
-        finished: after its last epoch.
-        fresh: the same experiment before its first.
-
-    Returns:
-        `treatment` and the columns of `Trainer.answers`.
+    `fresh` is the same experiment before its first epoch. Columns: `treatment` and those of
+    `Trainer.answers`.
     """
     parts = []
     for name in applicable(finished.experiment.model):

@@ -25,38 +25,23 @@ from replicate.training.train import train
 
 @dataclass(frozen=True)
 class Source:
-    """Where a grid's data lie.
+    """Where a grid's data lie."""
 
-    Attributes:
-        corpus: name as on the command line.
-        data: the corpus's folder, None for the stand-in or `$REPLICATE_DATA`.
-        word2vec: file of pretrained vectors, None for the stand-in's own.
-        skip_damaged: leave damaged utterances out.
-        heard: whether the grid needs recordings.
-    """
-
-    corpus: str
-    data: Path | None = None
-    word2vec: Path | None = None
-    skip_damaged: bool = False
-    heard: bool = True
+    corpus: str  # name as on the command line
+    data: Path | None = None  # its folder, None for the stand-in or `$REPLICATE_DATA`
+    word2vec: Path | None = None  # file of pretrained vectors, None for the stand-in's own
+    skip_damaged: bool = False  # leave damaged utterances out
+    heard: bool = True  # whether the grid needs recordings
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an experiment.
-
-    Attributes:
-        experiment: the experiment.
-        accuracy: of its stored run on the test set, last epoch; NaN where there is none.
-        error: why there is none, None where there is one.
-        busy: whether another scheduler is training it.
-    """
+    """What became of an experiment."""
 
     experiment: Experiment
-    accuracy: float = math.nan
-    error: str | None = None
-    busy: bool = False
+    accuracy: float = math.nan  # of its stored run on the test set, last epoch
+    error: str | None = None  # why there is no run
+    busy: bool = False  # whether another scheduler is training it
 
 
 @lru_cache(maxsize=1)
@@ -107,13 +92,8 @@ def run_one(
 ) -> Outcome:
     """Train one experiment; an error is returned, so that it stops no other experiment.
 
-    Args:
-        experiment: what to train.
-        source: its data.
-        device: `cpu` or `cuda`.
-        root: the run store.
-        scheduler: process id of the scheduler; a worker that outlives it stops after its epoch.
-        wait: whether to wait for another scheduler that is training it.
+    A worker that outlives the process `scheduler` stops after its epoch. Without `wait`, what
+    another scheduler is training is left to it.
     """
 
     def report(trained: Experiment, epochs: pd.DataFrame, speed: float) -> None:
@@ -157,19 +137,12 @@ def outcome_of(experiment: Experiment, root: Path) -> Outcome:
 
 @dataclass(frozen=True)
 class Workers:
-    """What trains.
+    """What trains."""
 
-    Attributes:
-        jobs: trainings at once on this machine.
-        device: `cpu` or `cuda`.
-        cluster: address of a Ray cluster that trains instead, None for this machine.
-        gpus: on a cluster with `cuda`, the share of a GPU that a training takes.
-    """
-
-    jobs: int = 1
-    device: str = "cpu"
-    cluster: str | None = None
-    gpus: float = 0.25
+    jobs: int = 1  # trainings at once on this machine
+    device: str = "cpu"  # or `cuda`
+    cluster: str | None = None  # address of a Ray cluster that trains instead
+    gpus: float = 0.25  # on a cluster with `cuda`, the share of a GPU that a training takes
 
 
 def print_progress(experiment: Experiment, epochs: pd.DataFrame, speed: float) -> None:
@@ -186,13 +159,9 @@ def print_progress(experiment: Experiment, epochs: pd.DataFrame, speed: float) -
 
 
 def state(outcomes: Sequence[Outcome], total: int, seconds: float, jobs: int | None) -> str:
-    """A grid's state after the last of some outcomes, in one line.
+    """A grid's state after the last of some outcomes, which took some seconds, in one line.
 
-    Args:
-        outcomes: what there is so far.
-        total: how many experiments the grid has.
-        seconds: that the outcomes took.
-        jobs: trainings at once; None where that is not known, as of a cluster.
+    `total` experiments are in the grid; of a cluster it is not known how many train at once.
     """
     done, last = len(outcomes), outcomes[-1]
     became = f"test accuracy {last.accuracy:.3f}" if last.error is None else f"FAILED\n{last.error}"

@@ -25,7 +25,6 @@ TRANSITIONS = (
 #: Dialogues of IEMOCAP in which one, two, three and four classes occur.
 CLASSES_IN_DIALOGUE = (16, 73, 45, 17)
 
-
 LABELS = ("ang", "hap", "neu", "sad")
 
 #: Labels outside the cohort: how often, and the class acted (weights as `CLASSES`) when annotators
@@ -44,12 +43,10 @@ SHORTEST = 2  # utterances of a dialogue
 
 @dataclass(frozen=True)
 class Size:
-    """A size of the corpus.
+    """A size of the corpus: cohort utterances of each class, and the dialogues.
 
-    Attributes:
-        counts: cohort utterances of each class.
-        scenes: the dialogues of every session: who wears the markers, and what is played.
-        extra: further dialogues.
+    `scenes` are played in every session (who wears the markers, and what); `extra` are further
+    dialogues.
     """
 
     counts: tuple[int, int, int, int]
@@ -84,21 +81,15 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Turn:
-    """One utterance, as far as the cast goes.
-
-    Attributes:
-        utterance: id, as in IEMOCAP.
-        dialogue: id of its dialogue.
-        speaker: session and sex, for example `01F`.
-        label: IEMOCAP's abbreviation.
-        acted: class index the channels start from; with a label of the cohort, the true class.
-    """
+    """One utterance, as far as the cast goes; ids and labels as in IEMOCAP."""
 
     utterance: str
     dialogue: str
     speaker: str
+    """Session and sex, for example `01F`."""
     label: str
     acted: int
+    """Index of the class that the channels start from; with a label of the cohort, the true one."""
 
     @property
     def in_cohort(self) -> bool:

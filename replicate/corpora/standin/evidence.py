@@ -11,10 +11,6 @@ from replicate.corpora.standin.planning import plan
 def evidence(size: str, preset: str) -> pd.DataFrame:
     """What each modality of each utterance of the cohort tells: nothing is spoken for it.
 
-    Args:
-        size: one of `SIZES`.
-        preset: one of `PRESETS`.
-
     Returns:
         Index `utterance`; `dialogue`; `text` and `audio`, the pointwise information on the true
         class c, log2 P(c | symbols) / P(c), below 0 where the symbols mislead; `text_gain` and

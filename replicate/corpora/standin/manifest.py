@@ -23,15 +23,12 @@ _HEADER = (
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """SHA-256 of a corpus.
-
-    Attributes:
-        text: of the truth (ids, labels, symbols, levels) and the transcripts.
-        audio: of ids and recordings.
-    """
+    """SHA-256 of a corpus."""
 
     text: str
+    """Of the truth (ids, labels, symbols, levels) and the transcripts."""
     audio: str
+    """Of ids and recordings."""
 
 
 @cache
@@ -72,10 +69,9 @@ def text_hash(rows: Iterable[Sequence[str]], transcripts: Mapping[str, str]) -> 
 
 def truth(utterances: Iterable[Planned]) -> list[Sequence[str]]:
     """The rows of `truth.csv`, header first: what each utterance was made from."""
-    return [_HEADER, *map(_row, utterances)]
-
-
-def _row(u: Planned) -> list[str]:
-    symbols = (EMOTIONS[c] for c in (u.acted, u.text_symbol, u.prosody_symbol))
-    tags = (str(int(tag)) for tag in (u.laughter, u.breath))
-    return [u.utterance, u.label, *symbols, *tags, f"{u.level:.6f}"]
+    rows: list[Sequence[str]] = [_HEADER]
+    for u in utterances:
+        symbols = (EMOTIONS[c] for c in (u.acted, u.text_symbol, u.prosody_symbol))
+        tags = (str(int(tag)) for tag in (u.laughter, u.breath))
+        rows.append([u.utterance, u.label, *symbols, *tags, f"{u.level:.6f}"])
+    return rows

@@ -19,36 +19,24 @@ from replicate.paper import EMOTIONS
 
 @dataclass(frozen=True)
 class Planned(Turn):
-    """One utterance, before it is spoken.
+    """One utterance, before it is spoken; laughter and breath are written and heard."""
 
-    Attributes:
-        text_symbol: J.
-        prosody_symbol: K.
-        laughter: whether a laugh is written and heard.
-        breath: whether a breath is written and heard.
-        level: mean |x| of the recording, of full scale.
-        transcript: with tags.
-        seed: of its voice.
-    """
-
-    text_symbol: int
-    prosody_symbol: int
+    text_symbol: int  # J
+    prosody_symbol: int  # K
     laughter: bool
     breath: bool
     level: float
+    """Mean |x| of the recording, of full scale."""
     transcript: str
+    """With tags."""
     seed: str
+    """Of its voice."""
 
 
 def plan(size: str, preset: str) -> list[Planned]:
-    """Plan a corpus.
+    """The utterances of a corpus, dialogue by dialogue in the order of their names, then of time.
 
-    Args:
-        size: one of `SIZES`. Dialogues, speakers and labels depend on it alone.
-        preset: one of `PRESETS`.
-
-    Returns:
-        The utterances, dialogue by dialogue in the order of their names, in order of time.
+    Dialogues, speakers and labels depend on the size alone.
 
     Raises:
         InputError: there is no such size or preset.

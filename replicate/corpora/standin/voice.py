@@ -21,7 +21,6 @@ from scipy.signal import lfilter, resample_poly
 
 from replicate.corpora.standin.planning import Planned
 from replicate.files import InputError
-from replicate.paper import EMOTIONS
 
 SAMPLE_RATE = 16_000
 Samples = NDArray[np.float64]
@@ -44,36 +43,22 @@ SPEAKERS = {
 
 @dataclass(frozen=True)
 class Prosody:
-    """How a voice speaks.
+    """How a voice speaks."""
 
-    Attributes:
-        rate: words a minute.
-        pitch: eSpeak's scale, 0 to 99.
-        range: of the pitch, eSpeak's scale.
-        tilt: of the spectrum, dB, positive is brighter.
-        gap: between words, 10 ms each.
-        hesitation: probability of a long silence before the first word.
-    """
-
-    rate: float
-    pitch: float
-    range: float
-    tilt: float
-    gap: int
-    hesitation: float
+    rate: float  # words a minute
+    pitch: float  # eSpeak's scale, 0 to 99
+    range: float  # of the pitch, likewise
+    tilt: float  # of the spectrum, dB, positive is brighter
+    gap: int  # between words, 10 ms each
+    hesitation: float  # probability of a long silence before the first word
 
 
-PROSODY = dict(
-    zip(
-        EMOTIONS,
-        (
-            Prosody(188, 60, 78, +5, 0, 0.10),
-            Prosody(180, 74, 92, +2, 0, 0.12),
-            Prosody(165, 48, 46, 0, 0, 0.15),
-            Prosody(132, 40, 16, -6, 2, 0.40),
-        ),
-        strict=True,
-    )
+#: Of each prosody symbol, in the order of `EMOTIONS`.
+PROSODY = (
+    Prosody(188, 60, 78, +5, 0, 0.10),
+    Prosody(180, 74, 92, +2, 0, 0.12),
+    Prosody(165, 48, 46, 0, 0, 0.15),
+    Prosody(132, 40, 16, -6, 2, 0.40),
 )
 #: Standard deviations between utterances of one prosody symbol.
 RATE_SPREAD, PITCH_SPREAD, RANGE_SPREAD, TILT_SPREAD = 16, 6, 12, 1.5
@@ -91,10 +76,7 @@ def _normal(rng: random.Random) -> float:
 
 
 def render(planned: Planned) -> NDArray[np.int16]:
-    """Speak an utterance.
-
-    Returns:
-        [samples], 16 kHz, mean |x| at the planned level, nowhere clipped.
+    """Speak an utterance: [samples], 16 kHz, mean |x| at the planned level, nowhere clipped.
 
     Raises:
         InputError: the synthesiser is not installed.
@@ -102,7 +84,8 @@ def render(planned: Planned) -> NDArray[np.int16]:
     rng = random.Random(planned.seed)
     prosody = _prosody(planned, rng)
     pieces: list[Samples] = []
-    for part in _parts(planned.transcript):
+    tags_and_words = re.split(r"\s*(\[[A-Z]+\])\s*", planned.transcript)
+    for part in filter(None, tags_and_words):
         pieces += [_piece(part, planned.speaker, prosody, rng), _silence(0.1)]
     sound = _tilted(np.concatenate(pieces), prosody.tilt)
     lead = 0.08 + 0.25 * rng.random() + (rng.random() < prosody.hesitation) * (0.3 + rng.random())
@@ -116,7 +99,7 @@ def render(planned: Planned) -> NDArray[np.int16]:
 
 def _prosody(planned: Planned, rng: random.Random) -> Prosody:
     """The utterance's own prosody: its symbol's, its speaker's pitch and some chance."""
-    style = PROSODY[EMOTIONS[planned.prosody_symbol]]
+    style = PROSODY[planned.prosody_symbol]
     offset = SPEAKERS[planned.speaker][1]
     return Prosody(
         rate=min(max(style.rate + RATE_SPREAD * _normal(rng), 90), 300),
@@ -126,11 +109,6 @@ def _prosody(planned: Planned, rng: random.Random) -> Prosody:
         gap=style.gap,
         hesitation=style.hesitation,
     )
-
-
-def _parts(transcript: str) -> list[str]:
-    """A transcript -> its tags and what is said between them."""
-    return [piece for piece in re.split(r"\s*(\[[A-Z]+\])\s*", transcript) if piece]
 
 
 def _piece(text: str, speaker: str, prosody: Prosody, rng: random.Random) -> Samples:
@@ -233,7 +211,7 @@ def _bent(sound: Samples, knee: float = 0.6, top: float = 0.95) -> Samples:
 
 _SYNCHRONOUS, _DO_NOT_EXIT = 2, 0x8000
 _UTF8, _PHONEMES = 1, 0x100
-_RATE, _VOLUME, _PITCH, _RANGE, _GAP = 1, 2, 3, 4, 7
+_PARAMETERS = (1, 2, 3, 4, 7)  # rate, volume, pitch, range, gap
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 
 
@@ -282,21 +260,14 @@ def _synthesised(
 
     callback = _CALLBACK(collect)
     library.espeak_SetSynthCallback(callback)
-    settings = {
-        _RATE: prosody.rate,
-        _VOLUME: 60,  # some voices clip above
-        _PITCH: prosody.pitch,
-        _RANGE: prosody.range,
-        _GAP: prosody.gap,
-    }
     failed = library.espeak_SetVoiceByName(f"gmw/en-US+{variant}".encode())
-    for parameter, value in settings.items():
+    volume = 60  # some voices clip above
+    values = (prosody.rate, volume, prosody.pitch, prosody.range, prosody.gap)
+    for parameter, value in zip(_PARAMETERS, values, strict=True):
         failed |= library.espeak_SetParameter(parameter, int(value), 0)
     written = text.encode() + b"\0"
-    flags = _UTF8 | (_PHONEMES if text.startswith("[[") else 0)
-    failed |= library.espeak_Synth(
-        written, ctypes.c_size_t(len(written)), 0, 1, 0, flags, None, None
-    )
+    size, flags = ctypes.c_size_t(len(written)), _UTF8 | (_PHONEMES * text.startswith("[["))
+    failed |= library.espeak_Synth(written, size, 0, 1, 0, flags, None, None)
     failed |= library.espeak_Synchronize()
     if failed:
         raise RuntimeError(f"eSpeak NG cannot speak {text!r} as {variant}")

@@ -35,14 +35,8 @@ _AFFECT = ((1.9, 3.6, 3.9), (4.0, 3.4, 3.2), (2.9, 2.5, 2.8), (2.2, 2.2, 2.6))
 def generate(root: Path, size: str, preset: str, processes: int = 2) -> None:
     """Fill a folder with a corpus, the same to the bit however many processes work.
 
-    Beside `IEMOCAP_full_release`, `root` gets `README.txt`, `truth.csv` (each utterance's class
-    and symbols) and `fingerprint.json`.
-
-    Args:
-        root: an empty folder.
-        size: one of `SIZES`.
-        preset: one of `PRESETS`.
-        processes: how many speak at once.
+    Beside `IEMOCAP_full_release`, `root` (empty) gets `README.txt`, `truth.csv` (each utterance's
+    class and symbols) and `fingerprint.json`; `processes` speak at once.
 
     Raises:
         InputError: unknown size or preset, or no synthesiser.
@@ -99,9 +93,10 @@ def _write_dialogue(dialogue: list[Planned], samples: list[int], folder: Path) -
         spoken.append(f"{planned.utterance} [{start:08.4f}-{end:08.4f}]: {planned.transcript}")
         judged += _judged(planned, f"[{start:.4f} - {end:.4f}]", rng)
         start = end
-    place = _session(name, folder) / "dialog"
-    _write_lines(place / "transcriptions" / f"{name}.txt", spoken)
-    _write_lines(place / "EmoEvaluation" / f"{name}.txt", judged)
+    for kind, lines in (("transcriptions", spoken), ("EmoEvaluation", judged)):
+        path = _session(name, folder) / "dialog" / kind / f"{name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
 
 
 def _judged(planned: Planned, times: str, rng: random.Random) -> list[str]:
@@ -128,11 +123,6 @@ def _votes(label: str, rng: random.Random) -> list[str]:
     votes = [_CATEGORIES[label]] * 2
     votes.append(votes[0] if rng.random() < 0.6 else rng.choice(categories))
     return rng.sample(votes, 3)
-
-
-def _write_lines(path: Path, lines: list[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
 
 
 # Notes --------------------------------------------------------------------------------------------
