@@ -312,13 +312,8 @@ class Output(NamedTuple):
 class EmotionModel(nn.Module):
     """Figure 1: the two encoders, a fusion and the classifier; or one encoder alone.
 
-    Args:
-        config: sizes and choices.
-        model: a row of Table 4 (a key of `FUSIONS`), or `audio` or `text` for one modality alone.
-        n_words: size of the vocabulary with padding and unknown.
-        n_classes: 4.
-        audio_encoder: the eager reference, or a subclass that computes the same faster.
-        text_encoder: likewise.
+    The model is a row of Table 4 (a key of `FUSIONS`), or `audio` or `text` for one modality alone;
+    `n_words` counts padding and unknown. An encoder may be a subclass that computes it faster.
     """
 
     def __init__(

@@ -68,19 +68,13 @@ from replicate.kernels.gru import states
 from replicate.model import AudioFrontEnd, RawAudioEncoder
 from replicate.settings import ModelConfig
 
-# --------------------------------------------------------------------------------------------------
-# Autograd
-
 
 def _arrays(dtype: npt.DTypeLike, *tensors: Tensor) -> list[Array]:
     return [np.ascontiguousarray(tensor.detach().numpy(), dtype) for tensor in tensors]
 
 
 def lag_taps(gradient: Tensor) -> Tensor:
-    """The derivative by r as a filter on r, from that by its lag sums.
-
-    Args:
-        gradient: [4, 21], by the lag sums and sums of r.
+    """The derivative by r as a filter on r, from that by its lag sums and sums, [4, 21].
 
     Returns:
         [4, 4, 9]: what r[c', t + l], l = -4..4, adds to the derivative by r[c, t].
@@ -140,15 +134,7 @@ class MaxPool(torch.autograd.Function):
         largest = np.empty(shape, dtype)
         winners = np.empty(shape, f"i{largest.itemsize}")
         share_out(
-            max_pool,
-            len(groups),
-            batch.recordings,
-            groups,
-            begins,
-            ends,
-            *small,
-            largest,
-            winners,
+            max_pool, len(groups), batch.recordings, groups, begins, ends, *small, largest, winners
         )
         ctx.batch, ctx.folded, ctx.winners, ctx.active = batch, small[:3], winners, largest > 0
         return torch.from_numpy(largest)
@@ -162,16 +148,9 @@ class MaxPool(torch.autograd.Function):
         conv1, conv2 = np.zeros((items, C1, K1 + 1)), np.zeros((items, C2, C1, K2))
         shortcut = np.zeros((items, C2, 2))
         share_out(
-            max_pool_gradient,
-            items,
-            ctx.batch.recordings,
-            ctx.winners,
-            at_winners,
-            *ctx.folded,
-            conv1,
-            conv2,
-            shortcut,
-        )
+            max_pool_gradient, items, ctx.batch.recordings, ctx.winners, at_winners, *ctx.folded,
+            conv1, conv2, shortcut,
+        )  # fmt: skip
         by_w, by_w2, by_e = (torch.from_numpy(part.sum(0)) for part in (conv1, conv2, shortcut))
         return by_w[:, :K1], by_w[:, K1], by_w2, by_e[:, 0], by_e[:, 1], None, None, None
 
@@ -203,10 +182,6 @@ def window_moments(
     beyond = torch.cat([F.pad(left, (2 * half, 0)), F.pad(right, (0, 2 * half))])
     beyond = beyond.unfold(2, taps, 1).permute(0, 2, 1, 3).reshape(-1, channels * taps)
     return products - beyond.T @ beyond, sums.repeat_interleave(taps) - beyond.sum(0)
-
-
-# --------------------------------------------------------------------------------------------------
-# Module
 
 
 def compiled_for(config: ModelConfig) -> bool:
@@ -246,14 +221,7 @@ class FusedFrontEnd(AudioFrontEnd):
         super().__init__(config)
 
     def forward(self, batch: FusedBatch) -> Tensor:  # type: ignore[override]
-        """Pooled features.
-
-        Args:
-            batch: B utterances.
-
-        Returns:
-            [B, bins, 8].
-        """
+        """B utterances -> pooled features [B, bins, 8]."""
         weight = self.conv1.weight
         if weight.device.type != self.device_type:
             name = type(self).__name__
@@ -300,11 +268,8 @@ def _fold(
 ) -> tuple[Tensor, Tensor]:
     """A convolution and the BN after it as one affine map, in float64 (idea 1).
 
-    Args:
-        conv: the convolution.
-        norm: its BN; in training mode its running statistics move on.
-        moments: in training mode, what `window_moments` says of the convolution's input.
-        positions: over how many positions (batch times padded time).
+    In training mode `window_moments` of the convolution's input, over so many positions (batch
+    times padded time), take the place of the running statistics, which move on.
 
     Returns:
         weights, [out, in * K], and biases, [out].

@@ -21,16 +21,9 @@ from replicate.kernels.audio_loops import (
 )
 from replicate.kernels.compiled import share_out
 
-# --------------------------------------------------------------------------------------------------
-# Data
-
 
 class FusedAudio:
-    """The waveforms of a corpus, for `FusedFrontEnd`.
-
-    Args:
-        waveforms: the store; its samples are read where they lie (a memory map), never copied.
-    """
+    """The waveforms of a corpus, read where they lie (a memory map) and never copied."""
 
     def __init__(self, waveforms: "Waveforms") -> None:
         samples = np.asarray(waveforms.samples).view(np.ndarray)
@@ -95,10 +88,9 @@ class FusedBatch:
         return torch.from_numpy(np.where(inside, found * FULL_SCALE, 0))
 
     def bins(self, count: int) -> tuple[Array, Array]:
-        """The pooling bins of `adaptive_max_pool1d`, as far as they are kept.
+        """The bins of `adaptive_max_pool1d`, as far as they are kept.
 
-        Returns:
-            The first position of each bin, [B, count], and one beyond its last position.
+        That is the first position of each bin, [B, count], and one beyond its last position.
         """
         index, padded = np.arange(count), self.padded[:, None]
         begins = index * padded // count

@@ -24,19 +24,12 @@ LINE = 64  # bytes of a cache line, which is also what a SIMD register holds at 
 
 
 class Recordings(NamedTuple):
-    """Utterances as kernels take them.
+    """Utterances as kernels take them."""
 
-    Attributes:
-        samples: int16, all utterances of the store end to end.
-        offsets: [B], where each utterance begins in `samples`.
-        lengths: [B], samples.
-        kept: [B], samples and the padded positions that are kept (idea 3).
-    """
-
-    samples: Array
-    offsets: Array
-    lengths: Array
-    kept: Array
+    samples: Array  # int16, all utterances of the store end to end
+    offsets: Array  # [B], where each utterance begins in `samples`
+    lengths: Array  # [B], samples
+    kept: Array  # [B], samples and the padded positions that are kept (idea 3)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -161,8 +154,9 @@ def add_sums(out: Array, y: Array, count: int) -> None:
 
 
 # --------------------------------------------------------------------------------------------------
-# Kernels over the audio of a batch. Work items `first` to `last` each write their own part of the
-# output, in float64.
+# Kernels over the audio of a batch. Work items `first` to `last` (exclusive) each write their own
+# part of the output, in float64. w [4, 25] and d [4] are conv1 with its BN folded in, w2 [8, 4, 5]
+# conv2 likewise, e [8] the shortcut, f [8] the biases of both.
 
 
 @kernel
@@ -267,20 +261,9 @@ def max_pool(
 ) -> None:
     """Each bin's largest relu(f[o] + e[o] x + (w2 * r)[o]), and where it is first reached.
 
-    Args:
-        first: the first group.
-        last: one beyond the last group.
-        recordings: the batch.
-        groups: [n, 3], see `group_bins`.
-        begins: [B, bins], the first position of each bin.
-        ends: [B, bins], one beyond its last position.
-        w: [4, 25], conv1 with its BN folded in.
-        d: [4], its bias.
-        w2: [8, 4, 5], conv2 with its BN folded in.
-        e: [8], the shortcut with its BN folded in.
-        f: [8], the biases of both.
-        largest: [B, bins, 8], out.
-        winners: [B, bins, 8], out, integers as wide as the floats.
+    An item is one of the groups [n, 3] of `group_bins`. Of each bin, begins and ends [B, bins] are
+    the first position and one beyond the last. Out: largest [B, bins, 8], and winners, their
+    positions, integers as wide as the floats.
     """
     room = BLOCK
     for group in range(first, last):
@@ -340,18 +323,8 @@ def max_pool_gradient(
 ) -> None:
     """The gradient at the winners, 128 bins an item, pulled back to (w, d), w2 and (e, f).
 
-    Args:
-        first: the first item.
-        last: one beyond the last item.
-        recordings: the batch.
-        winners: [B, bins, 8], positions.
-        gradient: [B, bins, 8], zero where the ReLU is not active.
-        w: [4, 25], conv1 with its BN folded in.
-        d: [4], its bias.
-        w2: [8, 4, 5], conv2 with its BN folded in.
-        out_conv1: [items, 4, 26], for w and, last, d.
-        out_conv2: [items, 8, 4, 5], for w2.
-        out_shortcut: [items, 8, 2], for e and f.
+    Winners and gradient are [B, bins, 8]; the gradient is zero where the ReLU is not active. Out:
+    [items, 4, 26] for w and, last, d; [items, 8, 4, 5] for w2; [items, 8, 2] for e and f.
     """
     bins = winners.shape[1]
     total = winners.shape[0] * bins

@@ -55,10 +55,7 @@ def share_out(compiled: Callable[..., None], items: int, *arguments: object) -> 
     they spin for milliseconds after each of their operations. Where several threads are wanted,
     start Python with OMP_WAIT_POLICY=PASSIVE.
 
-    Args:
-        compiled: a kernel whose first two arguments are the range of items to do.
-        items: the number of items.
-        arguments: the kernel's other arguments.
+    A kernel's first two arguments are the range of items that it shall do.
     """
     threads = torch.get_num_threads()
     if threads == 1:

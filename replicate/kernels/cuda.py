@@ -29,12 +29,7 @@ Array = npt.NDArray[Any]
 
 
 class CudaAudio(FusedAudio):
-    """The waveforms of a corpus on a GPU, 16-bit.
-
-    Args:
-        waveforms: the store; it is copied.
-        device: the GPU.
-    """
+    """The waveforms of a corpus, copied to a GPU, 16-bit."""
 
     def __init__(self, waveforms: "Waveforms", device: torch.device) -> None:
         super().__init__(waveforms)
@@ -50,14 +45,7 @@ class CudaAudio(FusedAudio):
 
 
 class CudaBatch(FusedBatch):
-    """Utterances of a `CudaAudio`.
-
-    Attributes:
-        samples: int16, of all utterances of the store.
-        utterances: [B, 4], see `replicate.kernels.cuda_loops`.
-        tiles: [n, 2], likewise.
-        size: of r, positions.
-    """
+    """Utterances of a `CudaAudio`, and `utterances` and `tiles` as `cuda_loops` explains them."""
 
     def __init__(self, audio: CudaAudio, rows: Array, masked: bool = False) -> None:
         super().__init__(audio, rows, masked)

@@ -83,16 +83,11 @@ def product(y: Array, w: Array, u: Array) -> None:
 
 @kernel
 def gru_forward(first: int, last: int, inputs: Array, w: Array, bias: Array, gates: Array) -> None:
-    """All steps of the groups `first` to `last`.
+    """All steps of the groups of LANES utterances `first` to `last` (exclusive).
 
-    Args:
-        first: the first group of LANES utterances.
-        last: one beyond the last group.
-        inputs: [groups, T + 1, I + H, LANES], x and h before each step; x and the first h are
-            given, the other h are results.
-        w: [4 H, I + H].
-        bias: [4 H].
-        gates: [groups, T, 4 H, LANES], out: r, z, n and b of each step.
+    Inputs are [groups, T + 1, I + H, LANES], x and h before each step; x and the first h are given,
+    the other h are results. w is [4 H, I + H], bias [4 H]. Out: gates [groups, T, 4 H, LANES], that
+    is r, z, n and b of each step.
     """
     hidden = w.shape[0] // 4
     half = w.dtype.type(0.5)
@@ -133,17 +128,10 @@ def gru_backward(
     by_gates: Array,
     by_x: Array,
 ) -> None:
-    """The derivatives of the loss, all steps of the groups `first` to `last` backwards.
+    """The derivatives of the loss, all steps backwards; see `gru_forward`, whose arrays these are.
 
-    Args:
-        first: the first group of LANES utterances.
-        last: one beyond the last group.
-        inputs: [groups, T + 1, I + H, LANES], of the forward pass.
-        transposed: [I + H, 4 H], w transposed.
-        gates: [groups, T, 4 H, LANES], of the forward pass.
-        by_states: [groups, T, H, LANES], by the state after each step.
-        by_gates: [groups, T, 4 H, LANES], out: by W u + bias.
-        by_x: [groups, T, I, LANES], out: by x.
+    `transposed` is w [I + H, 4 H]; by_states [groups, T, H, LANES] by the state after each step.
+    Out: by_gates [groups, T, 4 H, LANES] by W u + bias, and by_x [groups, T, I, LANES].
     """
     hidden, size = transposed.shape[1] // 4, transposed.shape[0]
     one = transposed.dtype.type(1)
@@ -217,18 +205,11 @@ def _one_by_one(x: Tensor, batch: int) -> Tensor:
 
 
 def states(gru: nn.GRU, x: Tensor) -> Tensor:
-    """What `gru(x)[0]` is, faster.
-
-    Args:
-        gru: one layer, one direction, with biases, batch first, on the CPU; the sizes of input and
-            state are multiples of 8.
-        x: [B, T, I].
-
-    Returns:
-        The states after each step, [B, T, H].
+    """What `gru(x)[0]` is, faster: [B, T, I] -> [B, T, H].
 
     Raises:
-        ValueError: any other GRU.
+        ValueError: the GRU has not one layer, one direction, biases, batch first, and sizes of
+            input and state that are multiples of 8.
     """
     if (
         gru.num_layers != 1

@@ -33,13 +33,9 @@ def largest_rows(
 ) -> None:
     """Each column's maximum over rows bounds[b] to bounds[b + 1], and where it is first reached.
 
-    Args:
-        first: the first utterance.
-        last: one beyond the last utterance.
-        y: [windows, filters], the responses.
-        bounds: [B + 1], where the windows of each utterance begin in `y`.
-        largest: [B, filters], out.
-        winners: [B, filters], out, windows of the utterance, integers as wide as the floats.
+    Of the utterances `first` to `last` (exclusive); y [windows, filters] are the responses, bounds
+    [B + 1] where the windows of each utterance begin in them. Out: largest [B, filters], and
+    winners, windows of the utterance, integers as wide as the floats.
     """
     for b in range(first, last):
         begin = bounds[b]
@@ -58,15 +54,10 @@ def largest_rows(
 def weight_gradient(
     first: int, last: int, x: Array, winners: Array, gradient: Array, out: Array
 ) -> None:
-    """out[f, k] = sum_b gradient[b, f] times what filter f saw at its winner.
+    """out[f, k] = sum_b gradient[b, f] times what filter f saw at its winner, in x [B, n, E].
 
-    Args:
-        first: the first filter.
-        last: one beyond the last filter.
-        x: [B, n, E], the embedded words; a window is `taps` words, read as one row of taps E.
-        winners: [B, filters], the first word of each winning window.
-        gradient: [B, filters], by the largest responses.
-        out: [filters, taps E], out.
+    Of the filters `first` to `last` (exclusive); out is [filters, taps E]: a window is `taps`
+    words, read as one row. Winners [B, filters] are the first word of each winning window.
     """
     width = out.shape[1]
     for f in range(first, last):

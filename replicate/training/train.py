@@ -50,8 +50,8 @@ def train(
     data = examples(experiment, cohort(corpus), waveforms)
     trainer = Trainer(experiment, data, vectors, device)
     provenance = _provenance(corpus, data, vectors, device, started)
-    checkpoint, key = folder / "checkpoint.pt", _key(experiment, provenance)
-    if (state := _read(checkpoint, key)) is not None:
+    checkpoint, key = folder / "checkpoint.pt", _checkpoint_key(experiment, provenance)
+    if (state := _checkpoint_state(checkpoint, key)) is not None:
         trainer.restore(state)
     for _ in range(len(trainer.epochs), experiment.training.epochs):
         trainer.run_epoch()
@@ -71,7 +71,7 @@ def train(
     return run
 
 
-def _key(experiment: Experiment, provenance: Provenance) -> str:
+def _checkpoint_key(experiment: Experiment, provenance: Provenance) -> str:
     """What a checkpoint is good for: the same experiment, data and code."""
     same = (
         asdict(experiment),
@@ -85,7 +85,7 @@ def _key(experiment: Experiment, provenance: Provenance) -> str:
     return hashlib.sha256(json.dumps(same).encode()).hexdigest()
 
 
-def _read(checkpoint: Path, key: str) -> dict[str, Any] | None:
+def _checkpoint_state(checkpoint: Path, key: str) -> dict[str, Any] | None:
     """The state after the last finished epoch; None where there is none that is whole and fits."""
     if not checkpoint.exists():
         return None
