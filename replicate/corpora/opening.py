@@ -1,7 +1,6 @@
 """Corpora: files on disk -> one utterance table (see `replicate.corpora.table`)."""
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.names import require_known, size_and_preset
 from replicate.corpora.table import Corpus, utterance_table, without_damaged
 from replicate.corpora.waveforms import open_waveforms
-from replicate.files import InputError, build_once, cache_folder
+from replicate.files import InputError, build_once, cache_folder, sha256
 
 READERS: dict[str, Callable[[Path], Corpus]] = {
     "iemocap": iemocap.read,
@@ -82,8 +81,7 @@ def open_audio(name: str, data: str = "") -> Corpus:
 
 def _read_standin(name: str) -> Corpus:
     size, preset = size_and_preset(name)
-    manifest = Path(standin.__file__).with_name("manifest.json").read_bytes()
-    source = hashlib.sha256(manifest).hexdigest()
+    source = sha256(Path(standin.__file__).with_name("manifest.json"))
 
     def build(folder: Path) -> None:
         standin.generate(folder, size, preset)

@@ -116,16 +116,9 @@ class MaxPool(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        w: Tensor,
-        d: Tensor,
-        w2: Tensor,
-        e: Tensor,
-        f: Tensor,
-        batch: FusedBatch,
-        bins: int,
-        dtype: npt.DTypeLike,
-    ) -> Tensor:
+        ctx: Any, w: Tensor, d: Tensor, w2: Tensor, e: Tensor, f: Tensor,
+        batch: FusedBatch, bins: int, dtype: npt.DTypeLike,
+    ) -> Tensor:  # fmt: skip
         """One pass over the audio."""
         small = _arrays(dtype, w, d, w2, e, f)
         begins, ends = batch.bins(bins)

@@ -203,16 +203,9 @@ def lag_sums(
 
 @kernel
 def lag_sums_gradient(
-    first: int,
-    last: int,
-    recordings: Recordings,
-    blocks: Array,
-    w: Array,
-    d: Array,
-    taps: Array,
-    bias: Array,
-    out: Array,
-) -> None:
+    first: int, last: int, recordings: Recordings, blocks: Array,
+    w: Array, d: Array, taps: Array, bias: Array, out: Array,
+) -> None:  # fmt: skip
     """The derivative of the loss by r, pulled back to w and d.
 
     The derivative by r[c, t] is bias[c] plus the sum over c' and l = -4..5 of
@@ -245,20 +238,9 @@ def lag_sums_gradient(
 
 @kernel
 def max_pool(
-    first: int,
-    last: int,
-    recordings: Recordings,
-    groups: Array,
-    begins: Array,
-    ends: Array,
-    w: Array,
-    d: Array,
-    w2: Array,
-    e: Array,
-    f: Array,
-    largest: Array,
-    winners: Array,
-) -> None:
+    first: int, last: int, recordings: Recordings, groups: Array, begins: Array, ends: Array,
+    w: Array, d: Array, w2: Array, e: Array, f: Array, largest: Array, winners: Array,
+) -> None:  # fmt: skip
     """Each bin's largest relu(f[o] + e[o] x + (w2 * r)[o]), and where it is first reached.
 
     An item is one of the groups [n, 3] of `group_bins`. Of each bin, begins and ends [B, bins] are
@@ -309,18 +291,9 @@ def max_pool(
 
 @kernel
 def max_pool_gradient(
-    first: int,
-    last: int,
-    recordings: Recordings,
-    winners: Array,
-    gradient: Array,
-    w: Array,
-    d: Array,
-    w2: Array,
-    out_conv1: Array,
-    out_conv2: Array,
-    out_shortcut: Array,
-) -> None:
+    first: int, last: int, recordings: Recordings, winners: Array, gradient: Array,
+    w: Array, d: Array, w2: Array, out_conv1: Array, out_conv2: Array, out_shortcut: Array,
+) -> None:  # fmt: skip
     """The gradient at the winners, 128 bins an item, pulled back to (w, d), w2 and (e, f).
 
     Winners and gradient are [B, bins, 8]; the gradient is zero where the ReLU is not active. Out:

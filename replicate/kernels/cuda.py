@@ -120,16 +120,9 @@ class MaxPool(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        w: Tensor,
-        d: Tensor,
-        w2: Tensor,
-        e: Tensor,
-        f: Tensor,
-        batch: CudaBatch,
-        bins: int,
-        dtype: npt.DTypeLike,
-    ) -> Tensor:
+        ctx: Any, w: Tensor, d: Tensor, w2: Tensor, e: Tensor, f: Tensor,
+        batch: CudaBatch, bins: int, dtype: npt.DTypeLike,
+    ) -> Tensor:  # fmt: skip
         """Two passes over the audio."""
         small = _small(dtype, w, d, w2, e, f)
         r = batch.rectified(*small[:2])

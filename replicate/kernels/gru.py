@@ -119,15 +119,9 @@ def gru_forward(first: int, last: int, inputs: Array, w: Array, bias: Array, gat
 
 @kernel
 def gru_backward(
-    first: int,
-    last: int,
-    inputs: Array,
-    transposed: Array,
-    gates: Array,
-    by_states: Array,
-    by_gates: Array,
-    by_x: Array,
-) -> None:
+    first: int, last: int, inputs: Array, transposed: Array, gates: Array,
+    by_states: Array, by_gates: Array, by_x: Array,
+) -> None:  # fmt: skip
     """The derivatives of the loss, all steps backwards; see `gru_forward`, whose arrays these are.
 
     `transposed` is w [I + H, 4 H]; by_states [groups, T, H, LANES] by the state after each step.

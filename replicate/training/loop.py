@@ -229,10 +229,8 @@ def encoders(
     heard = data.waveforms
     if device.type == "cpu":
         return FusedAudio(heard) if heard is not None else None, FusedAudioEncoder, text
-    from replicate.kernels.cuda import (
-        CudaAudio,
-        CudaAudioEncoder,  # they need Triton, which is for Linux
-    )
+    # they need Triton, which is for Linux
+    from replicate.kernels.cuda import CudaAudio, CudaAudioEncoder
 
     return CudaAudio(heard, device) if heard is not None else None, CudaAudioEncoder, text
 

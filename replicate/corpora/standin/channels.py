@@ -83,21 +83,14 @@ def _pooled(rates: Sequence[float], text: Matrix) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class Channels:
-    """How an utterance's class reaches its text and its sound.
+    """How an utterance's class reaches its text and its sound."""
 
-    Attributes:
-        text: row C, column J: P(J | C).
-        prosody: row C, column K: P(K | C).
-        loudness: whether the level follows the class (else one level distribution serves all).
-        laughter: P(a laugh | J).
-        breath: P(a breath | J), independent of laughter given J.
-    """
-
-    text: Matrix = _TEXT
-    prosody: Matrix = _PROSODY
+    text: Matrix = _TEXT  # row C, column J: P(J | C)
+    prosody: Matrix = _PROSODY  # row C, column K: P(K | C)
     loudness: bool = True
-    laughter: tuple[float, ...] = _LAUGHTER
-    breath: tuple[float, ...] = _BREATH
+    """Whether the level follows the class (else one level distribution serves all)."""
+    laughter: tuple[float, ...] = _LAUGHTER  # P(a laugh | J)
+    breath: tuple[float, ...] = _BREATH  # P(a breath | J), independent of laughter given J
 
 
 PRESETS = {
@@ -162,14 +155,10 @@ class Observables(NamedTuple):
     Given the class they are independent, but for the tags, which follow J.
     """
 
-    text: NDArray[np.float64]
-    """J: [4, 4]."""
-    prosody: NDArray[np.float64]
-    """K: [4, 4]."""
-    loudness: NDArray[np.float64]
-    """The step of L, see `level_step`: [4, STEPS]."""
-    tags: NDArray[np.float64]
-    """T: none, a breath, a laugh, both: [4, 4]."""
+    text: NDArray[np.float64]  # J: [4, 4]
+    prosody: NDArray[np.float64]  # K: [4, 4]
+    loudness: NDArray[np.float64]  # the step of L, see `level_step`: [4, STEPS]
+    tags: NDArray[np.float64]  # T, none, a breath, a laugh, both: [4, 4]
 
 
 def observables(model: Channels) -> Observables:
