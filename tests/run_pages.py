@@ -108,7 +108,7 @@ def below(code: str, cells: list[str]) -> list[str]:
 
 
 #: Of a page that takes longer, in seconds of processor time, only the suggestion itself is run.
-LONG = 15.0
+LONG = 6.0
 
 
 def steps(path: Path, shell: InteractiveShell, try_points: bool) -> Iterable[Step]:
