@@ -1,6 +1,5 @@
 """Recordings: what is refused and why, the memory map, and Table 8."""
 
-import multiprocessing
 import re
 import shlex
 import shutil
@@ -8,6 +7,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -251,8 +251,8 @@ def opened(root: Path) -> tuple[str, int]:
 
 
 def test_processes_may_decode_at_once(tree):
-    with multiprocessing.get_context("fork").Pool(4) as pool:
-        results = pool.map(opened, [tree] * 8, chunksize=1)
+    tasks = [joblib.delayed(opened)(tree)] * 8
+    results = joblib.Parallel(n_jobs=2, batch_size=1)(tasks)
     assert set(results) == {opened(tree)}
     assert len(cached()) == 1
     assert sorted(path.name for path in cached()[0].parent.iterdir()) == [
