@@ -19,7 +19,8 @@ from typing import Any
 import pandas as pd
 from pandas.testing import assert_frame_equal
 
-from replicate.runs import baselines, published, published_files, store
+from replicate.runs.published import load_runs
+from replicate.runs.store import Run, save_run
 from replicate.settings import RESULTS
 
 REPEATS = 3
@@ -50,18 +51,17 @@ def compared(folder: Path, other: Path) -> dict[str, Any]:
         folder: with published files.
         other: with a folder a run; filled if it is absent.
     """
-    kind: Any = baselines.KIND if folder.name == baselines.PROFILE else store.KIND
+    corpus, profile = folder.parts[-2:]
     if not other.exists():
-        for result in published.load(folder, kind):
-            kind.save(replace(result, folder=other / result.folder.name))
+        for run in load_runs(corpus, profile):
+            save_run(replace(run, folder=other / run.folder.name))
     slow, fast, found = [], [], {}
     for _ in range(REPEATS):
         for place, seconds in ((other, slow), (folder, fast)):
-            published_files._read_index.cache_clear()  # as in a process that starts
             started = time.process_time()
-            found[place] = published.load(place, kind)
+            found[place] = load_runs(corpus, profile, place.parents[1])
             seconds.append(time.process_time() - started)
-    require_same(found[other], found[folder], kind.tables)
+    require_same(found[other], found[folder])
     return {
         "grid": "/".join(folder.parts[-2:]),
         "runs": len(found[folder]),
@@ -73,12 +73,12 @@ def compared(folder: Path, other: Path) -> dict[str, Any]:
     }
 
 
-def require_same(ones: Sequence[Any], others: Sequence[Any], tables: Sequence[str]) -> None:
+def require_same(ones: Sequence[Run], others: Sequence[Run]) -> None:
     """Fail unless results agree in all but where they lie, to the bit."""
     for one, other in zip(ones, others, strict=True):
         assert one.experiment == other.experiment and one.provenance == other.provenance
         assert one.folder.parts[-3:] == other.folder.parts[-3:]
-        for name in tables:
+        for name in one.experiment.tables:
             left, right = getattr(one, name), getattr(other, name)
             assert_frame_equal(left, right, check_exact=True, check_index_type="exact")
             assert repr(left.index) == repr(right.index) and left.dtypes.equals(right.dtypes)

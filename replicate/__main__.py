@@ -31,7 +31,7 @@ from replicate.settings import FOLDS
 
 if TYPE_CHECKING:
     from replicate.corpora.table import Corpus
-    from replicate.runs import baselines as baseline_runs
+    from replicate.runs.store import Run
     from replicate.training import worker
 
 
@@ -120,7 +120,6 @@ def run(
     from replicate.corpora.protocol import cohort
     from replicate.runs import published
     from replicate.runs.grids import grid
-    from replicate.runs.store import KIND
     from replicate.training import schedule, worker
 
     heard = any(model != "text" for model, _ in GRIDS[which].rows)
@@ -142,7 +141,7 @@ def run(
         click.echo(worker.state(outcomes, len(todo), seconds, running))
     if failed := sum(outcome.error is not None for outcome in outcomes):
         raise click.ClickException(f"{failed} of {len(todo)} experiments failed, see above")
-    published.pack(results / name / profile, KIND)
+    published.pack(results / name / profile)
 
 
 def _served(
@@ -179,9 +178,8 @@ def baselines(
     from replicate.corpora.opening import open_corpus
     from replicate.corpora.table import text_fingerprint
     from replicate.corpora.waveforms import open_waveforms
-    from replicate.runs import baselines as baseline_runs
     from replicate.runs import published
-    from replicate.runs.baselines import BASELINES
+    from replicate.runs.baselines import BASELINES, PROFILE
     from replicate.training import baselines as training_baselines
 
     opened = open_corpus(name, data, skip_damaged)
@@ -190,7 +188,8 @@ def baselines(
         needs = " and ".join(BASELINES[left_out].needs)
         click.echo(f"{left_out} is left out: it needs {needs}", err=True)
     seen = text_fingerprint(opened.utterances)
-    done = {result.experiment: result for result in baseline_runs.load_all(name, results, seen)}
+    stored = published.load_runs(name, PROFILE, results, seen)
+    done = {result.experiment: result for result in stored}
     todo = [setting for setting in settings if setting not in done]
     click.echo(f"{len(settings)} results, {len(settings) - len(todo)} already there")
     if todo:
@@ -198,7 +197,7 @@ def baselines(
         for result in training_baselines.compute(todo, opened, waveforms, results):
             done[result.experiment] = result
             click.echo(f"  {result.experiment.name}: {result.provenance.wall_seconds:.1f} s")
-    published.pack(results / name / baseline_runs.PROFILE, baseline_runs.KIND)
+    published.pack(results / name / PROFILE)
     chosen = [done[setting] for setting in settings]
     click.echo(_overview(chosen))
 
@@ -226,12 +225,18 @@ def rerun(
     """Make a random sample of stored results again from nothing; exit code 1 if they differ."""
     from replicate.corpora.opening import open_text
     from replicate.corpora.table import text_fingerprint
+    from replicate.files import InputError
     from replicate.runs import rerun as rerunning
+    from replicate.runs.published import load_runs
     from replicate.training.repeats import repeated
     from replicate.training.worker import Source
 
     seen = text_fingerprint(open_text(name, data, skip_damaged).utterances)
-    stored = rerunning.load(name, profile, results, seen)
+    stored = load_runs(name, profile, results, seen)
+    if not stored:
+        command = "baselines" if profile == "baselines" else "run"
+        what = "nothing is stored"
+        raise InputError(results / name / profile, what, f"see `replicate {command} --help`")
     seed = random.randrange(10**6) if seed is None else seed
     drawn = random.Random(seed).sample(stored, min(sample, len(stored)))
     click.echo(f"{len(drawn)} of {len(stored)} results, drawn with --seed {seed}")
@@ -276,7 +281,7 @@ def verdicts(
     click.echo(claims.told(given))
 
 
-def _overview(chosen: list[baseline_runs.BaselineRun]) -> str:
+def _overview(chosen: list[Run]) -> str:
     """Baselines and what they reach, with intervals that draw whole dialogues."""
     from replicate.report.show import cells
     from replicate.runs.selection import answers
@@ -300,7 +305,7 @@ def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> No
     """
     from replicate.corpora.opening import open_corpus
     from replicate.corpora.table import text_fingerprint
-    from replicate.runs.store import load_runs
+    from replicate.runs.published import load_runs
     from replicate.studies import wordlists
 
     opened = open_corpus(name, data, skip_damaged)
@@ -338,10 +343,9 @@ def stored() -> None:
 def results_pack(results: Path) -> None:
     """Publish every finished result that has a folder of its own, as `run` and `baselines` do."""
     from replicate.runs import published
-    from replicate.runs.baselines import kind_of
 
     for folder in sorted(path for path in results.glob("*/*") if path.is_dir()):
-        if packed := published.pack(folder, kind_of(folder.name)):
+        if packed := published.pack(folder):
             click.echo(f"{folder}: {packed} packed")
 
 
@@ -352,9 +356,8 @@ def results_pack(results: Path) -> None:
 def results_unpack(name: str, profile: str, results: Path) -> None:
     """Give every published result a folder of its own again, to remove or replace some."""
     from replicate.runs import published
-    from replicate.runs.baselines import kind_of
 
-    unpacked = published.unpack(results / name / profile, kind_of(profile))
+    unpacked = published.unpack(results / name / profile)
     click.echo(f"{results / name / profile}: {unpacked} unpacked")
 
 

@@ -5,13 +5,14 @@ import zlib
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from replicate.paper import EMOTIONS
-from replicate.runs import baselines, published, published_files, store
+from replicate.runs.published import load_runs
+from replicate.runs.published_files import write as published
+from replicate.runs.store import Run
 from replicate.settings import RESULTS
 
 #: Test utterances of a run, so that pages are fast.
@@ -37,12 +38,12 @@ def answered(table: pd.DataFrame, chosen: list[str], rng: np.random.Generator) -
     return table.assign(**probabilities)
 
 
-def made(result: Any) -> Any:
+def made(result: Run) -> Run:
     """A stored result with a few test utterances, the same on the same fold, and random answers."""
     rng = np.random.default_rng(digest(result.experiment.corpus + result.experiment.name))
     ids = result.predictions["utterance"].unique()
     chosen = sorted(ids, key=digest)[:UTTERANCES]
-    names = [name for name in ("predictions", "treated") if hasattr(result, name)]
+    names = [name for name in ("predictions", "treated") if name in result.experiment.tables]
     tables = {name: answered(getattr(result, name), chosen, rng) for name in names}
     provenance = replace(result.provenance, n_test=len(chosen))
     return replace(result, provenance=provenance, **tables)
@@ -52,9 +53,5 @@ def write(root: Path) -> None:
     """Write the store; all that is neither a run nor a baseline is a copy."""
     shutil.copytree(RESULTS, root, ignore=shutil.ignore_patterns("*.parquet"))
     for folder in RESULTS.glob("*/*/"):
-        kind = baselines.KIND if folder.name == baselines.PROFILE else store.KIND
-        if results := published.load(folder, kind):
-            (root / folder.relative_to(RESULTS)).mkdir(exist_ok=True)
-            published_files.write(
-                root / folder.relative_to(RESULTS), [made(result) for result in results], kind, ()
-            )
+        if results := load_runs(*folder.parts[-2:]):
+            published(root / folder.relative_to(RESULTS), [made(result) for result in results])

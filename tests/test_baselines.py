@@ -24,9 +24,9 @@ from replicate.corpora.table import text_fingerprint
 from replicate.corpora.transcriptions import tokens
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
-from replicate.runs import baselines as baseline_runs
 from replicate.runs.baselines import BASELINES
-from replicate.runs.selection import answers
+from replicate.runs.published import load_run, load_runs
+from replicate.runs.selection import answers, load_baselines
 from replicate.settings import Fold
 from replicate.stats import classification
 from replicate.stats.summaries import summarise
@@ -243,7 +243,8 @@ class TestStore:
     def test_reads_back_what_was_computed(self, store):
         tmp_path, made = store
         seen = text_fingerprint(small.corpus().utterances)
-        found = baseline_runs.load_all("small", tmp_path, seen)
+        assert load_runs("small", "baselines", tmp_path, seen)
+        found = load_baselines("small", tmp_path).runs
         assert [f.experiment for f in found] == [m.experiment for m in made]
         for one, other in zip(made, found, strict=True):
             assert one.provenance == other.provenance and one.folder == other.folder
@@ -273,28 +274,28 @@ class TestStore:
         whole, said = predictions.read_bytes(), record.read_text()
         predictions.write_bytes(whole[:-1])
         with pytest.raises(InputError, match=r"predictions\.parquet: missing, or not the file"):
-            baseline_runs.load(folder)
+            load_run(folder)
         predictions.write_bytes(whole)
         record.write_text(said.replace('"n_test"', '"tests"'))
         with pytest.raises(InputError, match=r"provenance\.n_test"):
-            baseline_runs.load(folder)
+            load_run(folder)
         record.write_text(said.replace('"majority"', '"dialogue"'))
-        with pytest.raises(InputError, match="holds dialogue-stratified-0"):
-            baseline_runs.load(folder)
+        with pytest.raises(InputError, match="holds small/baselines/dialogue-stratified-0"):
+            load_run(folder)
         changed = json.loads(said)
         changed["provenance"]["n_test"] += 1
         record.write_text(json.dumps(changed))
         with pytest.raises(InputError, match="one distribution for each test utterance"):
-            baseline_runs.load(folder)
+            load_run(folder)
 
     def test_another_version_of_the_corpus_is_refused(self, store):
         with pytest.raises(InputError, match="another version of small"):
-            baseline_runs.load_all("small", store[0], "0" * 64)
+            load_runs("small", "baselines", store[0], "0" * 64)
 
     def test_a_write_that_was_cut_short_leaves_no_result(self, folder, tmp_path):
-        assert len(baseline_runs.load_all("small", tmp_path)) == 1
+        assert len(load_runs("small", "baselines", tmp_path)) == 1
         (folder / "baseline.json").unlink()
-        assert baseline_runs.load_all("small", tmp_path) == []
+        assert load_runs("small", "baselines", tmp_path) == []
 
     def test_metrics_treat_results_as_runs(self, store):
         _, results = store

@@ -25,8 +25,9 @@ from replicate.model import TranscriptionEncoder as EagerText
 from replicate.paper import EMOTIONS
 from replicate.runs.experiments import CHOICES, GRIDS, PROFILES, chosen
 from replicate.runs.grids import grid
+from replicate.runs.published import load_runs
 from replicate.runs.selection import Selection, load
-from replicate.runs.store import Run, folder_of, load_runs
+from replicate.runs.store import Run, folder_of
 from replicate.settings import Fold, ModelConfig, Training
 from replicate.studies import choices
 from replicate.studies.choices import effects, flips, reading

@@ -14,8 +14,9 @@ from replicate.corpora.protocol import cohort
 from replicate.files import InputError
 from replicate.runs.experiments import PROFILES, Experiment
 from replicate.runs.grids import grid
+from replicate.runs.published import load_run, load_runs
 from replicate.runs.rerun import compare
-from replicate.runs.store import folder_of, load_run, load_runs
+from replicate.runs.store import folder_of
 from replicate.training import cluster as cluster_module
 from replicate.training.schedule import run_grid
 from replicate.training.worker import Source, Workers

@@ -7,8 +7,9 @@ import random
 import old_code
 import pytest
 
-from replicate.runs import baselines, code, published
+from replicate.runs import code
 from replicate.runs.definitions import _chain, _imported, _name, definitions, modules_of
+from replicate.runs.published import load_runs
 from replicate.runs.rerun import named, repeats
 from replicate.settings import RESULTS
 
@@ -225,7 +226,7 @@ def test_old_digests_are_those_of_statements():
 
 def test_every_stored_record_is_translated():
     folders = [path for path in RESULTS.glob("*/*") if path.is_dir()]
-    stored = [r for path in folders for r in published.load(path, baselines.kind_of(path.name))]
+    stored = [run for path in folders for run in load_runs(*path.parts[-2:])]
     codes = [result.provenance.code for result in stored]
     codes += [made for repeat in repeats() for made in (repeat.made_by, repeat.repeated_by)]
     assert codes

@@ -18,10 +18,10 @@ from click.testing import CliRunner
 from replicate.__main__ import main
 from replicate.corpora.opening import open_corpus
 from replicate.paper import EMOTIONS
-from replicate.runs import baselines
 from replicate.runs.baselines import BASELINES
+from replicate.runs.published import load_run, load_runs
 from replicate.runs.rerun import repeats
-from replicate.runs.store import load_run, load_runs, save_run
+from replicate.runs.store import save_run
 from replicate.studies import loudness, wordlists
 
 REPLICATE = [sys.executable, "-m", "replicate"]
@@ -218,9 +218,9 @@ def test_a_stored_baseline_repeats_and_a_changed_one_is_found_out(tmp_path):
     assert same.stdout.count("the same bits") == len(BASELINES)
 
     replicate("results", "unpack", *arguments, "--profile", "baselines")
-    stored = baselines.load(next(tmp_path.rglob("tfidf-*")))
+    stored = load_run(next(tmp_path.rglob("tfidf-*")))
     swapped = {"anger": "sadness", "sadness": "anger"}
-    baselines.save(replace(stored, predictions=stored.predictions.rename(columns=swapped)))
+    save_run(replace(stored, predictions=stored.predictions.rename(columns=swapped)))
     other = replicate(*again)
     assert other.exit_code == 1 and f"1 of {len(BASELINES)} repeats differ" in other.stderr
     assert f"DIFFERS  {stored.experiment.name}, to the bit" in other.stdout

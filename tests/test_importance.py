@@ -14,8 +14,9 @@ from sklearn.metrics import mutual_info_score
 
 from replicate.corpora import standin
 from replicate.paper import EMOTIONS
+from replicate.runs.published import load_runs
 from replicate.runs.selection import Selection
-from replicate.runs.store import Run, load_runs, save_run
+from replicate.runs.store import Run, save_run
 from replicate.settings import Fold
 from replicate.stats import classification
 from replicate.studies import importance

@@ -20,8 +20,10 @@ from pandas.testing import assert_frame_equal
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
 from replicate.runs import published
-from replicate.runs.published_files import RUNS, files, whole
-from replicate.runs.store import KIND, Vectors, folder_of, is_finished, load_run, save_run
+from replicate.runs.experiments import Experiment
+from replicate.runs.published import is_finished, load_run
+from replicate.runs.published_files import RUNS, files
+from replicate.runs.store import Vectors, folder_of, save_run, whole
 from replicate.settings import RESULTS
 
 #: What changes files, of Python's audit events.
@@ -62,7 +64,7 @@ def require_same(found, expected):
     assert [one.folder for one in found] == [one.folder for one in expected]
     for one, other in zip(found, expected, strict=True):
         assert one.experiment == other.experiment and one.provenance == other.provenance
-        for name in KIND.tables:
+        for name in Experiment.tables:
             left, right = getattr(one, name), getattr(other, name)
             assert_frame_equal(left, right, check_exact=True, check_index_type="exact")
             assert repr(left.index) == repr(right.index)
@@ -76,11 +78,11 @@ def folder(tmp_path):
 
 
 def loaded(folder):
-    return published.load(folder, KIND)
+    return published.load_runs(*folder.parts[-2:], folder.parents[1])
 
 
-def packed(folder):
-    return published.pack(folder, KIND)
+def folders(folder):
+    return [path.parent for path in sorted(folder.glob("*/run.json"))]
 
 
 @settings(max_examples=6, deadline=None)
@@ -93,23 +95,23 @@ def test_what_is_published_reads_as_its_folders_did(tmp_path_factory, seeds, n):
         vectors = Vectors("GloVe", 50, 0.25, 0.5, "digest") if seed % 3 == 0 else None
         made(root, seed, n=n, vectors=vectors)
     folder = root / "small" / "test"
-    before = [load_run(place) for place in sorted(KIND.folders(folder).values())]
-    assert packed(folder) == len(seeds) and packed(folder) == 0
-    assert len(list(folder.iterdir())) == 4 and not KIND.folders(folder)
+    before = [load_run(place) for place in folders(folder)]
+    assert published.pack(folder) == len(seeds) and published.pack(folder) == 0
+    assert len(list(folder.iterdir())) == 4 and not folders(folder)
     require_same(loaded(folder), before)
     require_same([load_run(one.folder) for one in before], before)
-    assert published.unpack(folder, KIND) == len(seeds)
+    assert published.unpack(folder) == len(seeds)
     assert sorted(path.is_dir() for path in folder.iterdir()) == [True] * len(seeds)
     require_same(loaded(folder), before)
 
 
 def test_published_runs_and_folders_are_read_as_one_store(tmp_path, folder):
     expected = [made(tmp_path, seed) for seed in (1, 3)]
-    packed(folder)
+    published.pack(folder)
     expected.insert(1, made(tmp_path, 2))
     assert [run.experiment.seed for run in loaded(folder)] == [1, 2, 3]
     assert all(is_finished(run.experiment, tmp_path) for run in expected)
-    assert packed(folder) == 1 and len(list(folder.iterdir())) == 4
+    assert published.pack(folder) == 1 and len(list(folder.iterdir())) == 4
     assert [run.experiment.seed for run in loaded(folder)] == [1, 2, 3]
 
 
@@ -117,14 +119,14 @@ def test_a_run_in_progress_stays_as_it_is(tmp_path, folder):
     made(tmp_path, 1)
     (folder / "in-progress").mkdir()
     (folder / "in-progress" / "checkpoint.pt").write_bytes(b"half way")
-    packed(folder)
+    published.pack(folder)
     assert (folder / "in-progress" / "checkpoint.pt").read_bytes() == b"half way"
     assert len(loaded(folder)) == 1
 
 
 def test_a_published_run_with_other_settings_is_not_taken_for_done(tmp_path, folder):
     run = made(tmp_path, 1)
-    packed(folder)
+    published.pack(folder)
     other = replace(run.experiment, training=replace(run.experiment.training, epochs=7))
     with pytest.raises(InputError, match=r"other settings\n.*results unpack"):
         is_finished(other, tmp_path)
@@ -132,21 +134,21 @@ def test_a_published_run_with_other_settings_is_not_taken_for_done(tmp_path, fol
 
 def test_of_a_published_run_and_its_own_folder_the_published_one_counts(tmp_path, folder):
     run = made(tmp_path, 1)
-    packed(folder)
+    published.pack(folder)
     save_run(run)
     require_same(loaded(folder), [load_run(run.folder)])
-    assert packed(folder) == 0 and not run.folder.exists()
+    assert published.pack(folder) == 0 and not run.folder.exists()
 
 
 def test_a_folder_that_holds_another_run_is_refused_and_kept(tmp_path, folder):
     run = made(tmp_path, 1)
-    packed(folder)
+    published.pack(folder)
     swapped = run.predictions.rename(columns={"anger": "sadness", "sadness": "anger"})
     save_run(replace(run, predictions=swapped))
     with pytest.raises(InputError, match="holds another run than the published one"):
-        packed(folder)
+        published.pack(folder)
     save_run(replace(run, provenance=replace(run.provenance, started="later")))
-    for act in (loaded, packed):
+    for act in (loaded, published.pack):
         with pytest.raises(InputError, match="holds another run than the published one"):
             act(folder)
     assert run.folder.exists()
@@ -154,19 +156,19 @@ def test_a_folder_that_holds_another_run_is_refused_and_kept(tmp_path, folder):
 
 def test_a_result_with_other_columns_is_refused_and_kept(tmp_path, folder):
     made(tmp_path, 1)
-    packed(folder)
+    published.pack(folder)
     run = made(tmp_path, 2)
     save_run(replace(run, epochs=run.epochs.assign(more=1)))
     with pytest.raises(InputError, match="its epochs have other columns"):
-        packed(folder)
+        published.pack(folder)
     assert len(loaded(folder)) == 2
 
 
-@pytest.mark.parametrize("name", [RUNS, *KIND.tables])
+@pytest.mark.parametrize("name", [RUNS, *Experiment.tables])
 @pytest.mark.parametrize("harm", ["cut", "changed", "moved"])
 def test_damage_is_one_clear_error(tmp_path, folder, name, harm):
     made(tmp_path, 1)
-    packed(folder)
+    published.pack(folder)
     loaded(folder)
     (path,) = files(folder, name)
     content = path.read_bytes()
@@ -184,7 +186,7 @@ def test_damage_is_one_clear_error(tmp_path, folder, name, harm):
 
 def test_tables_without_their_runs_are_one_clear_error(tmp_path, folder):
     made(tmp_path, 1)
-    packed(folder)
+    published.pack(folder)
     files(folder, RUNS)[0].unlink()
     with pytest.raises(InputError, match="no file of runs beside it"):
         loaded(folder)
@@ -192,7 +194,7 @@ def test_tables_without_their_runs_are_one_clear_error(tmp_path, folder):
 
 def test_a_grid_moved_to_another_corpus_is_refused(tmp_path, folder):
     made(tmp_path, 1)
-    packed(folder)
+    published.pack(folder)
     shutil.copytree(folder, tmp_path / "other" / "test")
     with pytest.raises(InputError, match="holds small/test/att_d1-trainable-stratified-0-seed-1"):
         loaded(tmp_path / "other" / "test")
@@ -200,16 +202,16 @@ def test_a_grid_moved_to_another_corpus_is_refused(tmp_path, folder):
 
 def test_grids_that_two_branches_packed_are_read_together(tmp_path, folder):
     made(tmp_path, 1)
-    packed(folder)
+    published.pack(folder)
     shutil.copytree(folder, tmp_path / "branch" / "small" / "test")
     made(tmp_path, 2)
-    packed(folder)
+    published.pack(folder)
     made(tmp_path / "branch", 3)
-    packed(tmp_path / "branch" / "small" / "test")
+    published.pack(tmp_path / "branch" / "small" / "test")
     shutil.copytree(tmp_path / "branch" / "small" / "test", folder, dirs_exist_ok=True)
     assert len(files(folder, RUNS)) == 2
     assert [run.experiment.seed for run in loaded(folder)] == [1, 2, 3]
-    packed(folder)
+    published.pack(folder)
     assert [run.experiment.seed for run in loaded(folder)] == [1, 2, 3]
     assert len(list(folder.iterdir())) == 4
 
@@ -236,11 +238,11 @@ def killed(step, act, folder):
         os._exit(1)
 
 
-@pytest.mark.parametrize("act", [packed, lambda folder: published.unpack(folder, KIND)])
+@pytest.mark.parametrize("act", [published.pack, published.unpack])
 def test_a_kill_at_any_moment_loses_nothing_and_the_next_packing_clears_up(tmp_path, act):
     start = tmp_path / "start"
     made(start, 1)
-    packed(start / "small" / "test")
+    published.pack(start / "small" / "test")
     made(start, 2)
     expected = loaded(start / "small" / "test")
     assert len(expected) == 2
@@ -251,10 +253,10 @@ def test_a_kill_at_any_moment_loses_nothing_and_the_next_packing_clears_up(tmp_p
         moved = [replace(run, folder=folder / run.folder.name) for run in expected]
         got_so_far = killed(step, act, folder)
         require_same(loaded(folder), moved)
-        packed(folder)
+        published.pack(folder)
         require_same(loaded(folder), moved)
         left = {path.name.partition("-")[0] for path in folder.iterdir()}
-        assert left == {RUNS, *KIND.tables} and len(list(folder.iterdir())) == 4
+        assert left == {RUNS, *Experiment.tables} and len(list(folder.iterdir())) == 4
         shutil.rmtree(root)
         if not got_so_far:
             break
@@ -270,7 +272,7 @@ def test_processes_that_pack_at_once_lose_nothing(tmp_path, folder):
             try:
                 for seed in range(first, first + 8):
                     made(tmp_path, seed)
-                    packed(folder)
+                    published.pack(folder)
                 os._exit(0)
             finally:
                 os._exit(1)
@@ -284,7 +286,7 @@ def test_processes_that_pack_at_once_lose_nothing(tmp_path, folder):
             ended |= {child: status} if done else {}
     assert set(ended.values()) == {0}
     assert {run.experiment.seed for run in loaded(folder)} == {*range(8), *range(100, 108)}
-    packed(folder)
+    published.pack(folder)
     assert len(list(folder.iterdir())) == 4 and not list(tmp_path.rglob(".*"))
 
 
@@ -323,7 +325,7 @@ def test_the_readme_of_the_results_reads_them_without_this_package(monkeypatch):
     exec(code, there)
     for (corpus, embedding), found in there["accuracy"].items():
         runs = [
-            run for run in published.load(RESULTS / corpus / "paper", KIND)
+            run for run in published.load_runs(corpus, "paper")
             if (run.experiment.embedding, run.experiment.choice) == (embedding, "")
             and run.experiment.model == "text" and run.experiment.fold.kind == "stratified"
         ]  # fmt: skip

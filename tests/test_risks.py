@@ -16,8 +16,8 @@ from replicate.corpora.opening import open_corpus
 from replicate.corpora.protocol import cohort, groups, split
 from replicate.corpora.transcriptions import tokens
 from replicate.paper import EMOTIONS
-from replicate.runs import baselines as baseline_runs
-from replicate.runs.selection import Selection, load_baselines
+from replicate.runs.baselines import Setting
+from replicate.runs.selection import Selection, dialogues, load_baselines, whole_rounds
 from replicate.settings import BATCHES, Fold
 from replicate.stats.intervals import mean_interval
 from replicate.stats.power import best_of_epochs
@@ -51,11 +51,10 @@ def looked_up(table, rows, fold):
     """The two baselines that tell repeated texts, computed on the spot."""
     made = made_runs.run(["anger"], ["anger"])
     return [
-        baseline_runs.BaselineRun(
-            baseline_runs.Setting("small", name, fold),
-            made.provenance,
-            baselines.tested(baselines.PREDICT[name], rows, table, fold),
-            made.folder,
+        replace(
+            made,
+            experiment=Setting("small", name, fold),
+            predictions=baselines.tested(baselines.PREDICT[name], rows, table, fold),
         )
         for name in ("majority", "same-text")
     ]
@@ -184,20 +183,17 @@ def test_a_round_counts_if_it_has_every_group():
         return made_runs.run(["anger"], ["anger"], fold=Fold("session", number), **more)
 
     known = [
-        baseline_runs.BaselineRun(
-            baseline_runs.Setting("iemocap", "majority", made.experiment.fold),
-            made.provenance, made.predictions, made.folder,
-        )
+        replace(made, experiment=Setting("iemocap", "majority", made.experiment.fold))
         for made in (one("1"), one("2"))
-    ]  # fmt: skip
+    ]
     whole = [one("1"), one("2"), made_runs.run(["anger"], ["anger"])]
     half = [one("1", seed=1), one("2", choice="masked"), one("2", model="text")]
 
     def names(runs):
         return [made.experiment.name for made in runs]
 
-    assert names(baseline_runs.whole_rounds([*half, *whole], known)) == names(whole)
-    assert names(baseline_runs.whole_rounds(half, [])) == names(half), "nobody knows the groups"
+    assert names(whole_rounds([*half, *whole], known)) == names(whole)
+    assert names(whole_rounds(half, [])) == names(half), "nobody knows the groups"
 
 
 class TestEpochs:
@@ -275,10 +271,8 @@ class TestFlips:
 def result(model, guessed, fold=RANDOM, **more):
     """A baseline's result, two utterances a dialogue."""
     made = made_runs.run(TRUE, guessed, fold=fold, **more)
-    setting = baseline_runs.Setting("iemocap", model, fold)
-    dialogues = [f"d{k // 2}" for k in range(len(TRUE))]
-    predictions = made.predictions.assign(dialogue=dialogues)
-    return baseline_runs.BaselineRun(setting, made.provenance, predictions, made.folder)
+    predictions = made.predictions.assign(dialogue=[f"d{k // 2}" for k in range(len(TRUE))])
+    return replace(made, experiment=Setting("iemocap", model, fold), predictions=predictions)
 
 
 class TestSideBySide:
@@ -290,7 +284,7 @@ class TestSideBySide:
             *more,
         ]
         both = risks.side_by_side(selected(stored, "baselines"), selected(runs))
-        return risks.in_dialogues(both.answers(), baseline_runs.dialogues(stored))
+        return risks.in_dialogues(both.answers(), dialogues(stored))
 
     def runs(self):
         held_out = made_runs.run(TRUE, ["anger"] * 8, model="text", fold=SESSION)
@@ -327,7 +321,7 @@ class TestSideBySide:
 
     def test_on_iemocaps_text_a_scenario_costs_more_than_a_session(self, iemocap):
         answers = iemocap.answers()
-        known = baseline_runs.dialogues(iemocap)
+        known = dialogues(iemocap)
         lost = risks.lost(risks.in_dialogues(answers[answers["model"] == "tfidf"], known))
         assert 0 < lost.loc["session", "lost_low"] < lost.loc["session", "lost_high"]
         assert lost.loc["session", "lost_high"] < lost.loc["scenario", "lost_low"]

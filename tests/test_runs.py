@@ -8,7 +8,8 @@ import small
 
 from replicate.files import InputError
 from replicate.runs import code
-from replicate.runs.store import folder_of, is_finished, load_run, load_runs
+from replicate.runs.published import is_finished, load_run, load_runs
+from replicate.runs.store import folder_of
 from replicate.training.train import train
 
 
@@ -60,7 +61,7 @@ def test_a_changed_file_is_refused(run, name):
 
 def test_a_changed_configuration_is_refused(run):
     edit(run, lambda record: record["experiment"].update(seed=7))
-    with pytest.raises(InputError, match=r"holds the run text-trainable-stratified-0-seed-7"):
+    with pytest.raises(InputError, match="holds small/test/text-trainable-stratified-0-seed-7"):
         load_run(run.folder)
 
 
@@ -74,7 +75,7 @@ def test_a_run_moved_to_another_corpus_is_refused(run, tmp_path):
     elsewhere = tmp_path / "iemocap" / "test" / run.folder.name
     elsewhere.parent.mkdir(parents=True)
     run.folder.rename(elsewhere)
-    with pytest.raises(InputError, match="holds the run"):
+    with pytest.raises(InputError, match="holds small/test/"):
         load_run(elsewhere)
 
 

@@ -15,7 +15,7 @@ from scipy import stats
 
 from replicate import paper
 from replicate.paper import EMOTIONS
-from replicate.runs.baselines import BaselineRun, Setting
+from replicate.runs.baselines import Setting
 from replicate.runs.experiments import GRIDS
 from replicate.runs.selection import Selection
 from replicate.settings import TREATMENTS, Fold
@@ -167,7 +167,7 @@ def baseline(model, accuracy, fold, n=560):
     rows = made.selected("last-epoch")
     rows = rows.assign(dialogue=rows["utterance"].str.rpartition("_")[0])
     setting = Setting("iemocap-text", model, fold)
-    return BaselineRun(setting, made.provenance, rows, Path(setting.name))
+    return replace(made, experiment=setting, predictions=rows, folder=Path(setting.name))
 
 
 @functools.cache

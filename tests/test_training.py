@@ -18,7 +18,8 @@ from replicate.corpora.protocol import cohort, split
 from replicate.corpora.transcriptions import WordVectors
 from replicate.files import InputError
 from replicate.model import EmotionModel
-from replicate.runs.store import SELECTIONS, folder_of, load_run
+from replicate.runs.published import load_run
+from replicate.runs.store import SELECTIONS, folder_of
 from replicate.training.examples import examples
 from replicate.training.loop import Trainer, learning_rate
 from replicate.training.train import train

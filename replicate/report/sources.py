@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from replicate.corpora.table import Corpus
-from replicate.runs.baselines import Tested
 from replicate.runs.code import code_version
+from replicate.runs.experiments import Experiment
 from replicate.runs.rerun import change_since, repeats
 from replicate.runs.selection import CHOSEN
 from replicate.runs.store import Run
@@ -71,7 +71,7 @@ def of_corpus(corpus: Corpus, *details: str) -> Source:
     )
 
 
-def of_runs(runs: Sequence[Tested], selection: str = "") -> tuple[Source, ...]:
+def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
     """The sources of what is computed from stored runs: one for each corpus and profile.
 
     Args:
@@ -79,7 +79,7 @@ def of_runs(runs: Sequence[Tested], selection: str = "") -> tuple[Source, ...]:
         selection: how the epoch was chosen, a key of `CHOSEN`; empty where that plays no part.
     """
     kept = repeats()
-    groups: dict[tuple[str, str], list[Tested]] = {}
+    groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.experiment.corpus, run.experiment.profile), []).append(run)
     return tuple(
@@ -107,19 +107,20 @@ def of_runs(runs: Sequence[Tested], selection: str = "") -> tuple[Source, ...]:
     )
 
 
-def _utterances(runs: Sequence[Tested]) -> list[str]:
+def _utterances(runs: Sequence[Run]) -> list[str]:
     """The size of the cohort; the stand-in's title has it."""
     made = runs[0].provenance
     return [] if made.synthetic else [f"{made.n_utterances:,} utterances"]
 
 
-def _epochs(runs: Sequence[Tested]) -> list[str]:
+def _epochs(runs: Sequence[Run]) -> list[str]:
     """For how many epochs the runs trained; none for baselines."""
-    trained = {run.experiment.training.epochs for run in runs if isinstance(run, Run)}
+    made = [run.experiment for run in runs]
+    trained = {each.training.epochs for each in made if isinstance(each, Experiment)}
     return [f"{' or '.join(map(str, sorted(trained)))} epochs"] if trained else []
 
 
-def _word_vectors(runs: Sequence[Tested]) -> list[str]:
+def _word_vectors(runs: Sequence[Run]) -> list[str]:
     """Where pretrained word vectors come from and what they lack, if any of the runs has them."""
     lacking: dict[str, list[float]] = {}
     for run in runs:
@@ -131,7 +132,7 @@ def _word_vectors(runs: Sequence[Tested]) -> list[str]:
     ]
 
 
-def _on_gpus(runs: Sequence[Tested]) -> list[str]:
+def _on_gpus(runs: Sequence[Run]) -> list[str]:
     """How many of the runs were made on which GPU, if any: their bits are not a CPU's."""
     found: dict[str, list[int]] = {}
     for run in runs:

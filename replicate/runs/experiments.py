@@ -32,11 +32,20 @@ class Experiment:
     architecture: ModelConfig = field(default_factory=ModelConfig)
     choice: str = ""
 
+    #: How a run is stored, see `replicate.runs.store`: the name of its record, and its tables.
+    record = "run.json"
+    tables = ("epochs", "predictions", "treated")
+
     @property
     def name(self) -> str:
         """Readable and unique within a corpus and profile, as in folder names."""
         model = f"{self.model}-{self.embedding}" + f"-{self.choice}" * bool(self.choice)
         return f"{model}-{self.fold.name}-seed-{self.seed}"
+
+    @property
+    def place(self) -> str:
+        """Corpus, profile and name: where its run is in the store."""
+        return f"{self.corpus}/{self.profile}/{self.name}"
 
 
 #: Another reading of what the paper leaves open (Section 3 and 4.1), or another setting of what it

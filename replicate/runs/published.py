@@ -1,219 +1,206 @@
-"""Published results: a finished grid as few files; work in progress keeps a folder a result.
+"""The runs of a corpus and profile: a finished grid as few files, work in progress a folder a run.
 
-`results/<corpus>/<profile>/` holds one file of runs and one of each table, see
-`replicate.runs.published_files`. The file of runs names its tables, and the earlier files of runs
-that it replaces. It is written last, and only then are old files and the folders of its runs
-removed: a packing that is killed loses nothing, and the next one clears up.
+`results/<corpus>/<profile>/` holds a file of runs and one of each table, see
+`replicate.runs.published_files`. Packing writes new ones of all runs, the file of runs last, and
+only then removes what is in them: the old file of runs, its tables, the folders of its runs.
+Whatever a packing that was killed leaves, files of runs that lie side by side and folders say the
+same of a run that several of them hold. So a reader takes all that there is, and the next packing
+clears up; so it does where git has merged branches.
 """
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from filelock import Timeout
 
-from replicate.files import InputError, lock_beside, read_record
-from replicate.runs.published_files import (
-    RUNS,
-    Index,
-    Kind,
-    Result,
-    files,
-    read_index,
-    read_table,
-    remedy,
-    write,
-)
+from replicate.files import InputError, lock_beside
+from replicate.runs import store
+from replicate.runs.experiments import Experiment
+from replicate.runs.published_files import RUNS, files, read, records, remedy, write
+from replicate.runs.store import Run, folder_of, kind_of, read_run, save_run, stored_record
+from replicate.settings import RESULTS
 
 
-def load(folder: Path, kind: Kind[Result]) -> list[Result]:
-    """All finished results of a corpus and profile, verified, in the order of their names.
+def load_runs(
+    corpus: str, profile: str, root: Path = RESULTS, text_fingerprint: str | None = None
+) -> list[Run]:
+    """All finished runs of a corpus and profile, verified, in the order of their names.
 
-    A published result that still has a folder, as a packing that was killed leaves it, is given
-    once, as published.
+    Args:
+        corpus: name as on the command line.
+        profile: name of the protocol, or `baselines`.
+        root: the store.
+        text_fingerprint: where the corpus is at hand, what the runs must have seen.
+
+    Raises:
+        InputError: a run is damaged, two of one name differ, or one saw another version of the
+            corpus.
+    """
+    published, unpacked = _stored(root / corpus / profile)
+    runs = [run for _, run in sorted((unpacked | published).items())]
+    for run in runs:
+        if text_fingerprint not in (None, run.provenance.text_fingerprint):
+            raise InputError(
+                run.folder,
+                f"was made from another version of {corpus} than the one at hand",
+                "make it again, or use the corpus it was made from",
+            )
+    return runs
+
+
+def load_run(folder: Path) -> Run:
+    """Read and verify one run.
+
+    Args:
+        folder: of the run; if there is none, it is looked for among the published ones.
+
+    Raises:
+        InputError: it is damaged, or there is none.
+    """
+    if not (folder / kind_of(folder.parent.name).record).exists():
+        published, _ = _stored(folder.parent)
+        if folder.name in published:
+            return published[folder.name]
+    return read_run(folder)
+
+
+def is_finished(experiment: Experiment, root: Path = RESULTS) -> bool:
+    """Whether an experiment's run is stored.
+
+    Raises:
+        InputError: if a run of that name is stored whose settings are others.
+    """
+    folder = folder_of(experiment, root)
+    again = store.remedy(folder)
+    try:
+        found = [stored_record(folder)]
+    except FileNotFoundError:
+        known = map(records, files(folder.parent, RUNS))
+        found = [one[folder.name] for one in known if folder.name in one]
+        again = f"`replicate results unpack`, then {again}"
+    if any(record.experiment != experiment for record in found):
+        raise InputError(folder, "holds a run of other settings", again)
+    return bool(found)
+
+
+def pack(folder: Path) -> int:
+    """Publish the finished runs that have folders of their own; how many they were.
 
     Args:
         folder: `results/<corpus>/<profile>`.
-        kind: what it holds.
 
     Raises:
-        InputError: a file is damaged or missing, or a folder holds another run than the published
-            one of its name.
+        InputError: as `load_runs`, or a run has other columns than the rest. Nothing is lost.
     """
-    while True:
-        before = files(folder, RUNS)
-        try:
-            found = _merged(folder, kind)
-        except (InputError, FileNotFoundError):
-            if files(folder, RUNS) == before:
-                raise
-        else:
-            if files(folder, RUNS) == before:
-                return found
-        # another process has packed meanwhile
-
-
-def _merged(folder: Path, kind: Kind[Result]) -> list[Result]:
-    found = _published(folder, kind)
-    for name, place in kind.folders(folder).items():
-        if name not in found:
-            found[name] = kind.load(place)
-        elif not _has_record_of(found[name], place, kind):
-            raise _another(place)
-    tables = files(folder, *kind.tables)
-    if tables and not found:
-        raise InputError(tables[0], "has no file of runs beside it", remedy(tables[0]))
-    return [found[name] for name in sorted(found)]
-
-
-def load_one(place: Path, kind: Kind[Result]) -> Result | None:
-    """The published result whose folder would be `place`, None if there is none."""
-    return _published(place.parent, kind).get(place.name)
-
-
-def record(place: Path, kind: Kind[Any]) -> Any | None:
-    """The record of the published result whose folder would be `place`, None if there is none."""
-    found = (index.records.get(place.name) for index in _live(place.parent, kind))
-    return next(filter(None, found), None)
-
-
-def pack(folder: Path, kind: Kind[Any]) -> int:
-    """Publish the finished results that have folders of their own; how many they were.
-
-    Args:
-        folder: `results/<corpus>/<profile>`.
-        kind: what it holds.
-
-    Raises:
-        InputError: as `load`, or a result has other columns than the rest. Nothing is lost.
-    """
-    if not (kind.folders(folder) or len(_live(folder, kind)) > 1 or _leftovers(folder, kind)):
+    there = files(folder)
+    if set(folder.glob("*")) == set(there) and _of_one_packing(there):
         return 0
     with lock_beside(folder) as lock:
-        published, unpacked = _both(folder, kind)
-        new = unpacked.keys() - published.keys()
-        if new or len(_live(folder, kind)) > 1:
-            together = unpacked | published
-            ordered = [together[name] for name in sorted(together)]
-            write(folder, ordered, kind, replaces=[path.name for path in files(folder, RUNS)])
-        for path in _leftovers(folder, kind):
-            _remove(path, kind)
+        published, unpacked = _stored(folder)
+        every, new = published | unpacked, unpacked.keys() - published.keys()
+        kept = files(folder)
+        if new or not _of_one_packing(kept):
+            kept = write(folder, [every[name] for name in sorted(every)])
+        _clear(folder, kept, every)
         Path(lock.lock_file).unlink()
     return len(new)
 
 
-def unpack(folder: Path, kind: Kind[Any]) -> int:
-    """Give every published result a folder of its own again; how many they were.
+def unpack(folder: Path) -> int:
+    """Give every published run a folder of its own again; how many they were.
 
     Args:
         folder: `results/<corpus>/<profile>`.
-        kind: what it holds.
 
     Raises:
-        InputError: as `load`.
+        InputError: as `load_runs`.
     """
     if not files(folder, RUNS):
         return 0
     with lock_beside(folder) as lock:
-        published, unpacked = _both(folder, kind)
+        published, unpacked = _stored(folder)
         for name in published.keys() - unpacked.keys():
-            kind.save(published[name])
-        for path in files(folder, RUNS, *kind.tables):
+            save_run(published[name])
+        for path in files(folder):
             path.unlink()
         Path(lock.lock_file).unlink()
     return len(published)
 
 
-def _both(folder: Path, kind: Kind[Result]) -> tuple[dict[str, Result], dict[str, Result]]:
-    """The published results, and those in folders of their own, by name; none contradict."""
-    published = _published(folder, kind)
-    unpacked = {name: kind.load(place) for name, place in kind.folders(folder).items()}
+def _stored(folder: Path) -> tuple[dict[str, Run], dict[str, Run]]:
+    """Name -> run, of the published runs and of those that have a folder; none contradict."""
+    while True:
+        before, places = _listed(folder)
+        problem: Exception | None = None
+        try:
+            found = _read(before, places)
+        except (InputError, FileNotFoundError) as error:
+            problem = error
+        after, still_there = _listed(folder)
+        if after != before or not places <= still_there:
+            continue  # another process has packed meanwhile
+        if problem is not None:
+            raise problem
+        if not any(found) and (tables := files(folder)):
+            raise InputError(tables[0], "has no file of runs beside it", remedy(tables[0]))
+        return found
+
+
+def _listed(folder: Path) -> tuple[set[Path], set[Path]]:
+    """The files of runs, and the folders of finished runs."""
+    finished = folder.glob(f"*/{kind_of(folder.name).record}")
+    return set(files(folder, RUNS)), {path.parent for path in finished}
+
+
+def _read(packed: set[Path], places: set[Path]) -> tuple[dict[str, Run], dict[str, Run]]:
+    published: dict[str, Run] = {}
+    for path in sorted(packed):
+        for name, run in read(path).items():
+            _require_same(published.setdefault(name, run), run, path)
+    unpacked = {place.name: read_run(place) for place in sorted(places)}
     for name in published.keys() & unpacked.keys():
-        if not _same(published[name], unpacked[name], kind):
-            raise _another(folder / name)
+        _require_same(published[name], unpacked[name], unpacked[name].folder)
     return published, unpacked
 
 
-def _published(folder: Path, kind: Kind[Result]) -> dict[str, Result]:
-    """Name -> published result."""
-    found: dict[str, Result] = {}
-    for index in _live(folder, kind):
-        results = _results(index, kind)
-        for name in found.keys() & results.keys():
-            if not _same(found[name], results[name], kind):
-                what = f"holds another run {name} than a file beside it"
-                raise InputError(index.path, what, "remove one of them")
-        found |= results
-    return found
-
-
-def _results(index: Index, kind: Kind[Result]) -> dict[str, Result]:
-    """Name -> result of one file of runs and its tables."""
-    tables = {table: read_table(index, table) for table in kind.tables}
-    return {
-        name: kind.result(
-            experiment=found.experiment,
-            provenance=found.provenance,
-            folder=index.path.parent / name,
-            **{table: frames[i] for table, frames in tables.items()},
+def _require_same(one: Run, other: Run, place: Path) -> None:
+    """Raise an `InputError` unless two runs are the same in all that is stored."""
+    same = (one.experiment, one.provenance) == (other.experiment, other.provenance)
+    if not same or not all(
+        getattr(one, name).equals(getattr(other, name)) for name in one.experiment.tables
+    ):
+        raise InputError(
+            place,
+            f"holds another run than the published one: {one.experiment.name}",
+            "remove one of them; to replace a published run, see `replicate results unpack`",
         )
-        for i, (name, found) in enumerate(index.records.items())
-    }
 
 
-def _live(folder: Path, kind: Kind[Any]) -> list[Index]:
-    """The files of runs that no other one replaces: several where git has merged branches."""
-    found = [read_index(path, kind) for path in files(folder, RUNS)]
-    replaced = {name for index in found for name in index.replaces}
-    return [index for index in found if index.path.name not in replaced]
+def _of_one_packing(published: list[Path]) -> bool:
+    """Whether files are one of runs and its tables, or none at all."""
+    names = [path.name.partition("-")[0] for path in published]
+    return len(set(names)) == len(names)
 
 
-def _leftovers(folder: Path, kind: Kind[Any]) -> list[Path]:
-    """What counts no longer: replaced and half-written files, folders of what is published."""
-    live = _live(folder, kind)
-    kept = {name for index in live for name in (index.path.name, *index.tables.values())}
-    replaced = [path for path in files(folder, RUNS, *kind.tables) if path.name not in kept]
+def _clear(folder: Path, kept: Collection[Path], published: Collection[str]) -> None:
+    """Remove other and half-written files, then the folders of what is published."""
+    for path in (*files(folder), *folder.glob(".*.parquet.*")):
+        if path not in kept:
+            path.unlink()
     there = {path.name for path in folder.glob("*")}
-    names = sorted({name for index in live for name in index.records})
-    places = [folder / name for name in names if there & {name, f".{name}.lock"}]
-    return replaced + list(folder.glob(".*.parquet.*")) + places
+    for name in sorted(published):
+        if there & {name, f".{name}.lock"}:
+            _remove(folder / name)
 
 
-def _remove(path: Path, kind: Kind[Any]) -> None:
-    """Remove a file, or a folder that nobody is at work in, with its lock; the record first."""
-    if path.is_file():
-        path.unlink()
-        return
+def _remove(place: Path) -> None:
+    """Remove a run's folder that nobody is at work in, with its lock; the record first."""
     try:
-        with lock_beside(path, timeout=0) as lock:
-            (path / kind.file).unlink(missing_ok=True)
-            if path.exists():
-                shutil.rmtree(path)
+        with lock_beside(place, timeout=0) as lock:
+            (place / kind_of(place.parent.name).record).unlink(missing_ok=True)
+            if place.exists():
+                shutil.rmtree(place)
             Path(lock.lock_file).unlink()
     except Timeout:
         pass  # the scheduler that trained it is about to leave it; the next packing has it
-
-
-def _same(one: Any, other: Any, kind: Kind[Any]) -> bool:
-    """Whether two results are the same in all that is stored."""
-    return (one.experiment, one.provenance) == (other.experiment, other.provenance) and all(
-        getattr(one, table).equals(getattr(other, table)) for table in kind.tables
-    )
-
-
-def _has_record_of(published: Any, place: Path, kind: Kind[Any]) -> bool:
-    """Whether a folder holds the record of a published result, or none any more."""
-    try:
-        found = read_record(place / kind.file, kind.record, f"remove {place}")
-    except FileNotFoundError:  # another process has just removed it
-        return True
-    pair = published.experiment, published.provenance
-    return bool((found.experiment, found.provenance) == pair)
-
-
-def _another(place: Path) -> InputError:
-    return InputError(
-        place,
-        "holds another run than the published one of its name",
-        "remove it; or, to keep it, move it away, run `replicate results unpack`, and put it back",
-    )

@@ -1,8 +1,9 @@
-"""The files of published results: what is in them, and how they are written and verified.
+"""The files of published runs: what is in them, and how they are written and verified.
 
 `runs-DIGEST.parquet` has a row a run: its experiment, its provenance, and how many rows of each
-table are its own. A table, as `predictions-DIGEST.parquet`, has the rows of one run after another,
-in the order of `runs`. DIGEST begins the SHA-256 of the file.
+table are its own; its metadata name the files of the tables. A table, as
+`predictions-DIGEST.parquet`, has the rows of one run after another, in the order of `runs`. DIGEST
+begins the SHA-256 of the file.
 """
 
 import functools
@@ -10,10 +11,10 @@ import hashlib
 import json
 import os
 import types
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -21,16 +22,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from replicate.files import InputError, checked, replacing
-from replicate.paper import EMOTIONS
-
-Result = TypeVar("Result", bound=Any)
+from replicate.runs.experiments import Experiment
+from replicate.runs.store import Provenance, Record, Run, kind_of, require_place, require_whole
 
 RUNS = "runs"
 
 #: The columns by which every file names a row's run.
 KEYS = ("corpus", "profile", "run")
 
-#: Where a file of runs names other files, among its Parquet metadata.
+#: Fields that are stored as JSON text, of which Parquet keeps each that differs once.
+TEXTS = ("code", "packages")
+
+#: Where a file of runs names those of its tables, among its Parquet metadata.
 LINKS = b"replicate"
 
 #: How many hexadecimal digits of its SHA-256 a file's name carries.
@@ -40,108 +43,73 @@ DIGITS = 16
 COMPRESSION_LEVEL = 15
 
 
-@dataclass(frozen=True)
-class Kind(Generic[Result]):
-    """A kind of results: runs of the network, or of baselines.
-
-    Attributes:
-        result: a dataclass of experiment, provenance, a frame for each of `tables`, and folder.
-        record: a dataclass of experiment, provenance and files, which a folder holds as JSON.
-        file: the name of that JSON; a folder without it holds no finished result.
-        tables: their names.
-        load: reads a folder and verifies it.
-        save: writes a folder.
-    """
-
-    result: type[Result]
-    record: type[Any]
-    file: str
-    tables: tuple[str, ...]
-    load: Callable[[Path], Result]
-    save: Callable[[Result], None]
-
-    def folders(self, folder: Path) -> dict[str, Path]:
-        """Name -> folder of each finished result that has one of its own."""
-        return {path.parent.name: path.parent for path in folder.glob(f"*/{self.file}")}
-
-
-@dataclass(frozen=True)
-class Index:
-    """What a file of runs says.
-
-    Attributes:
-        path: of the file.
-        records: name of each run -> its record.
-        counts: table -> rows of each run [n_runs].
-        tables: table -> name of its file.
-        replaces: names of the files of runs that no longer count.
-    """
-
-    path: Path
-    records: dict[str, Any]
-    counts: dict[str, np.ndarray]
-    tables: dict[str, str]
-    replaces: list[str]
-
-
 def files(folder: Path, *names: str) -> list[Path]:
-    """The published files of some names, `runs` or tables."""
-    digest = "[0-9a-f]" * DIGITS
+    """The published files of some names, `runs` or tables; of all by default, `runs` first."""
+    digest, names = "[0-9a-f]" * DIGITS, names or (RUNS, *Experiment.tables)
     return [path for name in names for path in sorted(folder.glob(f"{name}-{digest}.parquet"))]
 
 
-def read_index(path: Path, kind: Kind[Any]) -> Index:
-    """A file of runs; it is read again only where its time or size has changed.
+def read(path: Path) -> dict[str, Run]:
+    """Name -> run, of a file of runs and its tables.
 
     Raises:
-        InputError: it is damaged or missing, or another folder's.
+        InputError: a file is damaged, missing or another folder's; predictions are no whole
+            distributions.
     """
-    state = path.stat()
-    return _read_index(path, kind, (state.st_mtime_ns, state.st_size))
+    table = _opened(path).read()
+    found = _records(table, path)
+    frames = dict.fromkeys(Experiment.tables, [pd.DataFrame()] * len(found))
+    for name, file in json.loads(table.schema.metadata[LINKS])["tables"].items():
+        counts = table[_rows(name)].to_numpy()
+        frames[name] = _parts(path.with_name(file), counts, list(found.values()))
+    return {
+        name: Run(
+            record.experiment,
+            record.provenance,
+            **{table: parts[i] for table, parts in frames.items()},
+            folder=path.parent / name,
+        )
+        for i, (name, record) in enumerate(found.items())
+    }
 
 
 @functools.lru_cache(maxsize=32)
-def _read_index(path: Path, kind: Kind[Any], _: tuple[int, int]) -> Index:
-    table = pq.ParquetFile(pa.BufferReader(_verified(path))).read()
-    links = json.loads(table.schema.metadata[LINKS])
-    counts = {name: table[_rows(name)].to_numpy() for name in kind.tables}
-    rows = table.drop_columns([_rows(name) for name in kind.tables]).to_pylist()
-    return Index(path, _records(rows, path, kind), counts, links["tables"], links["replaces"])
+def records(path: Path) -> dict[str, Record[Any]]:
+    """Name -> record, of a file of runs; a file of another content has another name.
+
+    Raises:
+        InputError: as `read`.
+    """
+    return _records(_opened(path).read(), path)
 
 
-def _records(rows: list[dict[str, Any]], path: Path, kind: Kind[Any]) -> dict[str, Any]:
+def _records(table: pa.Table, path: Path) -> dict[str, Record[Any]]:
     """Name -> record; columns that are none of the experiment's belong to the provenance."""
-    experiment, provenance = _fields(kind)
-    texts, elsewhere = _mappings(provenance), {*experiment, *KEYS}
+    kind = kind_of(path.parent.name)
+    own = get_type_hints(kind)
+    elsewhere = {*own, *KEYS, *map(_rows, kind.tables)}
     parsed = functools.cache(json.loads)  # few texts differ
     found = {}
-    for row in rows:
-        row |= {name: parsed(row[name]) for name in texts if name in row}
+    for row in table.to_pylist():
+        row |= {name: parsed(row[name]) for name in TEXTS if name in row}
         values = {
-            "experiment": {k: v for k, v in row.items() if k in experiment},
-            "provenance": {k: v for k, v in row.items() if k not in elsewhere},
+            "experiment": {name: value for name, value in row.items() if name in own},
+            "provenance": {name: value for name, value in row.items() if name not in elsewhere},
             "files": {},
         }
-        one = checked(values, kind.record, path, remedy(path))
-        stored_as = (*path.parts[-3:-1], row["run"])
-        if place_of(one.experiment) != stored_as:
-            raise InputError(path, f"holds {'/'.join(place_of(one.experiment))}", "move it back")
-        found[row["run"]] = one
+        record = checked(values, Record[kind], path, remedy(path))  # type: ignore[valid-type]
+        require_place(record, path.parent / row["run"], path)
+        found[row["run"]] = record
     return found
 
 
-def read_table(index: Index, table: str) -> list[pd.DataFrame]:
-    """A table's rows of each run of an index, numbered from 0, without the columns that name it.
-
-    Raises:
-        InputError: the file is damaged or missing; predictions are no whole distributions.
-    """
-    path, counts = index.path.parent / index.tables[table], index.counts[table]
-    data = _verified(path)
-    columns = [name for name in pq.read_schema(pa.BufferReader(data)).names if name not in KEYS]
-    frame = pd.read_parquet(pa.BufferReader(data), columns=columns)
-    if table == "predictions":
-        _require_whole(frame, index, path)
+def _parts(path: Path, counts: np.ndarray, of: Sequence[Record[Any]]) -> list[pd.DataFrame]:
+    """A table's rows of each run, numbered from 0, without the columns that name it."""
+    file = _opened(path)
+    columns = [name for name in file.schema_arrow.names if name not in KEYS]
+    frame = file.read(columns).to_pandas()
+    if path.name.startswith("predictions"):
+        require_whole(frame, counts, of, path, remedy(path))
     parts = []
     for end, count in zip(np.cumsum(counts).tolist(), counts.tolist(), strict=True):
         part = frame[end - count : end]
@@ -150,145 +118,48 @@ def read_table(index: Index, table: str) -> list[pd.DataFrame]:
     return parts
 
 
-def _require_whole(predictions: pd.DataFrame, index: Index, path: Path) -> None:
-    n_test = np.array([found.provenance.n_test for found in index.records.values()])
-    bad = ~whole(predictions, index.counts["predictions"], n_test)
-    if bad.any():
-        name = list(index.records)[int(bad.argmax())]
-        what = f"does not hold one distribution for each test utterance of {name}"
-        raise InputError(path, what, remedy(path))
-
-
-def whole(predictions: pd.DataFrame, counts: np.ndarray, n_test: np.ndarray) -> np.ndarray:
-    """Whether a run has, in every selection, one distribution for each test utterance.
-
-    Args:
-        predictions: of one run after another.
-        counts: rows of each run [n_runs].
-        n_test: test utterances of each run [n_runs].
-
-    Returns:
-        [n_runs], bool.
-    """
-    run = np.repeat(np.arange(len(counts)), counts)
-    selection, names = pd.factorize(predictions.get("selection", np.zeros(len(run))))
-    utterance, ids = pd.factorize(predictions["utterance"])
-    part = run * len(names) + selection
-    sizes = np.bincount(part, minlength=len(counts) * len(names)).reshape(len(counts), len(names))
-    complete = ((sizes == 0) | (sizes == n_test[:, None])).all(axis=1) & sizes.any(axis=1)
-    rows = np.sort(part * len(ids) + utterance)
-    twice = rows[1:][rows[1:] == rows[:-1]]
-    complete[twice // max(len(ids) * len(names), 1)] = False
-    sums = predictions[list(EMOTIONS)].sum(axis=1).to_numpy()
-    complete[run[~np.isclose(sums, 1, atol=1e-5)]] = False
-    return np.asarray(complete)
-
-
-def write(
-    folder: Path, results: Sequence[Result], kind: Kind[Result], replaces: Sequence[str]
-) -> None:
-    """Publish results, the file of runs last.
-
-    Args:
-        folder: `results/<corpus>/<profile>`.
-        results: in the order of their names.
-        kind: what they are.
-        replaces: names of the files of runs that then no longer count.
+def write(folder: Path, runs: Sequence[Run]) -> list[Path]:
+    """Publish runs of one corpus and profile, the file of runs last; the paths of all.
 
     Raises:
-        InputError: a result has other columns than the rest; nothing can be written there.
+        InputError: a run has other columns than the rest; nothing can be written there.
     """
-    tables = {name: _stacked(results, name) for name in kind.tables}
+    tables = {name: _stacked(runs, name) for name in runs[0].experiment.tables}
     written = {name: _write(folder, name, table) for name, table in tables.items()}
-    links = json.dumps({"tables": written, "replaces": list(replaces)})
-    _write(folder, RUNS, _run_table(results, kind).replace_schema_metadata({LINKS: links}))
+    links = json.dumps({"tables": {name: path.name for name, path in written.items()}})
+    index = _run_table(runs).replace_schema_metadata({LINKS: links})
+    return [_write(folder, RUNS, index), *written.values()]
 
 
-def _stacked(results: Sequence[Result], name: str) -> pa.Table:
-    """A table's rows of all results, below each other."""
-    frames = [getattr(result, name) for result in results]
-    for result, frame in zip(results, frames, strict=True):
+def _stacked(runs: Sequence[Run], name: str) -> pa.Table:
+    """A table's rows of all runs, below each other."""
+    frames = [getattr(run, name) for run in runs]
+    for run, frame in zip(runs, frames, strict=True):
         if not frame.dtypes.equals(frames[0].dtypes):
             raise InputError(
-                result.folder,
-                f"its {name} have other columns than those of {results[0].experiment.name}",
+                run.folder,
+                f"its {name} have other columns than those of {runs[0].experiment.name}",
                 "store it below another profile, or train both by the same code",
             )
-    stacked = pd.concat(frames, ignore_index=True)
-    counts = [len(frame) for frame in frames]
-    places = np.array([place_of(result.experiment) for result in results], dtype=object)
-    for i, key in enumerate(KEYS):
-        stacked.insert(i, key, np.repeat(places[:, i], counts))
+    places = [tuple(run.experiment.place.split("/")) for run in runs]
+    stacked = pd.concat(frames, keys=places, names=list(KEYS)).reset_index(list(KEYS))
     return pa.Table.from_pandas(stacked, preserve_index=False)
 
 
-def _run_table(results: Sequence[Result], kind: Kind[Result]) -> pa.Table:
-    """Place, experiment and provenance of each result, and its numbers of rows."""
-    experiment, provenance = _fields(kind)
-    columns: dict[str, Any] = {key: pa.string() for key in KEYS}
-    columns |= {name: _column_type(hint) for name, hint in (experiment | provenance).items()}
+def _run_table(runs: Sequence[Run]) -> pa.Table:
+    """Place, experiment and provenance of each run, and its numbers of rows."""
+    kind = type(runs[0].experiment)
+    columns: dict[str, Any] = dict.fromkeys(KEYS, pa.string())
+    hints = get_type_hints(kind) | get_type_hints(Provenance)
+    columns |= {name: _column_type(hint) for name, hint in hints.items()}
     columns |= {_rows(table): pa.int64() for table in kind.tables}
     rows = []
-    for result in results:
-        row = dict(zip(KEYS, place_of(result.experiment), strict=True))
-        row |= asdict(result.experiment) | asdict(result.provenance)
-        row |= {name: json.dumps(row[name]) for name in _mappings(provenance)}
-        rows.append(row | {_rows(name): len(getattr(result, name)) for name in kind.tables})
+    for run in runs:
+        row = dict(zip(KEYS, run.experiment.place.split("/"), strict=True))
+        row |= asdict(run.experiment) | asdict(run.provenance)
+        row |= {name: json.dumps(row[name]) for name in TEXTS}
+        rows.append(row | {_rows(table): len(getattr(run, table)) for table in kind.tables})
     return pa.Table.from_pylist(rows, schema=pa.schema(columns))
-
-
-def _write(folder: Path, name: str, table: pa.Table) -> str:
-    """Write a file; its name."""
-    data = _encoded(table)
-    path = folder / f"{name}-{_digest(data)}.parquet"
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())  # what it was made from will be removed
-    return path.name
-
-
-def _encoded(table: pa.Table) -> bytes:
-    """A table as Parquet: ids by number, the bytes of probabilities apart by significance."""
-    floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
-        sink,
-        compression="zstd",
-        compression_level=COMPRESSION_LEVEL,
-        use_dictionary=[name for name in table.schema.names if name not in floats],
-        use_byte_stream_split=[n for n in floats if table.schema.field(n).type == pa.float32()],
-    )
-    return bytes(sink.getvalue().to_pybytes())
-
-
-def _verified(path: Path) -> bytes:
-    """The contents of a file, whose digest its name must carry."""
-    data = path.read_bytes() if path.exists() else b""
-    if _digest(data) != path.stem.rpartition("-")[2]:
-        raise InputError(path, "missing, or not the file that was published", remedy(path))
-    return data
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:DIGITS]
-
-
-def place_of(experiment: Any) -> tuple[str, str, str]:
-    """Corpus, profile and name, which `KEYS` hold."""
-    return experiment.corpus, experiment.profile, experiment.name
-
-
-def _fields(kind: Kind[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Field -> type of an experiment, and of a provenance."""
-    parts = get_type_hints(kind.record)
-    return get_type_hints(parts["experiment"]), get_type_hints(parts["provenance"])
-
-
-def _mappings(fields: dict[str, Any]) -> list[str]:
-    """The fields that are stored as JSON text, of which Parquet keeps each that differs once."""
-    return [name for name, hint in fields.items() if get_origin(hint) is dict]
 
 
 def _column_type(hint: Any) -> pa.DataType:
@@ -303,6 +174,39 @@ def _column_type(hint: Any) -> pa.DataType:
     if origin in (Union, types.UnionType):  # X | None
         return _column_type(arguments[0])
     return {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}[hint]
+
+
+def _write(folder: Path, name: str, table: pa.Table) -> Path:
+    """Write a table: ids by number, the bytes of probabilities apart by significance."""
+    floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        compression_level=COMPRESSION_LEVEL,
+        use_dictionary=[name for name in table.schema.names if name not in floats],
+        use_byte_stream_split=[n for n in floats if table.schema.field(n).type == pa.float32()],
+    )
+    data = sink.getvalue().to_pybytes()
+    path = folder / f"{name}-{_digest(data)}.parquet"
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # what it was made from will be removed
+    return path
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    """A file, whose digest its name must carry."""
+    data = path.read_bytes() if path.exists() else b""
+    if _digest(data) != path.stem.rpartition("-")[2]:
+        raise InputError(path, "missing, or not the file that was published", remedy(path))
+    return pq.ParquetFile(pa.BufferReader(data))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:DIGITS]
 
 
 def _rows(table: str) -> str:

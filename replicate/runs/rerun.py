@@ -15,11 +15,9 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from replicate.files import InputError, read_record, replacing
-from replicate.runs import baselines
-from replicate.runs.baselines import Tested
+from replicate.files import read_record, replacing
 from replicate.runs.code import code_version, difference
-from replicate.runs.store import Run, load_runs
+from replicate.runs.store import Run
 from replicate.settings import RESULTS
 from replicate.stats import classification
 
@@ -77,7 +75,7 @@ class Comparison:
         return f"{'holds' if self.holds else 'DIFFERS'}  {self.name}, {kind}: {found}"
 
 
-def compare(stored: Tested, again: Tested) -> Comparison:
+def compare(stored: Run, again: Run) -> Comparison:
     """A stored result and its repeat."""
     one, other = (classification.predicted(_last(result)) for result in (stored, again))
     truth = _last(stored)["emotion"].to_numpy()
@@ -95,26 +93,25 @@ def compare(stored: Tested, again: Tested) -> Comparison:
     )
 
 
-def _last(result: Tested) -> pd.DataFrame:
+def _last(result: Run) -> pd.DataFrame:
     return result.selected("last-epoch")
 
 
-def _kind(result: Tested) -> tuple[object, ...]:
+def _kind(result: Run) -> tuple[object, ...]:
     """What must be the same for the same bits."""
     made = result.provenance
     return made.hardware, made.device, made.threads, made.packages
 
 
-def _tables(result: Tested) -> list[pd.DataFrame]:
+def _tables(result: Run) -> list[pd.DataFrame]:
     """All that must be the same bits: what was predicted, and every epoch without its time."""
-    if isinstance(result, Run):
-        return [result.predictions, result.treated, result.epochs.drop(columns="seconds")]
-    return [result.predictions]
+    epochs = result.epochs.drop(columns="seconds", errors="ignore")
+    return [result.predictions, result.treated, epochs]
 
 
-def _loss(result: Tested) -> float:
+def _loss(result: Run) -> float:
     """Of the first epoch; 1 of a baseline."""
-    return float(result.epochs["loss"].iloc[0]) if isinstance(result, Run) else 1.0
+    return float(result.epochs["loss"].iloc[0]) if len(result.epochs) else 1.0
 
 
 @dataclass(frozen=True)
@@ -142,39 +139,6 @@ class Repeat:
     comparison: Comparison
 
 
-def load(
-    corpus: str, profile: str, root: Path = RESULTS, text_fingerprint: str | None = None
-) -> Sequence[Tested]:
-    """What is stored of a corpus: a profile's runs, or its baselines.
-
-    Args:
-        corpus: name as on the command line.
-        profile: of the runs, or `baselines`.
-        root: the store.
-        text_fingerprint: of the corpus, which the results must have seen.
-
-    Raises:
-        InputError: nothing is stored, it is damaged, or rests on another version of the corpus.
-    """
-    kept = profile == baselines.PROFILE
-    found: Sequence[Tested] = (
-        baselines.load_all(corpus, root, text_fingerprint)
-        if kept
-        else load_runs(corpus, profile, root, text_fingerprint)
-    )
-    if not found:
-        command = "baselines" if kept else "run"
-        raise InputError(
-            root / corpus / profile, "nothing is stored", f"see `replicate {command} --help`"
-        )
-    return found
-
-
-def place(run: Tested) -> str:
-    """Corpus, profile and name of a stored result, as `Repeat.run` has them."""
-    return "/".join(run.folder.parts[-3:])
-
-
 def repeats(root: Path = RESULTS) -> list[Repeat]:
     """All repeats that were kept.
 
@@ -185,11 +149,11 @@ def repeats(root: Path = RESULTS) -> list[Repeat]:
     return read_record(path, list[Repeat], "restore it from git") if path.exists() else []
 
 
-def keep(stored: Tested, again: Tested, root: Path = RESULTS) -> None:
+def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:
     """Add a repeat to those that are kept, whether it holds or not."""
     commit, _ = code_version(heard=True)
     added = Repeat(
-        run=place(stored),
+        run=stored.experiment.place,
         made_by=stored.provenance.code,
         repeated_by=again.provenance.code,
         repeated_on=again.provenance.hardware,
@@ -203,7 +167,7 @@ def keep(stored: Tested, again: Tested, root: Path = RESULTS) -> None:
         temporary.write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def change_since(runs: Sequence[Tested], known: list[Repeat]) -> str:
+def change_since(runs: Sequence[Run], known: list[Repeat]) -> str:
     """What has changed in the numerical code since runs were made, in words; empty if nothing.
 
     Args:
@@ -223,7 +187,7 @@ def change_since(runs: Sequence[Tested], known: list[Repeat]) -> str:
     return f"code changed since ({named(changed)}){told}"
 
 
-def _of_same_code(run: Tested, known: list[Repeat]) -> list[Comparison]:
+def _of_same_code(run: Run, known: list[Repeat]) -> list[Comparison]:
     """What came of repeats, by today's code, of runs that the same code made as this one."""
     return [
         repeat.comparison

@@ -4,20 +4,23 @@ A selection may be empty. Its table of answers then has no rows, and what is sho
 makes the runs instead.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from replicate.corpora.iemocap_ids import dialogue
 from replicate.corpora.names import at_hand
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.paper import EMOTIONS, PAPER_CORPUS
-from replicate.runs.baselines import PROFILE, Tested, load_all
+from replicate.runs.baselines import BASELINES, PROFILE
 from replicate.runs.names import title
-from replicate.runs.store import Run, load_runs
+from replicate.runs.published import load_runs
+from replicate.runs.store import Run
 from replicate.settings import EMB_SIZE, FUSION_NAMES, RESULTS
+from replicate.stats import classification
 
 #: How the epoch was chosen, in words (see `replicate.runs.store.SELECTIONS`).
 CHOSEN = {
@@ -47,7 +50,11 @@ MODELS = (*FUSION_NAMES, "audio", "text")
 #: What is known of a run in `answers`, beside `run`, its position in the selection.
 IDENTITY = ("corpus", "profile", "model", "embedding", "choice", "folds", "fold", "seed")
 
-#: What an empty table of answers holds, where that is not text.
+#: The columns of `answers`, and what an empty table holds where that is not text.
+_ANSWERS = [
+    "run", *IDENTITY, "name", "utterance", "dialogue", "emotion", "predicted", *EMOTIONS,
+    "audio_score", "audio_spread",
+]  # fmt: skip
 _TYPES = {"run": "int64", "seed": "int64"} | dict.fromkeys(
     (*EMOTIONS, "audio_score", "audio_spread"), "float32"
 )
@@ -70,13 +77,13 @@ class Selection:
 
     corpus: str
     profile: str
-    runs: tuple[Tested, ...]
+    runs: tuple[Run, ...]
     epoch: str = "last-epoch"
     wanted: str = "any model"
     folds: str = "stratified"
     grid: str = ""
 
-    def __iter__(self) -> Iterator[Tested]:
+    def __iter__(self) -> Iterator[Run]:
         return iter(self.runs)
 
     def __len__(self) -> int:
@@ -180,7 +187,7 @@ def _several(names: str | Collection[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _on(run: Tested, folds: str) -> bool:
+def _on(run: Run, folds: str) -> bool:
     """Whether a run is on a kind of folds, as `Selection.of` names them."""
     fold, seed = run.experiment.fold, run.experiment.seed
     if folds == "one":
@@ -190,12 +197,12 @@ def _on(run: Tested, folds: str) -> bool:
     return fold.kind == folds
 
 
-def _place_of(run: Tested, by: Collection[str]) -> tuple[object, ...]:
+def _place_of(run: Run, by: Collection[str]) -> tuple[object, ...]:
     """The version of the corpus, and what a run is on, see `Selection.shared`."""
     return run.provenance.text_fingerprint, *(getattr(run.experiment, name) for name in by)
 
 
-def answers(runs: Sequence[Tested], epoch: str = "last-epoch") -> pd.DataFrame:
+def answers(runs: Sequence[Run], epoch: str = "last-epoch") -> pd.DataFrame:
     """The predictions of runs in one table, a row for each run and test utterance.
 
     Args:
@@ -207,14 +214,24 @@ def answers(runs: Sequence[Tested], epoch: str = "last-epoch") -> pd.DataFrame:
         `utterance`, `dialogue`, `emotion`, `predicted` (the class of highest probability), the
         probability of each class, `audio_score`, `audio_spread`.
     """
-    columns = ["run", *IDENTITY, "name", "utterance", "dialogue", "emotion", "predicted",
-               *EMOTIONS, "audio_score", "audio_spread"]  # fmt: skip
-    parts = [_answers(k, run, run.selected(epoch)) for k, run in enumerate(runs)]
-    parts = [part.reindex(columns=columns) for part in parts if len(part)]
-    if not parts:
-        empty = {name: pd.Series(dtype=_TYPES.get(name, "str")) for name in columns}
-        return pd.DataFrame(empty)
-    return pd.concat(parts, ignore_index=True)
+    chosen = [run.selected(epoch) for run in runs]
+    if not any(map(len, chosen)):
+        return pd.DataFrame({name: pd.Series(dtype=_TYPES.get(name, "str")) for name in _ANSWERS})
+    known = pd.DataFrame([_identity(run) for run in runs]).rename_axis("run").reset_index()
+    known = known.loc[np.repeat(known.index, list(map(len, chosen)))].reset_index(drop=True)
+    rows = pd.concat(chosen, ignore_index=True).assign(**known)
+    named = rows["utterance"].map({one: dialogue(one) for one in rows["utterance"].unique()})
+    rows["dialogue"] = rows["dialogue"].fillna(named) if "dialogue" in rows else named
+    return rows.assign(predicted=classification.predicted(rows)).reindex(columns=_ANSWERS)
+
+
+def _identity(run: Run) -> dict[str, object]:
+    """What every row of a run in `answers` has."""
+    made = run.experiment
+    known = {name: getattr(made, name) for name in IDENTITY if name != "folds"}
+    return known | {
+        "folds": made.fold.kind, "fold": made.fold.name, "name": title(made.model, made.embedding)
+    }  # fmt: skip
 
 
 def under(run: Run, treatment: str) -> Run:
@@ -223,18 +240,40 @@ def under(run: Run, treatment: str) -> Run:
     return replace(run, predictions=rows.assign(selection="last-epoch"))
 
 
-def _answers(position: int, run: Tested, chosen: pd.DataFrame) -> pd.DataFrame:
-    """The rows of one run in `answers`."""
-    experiment = run.experiment
-    identity = {name: getattr(experiment, name) for name in IDENTITY if name not in ("folds",)}
-    identity |= {"folds": experiment.fold.kind, "fold": experiment.fold.name}
-    return chosen.assign(
-        run=position,
-        **identity,
-        name=title(experiment.model, experiment.embedding),
-        dialogue=chosen.get("dialogue", chosen["utterance"].map(dialogue)),
-        predicted=chosen[list(EMOTIONS)].idxmax(axis="columns") if len(chosen) else None,
-    )
+def dialogues(results: Iterable[Run]) -> dict[str, str]:
+    """Utterance -> its dialogue, of every utterance that baselines were tested on."""
+    pairs = [result.predictions[["utterance", "dialogue"]] for result in results]
+    return dict(pd.concat(pairs).drop_duplicates().itertuples(index=False)) if pairs else {}
+
+
+def whole_rounds(runs: Sequence[Run], results: Iterable[Run]) -> list[Run]:
+    """The runs without unfinished rounds, which test some of a kind's groups only.
+
+    Some groups are easier than others, so a part of them may not stand beside all.
+
+    Args:
+        runs: runs of a corpus.
+        results: baselines on it; they have every group of a kind.
+    """
+    groups: dict[str, set[str]] = {}
+    for result in results:
+        fold = result.experiment.fold
+        groups.setdefault(fold.kind, set()).add(fold.held_out)
+    tested: dict[tuple[object, ...], set[str]] = {}
+    for run in runs:
+        tested.setdefault(_round(run), set()).add(run.experiment.fold.held_out)
+    return [
+        run
+        for run in runs
+        if run.experiment.fold.kind == "stratified"
+        or tested[_round(run)] >= groups.get(run.experiment.fold.kind, set())
+    ]
+
+
+def _round(run: Run) -> tuple[object, ...]:
+    """What the runs share that hold out the groups of a kind in turn."""
+    made = run.experiment
+    return made.model, made.embedding, made.choice, made.seed, made.fold.kind
 
 
 def load(
@@ -267,10 +306,11 @@ def load(
 
 def load_baselines(corpus: str, root: Path = RESULTS) -> Selection:
     """The stored results of the baselines on a corpus, in the order of the tables."""
-    return Selection(corpus, PROFILE, tuple(load_all(corpus, root)), wanted="any baseline")
+    return replace(load(corpus, PROFILE, root=root), wanted="any baseline")
 
 
 def _place(run: Run) -> tuple[int, int, str]:
     """Where a run stands in the tables: by embedding, then in the order of Table 4."""
-    made = run.experiment
-    return list(EMB_SIZE).index(made.embedding), MODELS.index(made.model), made.name
+    made, models = run.experiment, [*MODELS, *BASELINES]
+    embeddings: list[str] = [*EMB_SIZE]
+    return embeddings.index(made.embedding), models.index(made.model), made.name

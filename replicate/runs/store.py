@@ -1,31 +1,31 @@
-"""The run store: `results/<corpus>/<profile>/<experiment>/` with its provenance.
+"""A run, and its folder: `results/<corpus>/<profile>/<experiment>/`.
 
-`run.json` holds the experiment and where it comes from, `epochs.parquet` the learning curves,
-`predictions.parquet` one row an utterance and selection of epoch, and `treated.parquet` one row an
-utterance and treatment. `run.json` is written last: a folder without it is a run in progress. Ids
-and numbers only, never audio or transcripts. A finished grid is packed into few files, see
-`replicate.runs.published`.
+`epochs.parquet` has the learning curves, `predictions.parquet` one row an utterance and selection
+of epoch, `treated.parquet` one row an utterance and treatment; a baseline's result is a run that
+has predictions alone. `run.json`, of baselines `baseline.json`, says what was run and where it
+comes from. It is written last: a folder without it is a run in progress. Ids and numbers only,
+never audio or transcripts. `replicate.runs.published` packs a finished grid into few files.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from pydantic import ConfigDict, with_config
 
 from replicate.files import InputError, read_record, replacing, sha256, write_record
-from replicate.runs import published
-from replicate.runs.code import LOADED_CODE, difference
+from replicate.paper import EMOTIONS
+from replicate.runs.baselines import PROFILE, Setting
+from replicate.runs.code import BASELINES_CODE, LOADED_CODE, difference, loaded
 from replicate.runs.experiments import Experiment
-from replicate.runs.published_files import Kind, whole
 from replicate.settings import RESULTS
 
 #: Which epoch a row of `predictions` comes from. Never compare runs across selections.
 SELECTIONS = ("last-epoch", "development-best", "test-best")
-
-#: What a run stores beside its record.
-TABLES = ("epochs", "predictions", "treated")
 
 
 @dataclass(frozen=True)
@@ -97,39 +97,26 @@ class Provenance:
         """Size of the cohort."""
         return self.n_train + self.n_development + self.n_test
 
-    def changed(self, now: dict[str, str]) -> tuple[str, ...]:
-        """The definitions that are others now than when the run was made."""
-        return difference(self.code, now)
-
-
-@with_config(ConfigDict(extra="forbid"))
-@dataclass(frozen=True)
-class _Record:
-    """The contents of `run.json`."""
-
-    experiment: Experiment
-    provenance: Provenance
-    files: dict[str, str]
-
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training.
+    """A finished training, or a baseline's result.
 
     Attributes:
-        experiment: what was run.
+        experiment: what was run; of a baseline, a `Setting`.
         provenance: where it comes from.
         epochs: epoch (from 1), learning_rate, loss, train_accuracy, development_accuracy (NaN
-            without a development part), test_accuracy, seconds.
+            without a development part), test_accuracy, seconds; of a baseline, nothing.
         predictions: selection (see `SELECTIONS`), epoch, utterance, emotion, the probability of
             each class, audio_score (mean attention on audio, NaN without attention; the text's is
-            1 minus this), audio_spread (its standard deviation over dimensions).
+            1 minus this), audio_spread (its standard deviation over dimensions). Of a baseline
+            see `replicate.training.baselines.tested`.
         treated: treatment (see `replicate.training.treatments`), and as in `predictions`; the last
-            epoch's model.
+            epoch's model. Of a baseline, nothing.
         folder: where it is stored, or was before it was published.
     """
 
-    experiment: Experiment
+    experiment: Experiment | Setting
     provenance: Provenance
     epochs: pd.DataFrame
     predictions: pd.DataFrame
@@ -137,137 +124,157 @@ class Run:
     folder: Path
 
     def selected(self, selection: str) -> pd.DataFrame:
-        """The rows of one selection; empty for `development-best` without a development part."""
+        """The rows of one selection; empty for `development-best` without a development part.
+
+        A baseline has no epochs to choose from: its predictions are those of every selection.
+        """
         if selection not in SELECTIONS:
             raise ValueError(f"{selection} is none of {SELECTIONS}")
+        if isinstance(self.experiment, Setting):
+            return self.predictions
         return self.predictions[self.predictions["selection"] == selection].reset_index(drop=True)
 
     @property
     def code_now(self) -> dict[str, str]:
         """Digests of the numerical code that would make this run now."""
-        heard = self.provenance.audio_fingerprint is not None
-        return LOADED_CODE[heard, self.provenance.device]
+        if isinstance(self.experiment, Setting):
+            return loaded(BASELINES_CODE)
+        return LOADED_CODE[self.provenance.audio_fingerprint is not None, self.provenance.device]
 
     @property
     def changed_code(self) -> tuple[str, ...]:
         """The definitions that have changed since this run was made."""
-        return self.provenance.changed(self.code_now)
+        return difference(self.provenance.code, self.code_now)
 
 
-def folder_of(experiment: Experiment, root: Path = RESULTS) -> Path:
+Made = TypeVar("Made", bound=Experiment | Setting)
+
+
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(frozen=True)
+class Record(Generic[Made]):
+    """What a run's folder says of it; `files` has the SHA-256 of each table."""
+
+    experiment: Made
+    provenance: Provenance
+    files: dict[str, str]
+
+
+def kind_of(profile: str) -> type[Experiment] | type[Setting]:
+    """What is stored below a profile's name."""
+    return Setting if profile == PROFILE else Experiment
+
+
+def folder_of(experiment: Experiment | Setting, root: Path = RESULTS) -> Path:
     """Where an experiment's run is stored."""
-    return root / experiment.corpus / experiment.profile / experiment.name
+    return root / experiment.place
 
 
 def save_run(run: Run) -> None:
-    """Write a run; `run.json` comes last, so an interrupted write leaves no finished run."""
+    """Write a run; its record comes last, so an interrupted write leaves no finished run."""
     digests = {}
-    for name in TABLES:
-        table = getattr(run, name)
-        with replacing(run.folder / f"{name}.parquet") as temporary:
-            table.to_parquet(temporary, index=False)
-            digests[f"{name}.parquet"] = sha256(temporary)
-    write_record(run.folder / "run.json", _Record(run.experiment, run.provenance, digests))
+    for name in run.experiment.tables:
+        path = run.folder / f"{name}.parquet"
+        with replacing(path) as temporary:
+            getattr(run, name).to_parquet(temporary, index=False)
+            digests[path.name] = sha256(temporary)
+    record = Record(run.experiment, run.provenance, digests)
+    write_record(run.folder / run.experiment.record, record)
 
 
 def store_files(folder: Path, files: dict[str, bytes]) -> None:
-    """Store the files of a run that was made elsewhere; `run.json` comes last, as in `save_run`."""
-    for name in sorted(files, key=lambda name: name == "run.json"):
+    """Store the files of a run that was made elsewhere; the record comes last, as in `save_run`."""
+    for name in sorted(files, key=lambda name: name == Experiment.record):
         with replacing(folder / name) as temporary:
             temporary.write_bytes(files[name])
 
 
-def load_run(folder: Path) -> Run:
-    """Read a run and verify that its files are whole and what its name says.
-
-    Args:
-        folder: of the run; if there is none, it is looked for among the published ones.
+def stored_record(folder: Path) -> Record[Any]:
+    """What a run's folder says of it.
 
     Raises:
-        InputError: if a file is missing or damaged, or the configuration is not the one that the
+        FileNotFoundError: no finished run is there.
+        InputError: it is damaged.
+    """
+    kind = kind_of(folder.parent.name)
+    return read_record(folder / kind.record, Record[kind], remedy(folder))  # type: ignore[valid-type]
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run's folder, and verify that its files are whole and what its place says.
+
+    Raises:
+        InputError: a file is missing or damaged, or the configuration is not the one that the
             folder's name and place promise.
     """
-    unpacked = (folder / "run.json").exists()
-    if not unpacked and (found := published.load_one(folder, KIND)):
-        return found
-    record = _load_record(folder)
-    for name in TABLES:
-        path = folder / f"{name}.parquet"
-        if not path.exists() or sha256(path) != record.files.get(path.name):
-            raise InputError(path, "missing, or not the file that the run wrote", _again(folder))
-    if folder.parts[-3:] != folder_of(record.experiment).parts[-3:]:
-        raise InputError(folder, f"holds the run {record.experiment.name}", "move it back")
-    epochs, predictions, treated = (pd.read_parquet(folder / f"{name}.parquet") for name in TABLES)
-    _verify_predictions(predictions, record, folder)
-    return Run(record.experiment, record.provenance, epochs, predictions, treated, folder)
-
-
-def _load_record(folder: Path) -> _Record:
     try:
-        return read_record(folder / "run.json", _Record, _again(folder))
+        record = stored_record(folder)
     except FileNotFoundError as error:
         raise InputError(folder, "no finished run here", "run the same command again") from error
+    tables = dict.fromkeys(Experiment.tables, pd.DataFrame())
+    for name in record.experiment.tables:
+        path = folder / f"{name}.parquet"
+        if not path.exists() or sha256(path) != record.files.get(path.name):
+            raise InputError(path, "missing, or not the file that the run wrote", remedy(folder))
+        tables[name] = pd.read_parquet(path)
+    require_place(record, folder, folder)
+    predictions, path = tables["predictions"], folder / "predictions.parquet"
+    require_whole(predictions, [len(predictions)], [record], path, remedy(folder))
+    return Run(record.experiment, record.provenance, **tables, folder=folder)
 
 
-def _again(folder: Path) -> str:
-    return f"remove {folder} and train it again"
+def remedy(folder: Path) -> str:
+    """What to do about a run that is damaged."""
+    return f"remove {folder} and run the same command again"
 
 
-def _verify_predictions(predictions: pd.DataFrame, record: _Record, folder: Path) -> None:
-    """Every selection must cover the test part once, with probabilities that sum to one."""
-    counts, n_test = np.array([len(predictions)]), np.array([record.provenance.n_test])
-    if not whole(predictions, counts, n_test).all():
-        raise InputError(
-            folder / "predictions.parquet",
-            "does not hold one distribution for each test utterance",
-            _again(folder),
-        )
+def require_place(record: Record[Any], folder: Path, source: Path) -> None:
+    """Raise an `InputError` unless a run is that of its folder; `source` is where that is said."""
+    if record.experiment.place != "/".join(folder.parts[-3:]):
+        raise InputError(source, f"holds {record.experiment.place}", "move it back")
 
 
-#: How runs are stored and published.
-KIND = Kind(Run, _Record, "run.json", TABLES, load_run, save_run)
-
-
-def is_finished(experiment: Experiment, root: Path = RESULTS) -> bool:
-    """Whether an experiment's run is stored.
-
-    Raises:
-        InputError: if a run of that name is stored whose settings are others.
-    """
-    folder = folder_of(experiment, root)
-    remedy = _again(folder)
-    try:
-        found: _Record | None = read_record(folder / "run.json", _Record, remedy)
-    except FileNotFoundError:
-        found, remedy = published.record(folder, KIND), f"`replicate results unpack`, then {remedy}"
-    if found is not None and found.experiment != experiment:
-        raise InputError(folder, "holds a run of other settings", remedy)
-    return found is not None
-
-
-def load_runs(
-    corpus: str,
-    profile: str,
-    root: Path = RESULTS,
-    text_fingerprint: str | None = None,
-) -> list[Run]:
-    """All finished runs of a corpus and profile, verified, in the order of their names.
+def require_whole(
+    predictions: pd.DataFrame, counts: ArrayLike, records: Sequence[Record[Any]],
+    source: Path, remedy: str,
+) -> None:  # fmt: skip
+    """Raise an `InputError` unless `whole` holds of every run.
 
     Args:
-        corpus: name as on the command line.
-        profile: name of the protocol.
-        root: the store.
-        text_fingerprint: where the corpus is at hand, what the runs must have seen.
-
-    Raises:
-        InputError: if a run is damaged, or saw another version of the corpus.
+        predictions: of one run after another.
+        counts: rows of each run [n_runs].
+        records: of each run.
+        source: the file that they come from.
+        remedy: what to do about it.
     """
-    runs = published.load(root / corpus / profile, KIND)
-    for run in runs:
-        if text_fingerprint not in (None, run.provenance.text_fingerprint):
-            raise InputError(
-                run.folder,
-                f"was made from another version of {corpus} than the one at hand",
-                "train it again, or use the corpus it was made from",
-            )
-    return runs
+    n_test = np.array([record.provenance.n_test for record in records])
+    bad = ~whole(predictions, np.asarray(counts), n_test)
+    if bad.any():
+        name = records[int(bad.argmax())].experiment.name
+        what = f"does not hold one distribution for each test utterance of {name}"
+        raise InputError(source, what, remedy)
+
+
+def whole(predictions: pd.DataFrame, counts: np.ndarray, n_test: np.ndarray) -> np.ndarray:
+    """Whether a run has, in every selection, one distribution for each test utterance.
+
+    Args:
+        predictions: of one run after another.
+        counts: rows of each run [n_runs].
+        n_test: test utterances of each run [n_runs].
+
+    Returns:
+        [n_runs], bool.
+    """
+    run = np.repeat(np.arange(len(counts)), counts)
+    selection, names = pd.factorize(predictions.get("selection", np.zeros(len(run))))
+    utterance, ids = pd.factorize(predictions["utterance"])
+    part = run * len(names) + selection
+    sizes = np.bincount(part, minlength=len(counts) * len(names)).reshape(len(counts), len(names))
+    complete = ((sizes == 0) | (sizes == n_test[:, None])).all(axis=1) & sizes.any(axis=1)
+    rows = np.sort(part * len(ids) + utterance)
+    twice = rows[1:][rows[1:] == rows[:-1]]
+    complete[twice // max(len(ids) * len(names), 1)] = False
+    sums = predictions[list(EMOTIONS)].sum(axis=1).to_numpy()
+    complete[run[~np.isclose(sums, 1, atol=1e-5)]] = False
+    return np.asarray(complete)

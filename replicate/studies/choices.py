@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TypeVar, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
 from replicate import paper
 from replicate.model import FUSIONS
-from replicate.runs.baselines import Tested
 from replicate.runs.experiments import CHOICES, GRIDS, random_fold
 from replicate.runs.selection import Selection
+from replicate.runs.store import Run
 from replicate.stats import equivalence, hypothesis_tests
 from replicate.stats.hypothesis_tests import LEVEL
 from replicate.stats.power import detectable
@@ -71,10 +71,7 @@ def reading(name: str) -> Reading:
     return Reading(printed.name, printed.printed, str(value), "As printed.", SETTING)
 
 
-One = TypeVar("One", bound=Tested)
-
-
-def studied(runs: Iterable[One]) -> list[One]:
+def studied(runs: Iterable[Run]) -> list[Run]:
     """The runs of other choices and those of ours that can be compared with each other."""
     runs = list(runs)
     other = {_without_choice(run) for run in runs if run.experiment.choice}
@@ -82,7 +79,7 @@ def studied(runs: Iterable[One]) -> list[One]:
     return [run for run in runs if _without_choice(run) in other & ours]
 
 
-def _without_choice(run: Tested) -> tuple[str, str, str, int]:
+def _without_choice(run: Run) -> tuple[str, str, str, int]:
     made = run.experiment
     return made.model, made.embedding, made.fold.name, made.seed
 
@@ -100,7 +97,7 @@ def compared(stored: Selection, *grids: str) -> Selection:
     return replace(stored, runs=tuple(runs), folds=folds, wanted=wanted, grid=grids[0])
 
 
-def _belongs(run: Tested, name: str) -> bool:
+def _belongs(run: Run, name: str) -> bool:
     """Whether a run is one of a grid's."""
     grid, made = GRIDS[name], run.experiment
     drawn = random_fold(grid.folds, made.seed)

@@ -20,7 +20,6 @@ from replicate.paper import EMOTIONS
 from replicate.runs.experiments import GRIDS
 from replicate.runs.selection import Selection
 from replicate.runs.selection import load as load_runs
-from replicate.runs.store import Run
 from replicate.settings import FUSION_NAMES, RESULTS
 from replicate.stats import classification, hypothesis_tests
 from replicate.stats.hypothesis_tests import LEVEL
@@ -149,7 +148,7 @@ def answers(runs: Mapping[str, Selection]) -> pd.DataFrame:
 def _answers(preset: str, some: Selection) -> pd.DataFrame:
     own = some.answers()
     identity = own.groupby("run")[["model", "seed", "fold"]].first()
-    treated = pd.concat([r.treated.assign(run=k) for k, r in enumerate(some) if isinstance(r, Run)])
+    treated = pd.concat([r.treated.assign(run=k) for k, r in enumerate(some)])
     treated = treated[treated["treatment"].isin(["untrained", "half", *_TREATED])]
     treated = treated.join(identity, on="run").assign(predicted=classification.predicted(treated))
     return pd.concat([own.assign(treatment=""), treated]).assign(preset=preset)[COLUMNS]

@@ -13,9 +13,8 @@ from scipy.signal import detrend
 
 from replicate.corpora.iemocap_ids import parse
 from replicate.paper import EMOTIONS
-from replicate.runs.baselines import BaselineRun, whole_rounds
-from replicate.runs.selection import Selection
-from replicate.runs.store import SELECTIONS, Run
+from replicate.runs.selection import Selection, whole_rounds
+from replicate.runs.store import SELECTIONS
 from replicate.settings import BATCHES, FOLDS, GROUPS
 from replicate.stats.hypothesis_tests import Mean, mean_difference
 from replicate.stats.intervals import Estimate, difference_over_clusters, mean_over_clusters
@@ -44,13 +43,12 @@ def side_by_side(baselines: Selection, runs: Selection) -> Selection:
     These are whole rounds of runs on the version of the corpus that the baselines have seen.
     Baselines on random splits that no run has are left out: one split is easier than another.
     """
-    simple = [one for one in baselines if isinstance(one, BaselineRun)]
-    seen = {one.provenance.text_fingerprint for one in simple}
-    same = [run for run in trained(runs) if run.provenance.text_fingerprint in seen]
-    alike = whole_rounds(same, simple)
+    seen = {one.provenance.text_fingerprint for one in baselines}
+    same = [run for run in runs if run.provenance.text_fingerprint in seen]
+    alike = whole_rounds(same, baselines)
     drawn = {run.experiment.fold for run in alike if run.experiment.fold.kind == "stratified"}
     beside = [
-        one for one in simple
+        one for one in baselines
         if not drawn or one.experiment.fold in drawn or one.experiment.fold.kind in GROUPS
     ]  # fmt: skip
     return replace(baselines, runs=(*beside, *alike))
@@ -215,15 +213,10 @@ def epochs(runs: Selection) -> pd.DataFrame:
             **fluctuation(run.epochs["test_accuracy"].to_numpy()),
             "overlap": run.provenance.overlap,
         }
-        for run in trained(runs)
+        for run in runs
     ]
     moves_of_runs = pd.DataFrame(moves, columns=[*FLUCTUATION, "overlap"], dtype=float)
     return rows.join(moves_of_runs).reset_index()
-
-
-def trained(runs: Selection) -> list[Run]:
-    """The runs of the network, which have epochs and were asked again under treatments."""
-    return [run for run in runs if isinstance(run, Run)]
 
 
 def gain(rows: pd.DataFrame, epoch: str) -> Mean:
@@ -304,7 +297,7 @@ def rebatched(runs: Selection) -> pd.DataFrame:
         predicted class is another there) and `change` (of being right: -1, 0 or 1).
     """
     usual = runs.answers()
-    parts = [run.treated.assign(run=k) for k, run in enumerate(trained(runs))]
+    parts = [run.treated.assign(run=k) for k, run in enumerate(runs)]
     treated = pd.concat(parts) if parts else usual.assign(treatment="")
     treated = treated[treated["treatment"].isin(BATCHES)]
     other = treated[["run", "utterance", "treatment"]].assign(

@@ -17,7 +17,7 @@ from replicate import paper
 from replicate.corpora.waveforms import Waveforms
 from replicate.model import AudioFrontEnd
 from replicate.runs.code import difference
-from replicate.runs.rerun import Repeat, compare, place
+from replicate.runs.rerun import Repeat, compare
 from replicate.runs.store import Run
 from replicate.settings import Training
 
@@ -175,7 +175,7 @@ def repeated_on_cpu(runs: Iterable[Run], repeats: Sequence[Repeat]) -> list[tupl
         runs: stored runs.
         repeats: those that were stored; only repeats of just these runs, by their code, count.
     """
-    on_gpu = {place(run): run for run in runs if run.provenance.device == "cuda"}
+    on_gpu = {run.experiment.place: run for run in runs if run.provenance.device == "cuda"}
     return [
         (on_gpu[repeat.run], repeat)
         for repeat in repeats
@@ -199,6 +199,7 @@ def flips_between_seeds(run: Run, runs: Iterable[Run]) -> float:
         compare(run, other).flips
         for other in runs
         if other is not run
-        and replace(other.experiment, seed=run.experiment.seed) == run.experiment
+        and replace(other.experiment, seed=run.experiment.seed)  # type: ignore[arg-type]
+        == run.experiment
     ]
     return float(np.mean(flips)) if flips else math.nan

@@ -16,11 +16,9 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from replicate.paper import COUNTS, TABLE_4
-from replicate.runs.baselines import BaselineRun, whole_rounds
 from replicate.runs.experiments import random_fold
-from replicate.runs.selection import Selection, load_baselines
+from replicate.runs.selection import Selection, load_baselines, whole_rounds
 from replicate.runs.selection import load as load_runs
-from replicate.runs.store import Run
 from replicate.settings import EMB_SIZE, RESULTS
 from replicate.stats import hypothesis_tests
 from replicate.stats.intervals import Interval, prediction_interval, without_spread
@@ -73,9 +71,7 @@ class TextAlone:
     def held_out(self, kind: str, epoch: str) -> Selection:
         """The runs of our reading with groups of one kind held out, whole rounds of them."""
         chosen = self.by(epoch).of("text", folds=kind)
-        runs = [run for run in chosen if isinstance(run, Run)]
-        known = [one for one in self.baselines if isinstance(one, BaselineRun)]
-        return replace(chosen, runs=tuple(whole_rounds(runs, known)))
+        return replace(chosen, runs=tuple(whole_rounds(chosen.runs, self.baselines)))
 
 
 def load(corpus: str, root: Path = RESULTS) -> TextAlone:
@@ -181,8 +177,7 @@ def passes_again(single: pd.Series) -> float:
 
 def by_epoch(runs: Selection) -> pd.DataFrame:
     """Test accuracy after each epoch: index epoch; `mean`, and `low` and `high` of one run."""
-    trained = [run for run in runs if isinstance(run, Run)]
-    curves = [run.epochs.set_index("epoch")["test_accuracy"] for run in trained]
+    curves = [run.epochs.set_index("epoch")["test_accuracy"] for run in runs]
     table = pd.concat(curves, axis="columns").dropna()
     ends = [prediction_interval(row) for row in table.to_numpy()]
     return pd.DataFrame(ends, table.index).assign(mean=table.mean(axis="columns"))

@@ -10,7 +10,7 @@ import pandas as pd
 from replicate import paper
 from replicate.runs.experiments import CHOICES, GRIDS
 from replicate.runs.selection import Selection, under
-from replicate.runs.store import SELECTIONS, Run
+from replicate.runs.store import SELECTIONS
 from replicate.settings import BATCHES, TREATMENTS
 from replicate.stats import hypothesis_tests
 from replicate.stats.intervals import Interval, prediction_interval
@@ -103,7 +103,7 @@ def _otherwise(text: TextAlone, ours: Selection) -> Iterator[tuple[str, str, Sel
         if epoch != ours.epoch:
             yield "epoch", epoch, text.drawn(epoch, "trainable")
     for treatment in BATCHES:  # only the last epoch's model was asked again in other batches
-        asked = [under(run, treatment) for run in ours if isinstance(run, Run)]
+        asked = [under(run, treatment) for run in ours]
         again = replace(ours, runs=tuple(asked) if ours.epoch == "last-epoch" else ())
         yield "test batches", TREATMENTS[treatment], again
     for choice in filter(None, GRIDS["text-choices"].choices):

@@ -29,10 +29,9 @@ from replicate.corpora.transcriptions import tokens
 from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms, levels
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
-from replicate.runs import baselines
-from replicate.runs.baselines import BASELINES, PACKAGES, PROFILE, BaselineRun, Setting
+from replicate.runs.baselines import BASELINES, PACKAGES, Setting
 from replicate.runs.code import BASELINES_CODE, loaded, package_versions, processor, version_of
-from replicate.runs.store import Provenance
+from replicate.runs.store import Provenance, Run, folder_of, save_run
 from replicate.settings import QUIETEST, RESULTS, Fold
 
 
@@ -55,7 +54,7 @@ def wanted(corpus: Corpus, kind: str, splits: int) -> list[Setting]:
     text = corpus.utterances["transcript"].notna().any()
     offered = {name for name, there in (("text", text), ("audio", corpus.has_audio)) if there}
     return [
-        Setting(corpus.name, name, fold)
+        Setting(corpus.name, name, fold)  # type: ignore[arg-type]
         for name, baseline in BASELINES.items()
         if offered.issuperset(baseline.needs)
         for fold in folds
@@ -64,7 +63,7 @@ def wanted(corpus: Corpus, kind: str, splits: int) -> list[Setting]:
 
 def compute(
     settings: Sequence[Setting], corpus: Corpus, waveforms: Waveforms | None, root: Path = RESULTS
-) -> Iterator[BaselineRun]:
+) -> Iterator[Run]:
     """Compute and store results of `wanted`, with one thread of PyTorch, as runs are trained."""
     torch.set_num_threads(1)
     table = cohort(corpus)
@@ -83,9 +82,9 @@ def compute(
             started=started.isoformat(timespec="seconds"),
             wall_seconds=time.perf_counter() - clock,
         )
-        folder = root / corpus.name / PROFILE / setting.name
-        result = BaselineRun(setting, provenance, predictions, folder)
-        baselines.save(result)
+        none, folder = pd.DataFrame(), folder_of(setting, root)
+        result = Run(setting, provenance, none, predictions, none, folder)
+        save_run(result)
         yield result
 
 

@@ -19,7 +19,8 @@ from replicate.corpora.table import text_fingerprint
 from replicate.files import InputError
 from replicate.runs.code import LOADED_CODE, package_versions
 from replicate.runs.experiments import Experiment
-from replicate.runs.store import folder_of, is_finished, store_files
+from replicate.runs.published import is_finished
+from replicate.runs.store import folder_of, store_files
 from replicate.training import worker
 from replicate.training.worker import Outcome, Source, Workers
 

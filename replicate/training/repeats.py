@@ -5,17 +5,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from replicate.files import InputError
-from replicate.runs.baselines import Setting, Tested
+from replicate.runs.baselines import Setting
 from replicate.runs.experiments import Experiment
-from replicate.runs.store import Run, folder_of, load_run
+from replicate.runs.published import load_run
+from replicate.runs.store import Run, folder_of
 from replicate.training.baselines import compute
 from replicate.training.schedule import run_grid
 from replicate.training.worker import Source, Workers, open_source
 
 
 def repeated(
-    stored: Sequence[Tested], source: Source, workers: Workers
-) -> Iterator[tuple[Tested, Tested]]:
+    stored: Sequence[Run], source: Source, workers: Workers
+) -> Iterator[tuple[Run, Run]]:
     """Each stored result of one corpus and its repeat, as they finish; no repeat is kept.
 
     Raises:

@@ -14,7 +14,7 @@ import joblib
 
 from replicate.files import InputError
 from replicate.runs.experiments import Experiment
-from replicate.runs.store import is_finished
+from replicate.runs.published import is_finished
 from replicate.settings import RESULTS
 from replicate.training import cluster
 from replicate.training.worker import Outcome, Source, Workers, run_one

@@ -19,7 +19,8 @@ from replicate.corpora.transcriptions import WordVectors, open_vectors
 from replicate.corpora.waveforms import Waveforms, open_waveforms
 from replicate.files import InputError, lock_beside
 from replicate.runs.experiments import Experiment
-from replicate.runs.store import folder_of, is_finished, load_run
+from replicate.runs.published import is_finished, load_run
+from replicate.runs.store import folder_of
 from replicate.training.train import train
 
 
