@@ -1,10 +1,12 @@
 """Which code, packages and machine make a run: digests that tell when a number may be another."""
 
 import importlib.metadata
+import io
 import json
 import os
 import platform
 import subprocess
+import tarfile
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -17,9 +19,7 @@ PACKAGES = ("torch", "numpy", "numba", "pandas", "gensim")
 def package_versions(names: Iterable[str] = PACKAGES, device: str = "cpu") -> dict[str, str]:
     """Versions of Python and of packages, by default those that determine a run's numbers.
 
-    Args:
-        names: of the packages.
-        device: `cpu` or `cuda`, for which Triton compiles.
+    On the device `cuda` Triton is one of them.
     """
     names = (*names, "triton") if device == "cuda" else names
     versions = {name: importlib.metadata.version(name) for name in names}
@@ -111,12 +111,7 @@ _SOURCES = {file: (PACKAGE / file).read_text() for files in FILES.values() for f
 
 
 def parts_of(heard: bool, device: str = "cpu") -> tuple[str, ...]:
-    """The parts of the code that determine a run.
-
-    Args:
-        heard: whether it hears audio.
-        device: `cpu` or `cuda`.
-    """
+    """The parts of the code that determine a run, on `cpu` or `cuda`; `heard`: it hears audio."""
     roles = ["text", *["audio"] * heard, *["cuda"] * (device == "cuda")]
     return tuple(part for role in roles for part in CODE[role])
 
@@ -170,23 +165,19 @@ def _together(parts: Mapping[str, Digests]) -> Digests:
     }
 
 
-def by_definition(code: Mapping[str, str]) -> Digests:
-    """What a record says of its code, as digests of definitions; those of modules translated."""
-    return _translated(tuple(code.items()))
-
-
-@cache
-def _translated(code: _Items) -> Digests:
-    known = _by_module()
-    old = {part: known[part][digest] for part, digest in code if digest in known.get(part, {})}
-    return _together(old) | {name: digest for name, digest in code if name not in old}
-
-
 @cache
 def _by_module() -> dict[str, dict[str, Digests]]:
     """Module -> its digest -> its definitions, of every version that stored results rest on."""
     table: dict[str, dict[str, Digests]] = json.loads(TABLE.read_text())
     return table
+
+
+def by_definition(code: Mapping[str, str]) -> Digests:
+    """What a record says of its code, as digests of definitions; those of modules translated."""
+    known = _by_module()
+    old = {part: known[part][digest] for part, digest in code.items()
+           if digest in known.get(part, {})}  # fmt: skip
+    return _together(old) | {name: digest for name, digest in code.items() if name not in old}
 
 
 def difference(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:
@@ -196,42 +187,36 @@ def difference(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, .
 
 @cache
 def _difference(one: _Items, other: _Items) -> tuple[str, ...]:
-    a, b = _translated(one), _translated(other)
+    a, b = by_definition(dict(one)), by_definition(dict(other))
     return tuple(sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name)))
 
 
 def code_version(heard: bool, device: str = "cpu") -> tuple[str, bool]:
-    """`version_of` the code of a run.
-
-    Args:
-        heard: whether the run hears audio.
-        device: `cpu` or `cuda`.
-    """
+    """`version_of` the code of a run, see `parts_of`."""
     return version_of(parts_of(heard, device))
 
 
 def version_of(parts: tuple[str, ...]) -> tuple[str, bool]:
-    """Git commit, and whether definitions that this process runs differ from it.
+    """Git commit, and whether definitions of some parts that this process runs differ from it.
 
     `unknown` outside a checkout.
-
-    Args:
-        parts: those that count, of `FILES`.
     """
     try:
-        commit = _git("rev-parse", "--short=12", "HEAD").strip()
+        commit = _git("rev-parse", "--short=12", "HEAD").decode().strip()
         return commit, _committed(commit, parts) != loaded(parts)
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, KeyError, subprocess.CalledProcessError):
         return "unknown", True
 
 
 @cache
 def _committed(commit: str, parts: tuple[str, ...]) -> Digests:
-    modules = modules_of(_git("ls-tree", "-r", "--name-only", commit, ".").splitlines())
-    files = (file for part in parts for file in FILES[part])
-    return digests(parts, {file: _git("show", f"{commit}:./{file}") for file in files}, modules)
+    with tarfile.open(fileobj=io.BytesIO(_git("archive", commit, "."))) as package:
+        modules = modules_of(package.getnames())
+        files = (file for part in parts for file in FILES[part])
+        sources = {file: package.extractfile(file).read().decode() for file in files}  # type: ignore[union-attr]
+    return digests(parts, sources, modules)
 
 
-def _git(*arguments: str) -> str:
+def _git(*arguments: str) -> bytes:
     command = ["git", "-C", str(PACKAGE), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, capture_output=True, check=True).stdout

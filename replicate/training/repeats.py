@@ -14,9 +14,7 @@ from replicate.training.schedule import run_grid
 from replicate.training.worker import Source, Workers, open_source
 
 
-def repeated(
-    stored: Sequence[Run], source: Source, workers: Workers
-) -> Iterator[tuple[Run, Run]]:
+def repeated(stored: Sequence[Run], source: Source, workers: Workers) -> Iterator[tuple[Run, Run]]:
     """Each stored result of one corpus and its repeat, as they finish; no repeat is kept.
 
     Raises:
