@@ -354,7 +354,7 @@ class TestCommand:
         assert "9 results, 0 already there" in first and "9 results, 9 already there" in second
         assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
         assert len(list(tmp_path.glob("*/*/*"))) == 2, "few files, and no folders"
-        overview = first[first.index("        baseline") :]
+        overview = first[first.index("           model") :]
         assert second.endswith(overview) and all(name in overview for name in BASELINES)
 
     def test_says_what_a_corpus_without_recordings_leaves_out(self, tmp_path):
