@@ -283,7 +283,7 @@ def verdicts(
 
 def _overview(chosen: list[Run]) -> str:
     """Baselines and what they reach, with intervals that draw whole dialogues."""
-    from replicate.report.show import cells
+    from replicate.report.layout import cells
     from replicate.runs.selection import answers
     from replicate.stats.summaries import summarise
 

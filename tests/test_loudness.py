@@ -291,7 +291,7 @@ def test_the_source_of_levels_or_what_would_make_them():
     source = stored.of_levels("emodb")
     assert "levels of 339" in source.brief and not source.synthetic
     absent = stored.of_levels("meld")
-    assert not absent and "replicate loudness --corpus meld" in absent.missing().remedy
+    assert not absent and "replicate loudness --corpus meld" in absent.remedy
 
 
 def test_levels_decide_where_no_recordings_are_at_hand():

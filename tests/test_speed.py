@@ -13,10 +13,9 @@ from replicate.kernels.audio import FusedFrontEnd
 from replicate.kernels.audio_batches import FusedAudio
 from replicate.model import AudioFrontEnd
 from replicate.paper import EMOTIONS
-from replicate.report import benchmarks
+from replicate.report import stored
 from replicate.runs import measurements
 from replicate.runs.rerun import keep, repeats
-from replicate.runs.selection import Missing
 from replicate.runs.store import folder_of
 from replicate.settings import Fold
 from replicate.studies import speed
@@ -48,12 +47,10 @@ def test_a_measurement_reads_back_and_a_damaged_one_is_named(tmp_path):
 
 
 def test_without_a_benchmark_the_page_says_how_to_run_it(monkeypatch):
+    assert stored.of_benchmark("cuda").title.startswith("benchmarks/cuda.py")
     monkeypatch.setattr(measurements, "load", lambda name: None)
-    absent = benchmarks.benchmark("cuda")
-    assert not absent and "cuda" in absent.source.title
-    with pytest.raises(Missing) as raised:
-        absent.table("together")
-    assert raised.value.remedy == "python benchmarks/cuda.py --save"
+    absent = stored.of_benchmark("cuda")
+    assert not absent and absent.remedy == "python benchmarks/cuda.py --save"
 
 
 SIZE = pd.DataFrame({"utterances": [700, 5531], "seconds": [3.0, 20.0]})

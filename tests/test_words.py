@@ -363,7 +363,7 @@ def test_the_source_of_a_list_or_what_would_make_it(monkeypatch):
     source = stored.of_words("small", "predicted")
     assert source.synthetic and "64 sentences" in source.brief and "text-trainable" in source.brief
     absent = stored.of_words("meld", "true")
-    assert not absent and "replicate words" in absent.missing().remedy
+    assert not absent and "replicate words" in absent.remedy
 
 
 @pytest.mark.parametrize(("sentences", "words"), [(560, 1071), (80, 20)])

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from replicate.model import Addition, Attention, Concat, EmotionModel, parameter_counts
@@ -226,27 +226,3 @@ def _label(box: Layer) -> str:
     owned = f", {box.parameters:,} parameters" if box.parameters else ""
     done = "\n".join([box.text, ", ".join(box.then)] if box.then else [box.text])
     return f"{box.name}\n{done}\n{box.shape}{owned}"
-
-
-class _Recorder(fx.Interpreter):
-    """Keeps every tensor on the way through a module."""
-
-    def __init__(self, module: nn.Module, graph: fx.Graph) -> None:
-        super().__init__(fx.GraphModule(module, graph))
-        self.kept: dict[str, Tensor] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        """Run one step and keep its tensor, views left out."""
-        value = super().run_node(n)
-        kept = value[0] if isinstance(value, tuple) else value
-        if isinstance(kept, Tensor) and n.op != "output" and _verb(n) not in VIEWS:
-            self.kept[str(n.target) if n.op == "call_module" else n.name] = kept
-        return value
-
-
-@torch.no_grad()
-def record(module: nn.Module, *inputs: Tensor) -> dict[str, Tensor]:
-    """Every tensor on the way of inputs through a module: layer or operation -> its output."""
-    recorder = _Recorder(module, fx.Tracer().trace(module))
-    recorder.run(*inputs)
-    return recorder.kept

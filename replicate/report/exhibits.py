@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from replicate.corpora.table import Corpus
 from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms
 from replicate.paper import EMOTIONS
-from replicate.report.layout import in_html
+from replicate.report.layout import cells, in_html
 from replicate.report.page import Notice
 from replicate.report.sources import Source, mark, of_corpus
 
@@ -71,6 +71,10 @@ class Exhibit:
         return "\n".join([self.plain, self.caption, *(source.line for source in self.sources)])
 
 
+#: Cells longer than this hold sentences.
+WORDY = 60
+#: Tables longer than this can be filtered by typing.
+LONG = 20
 #: A field that hides the rows of the table below it which lack the text typed; it needs no server.
 FILTER = (
     '<label>Show rows with <input type="search" placeholder="a word" oninput="'
@@ -85,25 +89,25 @@ def table(
     frame: pd.DataFrame,
     caption: str,
     sources: Sequence[Source],
-    index: bool = True,
-    wordy: bool = False,
     links: Mapping[str, str] | None = None,
-    filterable: bool = False,
 ) -> Exhibit:
-    """A table of finished text or numbers; empty cells show a dash.
+    """A tidy frame as `cells`; empty ones show a dash.
+
+    An index is shown unless it only counts; one with a name becomes a column. Sentences share the
+    width of the page.
 
     Args:
-        frame: the cells.
+        frame: the numbers and texts.
         caption: the caption.
         sources: what made it.
-        index: whether to show the index; one with a name becomes a column.
-        wordy: whether cells hold sentences, which then share the width of the page, or lines.
         links: text of a cell -> the notebook that it leads to.
-        filterable: whether a field above the table hides rows that lack what is typed.
     """
-    if index and all(frame.index.names) and frame.columns.nlevels == 1:
-        frame, index = frame.reset_index(), False
-    shown = frame.astype(object).where(frame.notna(), "\N{EN DASH}")
+    shown = cells(frame)
+    wordy = any(len(str(cell)) > WORDY for cell in shown.to_numpy().ravel())
+    index = not isinstance(frame.index, pd.RangeIndex)
+    if index and all(shown.index.names) and shown.columns.nlevels == 1:
+        shown, index = shown.reset_index(), False
+    shown = shown.astype(object).where(shown.notna(), "\N{EN DASH}")
     body = in_html(shown.to_html(border=0, index=index, justify="left"))
     if marked := mark(sources):
         body = body.replace("<thead>", f"<caption>{marked}</caption><thead>", 1)
@@ -112,7 +116,7 @@ def table(
         body = body.replace(r"\n", "<br>")  # pandas writes a line's end as \n
     for text, notebook in (links or {}).items():
         body = body.replace(f"<td>{text}</td>", f'<td><a href="{notebook}.ipynb">{text}</a></td>')
-    if filterable:
+    if len(shown) > LONG:
         body = FILTER + body
     return Exhibit(body, shown.to_string(index=index), caption, tuple(sources))
 

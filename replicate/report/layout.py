@@ -1,32 +1,71 @@
 """How numbers, intervals and models are written, everywhere alike."""
 
 import re
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 NBSP = "\N{NO-BREAK SPACE}"
 
 
-def number(value: float | None) -> str | None:
-    """Three decimals, as the paper prints; None stays an empty cell."""
-    return None if value is None or np.isnan(value) else f"{value:.3f}"
+def cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """A tidy frame as text, numbers beside their intervals; see `replicate.report.show`.
+
+    >>> tidy = pd.DataFrame({"accuracy": [0.7091], "accuracy_low": [0.63], "accuracy_high": [0.787],
+    ...                      "+gain": [0.0321], "p": [0.0004], "seeds": [3]})
+    >>> print(cells(tidy).to_string(index=False).replace(NBSP, " "))
+                accuracy   gain       p seeds
+    0.709 [0.630, 0.787] +0.032 < 0.001     3
+    """
+    shown: dict[Any, list[str | None]] = {}
+    for column in frame.columns:
+        above, name = (column[:-1], column[-1]) if isinstance(column, tuple) else ((), column)
+        name = str(name)
+
+        def at(label: str, above: tuple[str, ...] = above) -> Any:
+            return (*above, label) if above else label
+
+        base = name.removesuffix("_low")
+        ends: list[str | None] = [None] * len(frame)
+        if at(f"{base}_low") in frame:
+            pairs = zip(frame[at(f"{base}_low")], frame[at(f"{base}_high")], strict=True)
+            ends = [interval(low, high, base) for low, high in pairs]
+        if name.endswith("_low") and at(base) not in frame:
+            shown[at(base.lstrip("+"))] = ends
+        elif not name.endswith(("_low", "_high")):
+            both = zip((_text(value, name) for value in frame[column]), ends, strict=True)
+            shown[at(base.lstrip("+"))] = [" ".join(filter(None, pair)) or None for pair in both]
+    return pd.DataFrame(shown, index=frame.index)
 
 
-def signed(value: float) -> str | None:
-    """Three decimals with their sign, a plus for zero; NaN stays an empty cell."""
-    return None if np.isnan(value) else f"{round(value, 3) + 0.0:+.3f}"
-
-
-def interval(low: float, high: float) -> str | None:
+def interval(low: float, high: float, name: str = "") -> str | None:
     """`[0.681, 0.725]`, kept on one line; None where there is too little to tell."""
-    return None if np.isnan(low) or np.isnan(high) else f"[{low:.3f},{NBSP}{high:.3f}]"
+    if pd.isna(low) or pd.isna(high):
+        return None
+    return f"[{_text(low, name)},{NBSP}{_text(high, name)}]"
 
 
-def intervals(low: pd.Series, high: pd.Series) -> pd.Series:
-    """`interval` for columns."""
-    shown = [interval(a, b) for a, b in zip(low, high, strict=True)]
-    return pd.Series(shown, low.index, dtype=object)
+def signed(value: float) -> str:
+    """Three decimals with their sign, a plus for zero."""
+    return f"{round(value, 3) + 0.0:+.3f}"
+
+
+def _text(value: object, name: str) -> str | None:
+    """One value as the column's name asks; None for what is not known."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    if value is None or pd.isna(value):  # type: ignore[call-overload]
+        return None
+    number = float(value)  # type: ignore[arg-type]
+    if name.startswith("+"):
+        return signed(number)
+    if name == "p" or name.startswith("p "):
+        return "< 0.001" if number < 0.001 else f"{number:.3f}"
+    if not isinstance(value, float) or (number.is_integer() and abs(number) > 1):
+        return f"{number:,.0f}"
+    return f"{number:.3f}"
 
 
 def in_html(text: str) -> str:

@@ -31,7 +31,7 @@ CHOSEN = {
 
 
 class Missing(LookupError):
-    """Something that a table or figure needs is not there.
+    """Something that a table or figure needs is not there; false where it stands in its place.
 
     Args:
         what: what is missing, a sentence.
@@ -42,6 +42,9 @@ class Missing(LookupError):
         super().__init__(f"{what}\n  -> {remedy}")
         self.what = what
         self.remedy = remedy
+
+    def __bool__(self) -> bool:
+        return False
 
 
 #: The models of Tables 4 and 5, then those of one modality: the order of every table.

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from replicate import paper
-from replicate.model import FUSIONS
 from replicate.runs.experiments import CHOICES, GRIDS, random_fold
 from replicate.runs.selection import Selection
 from replicate.runs.store import Run
+from replicate.settings import FUSION_NAMES
 from replicate.stats import equivalence, hypothesis_tests
 from replicate.stats.hypothesis_tests import LEVEL
 from replicate.stats.power import detectable
@@ -210,7 +210,7 @@ def spread_of_fusions(answers: pd.DataFrame) -> float:
     """Best less worst mean accuracy of the seven fusions; NaN unless all have the same seeds."""
     runs = by_run(answers)
     seeds = runs.groupby("model")["seed"].agg(frozenset)
-    if set(seeds.index) != set(FUSIONS) or seeds.nunique() > 1:
+    if set(seeds.index) != set(FUSION_NAMES) or seeds.nunique() > 1:
         return np.nan
     return float(np.ptp(runs.groupby("model")["accuracy"].mean()))
 
