@@ -54,12 +54,12 @@ class Layer:
 
 
 class _Tracer(fx.Tracer):
-    """Sees the inside of everything but PyTorch's own layers and the fusion."""
+    """Sees the inside of everything but PyTorch's own layers, dropout and the fusion."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, Concat | Addition | Attention) or super().is_leaf_module(
-            m, module_qualified_name
-        )
+        whole = isinstance(m, Concat | Addition | Attention)
+        drops = isinstance(m, nn.Dropout) and m.p > 0
+        return whole or drops or super().is_leaf_module(m, module_qualified_name)
 
 
 def layers(model: EmotionModel) -> list[Layer]:
@@ -148,81 +148,64 @@ def _describe(module: nn.Module) -> str:
     return kind
 
 
+#: Height of a box; rows are 1 apart.
+BOX = 0.72
+
+#: Where the columns are, by what a box has seen.
+CENTRE = {"audio": 1.0, "both": 2.0, "text": 3.0}
+
+#: Parts of the model: pale tints that keep black text readable.
+TINTS = {"audio": "#F3DCE8", "text": "#D5EFE6", "fusion": "#FBE7C2", "classifier": "#DCE9F5"}
+
+
 @styled
 def figure_1(model: EmotionModel) -> Figure:
     """The paper's Figure 1 from the record of a real model, inputs at the top."""
     boxes = {box.name: box for box in layers(model)}
-    users: dict[str, list[str]] = {name: [] for name in boxes}
-    for box in boxes.values():
-        for name in box.inputs:
-            users[name].append(box.name)
-    height: dict[str, int] = {}
-    for name in reversed(boxes):
-        height[name] = 1 + max((height[user] for user in users[name]), default=0)
-    places = _places(boxes, height)
-    figure = Figure(figsize=(7.2, 0.78 * max(height.values())))
+    places = _places(list(boxes.values()))
+    rows = max(y for _, y in places.values())
+    figure = Figure(figsize=(7.2, 0.78 * rows))
     axes = figure.subplots()
+    arrow = {"arrowstyle": "-|>", "color": "#666666", "shrinkA": 0, "shrinkB": 0}
     for name, (x, y) in places.items():
-        for before in boxes[name].inputs:
-            start = places[before]
-            axes.annotate(
-                "", (x, y + BOX / 2), (start[0], start[1] - BOX / 2),
-                arrowprops={"arrowstyle": "-|>", "color": "#666666", "shrinkA": 0, "shrinkB": 0},
-            )  # fmt: skip
+        box = boxes[name]
+        for before in box.inputs:
+            start = places[before][0], places[before][1] - BOX / 2
+            axes.annotate("", (x, y + BOX / 2), start, arrowprops=arrow)
         axes.add_patch(
             FancyBboxPatch(
                 (x - 0.48, y - BOX / 2), 0.96, BOX, boxstyle="round,pad=0,rounding_size=0.06",
-                facecolor=_colour(name), edgecolor="#444444", linewidth=0.8,
+                facecolor=TINTS.get(name.partition(".")[0], "white"), edgecolor="#444444",
+                linewidth=0.8,
             )
         )  # fmt: skip
-        axes.text(x, y, _label(boxes[name]), ha="center", va="center", fontsize=6.5)
-    axes.set(xlim=(-0.02, 4.02), ylim=(0.4, max(height.values()) + 0.6))
+        owned = f", {box.parameters:,} parameters" if box.parameters else ""
+        lines = filter(None, [name, box.text, ", ".join(box.then), f"{box.shape}{owned}"])
+        axes.text(x, y, "\n".join(lines), ha="center", va="center", fontsize=6.5)
+    axes.set(xlim=(-0.02, 4.02), ylim=(0.4, rows + 0.6))
     axes.set_axis_off()
     return figure
 
 
-#: Height of a box; rows are 1 apart.
-BOX = 0.72
-
-
-def _places(boxes: dict[str, Layer], height: dict[str, int]) -> dict[str, tuple[float, float]]:
+def _places(boxes: list[Layer]) -> dict[str, tuple[float, float]]:
     """Centre of each box: rows by distance from the output, each box above those it feeds."""
-    rows: dict[tuple[int, str], list[str]] = {}
-    for name in boxes:
-        rows.setdefault((height[name], _side(name, boxes)), []).append(name)
-    centre = {"audio": 1.0, "text": 3.0, "both": 2.0}
+    users = {box.name: [other.name for other in boxes if box.name in other.inputs] for box in boxes}
+    row: dict[str, int] = {}
+    for box in reversed(boxes):
+        row[box.name] = 1 + max((row[user] for user in users[box.name]), default=0)
+    side = {"waves": "audio", "words": "text"}
+    beside: dict[tuple[int, str], list[str]] = {}
+    for box in boxes:
+        seen = {side[before] for before in box.inputs}
+        side.setdefault(box.name, seen.pop() if len(seen) == 1 else "both")
+        beside.setdefault((row[box.name], side[box.name]), []).append(box.name)
     places: dict[str, tuple[float, float]] = {}
-    for (row, side), names in sorted(rows.items()):
+    for (y, column), names in sorted(beside.items()):
         for k, name in enumerate(names):
-            below = [places[user][0] for user in boxes if name in boxes[user].inputs]
-            alone = len(names) == 1 and below and side != "both"
-            fits = alone and all(abs(x - centre[side]) < 1 for x in below)
-            x = sum(below) / len(below) if fits else centre[side] + k - (len(names) - 1) / 2
-            places[name] = (x, float(row))
+            x = CENTRE[column] + k - (len(names) - 1) / 2
+            below = [places[user][0] for user in users[name]]
+            near = all(abs(other - CENTRE[column]) < 1 for other in below)
+            if below and near and len(names) == 1 and column != "both":
+                x = sum(below) / len(below)
+            places[name] = (x, float(y))
     return places
-
-
-def _side(name: str, boxes: dict[str, Layer]) -> str:
-    """Which modality a box has seen."""
-    if name in ("waves", "words"):
-        return "audio" if name == "waves" else "text"
-    sides = {_side(before, boxes) for before in boxes[name].inputs}
-    return sides.pop() if len(sides) == 1 else "both"
-
-
-def _colour(name: str) -> str:
-    """Pale tints that keep black text readable."""
-    part = name.partition(".")[0]
-    return {
-        "audio": "#F3DCE8",
-        "text": "#D5EFE6",
-        "fusion": "#FBE7C2",
-        "classifier": "#DCE9F5",
-    }.get(part, "white")
-
-
-def _label(box: Layer) -> str:
-    """Name, what it does, output shape and parameters, a line each."""
-    owned = f", {box.parameters:,} parameters" if box.parameters else ""
-    done = "\n".join([box.text, ", ".join(box.then)] if box.then else [box.text])
-    return f"{box.name}\n{done}\n{box.shape}{owned}"

@@ -61,7 +61,6 @@ def execute(job: Job) -> None:
     """
     import jupytext
     import papermill
-    from nbclient.exceptions import DeadKernelError
 
     job.scratch.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -80,7 +79,7 @@ def execute(job: Job) -> None:
         raise NotebookError(
             f"{job.source.name}: {error.ename}: {error.evalue}\n{trace}\nSo far: {job.scratch}"
         ) from None
-    except DeadKernelError as error:
+    except RuntimeError as error:  # of nbclient: the kernel died
         raise NotebookError(f"{job.source.name}: {error}") from None
     presentable = json.dumps(_presentable(executed, job), indent=1)
     if data := job.parameters.get("data"):

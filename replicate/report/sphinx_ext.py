@@ -22,7 +22,6 @@ import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
-from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
 import replicate
@@ -45,8 +44,6 @@ PARAMETERS = re.compile(
 NO_EXCERPTS_FROM_DISK = (
     "if (location.protocol === 'file:') DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;"
 )
-#: Holds the digest of what a finished build shows; absent while a build is under way.
-STAMP = ".replicate-digest"
 
 
 def parameters() -> dict[str, str]:
@@ -212,22 +209,6 @@ def _digest(book: Path, wanted: list[Job]) -> str:
     return digest.hexdigest()
 
 
-def unfinished(
-    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
-) -> list[str]:
-    """All pages, unless the last build finished and showed the same: numbers cross pages."""
-    stamp = Path(app.outdir) / STAMP
-    finished = stamp.exists() and stamp.read_text() == app.config.replicate_digest
-    stamp.unlink(missing_ok=True)
-    return [] if finished else sorted(env.found_docs - added)
-
-
-def finish(app: Sphinx, exception: Exception | None) -> None:
-    """Note what the finished build shows."""
-    if exception is None and app.statuscode == 0:
-        (Path(app.outdir) / STAMP).write_text(app.config.replicate_digest)
-
-
 def announcement(corpus: str = "", profile: str = "", **_: str) -> str:
     """The line at the head of every page."""
     if corpus in REAL_CORPORA:
@@ -290,11 +271,10 @@ def choose_scripts(
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension; called by Sphinx."""
-    app.add_config_value("replicate_digest", "", "")
+    # if another than in the last build that finished, all pages are written: numbers cross pages
+    app.add_config_value("replicate_digest", "", "html")
     app.connect("config-inited", execute_stale, priority=100)  # the contents are parsed at 900
     app.connect("builder-inited", add_assets)
-    app.connect("env-get-outdated", unfinished)
     app.connect("doctree-read", add_notice)
     app.connect("html-page-context", choose_scripts)
-    app.connect("build-finished", finish)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
