@@ -13,15 +13,10 @@ PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "torch", "torchaudio")
 
 @dataclass(frozen=True)
 class Baseline:
-    """A baseline as tables and commands know it.
-
-    Attributes:
-        title: how tables call it.
-        needs: what it reads of an utterance.
-    """
+    """A baseline as tables and commands know it."""
 
     title: str
-    needs: tuple[Literal["text", "audio"], ...] = ()
+    needs: tuple[Literal["text", "audio"], ...] = ()  # what it reads of an utterance
 
 
 #: Name, as in folder names -> baseline, in the order of the tables.

@@ -8,29 +8,20 @@ from replicate.settings import FUSION_NAMES, Embedding, Fold, ModelConfig, Train
 
 @dataclass(frozen=True)
 class Experiment:
-    """All of what determines a run; two runs of one experiment have the same bits on CPU.
+    """All of what determines a run; two runs of one experiment have the same bits on CPU."""
 
-    Attributes:
-        corpus: name as on the command line.
-        profile: name of the protocol, see `PROFILES`.
-        model: a row of Table 4 (`att_s1` ... `addition`), or `audio` or `text`.
-        embedding: `trainable`, `word2vec`, `glove`, or `none` for the audio model.
-        fold: what is held out.
-        seed: seeds weights, batch order, dropout and Equation 1.
-        choice: a key of `CHOICES` where one open choice is read otherwise; empty for our reading.
-    """
-
-    corpus: str
-    profile: str
+    corpus: str  # name as on the command line
+    profile: str  # name of the protocol, see `PROFILES`
+    #: A row of Table 4, or a model of one modality.
     model: Literal[
         "att_s1", "att_d1", "att_sn", "att_d1n", "att_d2n", "concat", "addition", "audio", "text"
     ]
-    embedding: Embedding
-    fold: Fold
-    seed: int
+    embedding: Embedding  # `none` for the audio model
+    fold: Fold  # what is held out
+    seed: int  # of weights, batch order, dropout and Equation 1
     training: Training = field(default_factory=Training)
     architecture: ModelConfig = field(default_factory=ModelConfig)
-    choice: str = ""
+    choice: str = ""  # a key of `CHOICES` where one is read otherwise; empty for our reading
 
     #: How a run is stored, see `replicate.runs.store`: the name of its record, and its tables.
     record = "run.json"
@@ -84,12 +75,7 @@ CHOICES: dict[str, dict[str, Any]] = {
 
 
 def chosen(experiment: Experiment, choice: str) -> Experiment:
-    """The experiment with one open choice read otherwise.
-
-    Args:
-        experiment: by our reading.
-        choice: a key of `CHOICES`.
-    """
+    """An experiment of our reading with one open choice, a key of `CHOICES`, read otherwise."""
     changed = replace(experiment, choice=choice)
     for place, value in CHOICES[choice].items():
         part, name = place.split(".")
@@ -99,17 +85,11 @@ def chosen(experiment: Experiment, choice: str) -> Experiment:
 
 @dataclass(frozen=True)
 class Profile:
-    """A protocol at a price.
+    """A protocol at a price."""
 
-    Attributes:
-        name: as on the command line.
-        training: Table 1, or a cheaper version of it.
-        seeds: one run for each.
-    """
-
-    name: str
-    training: Training
-    seeds: tuple[int, ...]
+    name: str  # as on the command line
+    training: Training  # Table 1, or a cheaper version of it
+    seeds: tuple[int, ...]  # one run for each
 
 
 PROFILES = {
@@ -151,20 +131,15 @@ EAGER_CHOICES = ("strided", "residual-second", "relu-first")
 class Grid:
     """Experiments that belong together.
 
-    Attributes:
-        about: what for.
-        rows: model and embedding of each.
-        folds: `one` stratified split for all seeds, `own`, a new draw of it for each seed, or a
-            kind of group (a key of `replicate.settings.GROUPS`), of which each is held out once.
-        seeds: how many of the profile's seeds; all by default.
-        choices: keys of `CHOICES`; the empty one is our own reading.
+    `folds` is `one` stratified split for all seeds, `own`, a new draw of it for each seed, or a
+    kind of group (a key of `replicate.settings.GROUPS`), of which each is held out once.
     """
 
     about: str
-    rows: list[tuple[str, Embedding]]
+    rows: list[tuple[str, Embedding]]  # model and embedding of each
     folds: str
-    seeds: int | None = None
-    choices: tuple[str, ...] = ("",)
+    seeds: int | None = None  # how many of the profile's; all by default
+    choices: tuple[str, ...] = ("",)  # keys of `CHOICES`; the empty one is our own reading
 
 
 GRIDS = {

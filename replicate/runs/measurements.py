@@ -18,27 +18,16 @@ Cell = float | int | str | None
 
 @dataclass(frozen=True)
 class Measurement:
-    """The result of a benchmark.
-
-    Attributes:
-        name: of the benchmark.
-        commit: git commit of the code.
-        dirty: whether numerical code differed from that commit.
-        hardware: the processor, in words.
-        packages: versions.
-        date: UTC, ISO 8601.
-        workload: what was trained on, in words.
-        tables: name -> rows (column -> value).
-    """
+    """The result of a benchmark."""
 
     name: str
-    commit: str
-    dirty: bool
-    hardware: str
-    packages: dict[str, str]
-    date: str
-    workload: str
-    tables: dict[str, list[dict[str, Cell]]]
+    commit: str  # of the code in git
+    dirty: bool  # whether numerical code differed from it
+    hardware: str  # the processor, in words
+    packages: dict[str, str]  # versions
+    date: str  # UTC, ISO 8601
+    workload: str  # what was trained on, in words
+    tables: dict[str, list[dict[str, Cell]]]  # name -> rows (column -> value)
 
     def table(self, name: str) -> pd.DataFrame:
         """One of the tables."""

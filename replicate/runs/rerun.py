@@ -35,27 +35,16 @@ MOST_NAMED = 4
 
 @dataclass(frozen=True)
 class Comparison:
-    """A stored run or baseline beside its repeat.
+    """A stored run or baseline beside its repeat."""
 
-    Attributes:
-        name: of the experiment.
-        exact: whether bits must agree: same processor, device and package versions, all on CPU.
-        changed: the definitions that have changed since; bits must agree nevertheless.
-        identical: whether they do, in every prediction, treatment and epoch.
-        flips: share of test utterances whose predicted class differs (last epoch).
-        loss: relative difference of the first epoch's loss; 0 of baselines, which have no epochs.
-        accuracy: difference of the last epoch's test accuracy, repeat minus stored.
-        allowed: what `accuracy` may be at most where bits need not agree.
-    """
-
-    name: str
-    exact: bool
-    changed: tuple[str, ...]
-    identical: bool
-    flips: float
-    loss: float
-    accuracy: float
-    allowed: float
+    name: str  # of the experiment
+    exact: bool  # whether bits must agree: same processor, device and package versions, all on CPU
+    changed: tuple[str, ...]  # definitions that have changed since; bits must agree nevertheless
+    identical: bool  # whether they do, in every prediction, treatment and epoch
+    flips: float  # share of test utterances whose predicted class differs (last epoch)
+    loss: float  # relative difference of the first epoch's; 0 of baselines, which have no epochs
+    accuracy: float  # difference of the last epoch's on the test part, repeat minus stored
+    allowed: float  # what `accuracy` may be at most where bits need not agree
 
     @property
     def holds(self) -> bool:
@@ -116,26 +105,15 @@ def _loss(result: Run) -> float:
 
 @dataclass(frozen=True)
 class Repeat:
-    """A stored result that was made again, and what came of it.
+    """A stored result that was made again, and what came of it."""
 
-    Attributes:
-        run: corpus, profile and name.
-        made_by: the numerical code that made the run, as `Provenance.code`.
-        repeated_by: the code that repeated it.
-        repeated_on: the processor or GPU of the repeat, in words.
-        device: of the repeat, `cpu` or `cuda`.
-        commit: of the repeat.
-        date: of the repeat, UTC.
-        comparison: of the two.
-    """
-
-    run: str
-    made_by: dict[str, str]
-    repeated_by: dict[str, str]
-    repeated_on: str
-    device: str
+    run: str  # `Experiment.place`
+    made_by: dict[str, str]  # the numerical code that made the run, as `Provenance.code`
+    repeated_by: dict[str, str]  # that which repeated it
+    repeated_on: str  # processor or GPU of the repeat, in words
+    device: str  # of the repeat, as commit and date
     commit: str
-    date: str
+    date: str  # UTC
     comparison: Comparison
 
 
@@ -168,12 +146,7 @@ def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:
 
 
 def change_since(runs: Sequence[Run], known: list[Repeat]) -> str:
-    """What has changed in the numerical code since runs were made, in words; empty if nothing.
-
-    Args:
-        runs: stored runs or baselines.
-        known: the repeats that were kept.
-    """
+    """What has changed in the numerical code since runs were made, in words; empty if nothing."""
     changed = sorted({name for run in runs for name in run.changed_code})
     if not changed:
         return ""

@@ -65,26 +65,15 @@ _TYPES = {"run": "int64", "seed": "int64"} | dict.fromkeys(
 
 @dataclass(frozen=True)
 class Selection:
-    """Stored runs of one corpus and protocol, in the order of the tables; there may be none.
+    """Stored runs of one corpus and protocol, in the order of the tables; there may be none."""
 
-    Attributes:
-        corpus: name as on the command line.
-        profile: name of the protocol.
-        runs: the runs.
-        epoch: whose predictions are meant: `last-epoch`, `development-best` or `test-best`; empty
-            where something else of all epochs is.
-        wanted: what was asked for, in words.
-        folds: the kind of folds that was asked for.
-        grid: what makes the runs, where that is not the grid of these folds.
-    """
-
-    corpus: str
-    profile: str
+    corpus: str  # name as on the command line
+    profile: str  # name of the protocol
     runs: tuple[Run, ...]
-    epoch: str = "last-epoch"
-    wanted: str = "any model"
-    folds: str = "stratified"
-    grid: str = ""
+    epoch: str = "last-epoch"  # whose predictions are meant, of `SELECTIONS`; empty if none are
+    wanted: str = "any model"  # what was asked for, in words
+    folds: str = "stratified"  # the kind that was asked for
+    grid: str = ""  # what makes the runs, where that is not the grid of these folds
 
     def __iter__(self) -> Iterator[Run]:
         return iter(self.runs)
@@ -138,13 +127,12 @@ class Selection:
         Args:
             by: what it is: `fold`, or `fold` and `seed`.
         """
-        places = [_place_of(run, by) for run in self]
-        names = [(run.experiment.model, run.experiment.embedding) for run in self]
-        there: dict[tuple[str, str], set[tuple[object, ...]]] = {name: set() for name in names}
-        for name, place in zip(names, places, strict=True):
-            there[name].add(place)
+        there: dict[tuple[str, str], set[tuple[object, ...]]] = {}
+        for run in self:
+            name = run.experiment.model, run.experiment.embedding
+            there.setdefault(name, set()).add(_place_of(run, by))
         common = set.intersection(*there.values()) if there else set()
-        chosen = tuple(r for r, place in zip(self, places, strict=True) if place in common)
+        chosen = tuple(run for run in self if _place_of(run, by) in common)
         wanted = f"all models on the same {' and '.join(by)}" if there else self.wanted
         return replace(self, runs=chosen, wanted=wanted)
 

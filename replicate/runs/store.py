@@ -30,62 +30,36 @@ SELECTIONS = ("last-epoch", "development-best", "test-best")
 
 @dataclass(frozen=True)
 class Vectors:
-    """The word vectors of a run.
+    """The word vectors of a run."""
 
-    Attributes:
-        source: for captions.
-        dimension: width.
-        out_of_vocabulary_words, out_of_vocabulary_tokens: shares of the vocabulary's words, and of
-            their occurrences, that have no vector.
-        digest: SHA-256 of what they make of the run's vocabulary.
-    """
-
-    source: str
+    source: str  # for captions
     dimension: int
-    out_of_vocabulary_words: float
-    out_of_vocabulary_tokens: float
-    digest: str = ""
+    out_of_vocabulary_words: float  # share of the vocabulary that has no vector ...
+    out_of_vocabulary_tokens: float  # ... and of its occurrences
+    digest: str = ""  # SHA-256 of what they make of the run's vocabulary
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a run comes from.
+    """Where a run comes from."""
 
-    Attributes:
-        corpus_title: for captions.
-        synthetic: whether the corpus is the stand-in.
-        text_fingerprint: SHA-256 of ids, labels and transcripts.
-        audio_fingerprint: SHA-256 of ids and samples, None without audio.
-        n_train, n_development, n_test: utterances in each part.
-        vectors: the word vectors, None where embeddings start at random.
-        commit: git commit of the code, or `unknown` outside a checkout.
-        dirty: whether numerical code that the process ran differed from that commit.
-        code: digest of each definition of it; old records have one for each module.
-        packages: versions.
-        hardware: processor or GPU, in words.
-        device: `cpu` or `cuda`.
-        threads: threads of one training.
-        started: UTC, ISO 8601.
-        wall_seconds: time in epochs, over all resumptions.
-    """
-
-    corpus_title: str
-    synthetic: bool
-    text_fingerprint: str
-    audio_fingerprint: str | None
-    n_train: int
+    corpus_title: str  # for captions
+    synthetic: bool  # whether the corpus is the stand-in
+    text_fingerprint: str  # SHA-256 of ids, labels and transcripts
+    audio_fingerprint: str | None  # SHA-256 of ids and samples, None without audio
+    n_train: int  # utterances in each part
     n_development: int
     n_test: int
-    vectors: Vectors | None
-    commit: str
-    dirty: bool
-    code: dict[str, str]
-    packages: dict[str, str]
-    hardware: str
-    device: str
-    threads: int
-    started: str
-    wall_seconds: float
+    vectors: Vectors | None  # None where embeddings start at random
+    commit: str  # of the code in git, or `unknown` outside a checkout
+    dirty: bool  # whether numerical code that the process ran differed from that commit
+    code: dict[str, str]  # digest of each definition of it; old records have one for each module
+    packages: dict[str, str]  # versions
+    hardware: str  # processor or GPU, in words
+    device: str  # `cpu` or `cuda`
+    threads: int  # of one training
+    started: str  # UTC, ISO 8601
+    wall_seconds: float  # in epochs, over all resumptions
 
     @property
     def overlap(self) -> float:
