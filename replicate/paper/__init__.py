@@ -88,12 +88,6 @@ WORDS = {
 TESTED = int(COUNTS["test"])
 
 
-def printed_confusion() -> pd.DataFrame:
-    """Table 7 as a confusion matrix."""
-    rows = {row.emotion: row.predictions for row in TABLE_7}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(EMOTIONS))
-
-
 PAPER_CORPUS, PAPER_TRANSCRIPTS = "iemocap", "iemocap-text"
 
 
@@ -101,93 +95,67 @@ PAPER_CORPUS, PAPER_TRANSCRIPTS = "iemocap", "iemocap-text"
 CLASS_SIZES = (1103, 1636, 1708, 1084)
 
 
-Impact = Literal["low", "medium", "high", "very high"]
-
-
 @dataclass(frozen=True, config=_STRICT)
-class Hyperparameter:
-    """A cell of Tables 1-3.
+class Row:
+    """A row of a table as printed; each table has some of these columns.
 
     Attributes:
-        name: the paper's name.
-        printed: as printed.
-        value: as a number or pair of numbers.
+        name: of a setting of Tables 1-3.
+        printed: that setting as printed, and `value` as a number or pair of numbers.
         field: the field of `Experiment` that holds it, dotted.
+        model: of Tables 4 and 5, with `embedding` and the paper's `label`.
+        audio_score: mean over the test set, as `text_score`; none without attention.
+        same_as: our model of the kind of one that is quoted.
+        word: of Table 6; `ratio` of its occurrences are predicted as `emotion`.
+        anger: of Table 7, how often each class is predicted; its `accuracy` is the rate of the row
+            (recall, in standard terms), its `recall` that of the column (precision).
+        wave_avg: of Table 8, in units of full scale, as the next two.
     """
 
-    name: str
-    printed: str
-    value: int | float | tuple[int, int]
-    field: str
-
-
-@dataclass(frozen=True, config=_STRICT)
-class ModelRow:
-    """A row of Table 4 or 5; the scores are means over the test set, None without attention."""
-
-    model: str
-    embedding: Literal["trainable", "word2vec"]
-    label: str
-    accuracy: float
+    name: str | None = None
+    printed: str | None = None
+    value: int | float | tuple[int, int] | None = None
+    field: str | None = None
+    model: str | None = None
+    embedding: Literal["trainable", "word2vec"] | None = None
+    label: str | None = None
+    emotion: Emotion | None = None
+    word: str | None = None
+    ratio: float | None = None
+    anger: int | None = None
+    happiness: int | None = None
+    neutrality: int | None = None
+    sadness: int | None = None
+    accuracy: float | None = None
+    recall: float | None = None
     audio_score: float | None = None
     text_score: float | None = None
+    same_as: str | None = None
+    wave_avg: float | None = None
+    wave_avg_std: float | None = None
+    wave_std_avg: float | None = None
 
 
-@dataclass(frozen=True, config=_STRICT)
-class QuotedRow:
-    """A row of Table 4 quoted from Hazarika et al.; `same_as` names our model of its kind."""
+_TABLES = {
+    name: pd.DataFrame(rows).dropna(axis="columns", how="all")
+    for name, rows in load(FOLDER / "tables.yml", dict[str, list[Row]]).items()
+}
 
-    label: str
-    accuracy: float
-    same_as: str
+#: As printed; Table 4 is split into the paper's own rows and those quoted from Hazarika et al.
+TABLE_1, TABLE_2, TABLE_3 = (_TABLES[f"table_{number}"] for number in (1, 2, 3))
+TABLE_4, TABLE_4_QUOTED, TABLE_5 = (_TABLES[f"table_{name}"] for name in ("4", "4_quoted", "5"))
+TABLE_6, TABLE_7, TABLE_8 = (_TABLES[f"table_{number}"] for number in (6, 7, 8))
 
-
-@dataclass(frozen=True, config=_STRICT)
-class WordRow:
-    """A row of Table 6: the share of the word's occurrences that is predicted as `emotion`."""
-
-    emotion: Emotion
-    word: str
-    ratio: float
+#: The accuracies that the paper reports as its own.
+OWN = pd.concat([TABLE_4, TABLE_5], ignore_index=True)
 
 
-@dataclass(frozen=True, config=_STRICT)
-class ConfusionRow:
-    """A row of Table 7: counts by predicted class, and the two rates under the paper's names.
-
-    `accuracy` is the rate of the row (recall, in standard terms), `recall` that of the column
-    (precision).
-    """
-
-    emotion: Emotion
-    predictions: tuple[int, int, int, int]
-    accuracy: float
-    recall: float
+def printed_confusion() -> pd.DataFrame:
+    """Table 7 as a confusion matrix."""
+    return TABLE_7.set_index("emotion")[list(EMOTIONS)].rename_axis(None)
 
 
-@dataclass(frozen=True, config=_STRICT)
-class WaveRow:
-    """A row of Table 8, in units of full scale."""
-
-    emotion: Emotion
-    wave_avg: float
-    wave_avg_std: float
-    wave_std_avg: float
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Tables:
-    """Tables 1-8 as printed; Table 4 is split into the paper's own rows and the quoted ones."""
-
-    table_1: tuple[Hyperparameter, ...]
-    table_2: tuple[Hyperparameter, ...]
-    table_3: tuple[Hyperparameter, ...]
-    table_4: tuple[ModelRow, ...]
-    table_4_quoted: tuple[QuotedRow, ...]
-    table_5: tuple[ModelRow, ...]
-    table_6: tuple[WordRow, ...]
-    table_7: tuple[ConfusionRow, ...]
-    table_8: tuple[WaveRow, ...]
+Impact = Literal["low", "medium", "high", "very high"]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -215,20 +183,6 @@ class Choice:
     field: str | None = None
     readings: dict[str, str] = Field(default_factory=dict)
 
-
-_TABLES = load(FOLDER / "tables.yml", Tables)
-
-TABLE_1 = _TABLES.table_1
-TABLE_2 = _TABLES.table_2
-TABLE_3 = _TABLES.table_3
-TABLE_4 = _TABLES.table_4
-TABLE_4_QUOTED = _TABLES.table_4_quoted
-TABLE_5 = _TABLES.table_5
-#: The accuracies that the paper reports as its own.
-OWN = (*TABLE_4, *TABLE_5)
-TABLE_6 = _TABLES.table_6
-TABLE_7 = _TABLES.table_7
-TABLE_8 = _TABLES.table_8
 
 #: Half a unit of the last printed place of Tables 4 to 8.
 ROUNDING = 0.0005

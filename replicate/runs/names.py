@@ -7,7 +7,8 @@ from replicate.runs.baselines import BASELINES
 from replicate.runs.store import Run
 
 #: Model -> the paper's name for it.
-LABELS = {row.model: row.label for row in paper.TABLE_4} | {"audio": "Audio", "text": "Text"}
+LABELS = dict(zip(paper.TABLE_4["model"], paper.TABLE_4["label"], strict=True))
+LABELS |= {"audio": "Audio", "text": "Text"}
 
 #: Embedding -> how a title names it; trainable ones are the paper's first case.
 EMBEDDINGS = {

@@ -91,8 +91,8 @@ def measures(counts: pd.DataFrame) -> pd.DataFrame:
 
 def printed_right() -> pd.Series:
     """Utterances that each model of Tables 4 and 5 gets right: index `model-embedding`, int64."""
-    names = [f"{row.model}-{row.embedding}" for row in OWN]
-    return pd.Series([round(row.accuracy * TESTED) for row in OWN], names, name="right")
+    right = (OWN["accuracy"] * TESTED).round().astype(int)
+    return right.set_axis(OWN["model"] + "-" + OWN["embedding"]).rename("right")
 
 
 def smallest_net(share: float, n: int) -> float:
@@ -251,11 +251,11 @@ def loudness_gaps() -> pd.DataFrame:
         of the mean of both variances (`WaveAvgStd` squared), as if the classes were equally large;
         `low` and `high`, the least and the most that the rounding of the print allows.
     """
-    rows = {}
-    for loud, soft in (*pairwise(TABLE_8), (TABLE_8[0], TABLE_8[-1])):
-        gap = loud.wave_avg - soft.wave_avg
-        spreads = np.array([loud.wave_avg_std, soft.wave_avg_std])
-        rows[loud.emotion, soft.emotion] = {
+    rows, classes = {}, TABLE_8.to_dict("records")
+    for loud, soft in (*pairwise(classes), (classes[0], classes[-1])):
+        gap = loud["wave_avg"] - soft["wave_avg"]
+        spreads = np.array([loud["wave_avg_std"], soft["wave_avg_std"]])
+        rows[loud["emotion"], soft["emotion"]] = {
             "d": gap / _quadratic_mean(spreads),
             "low": (gap - 2 * ROUNDING) / _quadratic_mean(spreads + ROUNDING),
             "high": (gap + 2 * ROUNDING) / _quadratic_mean(spreads - ROUNDING),

@@ -22,7 +22,7 @@ from replicate.stats.summaries import by_run
 SAME = ["model", "embedding", "fold", "seed"]
 
 #: How far apart the models are that the paper compares: best less worst of Table 4.
-PRINTED = max(row.accuracy for row in paper.TABLE_4) - min(row.accuracy for row in paper.TABLE_4)
+PRINTED = paper.TABLE_4["accuracy"].max() - paper.TABLE_4["accuracy"].min()
 
 #: Stands for the expected impact where the paper prints what is changed: no open choice.
 SETTING = "printed setting"
@@ -66,9 +66,9 @@ def reading(name: str) -> Reading:
         other = choice.readings.get(name, str(value) if choice.field == field else None)
         if other in choice.alternatives:
             return Reading(choice.choice, choice.default, other, choice.reason, choice.impact)
-    settings = [*paper.TABLE_1, *paper.TABLE_2, *paper.TABLE_3]
-    printed = next(row for row in settings if row.field == field)
-    return Reading(printed.name, printed.printed, str(value), "As printed.", SETTING)
+    settings = pd.concat([paper.TABLE_1, paper.TABLE_2, paper.TABLE_3])
+    printed = settings[settings["field"] == field].iloc[0]
+    return Reading(printed["name"], printed["printed"], str(value), "As printed.", SETTING)
 
 
 def studied(runs: Iterable[Run]) -> list[Run]:

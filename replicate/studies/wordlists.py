@@ -211,10 +211,7 @@ def printed_words(words: pd.DataFrame) -> pd.DataFrame:
     ranks = words.groupby("emotion")["mutual_information"].rank(ascending=False, method="min")
     ranked = words.assign(rank=ranks, tag=bare != words["word"], word=bare)
     ranked = ranked.sort_values("tag", kind="stable").drop_duplicates(["emotion", "word"])
-    table = pd.DataFrame(
-        [(row.emotion, row.word, row.ratio) for row in TABLE_6],
-        columns=["emotion", "word", "reported"],
-    )
+    table = TABLE_6.rename(columns={"ratio": "reported"})
     return table.merge(ranked.drop(columns="tag"), how="left", on=["emotion", "word"])
 
 

@@ -180,11 +180,11 @@ class Order(OfRuns):
 
     def models(self, reported: Reported) -> list[str]:
         """The rows of Table 4."""
-        return [f"{row.model}-{self.embedding}" for row in TABLE_4]
+        return [f"{model}-{self.embedding}" for model in TABLE_4["model"]]
 
     def compare(self, reported: Reported, evidence: Evidence) -> Finding:
         """Tau of the mean accuracies, and their order."""
-        printed = [row.accuracy for row in TABLE_4]
+        printed = TABLE_4["accuracy"].to_numpy()
         ours = evidence.accuracies(self.models(reported)).to_numpy()  # [seeds, 7]
         missing = self.too_few(len(ours))
         if len(ours) < 2:
@@ -196,7 +196,7 @@ class Order(OfRuns):
         outcome: Outcome = "undecided"
         if interval.low > 0 or interval.high < 0:
             outcome = "met" if interval.low > 0 else "not met"
-        ranking = pd.Series(ours.mean(axis=0), [row.label for row in TABLE_4]).sort_values()[::-1]
+        ranking = pd.Series(ours.mean(axis=0), TABLE_4["label"]).sort_values()[::-1]
         order = ", ".join(f"{label} {value:.3f}" for label, value in ranking.items())
         return Finding(outcome, f"tau {bracketed(tau, interval, '+')}", interval, order, missing)
 
