@@ -19,6 +19,14 @@ Emotion = Literal["anger", "happiness", "neutrality", "sadness"]
 #: The paper's classes, in the order of its tables.
 EMOTIONS = ("anger", "happiness", "neutrality", "sadness")
 
+#: Utterances of each class in the paper's cohort; their shares are the prior of C.
+CLASS_SIZES = (1103, 1636, 1708, 1084)
+
+PAPER_CORPUS, PAPER_TRANSCRIPTS = "iemocap", "iemocap-text"
+
+#: Half a unit of the last printed place of Tables 4 to 8.
+ROUNDING = 0.0005
+
 FOLDER = Path(__file__).parent
 
 Loaded = TypeVar("Loaded")
@@ -42,28 +50,22 @@ _STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, config=_STRICT)
-class Place:
-    """Where in the paper."""
-
-    section: str
-    element: str
-
-
-@dataclass(frozen=True, config=_STRICT)
 class Claim:
     """A claim of the paper.
 
     Attributes:
         id: its number, 1-29.
         statement: what is claimed, in our words.
-        place: where the paper says it.
+        section: where the paper says it.
+        element: the table, row or text there.
         reported: the printed values by name, with the digits of print.
         needs: the evidence that it takes.
     """
 
     id: int
     statement: str
-    place: Place
+    section: str
+    element: str
     reported: dict[str, Decimal]
     needs: tuple[str, ...]
 
@@ -86,13 +88,6 @@ WORDS = {
 
 #: Utterances of the test set.
 TESTED = int(COUNTS["test"])
-
-
-PAPER_CORPUS, PAPER_TRANSCRIPTS = "iemocap", "iemocap-text"
-
-
-#: Utterances of each class in the paper's cohort; their shares are the prior of C.
-CLASS_SIZES = (1103, 1636, 1708, 1084)
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -183,9 +178,6 @@ class Choice:
     field: str | None = None
     readings: dict[str, str] = Field(default_factory=dict)
 
-
-#: Half a unit of the last printed place of Tables 4 to 8.
-ROUNDING = 0.0005
 
 #: What other works print on the four classes: key of the bibliography -> name -> accuracy.
 ELSEWHERE = load(FOLDER / "elsewhere.yml", dict[str, dict[str, Decimal]])

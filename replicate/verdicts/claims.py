@@ -116,8 +116,8 @@ def _row(claim: Claim, criterion: Criterion, evidence: Evidence) -> dict[str, ob
     return {
         "id": claim.id,
         "statement": claim.statement,
-        "section": claim.place.section,
-        "element": claim.place.element,
+        "section": claim.section,
+        "element": claim.element,
         "reported": "; ".join(f"{name} {value:,}" for name, value in claim.reported.items()),
         "reproduced": finding.reproduced,
         "low": finding.interval.low,
