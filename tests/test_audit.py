@@ -96,12 +96,11 @@ def test_disagreement_ceiling_by_brute_force(net):
 @pytest.mark.parametrize("net", [6, 7, 13, 17, 24])
 def test_a_difference_is_significant_up_to_the_ceiling_and_no_further(net):
     ceiling = disagreement_ceiling(net)
-    true = np.zeros(paper.TESTED)
     for differ in (net, ceiling, ceiling + 2):
         first, second = np.zeros(paper.TESTED), np.zeros(paper.TESTED)
         second[: (differ + net) // 2] = 1
         first[(differ + net) // 2 : differ] = 1
-        found = hypothesis_tests.mcnemar(true, first, second)
+        found = hypothesis_tests.mcnemar(first == 0, second == 0)
         assert found.only_first - found.only_second == net
         assert (found.p_value < hypothesis_tests.LEVEL) == (differ <= ceiling)
 

@@ -11,6 +11,7 @@ from sklearn.datasets import make_moons
 from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.svm import SVC
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_paired
 
 from replicate.runs.selection import answers
 from replicate.settings import Fold
@@ -166,10 +167,10 @@ def test_five_seeds_are_too_few_for_ranks():
 
 
 def test_ties_of_accuracies_are_ties():
-    """Differences of 10/555 twice, once from 390 - 380 and once from 397 - 387."""
-    first, second = np.array([390, 397, 401]) / 555, np.array([380, 387, 396]) / 555
-    ((_, _, differences),) = hypothesis_tests._differences(pd.DataFrame({"a": first, "b": second}))
-    assert differences[0] == differences[1]
+    """Differences of 10/555 twice, once from 390 - 380 and once from 395 - 385."""
+    first, second = np.array([390, 395]) / 555, np.array([380, 385]) / 555
+    assert len(set(first - second)) == 2
+    assert hypothesis_tests.mean_difference(first - second).spread == 0
 
 
 def test_no_difference_at_all_is_no_evidence():
@@ -219,18 +220,10 @@ def test_the_corrected_resampled_t_test_of_scikit_learns_example():
             for kernel in ("rbf", "linear")
         }
     )
-    found = hypothesis_tests.over_resplits(values, n_train=90, n_test=10).iloc[0]
-    error = (found["high"] - found["low"]) / 2 / stats.t.ppf(0.975, 99)
-    assert found["difference"] / error == pytest.approx(0.750, abs=5e-4)
-    assert found["p_value"] / 2 == pytest.approx(0.227, abs=5e-4)
-
-
-def test_without_overlap_the_correction_is_the_plain_paired_t_test():
-    values = pd.DataFrame(RNG.normal([0.70, 0.71], 0.01, (20, 2)), columns=["a", "b"])
-    found = hypothesis_tests.over_resplits(values, n_train=10**12, n_test=1).iloc[0]
-    plain = hypothesis_tests.over_seeds(values).iloc[0]
-    shared = ["difference", "low", "high", "p_value"]
-    assert found[shared].tolist() == pytest.approx(plain[shared].tolist())
+    found = hypothesis_tests.mean_difference(values["rbf"] - values["linear"], overlap=10 / 90)
+    error = (found.high - found.low) / 2 / stats.t.ppf(0.975, 99)
+    assert found.difference / error == pytest.approx(0.750, abs=5e-4)
+    assert found.p_value / 2 == pytest.approx(0.227, abs=5e-4)
 
 
 def test_unpaired_groups_are_compared_by_welchs_interval():
@@ -315,39 +308,27 @@ def test_two_groups_of_64_detect_half_a_standard_deviation():
     assert detectable_between(64, 64, spread=1) == pytest.approx(0.5, abs=0.005)
 
 
-def test_equivalence_is_two_one_sided_tests():
-    first = RNG.normal(0.7, 0.01, 20)
-    second = first + RNG.normal(0.001, 0.004, 20)
-    found = equivalence.equivalence(first, second)
-    gains = first - second
-    ends = [
-        stats.ttest_1samp(gains, -0.01, alternative="greater").pvalue,
-        stats.ttest_1samp(gains, 0.01, alternative="less").pvalue,
-    ]
-    assert found.region == 0.01
-    assert found.p_value == pytest.approx(max(ends))
-    assert found.shown and -0.01 < found.low < found.difference < found.high < 0.01
-
-
 @pytest.mark.parametrize("shift", [0.0, 0.004, 0.008, 0.02])
-def test_equivalence_is_shown_just_where_the_90_percent_interval_lies_inside(shift):
-    gains = stats.norm.ppf(np.linspace(0.05, 0.95, 10), shift, 0.01)
-    found = equivalence.equivalence(gains, np.zeros(10))
-    assert found.shown == (found.low > -0.01 and found.high < 0.01)
-
-
-def test_without_any_spread_there_is_no_test_of_equivalence():
-    found = equivalence.equivalence([0.7, 0.6, 0.5], [0.7, 0.6, 0.5])
-    assert not found.shown and np.isnan([found.low, found.high]).all()
-
-
-def test_equivalence_of_all_pairs_is_corrected():
-    values = pd.DataFrame(RNG.normal(0.7, 0.003, (10, 3)), columns=list("abc"))
-    found = equivalence.equivalences(values)
+def test_equivalence_is_two_one_sided_tests(shift):
+    """As statsmodels has them, and by the 90 % interval."""
+    values = pd.DataFrame(RNG.normal([0.7, 0.7, 0.7 + shift], 0.004, (12, 3)), columns=list("abc"))
+    found = equivalence.differ_or_equal(values)
     assert (found["first"] + found["second"]).tolist() == ["ab", "ac", "bc"]
-    assert found["p_value"][1] == equivalence.equivalence(values["a"], values["c"]).p_value
-    corrected = multipletests(found["p_value"], method="holm")[1]
-    assert found["p_holm"].tolist() == pytest.approx(corrected.tolist())
+    for pair in found.to_dict("records"):
+        one, other = values[pair["first"]], values[pair["second"]]
+        p_value = ttost_paired(one, other, -0.01, 0.01)[0]
+        assert pair["equal_p_value"] == pytest.approx(p_value)
+        ends = stats.ttest_rel(one, other).confidence_interval(0.9)
+        assert (pair["equal_low"], pair["equal_high"]) == pytest.approx(ends)
+        assert (p_value < 0.05) == (ends.low > -0.01 and ends.high < 0.01)
+    corrected = multipletests(found["equal_p_value"], method="holm")[1]
+    assert found["equal_p_holm"].tolist() == pytest.approx(corrected.tolist())
+
+
+def test_models_that_never_differ_are_not_shown_to_be_equal():
+    found = equivalence.differ_or_equal(pd.DataFrame({"a": [0.7, 0.6, 0.5], "b": [0.7, 0.6, 0.5]}))
+    assert np.isnan(found[["equal_low", "equal_high"]].to_numpy()).all()
+    assert found["equal_p_value"].item() == 1 and found["outcome"].item() == "undecided"
 
 
 def test_the_outcome_of_a_pair_follows_both_tests():
@@ -382,8 +363,9 @@ def test_models_are_told_apart_where_they_differ_and_only_there(chances, outcome
 def test_the_widest_spread_that_allows_equivalence():
     steps = np.linspace(-1, 1, 10)
     steps *= equivalence.widest_for_equivalence(10) / steps.std(ddof=1)
-    assert equivalence.equivalence(0.999 * steps, 0 * steps).shown
-    assert not equivalence.equivalence(1.001 * steps, 0 * steps).shown
+    assert (
+        equivalence.size_tests(0.999 * steps)[1] < 0.05 < equivalence.size_tests(1.001 * steps)[1]
+    )
 
 
 def test_chance_alone_spreads_differences_so():
@@ -398,7 +380,7 @@ def test_a_mean_is_larger_or_smaller_than_a_region(sign):
     larger, smaller = equivalence.size_tests(gains, 0.015)
     outside = stats.ttest_1samp(sign * gains, 0.015, alternative="greater").pvalue
     assert larger == pytest.approx(outside)
-    assert smaller == pytest.approx(equivalence.equivalence(gains, 0 * gains, 0.015).p_value)
+    assert smaller == pytest.approx(ttost_paired(gains, 0 * gains, -0.015, 0.015)[0])
     assert equivalence.size_tests([0.02, 0.02], 0.01) == (1, 1)
 
 

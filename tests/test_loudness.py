@@ -29,7 +29,7 @@ from replicate.runs.selection import Selection, answers, load
 from replicate.settings import RECORDINGS, UNTREATED, Fold, ModelConfig
 from replicate.stats import classification, hypothesis_tests
 from replicate.stats.summaries import by_run
-from replicate.studies import altered, audit, loudness
+from replicate.studies import audit, loudness
 from replicate.training import baselines
 from replicate.verdicts.claims import verdicts
 
@@ -76,18 +76,18 @@ def seeds(n=60, count=4, folds=None):
 class TestEffects:
     def test_answers_stand_side_by_side(self):
         runs = seeds()
-        found = altered.answers(runs, RECORDINGS)
+        found = loudness.answers(runs, RECORDINGS)
         assert list(found) == [UNTREATED, *RECORDINGS] and len(found) == 240
         second = found.xs(1, level="seed")["rms"].tolist()
         under = runs[1].treated[runs[1].treated["treatment"] == "rms"]
         assert second == classification.predicted(under).tolist()
-        rights = altered.right(found)[UNTREATED].groupby(level="seed").mean()
+        rights = loudness.right(found)[UNTREATED].groupby(level="seed").mean()
         assert rights.tolist() == by_run(answers(runs))["accuracy"].tolist()
 
     def test_over_seeds_are_paired_t_tests_with_holms_correction(self):
         runs = seeds()
-        found = altered.effects(altered.answers(runs, ["rms", "louder"]), "seed").loc["rms"]
-        right = altered.right(altered.answers(runs, ["rms"])).groupby(level="seed").mean()
+        found = loudness.effects(loudness.answers(runs, ["rms", "louder"]), "seed").loc["rms"]
+        right = loudness.right(loudness.answers(runs, ["rms"])).groupby(level="seed").mean()
         paired = stats.ttest_rel(right["rms"], right[UNTREATED])
         assert found["p_holm"] == pytest.approx(min(1, 2 * paired.pvalue))
         ends = paired.confidence_interval()
@@ -101,11 +101,11 @@ class TestEffects:
         runs = [*seeds(count=2), heard(weak, weak, {"rms": wrong}, seed=2)]
         runs[2].predictions["utterance"] = runs[0].predictions["utterance"]
         runs[2].treated["utterance"] = list(runs[0].predictions["utterance"]) * len(RECORDINGS)
-        found = altered.effects(altered.answers(runs, RECORDINGS), "seed")
+        found = loudness.effects(loudness.answers(runs, RECORDINGS), "seed")
         assert found.loc["rms", ["found", "seeds"]].tolist() == [2, 3]
 
     def test_nothing_changes_where_nothing_is_altered(self):
-        found = altered.effects(altered.answers(seeds(), RECORDINGS), "seed").loc["softer"]
+        found = loudness.effects(loudness.answers(seeds(), RECORDINGS), "seed").loc["softer"]
         assert found[["difference", "low", "high", "found", "changed"]].tolist() == [0] * 5
         assert np.isnan(found["unit_low"]) and found["p_holm"] == 1, "without spread, no evidence"
 
@@ -115,15 +115,15 @@ class TestEffects:
             heard(true, ["sadness"] * 8, {"rms": ["happiness"] * k + ["sadness"] * (8 - k)}, seed=k)
             for k in (2, 4)
         ]
-        found = altered.effects(altered.answers(runs, ["rms"]), "seed").loc["rms"]
+        found = loudness.effects(loudness.answers(runs, ["rms"]), "seed").loc["rms"]
         assert found["difference"] == 0 and found["changed"] == pytest.approx(3 / 8)
         assert (found["changed_low"], found["changed_high"]) == (0, 1)
 
     def test_groups_held_out_are_drawn_as_a_whole(self):
         runs = seeds(folds=[Fold("speaker", str(k)) for k in range(4)])
-        answered = altered.answers(runs, ["rms"])
-        found = altered.effects(answered, "fold").loc["rms"]
-        right = altered.right(answered)
+        answered = loudness.answers(runs, ["rms"])
+        found = loudness.effects(answered, "fold").loc["rms"]
+        right = loudness.right(answered)
         by_hand = hypothesis_tests.over_clusters(
             right[["rms", UNTREATED]], right.index.get_level_values(0)
         )
@@ -131,50 +131,50 @@ class TestEffects:
         assert found["seeds"] == 1
 
     def test_one_seed_has_no_spread_over_seeds(self):
-        found = altered.effects(altered.answers(seeds(count=1), ["rms"]), "seed").loc["rms"]
+        found = loudness.effects(loudness.answers(seeds(count=1), ["rms"]), "seed").loc["rms"]
         assert np.isnan([found["unit_low"], found["p_holm"]]).all() and found["low"] < 0
 
 
 #: Six dialogues of two utterances.
-DIALOGUES = {f"u{i}": f"d{i // 2}" for i in range(12)}
+DIALOGUES = {f"Ses01F_impro0{i // 2}_F00{i % 2}": f"Ses01F_impro0{i // 2}" for i in range(12)}
 
 
 class TestContrast:
     def answered(self, rights):
         """Bool answers of 4 seeds to 12 utterances of 6 dialogues."""
         index = pd.MultiIndex.from_product(
-            [["f"], range(4), [f"u{i}" for i in range(12)]], names=["fold", "seed", "utterance"]
+            [["f"], range(4), list(DIALOGUES)], names=["fold", "seed", "utterance"]
         )
         return pd.Series(np.asarray(rights, dtype=bool).ravel(), index)
 
     def test_it_is_a_bootstrap_of_dialogues_and_a_test_over_seeds(self):
         rng = np.random.default_rng(3)
         first, second = (self.answered(rng.random((4, 12)) < share) for share in (0.8, 0.4))
-        found = altered.contrast(first, second, DIALOGUES, "seed")
+        found = loudness.contrast(first, second, "seed")
         by_seed = [part.groupby(level="seed").mean() for part in (first, second)]
         assert found.p_value == pytest.approx(stats.ttest_rel(*by_seed).pvalue)
         both = pd.DataFrame({"a": first, "b": second})
         drawn = both.index.get_level_values("utterance").map(DIALOGUES)
         ends = hypothesis_tests.over_clusters(both, drawn)[["difference", "low", "high"]].iloc[0]
         assert [found.difference, found.low, found.high] == pytest.approx(ends.tolist())
-        back = altered.contrast(second, first, DIALOGUES, "seed")
+        back = loudness.contrast(second, first, "seed")
         assert (back.sign, back.difference) == (-found.sign, -found.difference)
 
     def test_a_sign_takes_both_interval_and_test(self):
         never = self.answered(np.zeros((4, 12)))
         ten, nine, two, none = ([1] * k + [0] * (12 - k) for k in (10, 9, 2, 0))
-        both = altered.contrast(self.answered([ten, nine] * 2), never, DIALOGUES, "seed")
+        both = loudness.contrast(self.answered([ten, nine] * 2), never, "seed")
         assert both.sign == 1
         one_dialogue = self.answered([two, two, two, [1] + [0] * 11])
-        found = altered.contrast(one_dialogue, never, DIALOGUES, "seed")
+        found = loudness.contrast(one_dialogue, never, "seed")
         assert found.p_value < 0.05 and found.low == 0 and found.sign == 0
         one_seed = self.answered([[1] * 12, none, none, none])
-        found = altered.contrast(one_seed, never, DIALOGUES, "seed")
+        found = loudness.contrast(one_seed, never, "seed")
         assert found.low > 0 and found.p_value > 0.05 and found.sign == 0
 
     def test_one_seed_shows_nothing(self):
         always = self.answered(np.ones((4, 12))).xs(0, level="seed", drop_level=False)
-        found = altered.contrast(always, ~always, DIALOGUES, "seed")
+        found = loudness.contrast(always, ~always, "seed")
         assert found.low == 1 and np.isnan(found.p_value) and found.sign == 0
 
 
@@ -201,7 +201,7 @@ def test_the_receptive_field_is_what_gradients_reach():
         front_end.conv2(F.relu(front_end.conv1(x)))[0, :, 50].sum().backward()
         reached += x.grad[0, 0].abs()
     places = reached.nonzero().flatten()
-    field = altered.receptive_field(ModelConfig())
+    field = loudness.receptive_field(ModelConfig())
     assert len(places) == field == int(places[-1] - places[0]) + 1
 
 
@@ -211,11 +211,10 @@ def test_the_smallest_difference_is_where_mcnemar_begins_to_find(share, n):
     net = round(audit.smallest_net(share, n) * n)
 
     def p_value(ahead):
-        true, first = np.ones(n), np.ones(n)
-        second = np.ones(n)
+        first, second = np.ones(n), np.ones(n)
         second[: (turned + ahead) // 2] = 0
         first[(turned + ahead) // 2 : turned] = 0
-        return hypothesis_tests.mcnemar(true, first, second).p_value
+        return hypothesis_tests.mcnemar(first, second).p_value
 
     net += (turned - net) % 2  # as many turn as the share says: only every other net is possible
     assert p_value(net) < 0.05 <= p_value(net - 2)
@@ -233,7 +232,7 @@ class TestRecordings:
         return np.rint(32768 * wave).astype(np.int16)
 
     def test_what_each_treatment_keeps(self):
-        found = altered.remains([self.recording(0.01), self.recording(0.1)], 50)
+        found = loudness.remains([self.recording(0.01), self.recording(0.1)], 50)
         assert found.loc[UNTREATED].tolist() == pytest.approx([0, 20, 1, 1], abs=0.05)
         assert found.loc["louder"].tolist() == pytest.approx([6, 20, 1, 1], abs=0.05)
         assert found.loc["softer"].tolist() == pytest.approx([-6, 20, 1, 1], abs=0.05)
@@ -355,16 +354,13 @@ def test_the_network_stands_beside_baselines_on_the_same_utterances():
     wrong = [0, 1, 0, 1]
     answers = compared(wrong).answers()
     right = loudness.right_beside(answers)
-    clusters = dict(zip(answers["utterance"], answers["dialogue"], strict=True))
     found = {
-        name: altered.contrast(right["audio"], right[name], clusters, "seed")
+        name: loudness.contrast(right["audio"], right[name], "seed")
         for name in loudness.RIVALS[:-1]
     }
     (tested,) = (one for one in of_baselines() if one.experiment.model == "majority")
     n = len(tested.predictions)
-    share = classification.accuracy(
-        tested.predictions["emotion"], classification.predicted(tested.predictions)
-    )
+    share = (classification.predicted(tested.predictions) == tested.predictions["emotion"]).mean()
     leads = 1 - np.array(wrong) / n - share
     assert found["majority"].difference == pytest.approx(leads.mean())
     assert found["majority"].p_value == pytest.approx(stats.ttest_1samp(leads, 0).pvalue)

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from replicate import paper
-from replicate.paper import EMOTIONS
+from replicate.paper import EMOTIONS, TESTED
 from replicate.runs.baselines import Setting
 from replicate.runs.experiments import GRIDS
 from replicate.runs.selection import Selection
@@ -22,8 +21,8 @@ from replicate.settings import TREATMENTS, Fold
 from replicate.stats import classification, hypothesis_tests
 from replicate.stats.intervals import Interval, prediction_interval
 from replicate.stats.power import POWER, detectable_between
-from replicate.studies import choices, text_alone, text_alone_objections
-from replicate.studies.text_alone import TARGET, TESTED, TextAlone
+from replicate.studies import choices, text_alone
+from replicate.studies.text_alone import TARGET, TextAlone
 
 RNG = np.random.default_rng(0)
 ACCURACIES = (0.66, 0.71, 0.68, 0.69, 0.7)
@@ -236,24 +235,11 @@ def test_after_the_last_epoch_stands_the_interval_of_the_last_epochs():
     assert last[["low", "high"]].tolist() == pytest.approx(prediction_interval(ACCURACIES))
 
 
-def test_held_out_groups_are_compared_on_the_same_utterances():
-    text = made()
-    (row,) = text_alone_objections.elsewhere(text, "session", "last-epoch").to_dict("records")
-    random = text.drawn("last-epoch", "trainable").runs[0]  # the sessions test just its utterances
-    right = random.selected("last-epoch")
-    right = classification.predicted(right) == right["emotion"]
-    assert row["difference"] == pytest.approx(336 / 560 - right.mean())
-    assert row["n"] == 20, "dialogues"
-    assert text_alone_objections.elsewhere(text, "scenario", "last-epoch").empty
-    without = replace(text, baselines=NOTHING.baselines)
-    assert text_alone_objections.elsewhere(without, "session", "last-epoch").empty
-
-
 def test_bounds_hold_whichever_utterances_are_left_out():
     one = run(0.64, 0)
     rows = one.selected("last-epoch")
     right = (classification.predicted(rows) == rows["emotion"]).to_numpy()
-    bounds = text_alone_objections.without_surplus(of_runs([one]).runs)
+    bounds = text_alone.without_surplus(of_runs([one]).runs)
     changes = [
         right[RNG.permutation(len(right))[:TESTED]].mean() - right.mean() for _ in range(200)
     ]
@@ -275,7 +261,20 @@ def test_what_is_stored_is_read_whole():
 
 
 def objections_to(text, cut=NOTHING, epoch="last-epoch"):
-    return text_alone_objections.answered(text, cut, epoch).set_index("reading")
+    return text_alone.answered(text, cut, epoch).set_index("reading")
+
+
+def test_held_out_groups_are_compared_on_the_same_utterances():
+    text = made()
+    row = objections_to(text).loc["a session held out"]
+    random = text.drawn("last-epoch", "trainable").runs[0]  # the sessions test just its utterances
+    right = random.selected("last-epoch")
+    right = classification.predicted(right) == right["emotion"]
+    assert row["difference"] == pytest.approx(336 / 560 - right.mean())
+    assert row["n"] == 20, "dialogues"
+    assert objections_to(text).loc["a scenario held out", "n"] == 0
+    without = replace(text, baselines=NOTHING.baselines)
+    assert objections_to(without).loc["a session held out", "n"] == 0
 
 
 @pytest.mark.parametrize("epoch", ["last-epoch", "test-best", "development-best"])
@@ -289,7 +288,6 @@ def test_every_choice_of_the_epoch_has_its_objections(epoch):
 
 def test_nothing_stored_answers_nothing():
     assert objections_to(NOTHING).empty
-    assert text_alone_objections.protocol(objections_to(NOTHING).reset_index()).empty
 
 
 def test_one_run_leaves_all_undecided():
@@ -331,14 +329,6 @@ def test_answers_to_altered_input_are_another_column_of_the_same_runs():
     assert alone["n"] == 1 and alone["difference"] == pytest.approx(expected)
 
 
-def test_the_protocol_stands_apart_from_other_readings():
-    found = text_alone_objections.protocol(objections_to(made()).reset_index())
-    assert list(found.index) == ["a session held out"], "the others differ by nothing at all"
-    assert found["value"].item() == pytest.approx(-0.061, abs=1e-3)
-    expected = {choice.choice: choice.impact for choice in paper.OPEN_CHOICES}
-    assert found[["choice", "impact"]].iloc[0].tolist() == ["split", expected["split"]]
-
-
 def test_how_often_another_ten_runs_would_pass_by_drawing_them():
     single = pd.Series(np.linspace(0.60, 0.68, 10))
     drawn = np.random.default_rng(0).normal(single.mean(), single.std(), (3000, 10))
@@ -361,15 +351,14 @@ def test_a_smaller_cohort_is_answered_by_its_runs():
 
 def test_stored_runs_answer_what_the_protocol_changes():
     texts = [text_alone.load(name) for name in ("iemocap-text", "iemocap-text-cut")]
-    answers = text_alone_objections.answered(*texts, "last-epoch")
-    found = text_alone_objections.protocol(answers)
+    found = text_alone.answered(*texts, "last-epoch").set_index("reading")
     own, alone = texts[0].drawn("last-epoch", "trainable"), TREATMENTS["one-by-one"]
     rights = []
     for one in own:
         treated = one.treated[one.treated["treatment"] == "one-by-one"]
         rights.append((classification.predicted(treated) == treated["emotion"]).mean())
     differences = np.array(rights) - text_alone.accuracies(own).to_numpy()
-    assert found.loc[alone, "value"] == pytest.approx(differences.mean())
+    assert found.loc[alone, "difference"] == pytest.approx(differences.mean())
     assert found.loc["a session held out", "high"] < -choices.PRINTED / 4
 
 
@@ -387,8 +376,7 @@ def test_differences_over_splits_are_corrected_for_what_these_share():
     text = of_runs(runs)
     single = {e: text_alone.accuracies(text.drawn(e)) for e in ("test-best", "last-epoch")}
     made_by = runs[0].provenance
-    (row,) = hypothesis_tests.over_resplits(
-        pd.DataFrame(single), made_by.n_train, made_by.n_test
-    ).to_dict("records")
+    gains = single["test-best"] - single["last-epoch"]
+    mean = hypothesis_tests.mean_difference(gains, made_by.n_test / made_by.n_train)
     change = objections_to(text).loc["test-best", ["low", "high"]]
-    assert change.tolist() == pytest.approx([row["low"], row["high"]])
+    assert change.tolist() == pytest.approx([mean.low, mean.high])

@@ -68,6 +68,13 @@ def _text(value: object, name: str) -> str | None:
     return f"{number:.3f}"
 
 
+def renamed(table: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
+    """Some columns under new names, each followed by its `_low` and `_high` where it has them."""
+    ends = {f"{a}{end}": f"{b}{end}" for a, b in names.items() for end in ("", "_low", "_high")}
+    chosen = [column for column in ends if column in table]
+    return table[chosen].rename(columns=ends)
+
+
 def in_html(text: str) -> str:
     """Names such as Att_s^1 with their indices, in HTML."""
     return re.sub(r"Att_(\w+)\^(\w+)", r"Att<sub>\1</sub><sup>\2</sup>", text)

@@ -231,6 +231,12 @@ def under(run: Run, treatment: str) -> Run:
     return replace(run, predictions=rows.assign(selection="last-epoch"))
 
 
+def answers_under(runs: Sequence[Run], treatments: Iterable[str]) -> pd.DataFrame:
+    """The `answers` under each treatment, with a column `treatment`."""
+    parts = {name: answers([under(run, name) for run in runs]) for name in treatments}
+    return pd.concat(parts, names=["treatment", None]).reset_index("treatment")
+
+
 def dialogues(results: Iterable[Run]) -> dict[str, str]:
     """Utterance -> its dialogue, of every utterance that baselines were tested on."""
     pairs = [result.predictions[["utterance", "dialogue"]] for result in results]

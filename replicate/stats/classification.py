@@ -79,16 +79,6 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return quotient
 
 
-def accuracy(true: ArrayLike, guessed: ArrayLike) -> float:
-    """`accuracies` of one set of predictions."""
-    return float(accuracies(tally(true, guessed)))
-
-
-def uar(true: ArrayLike, guessed: ArrayLike) -> float:
-    """`uars` of one set of predictions."""
-    return float(uars(tally(true, guessed)))
-
-
 def reliability(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
     """How often the predicted class is right, against the probability given to it.
 

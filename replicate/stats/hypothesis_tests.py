@@ -1,16 +1,16 @@
 """Is one model better than another? The test that fits how the runs were drawn.
 
-All models are compared on what all of them ran: every function takes a table with a column for
-each model and returns a row for each pair of models, the first minus the second. Some take a
-reference, a column from which each other one is told apart; then those are all the pairs. Where a
-table has several pairs, `p_holm` is the p value after Holm's correction for all of them.
+All models are compared on what all of them ran: `each_pair` takes a table with a column for each
+model and returns a row for each pair of models, `first` minus `second`. With a reference, a column
+from which each other one is told apart, those are all the pairs. `p_holm` is the p value after
+Holm's correction for all of them.
 
 Which test: the same test utterances call for Cochran's Q and McNemar's test; many seeds on one
 split for paired tests over seeds; many random splits, whose training parts overlap, for Nadeau and
 Bengio's correction; groups held out in turn for a bootstrap that draws whole groups.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -25,6 +25,7 @@ from statsmodels.stats.multitest import multipletests
 
 from replicate.stats.intervals import (
     PLACES,
+    UNKNOWN,
     Clusters,
     Estimate,
     Interval,
@@ -32,34 +33,71 @@ from replicate.stats.intervals import (
     without_spread,
 )
 
+LEVEL = 0.05
+
 
 @dataclass(frozen=True)
-class Paired:
-    """Two models on the same test utterances.
+class Difference:
+    """One model less another, over `n` utterances, seeds or splits.
 
-    Attributes:
-        n: utterances.
-        only_first: utterances that only the first model gets right.
-        only_second: utterances that only the second gets right.
-        difference: accuracy of the first minus that of the second.
-        low: its exact 95 % interval, given how many utterances they disagree on (Clopper-Pearson);
-            it excludes 0 just where `p_value` is below 0.05. NaN if they disagree on none.
-        high: the upper end.
-        p_value: of McNemar's exact test.
+    `low` and `high` end its 95 % interval, `p_value` is two-sided.
     """
 
     n: int
-    only_first: int
-    only_second: int
     difference: float
     low: float
     high: float
     p_value: float
 
+    @property
+    def sign(self) -> int:
+        """1 or -1 where interval and test show a difference above or below zero, else 0."""
+        shown = self.p_value < LEVEL
+        return int(shown and self.low > 0) - int(shown and self.high < 0)
 
-def mcnemar(true: ArrayLike, first: ArrayLike, second: ArrayLike) -> Paired:
-    """Compare two models on the same utterances, given in the same order."""
-    right, other = (np.asarray(guessed) == np.asarray(true) for guessed in (first, second))
+    def named(self, name: str) -> dict[str, float]:
+        """Difference and interval as entries of a table's row."""
+        return Estimate(self.difference, self.low, self.high).named(name)
+
+
+def each_pair(
+    table: pd.DataFrame,
+    test: Callable[[pd.Series, pd.Series], Mapping[str, object]],
+    reference: str | None = None,
+) -> pd.DataFrame:
+    """A test of each pair of columns: `first`, `second`, and what the test finds, by name.
+
+    Args:
+        table: a column for each model; whether its answers are right, or accuracies, a row a seed.
+        test: of two columns.
+        reference: see above; every pair by default.
+    """
+    pairs = list(combinations(table, 2))
+    if reference is not None:
+        pairs = [(column, reference) for column in table if column != reference]
+    rows = [{"first": a, "second": b, **test(table[a], table[b])} for a, b in pairs]
+    return pd.DataFrame(rows)
+
+
+# --- the same utterances ---
+
+
+@dataclass(frozen=True)
+class Paired(Difference):
+    """Accuracies on the same utterances, `only_first` of which the first model alone gets right.
+
+    The interval is exact, given how many utterances the two disagree on (Clopper-Pearson). It
+    excludes 0 just where `p_value`, of McNemar's exact test, is below 0.05; NaN if they disagree on
+    none.
+    """
+
+    only_first: int
+    only_second: int
+
+
+def mcnemar(first: ArrayLike, second: ArrayLike) -> Paired:
+    """Compare two models by which of their answers are right: bool, in the same order."""
+    right, other = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     only_first, only_second = int((right & ~other).sum()), int((other & ~right).sum())
     n, disagree = len(right), only_first + only_second
     low = high = np.nan
@@ -67,21 +105,14 @@ def mcnemar(true: ArrayLike, first: ArrayLike, second: ArrayLike) -> Paired:
         share = binomtest(only_first, disagree).proportion_ci(0.95, method="exact")
         low, high = ((2 * end - 1) * disagree / n for end in share)
     p_value = float(exact_mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue)
-    return Paired(n, only_first, only_second, (only_first - only_second) / n, low, high, p_value)
-
-
-LEVEL = 0.05
+    return Paired(n, (only_first - only_second) / n, low, high, p_value, only_first, only_second)
 
 
 @dataclass(frozen=True)
 class Omnibus:
-    """Cochran's Q: are several models equally good on the same utterances?
+    """Cochran's Q, chi-square with `degrees` of freedom: are models equally good on `n` utterances?
 
-    Attributes:
-        n: utterances.
-        statistic: Q, chi-square with one degree of freedom less than there are models.
-        degrees: of freedom.
-        p_value: NaN if the models are right on the same utterances.
+    `p_value` is NaN if the models are right on the same utterances.
     """
 
     n: int
@@ -101,19 +132,10 @@ def cochran(right: pd.DataFrame) -> Omnibus:
 def over_utterances(right: pd.DataFrame, reference: str | None = None) -> pd.DataFrame:
     """McNemar's exact test of each pair on one test set, to follow a significant `cochran`.
 
-    Args:
-        right: a bool column for each model.
-        reference: a column, see above; every pair by default.
-
     Returns:
         `first`, `second`, the fields of `Paired`, `p_holm`.
     """
-    always = np.ones(len(right), dtype=bool)
-    rows = [
-        {"first": a, "second": b, **vars(mcnemar(always, right[a], right[b]))}
-        for a, b in _pairs(right, reference)
-    ]
-    return with_holm(pd.DataFrame(rows))
+    return with_holm(each_pair(right, lambda a, b: vars(mcnemar(a, b)), reference))
 
 
 def each_training(right: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -136,29 +158,21 @@ def each_training(right: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return with_holm(tests).assign(apart=apart), pairs
 
 
-@dataclass(frozen=True)
-class Mean:
-    """The mean of paired differences.
+# --- seeds and splits ---
 
-    Attributes:
-        n: how many.
-        difference: their mean.
-        spread: their standard deviation, NaN for a single one.
-        low: the 95 % interval of the mean, NaN without any spread.
-        high: the upper end.
-        p_value: of the t test, two-sided; 1 without any spread, which is no evidence: a few
-            differences of counts on a small test set are often alike.
+
+@dataclass(frozen=True)
+class Mean(Difference):
+    """The mean of `n` paired differences, `spread` their standard deviation.
+
+    Without any spread the interval is NaN and `p_value`, of the t test, 1: a few differences of
+    counts on a small test set are often alike, which is no evidence.
     """
 
-    n: int
-    difference: float
     spread: float
-    low: float
-    high: float
-    p_value: float
 
 
-def mean_difference(differences: ArrayLike, overlap: float = 0.0) -> Mean:
+def mean_difference(differences: ArrayLike, overlap: float = 0.0, level: float = LEVEL) -> Mean:
     """Paired t test and interval, with Nadeau and Bengio's correction (2003) for random splits.
 
     The training parts of random splits overlap, so differences on them are correlated; the plain t
@@ -166,18 +180,21 @@ def mean_difference(differences: ArrayLike, overlap: float = 0.0) -> Mean:
     s^2 (1/J + n_test/n_train).
 
     Args:
-        differences: one for each seed or split.
+        differences: one for each seed or split; of none all is NaN.
         overlap: n_test / n_train of random splits; 0 where all differences come from one split.
+        level: of the interval, which holds the mean with probability 1 - `level`.
     """
     values = np.asarray(differences, dtype=float).round(PLACES)
+    if not len(values):
+        return Mean(0, *[np.nan] * 5)
     n, mean = len(values), float(values.mean())
     if without_spread(values):
-        return Mean(n, mean, 0.0 if n > 1 else np.nan, np.nan, np.nan, 1.0)
+        return Mean(n, mean, np.nan, np.nan, 1.0, 0.0 if n > 1 else np.nan)
     spread = float(values.std(ddof=1))
     error = float(spread * np.sqrt(1 / n + overlap))
-    low, high = stats.t.interval(1 - LEVEL, n - 1, mean, error)
+    low, high = stats.t.interval(1 - level, n - 1, mean, error)
     p_value = 2 * stats.t.sf(abs(mean) / error, n - 1)
-    return Mean(n, mean, spread, float(low), float(high), float(p_value))
+    return Mean(n, mean, float(low), float(high), float(p_value), spread)
 
 
 def over_seeds(values: pd.DataFrame, reference: str | None = None) -> pd.DataFrame:
@@ -186,28 +203,20 @@ def over_seeds(values: pd.DataFrame, reference: str | None = None) -> pd.DataFra
     They tell what other seeds would give on the same test utterances, not what other utterances
     would.
 
-    Args:
-        values: accuracies, a row for each seed.
-        reference: a column, see above; every pair by default.
-
     Returns:
         `first`, `second`, the fields of `Mean`, `rank_low`, `rank_high` (see
         `signed_rank_interval`), `rank_p_value` (signed-rank test), `p_holm`, `rank_p_holm`.
     """
-    rows = []
-    for first, second, difference in _differences(values, reference):
-        rank_low, rank_high = signed_rank_interval(difference)
-        rows.append(
-            {
-                "first": first,
-                "second": second,
-                **vars(mean_difference(difference)),
-                "rank_low": rank_low,
-                "rank_high": rank_high,
-                "rank_p_value": _signed_rank(difference),
-            }
-        )
-    return with_holm(with_holm(pd.DataFrame(rows)), "rank_")
+    if len(values) < 2:
+        raise ValueError(f"{len(values)} paired values; at least two are needed")
+    return with_holm(with_holm(each_pair(values, _over_seeds, reference)), "rank_")
+
+
+def _over_seeds(first: pd.Series, second: pd.Series) -> dict[str, float]:
+    gaps = (first - second).to_numpy().round(PLACES)
+    low, high = signed_rank_interval(gaps)
+    ranks = {"rank_low": low, "rank_high": high, "rank_p_value": _signed_rank(gaps)}
+    return vars(mean_difference(gaps)) | ranks
 
 
 def signed_rank_interval(differences: ArrayLike) -> Interval:
@@ -219,7 +228,7 @@ def signed_rank_interval(differences: ArrayLike) -> Interval:
     values = np.asarray(differences, dtype=float)
     below = int(np.searchsorted(_signed_rank_distribution(len(values)), LEVEL / 2, side="right"))
     if not below:
-        return Interval(np.nan, np.nan)
+        return UNKNOWN
     walsh = np.sort(((values[:, None] + values) / 2)[np.triu_indices(len(values))])
     return Interval(float(walsh[below - 1]), float(walsh[-below]))
 
@@ -243,24 +252,6 @@ def _signed_rank(differences: np.ndarray) -> float:
         return float(stats.wilcoxon(differences).pvalue)
 
 
-def over_resplits(values: pd.DataFrame, n_train: int, n_test: int) -> pd.DataFrame:
-    """Corrected resampled t test of each pair, see `mean_difference`.
-
-    Args:
-        values: accuracies, a row for each split.
-        n_train: utterances of each training part.
-        n_test: utterances of each test part.
-
-    Returns:
-        `first`, `second`, the fields of `Mean`, `p_holm`.
-    """
-    rows = [
-        {"first": a, "second": b, **vars(mean_difference(difference, n_test / n_train))}
-        for a, b, difference in _differences(values)
-    ]
-    return with_holm(pd.DataFrame(rows))
-
-
 def between(first: ArrayLike, second: ArrayLike, overlap: float = 0.0) -> Estimate:
     """The mean of one group of runs less that of another, which are not paired: Welch's interval.
 
@@ -280,6 +271,9 @@ def between(first: ArrayLike, second: ArrayLike, overlap: float = 0.0) -> Estima
     return Estimate(gap, gap - margin, gap + margin)
 
 
+# --- clusters ---
+
+
 def over_clusters(
     right: pd.DataFrame, clusters: Clusters, reference: str | None = None
 ) -> pd.DataFrame:
@@ -288,39 +282,19 @@ def over_clusters(
     Utterances of one dialogue or speaker resemble each other; an interval over single utterances
     would be too narrow. So is this one where there are only a few clusters, as with five sessions.
 
-    Args:
-        right: from `answers`.
-        clusters: of each row.
-        reference: a column, see above; every pair by default.
-
     Returns:
         `first`, `second`, `n` (clusters), `difference`, `low`, `high`.
     """
     n = pd.Index(clusters).nunique()
-    rows = []
-    for first, second in _pairs(right, reference):
-        gains = right[first].to_numpy(dtype=float) - right[second].to_numpy(dtype=float)
-        gain, low, high = mean_over_clusters(gains, clusters)
-        rows.append(
-            {
-                "first": first,
-                "second": second,
-                "n": n,
-                "difference": gain,
-                "low": low,
-                "high": high,
-            }
-        )
-    return pd.DataFrame(rows)
+
+    def test(first: pd.Series, second: pd.Series) -> dict[str, float]:
+        gain = mean_over_clusters(first.astype(float) - second.astype(float), clusters)
+        return {"n": n, "difference": gain.value, "low": gain.low, "high": gain.high}
+
+    return each_pair(right, test, reference)
 
 
-#: Whether a pair differs and whether it is equivalent -> what can be said of it.
-OUTCOMES = {
-    (True, False): "differ",
-    (False, True): "equal",
-    (True, True): "differ, but little",
-    (False, False): "undecided",
-}
+# --- chance, and many tests ---
 
 
 def chance_spread(n: int, disagreement: float = 0.1) -> float:
@@ -337,25 +311,6 @@ def chance_spread(n: int, disagreement: float = 0.1) -> float:
         disagreement: d.
     """
     return float(np.sqrt(disagreement / n))
-
-
-def _pairs(columns: Iterable[Hashable], reference: Hashable) -> list[tuple[Hashable, Hashable]]:
-    """Every pair, or each other column and the reference."""
-    if reference is None:
-        return list(combinations(columns, 2))
-    return [(column, reference) for column in columns if column != reference]
-
-
-def _differences(
-    values: pd.DataFrame, reference: str | None = None
-) -> list[tuple[Hashable, Hashable, np.ndarray]]:
-    """Each pair of columns and the differences of their rows: float64 [n]."""
-    if len(values) < 2:
-        raise ValueError(f"{len(values)} paired values; at least two are needed")
-    return [
-        (a, b, (values[a] - values[b]).to_numpy().round(PLACES))
-        for a, b in _pairs(values, reference)
-    ]
 
 
 def with_holm(rows: pd.DataFrame, prefix: str = "") -> pd.DataFrame:

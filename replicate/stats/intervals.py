@@ -13,14 +13,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import t as student
 from statsmodels.stats.proportion import proportion_confint
-from statsmodels.stats.weightstats import DescrStatsW
 
 #: Samples of the bootstrap: percentiles of 95 % intervals to about a twentieth of their width.
 RESAMPLES = 2000
 
 #: Samples of whole clusters: with ten speakers more draws would tell no more.
 CLUSTER_RESAMPLES = 500
-
 
 #: To which values are rounded before they are called alike: equal shares, or equal differences of
 #: shares, must be equal numbers, for ranks know ties, and without a spread there is no test.
@@ -32,6 +30,25 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+    def named(self, name: str) -> dict[str, float]:
+        """As entries of a table's row."""
+        return {f"{name}_low": self.low, f"{name}_high": self.high}
+
+
+UNKNOWN = Interval(np.nan, np.nan)
+
+
+class Estimate(NamedTuple):
+    """A mean or a difference with its 95 % interval; NaN where there is too little to tell."""
+
+    value: float
+    low: float
+    high: float
+
+    def named(self, name: str) -> dict[str, float]:
+        """As entries of a table's row."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
 
 
 def wilson(count: ArrayLike, n: ArrayLike) -> Interval:
@@ -53,15 +70,12 @@ def without_spread(values: ArrayLike) -> bool:
 
 def mean_interval(values: ArrayLike) -> Interval:
     """Student's t interval of the mean, for one value a seed; NaN for `without_spread`."""
-    values = np.asarray(values, dtype=float)
-    if without_spread(values):
-        return Interval(np.nan, np.nan)
-    return Interval(*map(float, DescrStatsW(values).tconfint_mean(alpha=0.05)))
+    return _student(values, 0)
 
 
 def share_interval(values: ArrayLike) -> Interval:
     """`mean_interval` of shares, cut to where a share can lie."""
-    return Interval(*map(float, np.clip(mean_interval(values), 0, 1)))
+    return Interval(*np.clip(mean_interval(values), 0, 1).tolist())
 
 
 def prediction_interval(values: ArrayLike) -> Interval:
@@ -71,22 +85,28 @@ def prediction_interval(values: ArrayLike) -> Interval:
     as runs that each have a seed and a random split of their own; then their spread already holds
     the luck of the test utterances.
     """
-    values = np.asarray(values, dtype=float)
-    if without_spread(values):
-        return Interval(np.nan, np.nan)
-    margin = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / len(values))
-    return Interval(float(values.mean() - margin), float(values.mean() + margin))
+    return _student(values, 1)
 
 
 def next_share(values: ArrayLike) -> Interval:
     """`prediction_interval` of shares, cut to where a share can lie."""
-    return Interval(*map(float, np.clip(prediction_interval(values), 0, 1)))
+    return Interval(*np.clip(prediction_interval(values), 0, 1).tolist())
+
+
+def _student(values: ArrayLike, scatter: float) -> Interval:
+    """Mean +- t s sqrt(`scatter` + 1/n)."""
+    values = np.asarray(values, dtype=float)
+    if without_spread(values):
+        return UNKNOWN
+    n, mean = len(values), float(values.mean())
+    margin = float(student.ppf(0.975, n - 1) * values.std(ddof=1) * np.sqrt(scatter + 1 / n))
+    return Interval(mean - margin, mean + margin)
 
 
 def percentile_interval(values: np.ndarray) -> Interval:
     """The middle 95 % of bootstrap values; NaN if all of them are."""
     if np.isnan(values).all():
-        return Interval(np.nan, np.nan)
+        return UNKNOWN
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return Interval(float(low), float(high))
 
@@ -123,14 +143,6 @@ def interval_over_clusters(
 
 #: What a bootstrap draws as a whole: dialogue, speaker or group of each row.
 Clusters: TypeAlias = Sequence[Hashable] | pd.Index | pd.Series
-
-
-class Estimate(NamedTuple):
-    """A mean or a difference with its 95 % interval; NaN where there is too little to tell."""
-
-    value: float
-    low: float
-    high: float
 
 
 def mean_over_clusters(values: ArrayLike, clusters: Clusters) -> Estimate:
@@ -171,6 +183,3 @@ def _bootstrapped(of_totals: Callable[..., np.ndarray], *sums: np.ndarray) -> Es
         draws = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
         drawn = of_totals(*(one[draws].sum(axis=1) for one in sums))
     return Estimate(value, *percentile_interval(drawn))
-
-
-UNKNOWN = Interval(np.nan, np.nan)

@@ -174,22 +174,6 @@ def equal_models(
     return np.stack(answers, axis=1)
 
 
-def best_of_models(right: np.ndarray, accuracy: float, n: int = TESTED) -> float:
-    """How far the best of equally good models lies above what all of them have, on average.
-
-    E[max of the models' accuracies] - accuracy.
-
-    Args:
-        right: from `equal_models`, [TRIALS, n_models].
-        accuracy: of all of them.
-        n: utterances of the test set.
-
-    >>> round(best_of_models(np.array([[70, 72], [75, 71]]), 0.7, n=100), 3)
-    0.035
-    """
-    return float(right.max(axis=1).mean() / n - accuracy)
-
-
 def best_of_epochs(autocorrelation: float, n_epochs: int, seed: int = 0) -> float:
     """How far the best of many epochs lies above their mean, in standard deviations of an epoch.
 

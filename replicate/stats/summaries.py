@@ -18,7 +18,7 @@ from replicate.stats.classification import (
     tally,
     uars,
 )
-from replicate.stats.intervals import percentile_interval, share_interval
+from replicate.stats.intervals import Estimate, percentile_interval, share_interval
 
 #: What runs must share to be averaged: all but the seed and the group held out.
 CONFIGURATION = ["corpus", "profile", "model", "embedding", "choice", "folds"]
@@ -76,40 +76,33 @@ def summarise(answers: pd.DataFrame, drawn: str = "utterance") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else [*identity, *_SCORES])
 
 
-#: Columns that `summarise` computes.
-_MEANS, _DRAWN = (
-    ("accuracy", "uar", "macro_f1", "ece", "audio_score"),
-    ("accuracy", "uar", "macro_f1"),
-)
+#: Measures of counts, and all columns that `summarise` computes.
+_OF_COUNTS = {"accuracy": accuracies, "uar": uars, "macro_f1": macro_f1s}
+_ENDS = ("", "_low", "_high")
 _SCORES = [
     "n_seeds", "n_utterances", "audio_score_sd",
-    *(f"{name}{end}" for name in _MEANS for end in ("", "_low", "_high")),
-    *(f"{name}_boot_{end}" for name in _DRAWN for end in ("low", "high")),
+    *(f"{name}{end}" for name in (*_OF_COUNTS, "ece", "audio_score") for end in _ENDS),
+    *(f"{name}_boot{end}" for name in _OF_COUNTS for end in _ENDS[1:]),
 ]  # fmt: skip
 
 
 def _over_seeds(group: pd.DataFrame) -> dict[str, float]:
     seeds = [part for _, part in group.groupby("seed")]
     counts = np.stack([tally(part["emotion"], part["predicted"]) for part in seeds])
-    values = {
-        "accuracy": accuracies(counts),
-        "uar": uars(counts),
-        "macro_f1": macro_f1s(counts),
-        "ece": np.array([expected_calibration_error(part) for part in seeds]),
-        "audio_score": np.array([part["audio_score"].mean() for part in seeds]),
-    }
+    values = {name: of_counts(counts) for name, of_counts in _OF_COUNTS.items()}
+    values["ece"] = np.array([expected_calibration_error(part) for part in seeds])
+    values["audio_score"] = np.array([part["audio_score"].mean() for part in seeds])
     row: dict[str, float] = {}
     for name, of_seeds in values.items():
-        row[name] = float(of_seeds.mean())
-        row[f"{name}_low"], row[f"{name}_high"] = share_interval(of_seeds)
+        row |= Estimate(float(of_seeds.mean()), *share_interval(of_seeds)).named(name)
     return row
 
 
 def _over_utterances(group: pd.DataFrame, drawn: str) -> dict[str, float]:
     samples = bootstrap_confusions(group["emotion"], group["predicted"], group[drawn])
     row: dict[str, float] = {}
-    for name, measure in (("accuracy", accuracies), ("uar", uars), ("macro_f1", macro_f1s)):
-        row[f"{name}_boot_low"], row[f"{name}_boot_high"] = percentile_interval(measure(samples))
+    for name, of_counts in _OF_COUNTS.items():
+        row |= percentile_interval(of_counts(samples)).named(f"{name}_boot")
     return row
 
 
@@ -125,3 +118,21 @@ def right_answers(answers: pd.DataFrame) -> pd.DataFrame:
     right = answers.assign(right=(answers["predicted"] == answers["emotion"]).astype(float))
     wide = right.pivot(index=["fold", "seed", "utterance"], columns="name", values="right")
     return wide[right["name"].unique()].dropna().astype(bool)
+
+
+def less_held_out(rows: pd.DataFrame, folds: str) -> pd.Series:
+    """What each utterance loses if groups are held out: on random splits less in those groups.
+
+    An utterance that both tested counts once, with the share of its answers that are right.
+
+    Args:
+        rows: answers of one model with `dialogue` and whether they are `right`.
+        folds: kind of the folds that hold groups out.
+
+    Returns:
+        Index `dialogue`, `utterance`; empty without such answers.
+    """
+    some = rows[rows["folds"].isin(["stratified", folds])]
+    shares = some.groupby(["dialogue", "utterance", "folds"])["right"].mean().unstack("folds")
+    shares = shares.reindex(columns=["stratified", folds])
+    return (shares["stratified"] - shares[folds]).dropna()

@@ -16,7 +16,7 @@ from replicate.paper import CLASS_SIZES as SIZES
 from replicate.paper import EMOTIONS, OWN, ROUNDING, TABLE_8, TESTED, WORDS, printed_confusion
 from replicate.stats import classification
 from replicate.stats.hypothesis_tests import LEVEL
-from replicate.stats.intervals import percentile_interval, wilson
+from replicate.stats.intervals import Estimate, percentile_interval, wilson
 from replicate.stats.power import disagreement_ceiling
 
 #: Utterances of each class in IEMOCAP.
@@ -71,19 +71,20 @@ def measures(counts: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Index measure; columns `value`, `value_low`, `value_high`.
     """
-    matrix = counts.to_numpy()
-    draws = classification.bootstrap_confusions(*classification.labels(counts))
-    found = {"accuracy": wilson(np.trace(matrix), matrix.sum())}
     kinds = {
+        "accuracy": classification.accuracies,
         "UAR": classification.uars,
         "macro-F1": classification.macro_f1s,
         "kappa": classification.kappas,
     }
-    found |= {name: percentile_interval(of(draws)) for name, of in kinds.items()}
-    values = [float(of(matrix)) for of in (classification.accuracies, *kinds.values())]
-    frame = pd.DataFrame.from_dict(found, orient="index", columns=["value_low", "value_high"])
-    frame.insert(0, "value", values)
-    return frame.astype(float)
+    matrix = counts.to_numpy()
+    draws = classification.bootstrap_confusions(*classification.labels(counts))
+    ends = {name: percentile_interval(of(draws)) for name, of in kinds.items()}
+    ends["accuracy"] = wilson(np.trace(matrix), matrix.sum())
+    rows = {
+        name: Estimate(float(of(matrix)), *ends[name]).named("value") for name, of in kinds.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").astype(float)
 
 
 # --- what the test set can resolve ---
@@ -159,28 +160,15 @@ def words() -> pd.DataFrame:
         `either` if the interval holds it), and `chance`: the probability that a word of so many
         occurrences, which says nothing, lies at least as far on that side.
     """
-    called = printed_confusion().sum(axis="index") / TESTED
-    rows = []
-    for (emotion, word), printed in WORDS.items():
-        base, fitting = float(called[emotion]), fractions(printed)
-        rows.append(
-            {
-                "emotion": emotion,
-                "word": word,
-                "printed": printed,
-                "base": base,
-                "fractions": fitting,
-                **_against(base, *fitting[0]),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _against(base: float, k: int, n: int) -> dict[str, float | str]:
-    low, high = map(float, wilson(k, n))
-    direction = "above" if low > base else "below" if high < base else "either"
-    chance = binom.sf(k - 1, n, base) if k / n > base else binom.cdf(k, n, base)
-    return {"low": low, "high": high, "direction": direction, "chance": float(chance)}
+    rows = [(*pair, printed, fractions(printed)) for pair, printed in WORDS.items()]
+    table = pd.DataFrame(rows, columns=["emotion", "word", "printed", "fractions"])
+    base = table["emotion"].map(printed_confusion().sum(axis="index") / TESTED)
+    k, n = np.array([fitting[0] for fitting in table["fractions"]]).T
+    low, high = wilson(k, n)
+    side = np.select([low > base, high < base], ["above", "below"], "either")
+    as_many, as_few = binom.sf(k - 1, n, base), binom.cdf(k, n, base)
+    chance = np.where(k / n > base, as_many, as_few)
+    return table.assign(base=base, low=low, high=high, direction=side, chance=chance)
 
 
 def likely_counts(counted: pd.DataFrame, total: int) -> pd.DataFrame:
@@ -218,8 +206,7 @@ def fractions_left(counted: pd.DataFrame, total: int) -> pd.DataFrame:
     """What the counts of a corpus leave of the fractions that may stand behind printed ratios.
 
     Args:
-        counted: a row a word and class, with `emotion`, `word` (tags in brackets), `present`
-            (occurrences in the corpus) and `sentences` (those with the word).
+        counted: see `likely_counts`; with `emotion` and `word`, tags in brackets.
         total: sentences of the corpus.
 
     Returns:

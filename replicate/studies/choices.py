@@ -13,8 +13,8 @@ from replicate.runs.experiments import CHOICES, GRIDS, random_fold
 from replicate.runs.selection import Selection
 from replicate.runs.store import Run
 from replicate.settings import FUSION_NAMES
-from replicate.stats import equivalence, hypothesis_tests
-from replicate.stats.hypothesis_tests import LEVEL
+from replicate.stats.equivalence import size_tests
+from replicate.stats.hypothesis_tests import LEVEL, holm, mean_difference
 from replicate.stats.power import detectable
 from replicate.stats.summaries import by_run
 
@@ -29,23 +29,17 @@ SETTING = "printed setting"
 
 IMPACTS = (*reversed(get_args(paper.Impact)), SETTING)
 
-#: Columns of `effects`, whose index is the choice.
+#: What is computed for `effects`.
 EFFECTS = (
-    "difference", "difference_low", "difference_high", "n", "p_larger", "p_smaller", "size",
-    "impact",
+    "difference", "difference_low", "difference_high", "n", "p_larger", "p_smaller"
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Another reading in words, or another setting of what the paper prints.
+    """Another reading of what is open, the `subject`, or another setting of what is printed.
 
-    Attributes:
-        subject: what is open, or the printed setting.
-        ours: our reading.
-        other: the other one.
-        reason: why ours.
-        impact: expected before the runs, one of `IMPACTS`.
+    The `reason` is that of ours; the `impact`, one of `IMPACTS`, was expected before the runs.
     """
 
     subject: str
@@ -142,37 +136,31 @@ def effects(answers: pd.DataFrame, overlap: float = 0.0, region: float = PRINTED
     Args:
         answers: of runs on one kind of folds.
         overlap: n_test / n_train of random splits. It widens the intervals where each seed draws a
-            split of its own, see `hypothesis_tests.mean_difference`.
+            split of its own, see `mean_difference`.
         region: the size of a difference with which effects are compared.
 
     Returns:
         Index `choice`; `difference` with `_low` and `_high` (t interval); `n` (seeds or groups);
-        `p_larger` and `p_smaller`, of one-sided t tests that the effect is larger or smaller than
-        the region, with Holm's correction for the choices; `size`: `more` or `less` than the
-        region, or `cannot be told`; `impact`, as expected. No rows if nothing can be compared.
+        `p_larger` and `p_smaller` of `equivalence.size_tests`, with Holm's correction for the
+        choices; `size`: `more` or `less` than the region, or `cannot be told`; `impact`, as
+        expected. No rows if nothing can be compared.
     """
     random = bool((answers["folds"] == "stratified").all())
-    redrawn = random and answers["fold"].nunique() > 1
-    by = "seed" if random else "fold"
+    redrawn, by = random and answers["fold"].nunique() > 1, "seed" if random else "fold"
+    overlap = overlap if redrawn else 0.0
     gaps = differences(answers).groupby(["choice", by])["difference"].mean()
-    rows = {
-        str(choice): _effect(values, overlap if redrawn else 0.0, region)
-        for choice, values in gaps.groupby("choice")
-    }
-    found = pd.DataFrame.from_dict(rows, orient="index", columns=EFFECTS[:6]).rename_axis("choice")
+    rows = {}
+    for choice, values in gaps.groupby("choice"):
+        mean = mean_difference(values, overlap)
+        sizes = size_tests(values, region, overlap)
+        rows[str(choice)] = [mean.difference, mean.low, mean.high, mean.n, *sizes]
+    found = pd.DataFrame.from_dict(rows, orient="index", columns=EFFECTS).rename_axis("choice")
     for p_value in ("p_larger", "p_smaller"):
-        found[p_value] = hypothesis_tests.holm(found[p_value]) if len(found) else found[p_value]
+        found[p_value] = holm(found[p_value]) if len(found) else found[p_value]
     sure = [found["p_larger"] < LEVEL, found["p_smaller"] < LEVEL]
     found["size"] = np.select(sure, ["more", "less"], "cannot be told")
     found["impact"] = [reading(str(name)).impact for name in found.index]
     return found.sort_values("difference", key=abs, ascending=False)
-
-
-def _effect(values: pd.Series, overlap: float, region: float) -> list[float]:
-    """The first six of `EFFECTS`."""
-    mean = hypothesis_tests.mean_difference(values, overlap)
-    sizes = equivalence.size_tests(values, region, overlap)
-    return [mean.difference, mean.low, mean.high, mean.n, *sizes]
 
 
 def flips(answers: pd.DataFrame) -> pd.Series:

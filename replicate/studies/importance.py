@@ -6,7 +6,7 @@ preset to preset here, from utterance to utterance in `studies.importance_by_utt
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -18,12 +18,12 @@ from replicate.corpora import standin
 from replicate.corpora.protocol import TEST_SHARE
 from replicate.paper import EMOTIONS
 from replicate.runs.experiments import GRIDS
-from replicate.runs.selection import Selection
+from replicate.runs.selection import Selection, answers_under
 from replicate.runs.selection import load as load_runs
 from replicate.settings import FUSION_NAMES, RESULTS
-from replicate.stats import classification, hypothesis_tests
+from replicate.stats import hypothesis_tests
 from replicate.stats.hypothesis_tests import LEVEL
-from replicate.stats.intervals import RESAMPLES, Interval, percentile_interval
+from replicate.stats.intervals import RESAMPLES, Estimate, percentile_interval
 from replicate.stats.power import POWER
 
 #: Grid of the runs; its models with attention, and those whose modalities can be taken away.
@@ -106,16 +106,8 @@ def corpora(size: str) -> dict[str, str]:
 def load(size: str, *profiles: str, root: Path = RESULTS) -> dict[str, Selection]:
     """The runs of the grid on every preset, under the first of some protocols that has any.
 
-    Args:
-        size: of the stand-in.
-        profiles: names of protocols.
-        root: the store.
-
     Returns:
         Preset -> its runs, by rising share of the audio; a preset may have none.
-
-    Raises:
-        InputError: if a run is damaged.
     """
     models = [model for model, _ in GRIDS[GRID].rows]
     for profile in profiles:
@@ -146,12 +138,9 @@ def answers(runs: Mapping[str, Selection]) -> pd.DataFrame:
 
 
 def _answers(preset: str, some: Selection) -> pd.DataFrame:
-    own = some.answers()
-    identity = own.groupby("run")[["model", "seed", "fold"]].first()
-    treated = pd.concat([r.treated.assign(run=k) for k, r in enumerate(some)])
-    treated = treated[treated["treatment"].isin(["untrained", "half", *_TREATED])]
-    treated = treated.join(identity, on="run").assign(predicted=classification.predicted(treated))
-    return pd.concat([own.assign(treatment=""), treated]).assign(preset=preset)[COLUMNS]
+    own = some.answers().assign(treatment="")
+    treated = answers_under(some.runs, ["untrained", "half", *_TREATED])
+    return pd.concat([own, treated]).assign(preset=preset)[COLUMNS]
 
 
 def measured(rows: pd.DataFrame) -> pd.DataFrame:
@@ -219,70 +208,51 @@ def reached(table: pd.DataFrame) -> pd.Series:
 # --- does a measure follow the truth from corpus to corpus? ---
 
 
-@dataclass(frozen=True)
-class Agreement:
+def agreement(values: pd.Series, known: pd.Series) -> dict[str, float | str]:
     """How a measure goes with the truth over a few corpora.
 
-    Attributes:
-        n: corpora.
-        rho: Spearman's, of the means over seeds; 0 for a measure that is constant.
-        low: of its 95 % interval over seeds: which means other trainings on these corpora give.
-        high: the upper end.
-        tau: Kendall's.
-        p_value: of rho; exact, by all orders of the corpora, two-sided.
-        slope: how far the measure moves where the truth moves by 1, by least squares.
-        slope_low: of its interval over seeds.
-        slope_high: the upper end.
-    """
-
-    n: int
-    rho: float
-    low: float
-    high: float
-    tau: float
-    p_value: float
-    slope: float
-    slope_low: float
-    slope_high: float
-
-    @property
-    def verdict(self) -> str:
-        """By the constants of this module, fixed before models were trained on the presets."""
-        if self.rho > 0 and self.p_value < LEVEL:
-            return HARDLY if self.slope_high < LEAST_SLOPE else FOLLOWS
-        return ASTRAY if self.high < WEAK else UNKNOWN
-
-
-def agreement(values: pd.Series, known: pd.Series) -> Agreement:
-    """How a measure goes with the truth.
-
-    The corpora are chosen, not drawn, so the interval draws seeds only, within each corpus.
+    The corpora are chosen, not drawn, so the intervals draw seeds only, within each corpus: they
+    tell which means other trainings on these corpora give.
 
     Args:
         values: index preset, one value a seed; NaN is left out.
         known: the truth; index preset; NaN is left out.
 
     Returns:
-        All NaN but `n` where fewer than three presets have values, or their truth is the same.
+        `n` (corpora); of the means over seeds Spearman's `rho` (0 for a measure that is constant)
+        with `rho_low`, `rho_high`, Kendall's `tau`, `p_value` (of rho: exact, by all orders of the
+        corpora, two-sided), and `slope`, by least squares, with `slope_low`, `slope_high`: how far
+        the measure moves where the truth moves by 1. All NaN where fewer than three presets have
+        values, or their truth is the same. The `verdict` is by the constants of this module, fixed
+        before models were trained on the presets.
     """
     values, known = values.dropna(), known.dropna()
-    seeds = [values[values.index == preset].to_numpy() for preset in known.index]
-    x = known[[len(part) > 0 for part in seeds]].to_numpy()
-    seeds = [part for part in seeds if len(part)]
+    seeds = {name: values[values.index == name].to_numpy() for name in known.index}
+    seeds = {name: part for name, part in seeds.items() if len(part)}
+    x = known[list(seeds)].to_numpy()
     if len(x) < 3 or np.ptp(x) == 0:
-        return Agreement(len(x), *[np.nan] * 8)
-    y = np.array([part.mean() for part in seeds])
+        return {"n": len(x), **dict.fromkeys(_AGREEMENT, np.nan), "verdict": UNKNOWN}
+    y = np.array([part.mean() for part in seeds.values()])
     rng = np.random.default_rng(0)
-    draws = np.stack([rng.choice(part, (RESAMPLES, len(part))).mean(1) for part in seeds], 1)
-    return Agreement(
-        len(x),
-        float(rank_correlation(y, x)),
-        *percentile_interval(rank_correlation(draws, x)),
-        tau=float(np.nan_to_num(stats.kendalltau(y, x).statistic)),
-        p_value=_all_orders(y, x)[0],
-        slope=float(_slope(y, x)),
-        **named_ends("slope", percentile_interval(_slope(draws, x))),
-    )
+    draws = [rng.choice(part, (RESAMPLES, len(part))).mean(axis=1) for part in seeds.values()]
+    drawn = np.stack(draws, axis=1)
+    rho, ends = float(rank_correlation(y, x)), percentile_interval(rank_correlation(drawn, x))
+    slope_ends, p_value = percentile_interval(_slope(drawn, x)), _all_orders(y, x)[0]
+    verdict = ASTRAY if ends.high < WEAK else UNKNOWN
+    if rho > 0 and p_value < LEVEL:
+        verdict = HARDLY if slope_ends.high < LEAST_SLOPE else FOLLOWS
+    return {
+        "n": len(x),
+        **Estimate(rho, *ends).named("rho"),
+        "tau": float(np.nan_to_num(stats.kendalltau(y, x).statistic)),
+        "p_value": p_value,
+        **Estimate(float(_slope(y, x)), *slope_ends).named("slope"),
+        "verdict": verdict,
+    }
+
+
+#: What `agreement` says in numbers.
+_AGREEMENT = ("rho", "rho_low", "rho_high", "tau", "p_value", "slope", "slope_low", "slope_high")
 
 
 def orders(
@@ -296,8 +266,8 @@ def orders(
         known: the truth; index preset; the share that `truth` gives by default.
 
     Returns:
-        One row a measure and model: `measure`, `model`, the fields of `Agreement`, `p_holm` (Holm's
-        correction for the models), `rho_learned` (rho with `reached`) and `verdict`.
+        One row a measure and model: `measure`, `model`, what `agreement` finds, `p_holm` (Holm's
+        correction for the models) and `rho_learned` (rho with `reached`).
     """
     known, learned = truth()["share"] if known is None else known, reached(table)
     rows = []
@@ -305,10 +275,8 @@ def orders(
         for model in MEASURES[measure]:
             values = table[table["model"] == model].set_index("preset")[measure]
             if len(values):
-                found = agreement(values, known)
-                row = {"measure": measure, "model": model, **asdict(found)}
-                row["rho_learned"] = agreement(values, learned).rho
-                rows.append({**row, "verdict": found.verdict})
+                row = {"measure": measure, "model": model, **agreement(values, known)}
+                rows.append({**row, "rho_learned": agreement(values, learned)["rho"]})
     frame = pd.DataFrame(rows)
     return frame.assign(p_holm=frame.groupby("measure")["p_value"].transform(hypothesis_tests.holm))
 
@@ -331,11 +299,6 @@ def _slope(y: np.ndarray, x: np.ndarray) -> np.ndarray:
     centred = x - x.mean()
     slope: np.ndarray = y @ centred / (centred**2).sum()
     return slope
-
-
-def named_ends(name: str, ends: Interval) -> dict[str, float]:
-    """An interval as two entries of a row."""
-    return {f"{name}_low": ends.low, f"{name}_high": ends.high}
 
 
 def _all_orders(y: np.ndarray, x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -364,10 +327,7 @@ def needed(n: int) -> float:
 def power(noise: float, known: pd.Series, trials: int = 10_000) -> float:
     """The chance that a measure which is the truth and noise is found to be in order.
 
-    Args:
-        noise: standard deviation of a corpus's mean, as a share of the measure's own range.
-        known: the truth.
-        trials: simulations.
+    The `noise` is the standard deviation of a corpus's mean, as a share of the measure's own range.
     """
     x = known.to_numpy()
     errors = np.random.default_rng(0).normal(0, noise * np.ptp(x), (trials, len(x)))

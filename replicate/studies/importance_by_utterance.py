@@ -1,7 +1,7 @@
 """Do attention scores follow each utterance's own evidence? By utterance, in the stand-in."""
 
 from collections.abc import Callable
-from functools import cache
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from scipy.special import rel_entr
 
 from replicate.corpora import standin
 from replicate.paper import EMOTIONS
-from replicate.stats.intervals import interval_over_clusters, mean_interval
+from replicate.stats.intervals import Estimate, interval_over_clusters, mean_interval
 from replicate.studies.importance import (
     ABLATIONS,
     ASTRAY,
@@ -23,12 +23,11 @@ from replicate.studies.importance import (
 #: ... and of many utterances.
 WEAK_BY_UTTERANCE = 0.1
 
-
 #: Probabilities below count as this, where a logarithm is taken.
 LEAST_PROBABILITY = 1e-9
 
-#: Columns of `ablated` with a rank correlation; `_blind` ones do not know the class.
-LOSSES = [f"{name}{suffix}" for name in ABLATIONS for suffix in ("", "_blind")]
+#: Rank correlations of each run, by name, from positions of utterances.
+Statistic: TypeAlias = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
 def with_truth(answers: pd.DataFrame, size: str) -> pd.DataFrame:
@@ -44,25 +43,16 @@ def with_truth(answers: pd.DataFrame, size: str) -> pd.DataFrame:
         The same columns and `dialogue`; `told`, pointwise information (bits) of the audio less that
         of the text; `gain`, the same of the information gained whatever the class.
     """
-    parts = [
-        part.join(leads(size, str(preset)), on="utterance")
-        for preset, part in answers.groupby("preset", sort=False)
-        if leads(size, str(preset))["told"].nunique() > 1
-    ]
+    parts = []
+    for preset, part in answers.groupby("preset", sort=False):
+        known = standin.evidence(size, str(preset))
+        told, gain = known["audio"] - known["text"], known["audio_gain"] - known["text_gain"]
+        # rounded: ranks know ties, which the last digits of sums would break
+        leads = known[["dialogue"]].assign(told=told.round(9), gain=gain.round(9))
+        if leads["told"].nunique() > 1:
+            parts.append(part.join(leads, on="utterance"))
     columns = [*answers, "dialogue", "told", "gain"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-
-
-@cache
-def leads(size: str, preset: str) -> pd.DataFrame:
-    """What the audio of each utterance tells more than its text: `dialogue`, `told`, `gain`."""
-    known = standin.evidence(size, preset)
-    more = {
-        "told": known["audio"] - known["text"],
-        "gain": known["audio_gain"] - known["text_gain"],
-    }
-    # rounded: ranks know ties, which the last digits of sums would break
-    return known[["dialogue"]].assign(**more).round(9)
 
 
 def by_run(rows: pd.DataFrame) -> pd.DataFrame:
@@ -72,62 +62,46 @@ def by_run(rows: pd.DataFrame) -> pd.DataFrame:
         rows: from `with_truth`.
 
     Returns:
-        `model`, `preset`, `seed`, `rho`; of the utterances that all runs of the model answered.
+        `model`, `preset`, `seed`, `rho`.
     """
+    own = rows[(rows["treatment"] == "") & rows["model"].isin(ATTENDING)]
     found = [
-        _runs(part).assign(
-            model=model, rho=rank_correlation(_matrix(part, "audio_score"), _matrix(part, "told"))
-        )
-        for model, part in rows.groupby("model", sort=False)
-        if model in ATTENDING
+        (*run, rank_correlation(part["audio_score"].to_numpy(), part["told"].to_numpy()).item())
+        for run, part in own.groupby(["model", "preset", "seed"], sort=False)
     ]
-    columns = ["model", "preset", "seed", "rho"]
-    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+    return pd.DataFrame(found, columns=["model", "preset", "seed", "rho"])
 
 
 def followed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Whether scores of single utterances follow the truth, the mean over a model's runs.
+    """Whether scores of single utterances follow the truth.
 
     Args:
         rows: from `with_truth`.
 
     Returns:
-        One row a model: `model`, `utterances`; Spearman's rho of the score with `told`, as `rho`,
-        with `rho_low` and `rho_high` over utterances (bootstrap of whole dialogues) and
-        `seeds_low`, `seeds_high` (Student's t over seeds); of the untrained score, as `untrained`;
-        their `difference` with `_low` and `_high` over utterances; of the score with `gain`, as
+        One row a model: `model`; what `_over_runs` finds of Spearman's `rho` of the score with
+        `told`, of the `untrained` score with it, of their `difference`, and of the score with
         `gain`; `verdict`.
     """
     groups = dict(iter(rows.groupby("model")))
-    return pd.DataFrame(
-        [{"model": model, **_followed(groups[model])} for model in ATTENDING if model in groups]
-    )
+    found = [_followed(groups[model]) for model in ATTENDING if model in groups]
+    return pd.DataFrame(found)
 
 
 def _followed(part: pd.DataFrame) -> dict[str, float | str]:
     score, untrained = _matrix(part, "audio_score"), _matrix(part, "audio_score", "untrained")
     told, gain = _matrix(part, "told"), _matrix(part, "gain")
-    first = np.stack([score, untrained, score])
-    second = np.stack([told, told, gain])  # [3, runs, utterances]
 
-    def statistic(at: np.ndarray) -> dict[str, float]:
-        rho, before, by_gain = rank_correlation(first[..., at], second[..., at]).mean(axis=-1)
+    def rhos(at: np.ndarray) -> dict[str, np.ndarray]:
+        first, second = np.stack([score, untrained, score]), np.stack([told, told, gain])
+        rho, before, by_gain = rank_correlation(first[..., at], second[..., at])
         return {"rho": rho, "untrained": before, "difference": rho - before, "gain": by_gain}
 
-    whole, low, high = _over_dialogues(statistic, _dialogues(part))
-    seeds = mean_interval(by_run(part).groupby("seed")["rho"].mean())
-    verdict = UNKNOWN
-    if low["rho"] > 0 and low["difference"] > 0:
+    found = _over_runs(part, rhos)
+    verdict = ASTRAY if found["rho_high"] < WEAK_BY_UTTERANCE else UNKNOWN
+    if found["rho_low"] > 0 and found["difference_low"] > 0:
         verdict = FOLLOWS
-    elif high["rho"] < WEAK_BY_UTTERANCE:
-        verdict = ASTRAY
-    return {
-        "utterances": score.shape[1], **whole,
-        "rho_low": low["rho"], "rho_high": high["rho"],
-        "seeds_low": seeds.low, "seeds_high": seeds.high,
-        "difference_low": low["difference"], "difference_high": high["difference"],
-        "verdict": verdict,
-    }  # fmt: skip
+    return {"model": part["model"].iloc[0], **found, "verdict": verdict}
 
 
 def ablated(rows: pd.DataFrame) -> pd.DataFrame:
@@ -141,38 +115,47 @@ def ablated(rows: pd.DataFrame) -> pd.DataFrame:
         rows: from `with_truth`.
 
     Returns:
-        A row a model: `model`, `presets`, `utterances` (of each preset); for each of `LOSSES`
-        Spearman's rho with `told`, the mean over runs, with `_low` and `_high` over utterances
-        (bootstrap of whole dialogues) and `_seeds_low`, `_seeds_high` (Student's t over seeds).
+        A row a model: `model`, `presets`, and what `_over_runs` finds of Spearman's rho of a loss
+        with `told`, by the keys of `ABLATIONS` and, not told the class, with `_blind` after them.
     """
     groups = dict(iter(rows.groupby("model")))
-    return pd.DataFrame(
-        [{"model": model, **_ablated(groups[model])} for model in FUSED if model in groups]
-    )
+    return pd.DataFrame([_ablated(groups[model]) for model in FUSED if model in groups])
 
 
-def _ablated(part: pd.DataFrame) -> dict[str, float | int]:
-    told, lost, runs = _matrix(part, "told"), _lost(part), _runs(part)
+def _ablated(part: pd.DataFrame) -> dict[str, float | str]:
+    told, lost = _matrix(part, "told"), _lost(part)
 
-    def statistic(at: np.ndarray) -> dict[str, float]:
-        return {
-            name: rank_correlation(bits[:, at], told[:, at]).mean() for name, bits in lost.items()
-        }
+    def rhos(at: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: rank_correlation(bits[:, at], told[:, at]) for name, bits in lost.items()}
 
-    whole, low, high = _over_dialogues(statistic, _dialogues(part))
-    found: dict[str, float | int] = {
-        "presets": runs["preset"].nunique(), "utterances": told.shape[1], **whole
-    }  # fmt: skip
-    for name, bits in lost.items():
-        by_seed = pd.Series(rank_correlation(bits, told)).groupby(runs["seed"]).mean()
-        seeds = mean_interval(by_seed)
-        found |= {f"{name}_low": low[name], f"{name}_high": high[name]}
-        found |= {f"{name}_seeds_low": seeds.low, f"{name}_seeds_high": seeds.high}
-    return found
+    model, presets = part["model"].iloc[0], part["preset"].nunique()
+    return {"model": model, "presets": presets, **_over_runs(part, rhos)}
+
+
+def _over_runs(part: pd.DataFrame, rhos: Statistic) -> dict[str, float]:
+    """Means over a model's runs: `utterances` (of each preset); by name the mean and its intervals.
+
+    `_low`, `_high` draw whole dialogues; `_seeds_low`, `_seeds_high` are Student's t over seeds.
+    """
+    own, runs = part[part["treatment"] == ""], _runs(part)
+    answered = own.groupby("utterance").agg(runs=("model", "size"), dialogue=("dialogue", "first"))
+    shared = answered[answered["runs"] == len(runs)]  # the columns of `_matrix`
+    table = shared.assign(position=range(len(shared)))
+
+    def means(drawn: pd.DataFrame) -> pd.DataFrame:
+        found = rhos(drawn["position"].to_numpy())
+        return pd.DataFrame({name: [rho.mean()] for name, rho in found.items()})
+
+    low, high = interval_over_clusters(table, "dialogue", means)
+    row: dict[str, float] = {"utterances": len(table)}
+    for name, rho in rhos(table["position"].to_numpy()).items():
+        row |= Estimate(float(rho.mean()), low[name].item(), high[name].item()).named(name)
+        row |= mean_interval(pd.Series(rho).groupby(runs["seed"]).mean()).named(f"{name}_seeds")
+    return row
 
 
 def _lost(part: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Bits without the audio less bits without the text, by `LOSSES`: [runs, utterances] each."""
+    """Bits without the audio less bits without the text, by name: [runs, utterances] each."""
     codes = part.assign(true=part["emotion"].map(EMOTIONS.index))
     true = _matrix(codes, "true").astype(int)[..., None]
     whole, found = _probabilities(part, ""), {}
@@ -206,32 +189,3 @@ def _runs(part: pd.DataFrame) -> pd.DataFrame:
     """`preset` and `seed` of the rows of `_matrix`."""
     runs = part[["preset", "seed"]].drop_duplicates()
     return runs.sort_values(["preset", "seed"], ignore_index=True)
-
-
-def _dialogues(part: pd.DataFrame) -> np.ndarray:
-    """Of the columns of `_matrix`."""
-    own = part[part["treatment"] == ""]
-    runs = own.groupby("utterance").size()
-    shared = runs.index[runs == len(_runs(part))]
-    dialogues: np.ndarray = (
-        own.drop_duplicates("utterance").set_index("utterance")["dialogue"][shared].to_numpy()
-    )
-    return dialogues
-
-
-def _over_dialogues(
-    statistic: Callable[[np.ndarray], dict[str, float]], dialogues: np.ndarray
-) -> tuple[pd.Series, pd.Series, pd.Series]:
-    """Statistics of all utterances, and their intervals, which draw whole dialogues.
-
-    Args:
-        statistic: positions of utterances -> name -> value.
-        dialogues: of each utterance.
-    """
-    table = pd.DataFrame({"utterance": range(len(dialogues)), "dialogue": dialogues})
-
-    def row(part: pd.DataFrame) -> pd.DataFrame:
-        return pd.DataFrame([statistic(part["utterance"].to_numpy())])
-
-    low, high = interval_over_clusters(table, "dialogue", row)
-    return row(table).iloc[0], low.iloc[0], high.iloc[0]

@@ -1,27 +1,41 @@
-"""Is the audio model a loudness detector? Levels of utterances, and loudness as a classifier.
+"""Is the audio model a loudness detector? Levels of utterances, and altered recordings.
 
 `results/<corpus>/loudness.json` holds ids, classes, speakers and levels: `replicate loudness`
 writes it where the recordings are, and pages read it where they are not.
+
+A treatment (`replicate.training.treatments`) leaves the weights alone, so every altered answer has
+its partner: the same training on the same utterance as it is.
 """
 
-import datetime
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.signal import welch
 
-from replicate.corpora.altered import NOMINAL, SIX_DB
+from replicate.corpora.altered import NOMINAL, SIX_DB, altered
+from replicate.corpora.iemocap_ids import dialogue
 from replicate.corpora.names import at_hand
 from replicate.corpora.protocol import cohort
-from replicate.corpora.table import Corpus, text_fingerprint
-from replicate.corpora.waveforms import Waveforms, levels, open_waveforms
-from replicate.files import read_record, write_record
+from replicate.corpora.table import Corpus
+from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms, levels, open_waveforms
 from replicate.paper import EMOTIONS
-from replicate.runs.code import code_version, package_versions
-from replicate.runs.selection import Selection
-from replicate.settings import QUIETEST, RESULTS, UNTREATED
-from replicate.stats import hypothesis_tests
+from replicate.runs import facts, selection
+from replicate.runs.selection import Selection, under
+from replicate.runs.store import Run
+from replicate.settings import QUIETEST, RECORDINGS, RESULTS, UNTREATED, ModelConfig
+from replicate.stats.hypothesis_tests import (
+    LEVEL,
+    Difference,
+    mean_difference,
+    over_clusters,
+    over_seeds,
+    over_utterances,
+)
+from replicate.stats.intervals import mean_over_clusters, share_interval
 
 #: Columns of `of_cohort`, and of what is stored.
 COLUMNS = ("utterance", "emotion", "speaker", "average", "spread")
@@ -36,32 +50,23 @@ NORMALISED = "loudness-normalised"
 SHIFTS = {UNTREATED: 0.0, "louder": 20 * np.log10(SIX_DB), "softer": -20 * np.log10(SIX_DB)}
 
 
-@dataclass(frozen=True)
-class Loudness:
+#: What is drawn anew in another experiment: a training, or the group held out with its training.
+Unit = Literal["seed", "fold"]
+
+
+# --- levels ---
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loudness(facts.Facts):
     """The levels of a corpus's cohort.
 
     Attributes:
-        corpus: name as on the command line.
-        corpus_title: for captions.
-        synthetic: whether the corpus is the stand-in.
-        text_fingerprint: SHA-256 of ids, labels and transcripts of the corpus.
         audio_fingerprint: SHA-256 of ids and samples.
-        commit: git commit of the code.
-        dirty: whether numerical code differed from that commit.
-        packages: versions.
-        date: UTC, ISO 8601.
         rows: the values of `COLUMNS` for each utterance.
     """
 
-    corpus: str
-    corpus_title: str
-    synthetic: bool
-    text_fingerprint: str
     audio_fingerprint: str
-    commit: str
-    dirty: bool
-    packages: dict[str, str]
-    date: str
     rows: list[tuple[str, str, str, float, float]]
 
     @property
@@ -71,11 +76,7 @@ class Loudness:
 
 
 def of_cohort(corpus: Corpus, waveforms: Waveforms | None = None) -> pd.DataFrame:
-    """Loudness of each utterance of a corpus's cohort.
-
-    Args:
-        corpus: the corpus.
-        waveforms: its recordings; opened by default.
+    """Loudness of each utterance of a corpus's cohort; its recordings are opened by default.
 
     Returns:
         Index utterance; `emotion`, `speaker`, and `average` and `spread` of
@@ -93,46 +94,24 @@ def make(corpus: Corpus) -> Loudness:
         InputError: the corpus has no recordings, or some are damaged.
     """
     waveforms = open_waveforms(corpus)
-    level = of_cohort(corpus, waveforms)
-    commit, dirty = code_version(heard=True)
-    return Loudness(
-        corpus=corpus.name,
-        corpus_title=corpus.title,
-        synthetic=corpus.synthetic,
-        text_fingerprint=text_fingerprint(corpus.utterances),
-        audio_fingerprint=waveforms.fingerprint,
-        commit=commit,
-        dirty=dirty,
-        packages=package_versions(),
-        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        rows=list(level.itertuples(name=None)),
-    )
+    rows = list(of_cohort(corpus, waveforms).itertuples(name=None))
+    origin = facts.origin(corpus, heard=True)
+    return Loudness(**origin, audio_fingerprint=waveforms.fingerprint, rows=rows)
 
 
 def save(found: Loudness, root: Path = RESULTS) -> Path:
     """Store the levels of a corpus."""
-    path = _path(found.corpus, root)
-    write_record(path, found, indent=None)
-    return path
+    return facts.save(found, "loudness", root)
 
 
 def load(corpus: str, root: Path = RESULTS) -> Loudness | None:
-    """The stored levels of a corpus; None if there are none.
-
-    Raises:
-        InputError: if the file is damaged.
-    """
-    path = _path(corpus, root)
-    return read_record(path, Loudness, f"run `{command(corpus)}`") if path.exists() else None
+    """The stored levels of a corpus; None if there are none."""
+    return facts.load(Loudness, corpus, "loudness", command(corpus), root)
 
 
 def command(corpus: str) -> str:
     """What makes the levels of a corpus."""
     return f"replicate loudness --corpus {at_hand(corpus)}"
-
-
-def _path(corpus: str, root: Path) -> Path:
-    return root / corpus / "loudness.json"
 
 
 def shift(level: pd.DataFrame) -> float:
@@ -154,23 +133,25 @@ def nearest(moved: float) -> str:
 
 
 def above(level: pd.DataFrame, emotion: str) -> pd.DataFrame:
-    """How far speakers raise each other class above one, in dB.
+    """How far speakers raise each other class above one, in dB, each by its mean level.
 
     Args:
         level: from `of_cohort`.
         emotion: the class.
 
     Returns:
-        Index emotion; `difference` (mean over speakers, each by the mean level of its utterances),
-        `low`, `high` (Student's t over speakers), `p_holm` (paired t test, Holm's correction),
-        `softer` (speakers whose speech of the class is the softer one), `speakers`.
+        Index emotion; `difference`, `low`, `high`, `p_holm` of `over_seeds`, speakers in place of
+        seeds; `softer` (speakers whose speech of the class is the softer one), `speakers`.
     """
     decibels = level.assign(decibels=20 * np.log10(level["average"].clip(lower=QUIETEST)))
     means = decibels.pivot_table("decibels", "speaker", "emotion").dropna()[list(EMOTIONS)]
-    rows = hypothesis_tests.over_seeds(means, emotion).set_index("first").rename_axis(None)
+    rows = over_seeds(means, emotion).set_index("first").rename_axis(None)
     softer = means.gt(means[emotion], axis="index").sum()
     columns = ["difference", "low", "high", "p_holm"]
     return rows[columns].assign(softer=softer, speakers=len(means))
+
+
+# --- loudness alone ---
 
 
 def rivals(baselines: Selection, network: Selection) -> Selection:
@@ -184,16 +165,10 @@ def rivals(baselines: Selection, network: Selection) -> Selection:
         Baselines, then the network; empty if one of them, or a common fold, is not there.
     """
     simple = baselines.of(RIVALS, folds=network.folds)
-    folds: dict[str, set[tuple[str, str]]] = {name: set() for name in RIVALS}
-    placed = [
-        (one, (one.experiment.fold.name, one.provenance.text_fingerprint))
-        for one in (*simple, *network)
-    ]
-    for one, fold in placed:
-        folds[one.experiment.model].add(fold)
-    shared = set.intersection(*folds.values())
-    runs = tuple(one for one, fold in placed if fold in shared)
-    return replace(simple, runs=runs, wanted="loudness alone and the network")
+    both = replace(simple, runs=(*simple, *network)).shared("fold")
+    there = {one.experiment.model for one in both} == set(RIVALS)
+    wanted = "loudness alone and the network"
+    return replace(both, runs=both.runs if there else (), wanted=wanted)
 
 
 def right_beside(answers: pd.DataFrame) -> pd.DataFrame:
@@ -211,3 +186,170 @@ def right_beside(answers: pd.DataFrame) -> pd.DataFrame:
     simple = right[~heard].pivot(index=["fold", "utterance"], columns="model", values="right")
     both = network.rename(columns={"right": "audio"}).join(simple, on=["fold", "utterance"])
     return both[list(RIVALS)]
+
+
+# --- altered recordings ---
+
+
+def answers(runs: Sequence[Run], treatments: Iterable[str]) -> pd.DataFrame:
+    """Predicted classes of one model, untreated and under each treatment.
+
+    Args:
+        runs: of one model, each with another fold or seed.
+        treatments: keys of `replicate.settings.TREATMENTS` that apply to it.
+
+    Returns:
+        Index `fold`, `seed`, `utterance`, `emotion`; columns `UNTREATED`, then the treatments.
+    """
+    parts = {UNTREATED: list(runs)}
+    parts |= {treatment: [under(run, treatment) for run in runs] for treatment in treatments}
+    index = ["fold", "seed", "utterance", "emotion"]
+    tables = {name: selection.answers(part).set_index(index) for name, part in parts.items()}
+    return pd.DataFrame({name: table["predicted"] for name, table in tables.items()}).dropna()
+
+
+def right(answered: pd.DataFrame) -> pd.DataFrame:
+    """Which of the `answers` are right: bool."""
+    true = answered.index.get_level_values("emotion")
+    return answered.eq(pd.Series(true, answered.index), axis="index")
+
+
+def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
+    """Every other column of `answers` against the first.
+
+    Args:
+        answered: from `answers`.
+        unit: `seed` for trainings on one test set, `fold` for groups held out in turn.
+
+    Returns:
+        Index heading; `accuracy`; `difference`, `low`, `high` of `gains`; `unit_low`, `unit_high`
+        and `p_holm` of `over_seeds` over units, NaN for one unit; `found`, in how many of the
+        `seeds` McNemar's exact test finds a difference, Holm's correction applied (both corrections
+        are for all columns); `changed`, the share of answers that are another class, with
+        `changed_low`, `changed_high` (t over units).
+    """
+    correct, first = right(answered), str(answered.columns[0])
+    rows = gains(correct, unit)
+    rows.insert(0, "accuracy", correct.mean()[rows.index])
+    by_unit = correct.groupby(level=unit).mean()
+    rows[["unit_low", "unit_high", "p_holm"]] = np.nan
+    if len(by_unit) > 1:
+        over_units = over_seeds(by_unit, first).set_index("first")
+        rows[["unit_low", "unit_high", "p_holm"]] = over_units[["low", "high", "p_holm"]]
+    tests = [
+        over_utterances(part, first).set_index("first")["p_holm"] < LEVEL
+        for _, part in correct.groupby(level="seed")
+    ]
+    rows["found"], rows["seeds"] = pd.DataFrame(tests).sum(), len(tests)
+    changed = answered[rows.index].ne(answered[first], axis="index").groupby(level=unit).mean()
+    rows["changed"] = changed.mean()
+    rows[["changed_low", "changed_high"]] = [share_interval(changed[name]) for name in rows.index]
+    return rows
+
+
+def gains(true: pd.DataFrame, unit: Unit) -> pd.DataFrame:
+    """Shares of each other column less that of the first, with bootstrap intervals.
+
+    These draw whole dialogues, all seeds together, or whole folds.
+
+    Args:
+        true: bool, with the index of `answers`.
+        unit: see `effects`.
+
+    Returns:
+        Index heading; `difference`, `low`, `high`.
+    """
+    rows = over_clusters(true, _clusters(true.index, unit), str(true.columns[0]))
+    return rows.set_index("first")[["difference", "low", "high"]].rename_axis(None)
+
+
+def _clusters(index: pd.Index, unit: Unit) -> pd.Index:
+    """What an interval draws as a whole."""
+    if unit == "fold":
+        return index.get_level_values("fold")
+    return index.get_level_values("utterance").map(dialogue)
+
+
+def contrast(first: pd.Series, second: pd.Series, unit: Unit) -> Difference:
+    """The share of the first less that of the second, which chance may have made in two ways.
+
+    The interval is a bootstrap as in `gains`: would other utterances give it? The p value is that
+    of the paired t test over units: would other trainings or speakers?
+
+    Args:
+        first: bool, with the levels `fold`, `seed` and `utterance` of `answers`.
+        second: likewise, of the same rows.
+        unit: see `effects`.
+    """
+    gaps = first.astype(float) - second.astype(float)
+    by_unit = gaps.groupby(level=unit).mean()
+    p_value = mean_difference(by_unit).p_value if len(by_unit) > 1 else np.nan
+    bootstrapped = mean_over_clusters(gaps, _clusters(gaps.index, unit))
+    return Difference(len(by_unit), *bootstrapped, p_value)
+
+
+# --- what is heard ---
+
+
+def receptive_field(config: ModelConfig) -> int:
+    """Samples that one position before the pool hears, at stride 1: 1 + sum of (k - 1)."""
+    return 1 + sum(taps - 1 for taps in config.kernels)
+
+
+def versions(samples: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
+    """A recording untreated and under each treatment: float64 [T] in [-1, 1).
+
+    Args:
+        samples: int16 [T].
+        seed: of orders and noise.
+    """
+    rng = np.random.default_rng(seed)
+    waves = {UNTREATED: samples, **{name: altered(name, samples, rng) for name in RECORDINGS}}
+    return {name: wave / 32768 for name, wave in waves.items()}
+
+
+def remains(recordings: Sequence[np.ndarray], pieces: int) -> pd.DataFrame:
+    """What each treatment leaves of recordings.
+
+    Args:
+        recordings: int16 [T] each.
+        pieces: into how many the envelope is cut, as the pool does.
+
+    Returns:
+        Index treatment; `level` (dB above the untreated recording, mean over recordings), `range`
+        (dB from the softest recording to the loudest), `envelope` and `spectrum` (correlation with
+        the untreated recording of the pieces' levels and of the spectrum, all in dB; means).
+    """
+    every = [versions(samples) for samples in recordings]
+    rows = {}
+    for name in every[0]:
+        pairs = [(waves[name], waves[UNTREATED]) for waves in every]
+        levels = np.array([_envelope(wave, 1) for wave, _ in pairs])
+        rows[name] = {
+            "level": np.mean(levels - [_envelope(before, 1) for _, before in pairs]),
+            "range": np.ptp(levels),
+            "envelope": _alike([(_envelope(a, pieces), _envelope(b, pieces)) for a, b in pairs]),
+            "spectrum": _alike([(_spectrum(a), _spectrum(b)) for a, b in pairs]),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _envelope(wave: np.ndarray, pieces: int) -> np.ndarray:
+    """Root mean square of equal pieces, dB: [T] -> [pieces]."""
+    power = [np.mean(piece**2) for piece in np.array_split(wave, pieces)]
+    return _decibels(np.array(power))
+
+
+def _spectrum(wave: np.ndarray) -> np.ndarray:
+    """Power against frequency, dB, by Welch's method."""
+    return _decibels(welch(wave, SAMPLE_RATE, nperseg=512)[1])
+
+
+def _decibels(power: np.ndarray) -> np.ndarray:
+    """No less than -120 dB, since digital silence has no logarithm."""
+    level: np.ndarray = 10 * np.log10(power + 1e-12)
+    return level
+
+
+def _alike(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    return float(np.mean([np.corrcoef(a, b)[0, 1] for a, b in pairs]))

@@ -13,13 +13,13 @@ from scipy.signal import detrend
 
 from replicate.corpora.iemocap_ids import parse
 from replicate.paper import EMOTIONS
-from replicate.runs.selection import Selection, whole_rounds
+from replicate.runs.selection import Selection, answers_under, whole_rounds
 from replicate.runs.store import SELECTIONS
 from replicate.settings import BATCHES, FOLDS, GROUPS
 from replicate.stats.hypothesis_tests import Mean, mean_difference
-from replicate.stats.intervals import Estimate, difference_over_clusters, mean_over_clusters
+from replicate.stats.intervals import difference_over_clusters, mean_over_clusters
 from replicate.stats.power import best_of_epochs
-from replicate.stats.summaries import RUN
+from replicate.stats.summaries import RUN, less_held_out
 
 #: Epochs of random batches that are drawn to measure padding.
 EPOCHS = 100
@@ -68,21 +68,14 @@ def in_dialogues(answers: pd.DataFrame, dialogues: Mapping[str, str]) -> pd.Data
     return known.dropna(subset="dialogue")
 
 
-def named(name: str, found: Estimate) -> dict[str, float]:
-    """An estimate as entries of a table's row."""
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-
-
 # --- what is held out ---
 
 
 def lost(rows: pd.DataFrame) -> pd.DataFrame:
     """What accuracy loses if whole groups are held out, on the utterances that both folds tested.
 
-    An utterance counts once, with the share of its answers over seeds and splits that are right.
-
     Args:
-        rows: of one model, from `in_dialogues`.
+        rows: of one model, see `summaries.less_held_out`.
 
     Returns:
         Index: kinds of folds but the random one; `lost` (at random less held out) with `_low` and
@@ -90,28 +83,23 @@ def lost(rows: pd.DataFrame) -> pd.DataFrame:
         `over`, `over_low`, `over_high`, the mean of the `groups` held out, each counting alike,
         with Student's t interval over them. No rows without random splits.
     """
-    by_kind = rows.groupby(["dialogue", "utterance", "folds"])["right"].mean().unstack("folds")
     found = {}
     for kind in FOLDS[1:]:
-        if {"stratified", kind} <= set(by_kind):
-            gap = (by_kind["stratified"] - by_kind[kind]).dropna()
-            drawn = gap.index.get_level_values("dialogue")
-            if len(gap):
-                sizes = {"utterances": len(gap), "dialogues": drawn.nunique()}
-                over = mean_difference(gap.groupby(_group_of(rows, kind, gap)).mean())
-                found[kind] = {
-                    **named("lost", mean_over_clusters(gap, drawn)),
-                    **named("over", Estimate(over.difference, over.low, over.high)),
-                    **sizes,
-                    "groups": over.n,
-                }
+        gap = less_held_out(rows, kind)
+        if len(gap):
+            held_out = rows[rows["folds"] == kind].drop_duplicates("utterance")
+            group = held_out.set_index("utterance")["fold"]
+            of_gap = group[gap.index.get_level_values("utterance")].to_numpy()
+            over = mean_difference(gap.groupby(of_gap).mean())
+            dialogues = gap.index.get_level_values("dialogue")
+            found[kind] = {
+                **mean_over_clusters(gap, dialogues).named("lost"),
+                **over.named("over"),
+                "utterances": len(gap),
+                "dialogues": dialogues.nunique(),
+                "groups": over.n,
+            }
     return pd.DataFrame(found, index=list(LOST)).T
-
-
-def _group_of(rows: pd.DataFrame, kind: str, gap: pd.Series) -> pd.Series:
-    """The fold of one kind that tested each utterance of a series, in its order."""
-    tested = rows[rows["folds"] == kind].drop_duplicates("utterance").set_index("utterance")["fold"]
-    return tested[gap.index.get_level_values("utterance")].set_axis(gap.index)
 
 
 # --- repeated texts ---
@@ -186,9 +174,9 @@ def _repeats(rows: pd.DataFrame) -> dict[str, float]:
     return {
         "share": flag.mean(),
         "accuracy": rows["right"].mean(),
-        **named("repeated", mean_over_clusters(old["right"], old["dialogue"])),
-        **named("new", mean_over_clusters(new["right"], new["dialogue"])),
-        **named("difference", difference_over_clusters(rows["right"], flag, rows["dialogue"])),
+        **mean_over_clusters(old["right"], old["dialogue"]).named("repeated"),
+        **mean_over_clusters(new["right"], new["dialogue"]).named("new"),
+        **difference_over_clusters(rows["right"], flag, rows["dialogue"]).named("difference"),
         "least": by_run.min(),
         "most": by_run.max(),
     }
@@ -208,15 +196,10 @@ def epochs(runs: Selection) -> pd.DataFrame:
     rows = answers["last-epoch"].drop_duplicates("run")[["run", "name", *RUN[1:]]].set_index("run")
     for epoch, table in answers.items():
         rows[epoch] = (table["predicted"] == table["emotion"]).groupby(table["run"]).mean()
-    moves = [
-        {
-            **fluctuation(run.epochs["test_accuracy"].to_numpy()),
-            "overlap": run.provenance.overlap,
-        }
-        for run in runs
-    ]
-    moves_of_runs = pd.DataFrame(moves, columns=[*FLUCTUATION, "overlap"], dtype=float)
-    return rows.join(moves_of_runs).reset_index()
+    moves = [fluctuation(run.epochs["test_accuracy"].to_numpy()) for run in runs]
+    found = pd.DataFrame(moves, columns=FLUCTUATION, dtype=float)
+    found["overlap"] = [run.provenance.overlap for run in runs]
+    return rows.join(found).reset_index()
 
 
 def gain(rows: pd.DataFrame, epoch: str) -> Mean:
@@ -230,8 +213,6 @@ def gain(rows: pd.DataFrame, epoch: str) -> Mean:
         epoch: one of `SELECTIONS`.
     """
     gains = (rows[epoch] - rows["last-epoch"]).dropna()
-    if gains.empty:
-        return Mean(0, np.nan, np.nan, np.nan, np.nan, np.nan)
     if (rows["folds"] != "stratified").any():
         return mean_difference(gains.groupby(rows["fold"]).mean())
     redrawn = rows["fold"].nunique() > 1
@@ -296,14 +277,9 @@ def rebatched(runs: Selection) -> pd.DataFrame:
         Rows of `Selection.answers` for each of `BATCHES`, with `treatment`, `flipped` (whether the
         predicted class is another there) and `change` (of being right: -1, 0 or 1).
     """
-    usual = runs.answers()
-    parts = [run.treated.assign(run=k) for k, run in enumerate(runs)]
-    treated = pd.concat(parts) if parts else usual.assign(treatment="")
-    treated = treated[treated["treatment"].isin(BATCHES)]
-    other = treated[["run", "utterance", "treatment"]].assign(
-        other=treated[list(EMOTIONS)].idxmax(axis="columns") if len(treated) else ""
-    )
-    rows = usual.merge(other, on=["run", "utterance"])
+    other = answers_under(runs.runs, BATCHES)[["run", "utterance", "treatment", "predicted"]]
+    other = other.rename(columns={"predicted": "other"})
+    rows = runs.answers().merge(other, on=["run", "utterance"])
     changed = (rows["other"] == rows["emotion"]).astype(int)
     return rows.assign(
         flipped=rows["other"] != rows["predicted"],
@@ -312,18 +288,11 @@ def rebatched(runs: Selection) -> pd.DataFrame:
 
 
 def flips(rows: pd.DataFrame) -> pd.Series:
-    """How much other test batches change.
+    """How much other test batches change: `share` of the classes, `change` of the accuracy.
 
     Args:
         rows: of one model and one of `BATCHES`, from `rebatched`, with their dialogues.
-
-    Returns:
-        `share` (of predicted classes that change) and `change` (of the accuracy), each with `_low`
-        and `_high`.
     """
-    return pd.Series(
-        {
-            **named("share", mean_over_clusters(rows["flipped"], rows["dialogue"])),
-            **named("change", mean_over_clusters(rows["change"], rows["dialogue"])),
-        }
-    )
+    share = mean_over_clusters(rows["flipped"], rows["dialogue"])
+    change = mean_over_clusters(rows["change"], rows["dialogue"])
+    return pd.Series(share.named("share") | change.named("change"))

@@ -44,7 +44,7 @@ def gaps(
 
     Args:
         ways: name -> front end, and what it makes of the batch; its weights are overwritten.
-        waveforms: the store.
+        waveforms: of the corpus.
         rows: the batch.
 
     Returns:
@@ -114,9 +114,6 @@ def training_seconds(
         size: see `epoch_seconds`.
         parts: columns `part` and `ms`, of a step.
         together: columns `trainings` and `throughput`.
-
-    Returns:
-        `with audio` and `text alone`.
     """
     ms = parts.set_index("part")["ms"]
     text_step = (ms["text"] + ms["fusion, classifier"] + ms["optimiser"]) / 1000
@@ -169,12 +166,7 @@ def _end(run: Run) -> datetime:
 
 
 def repeated_on_cpu(runs: Iterable[Run], repeats: Sequence[Repeat]) -> list[tuple[Run, Repeat]]:
-    """Runs of a GPU that a CPU trained again, each with that repeat.
-
-    Args:
-        runs: stored runs.
-        repeats: those that were stored; only repeats of just these runs, by their code, count.
-    """
+    """Runs of a GPU that a CPU trained again by the same code, each with that repeat."""
     on_gpu = {run.experiment.place: run for run in runs if run.provenance.device == "cuda"}
     return [
         (on_gpu[repeat.run], repeat)
@@ -186,15 +178,7 @@ def repeated_on_cpu(runs: Iterable[Run], repeats: Sequence[Repeat]) -> list[tupl
 
 
 def flips_between_seeds(run: Run, runs: Iterable[Run]) -> float:
-    """The share of classes that differ in runs of the same experiment with other seeds, mean.
-
-    Args:
-        run: one of them.
-        runs: where the others are looked for.
-
-    Returns:
-        The share; NaN if there are no others.
-    """
+    """Mean share of classes that differ in runs of the same experiment with other seeds, or NaN."""
     flips = [
         compare(run, other).flips
         for other in runs

@@ -5,34 +5,57 @@ would be printed: as a single run, on a split and with a seed of its own. Of run
 both, `intervals.prediction_interval` says where the next one would lie.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from replicate.paper import COUNTS, TABLE_4
-from replicate.runs.experiments import random_fold
-from replicate.runs.selection import Selection, load_baselines, whole_rounds
+from replicate.paper import TABLE_4, TESTED
+from replicate.runs.experiments import CHOICES, GRIDS, random_fold
+from replicate.runs.selection import Selection, load_baselines, under, whole_rounds
 from replicate.runs.selection import load as load_runs
-from replicate.settings import EMB_SIZE, RESULTS
-from replicate.stats import hypothesis_tests
-from replicate.stats.intervals import Interval, prediction_interval, without_spread
+from replicate.runs.store import SELECTIONS
+from replicate.settings import BATCHES, EMB_SIZE, RESULTS, TREATMENTS
+from replicate.stats.hypothesis_tests import LEVEL, between, holm, mean_difference
+from replicate.stats.intervals import (
+    Interval,
+    mean_over_clusters,
+    prediction_interval,
+    without_spread,
+)
 from replicate.stats.power import detectable
-from replicate.stats.summaries import by_run
+from replicate.stats.summaries import by_run, less_held_out
 
 #: The printed accuracy that text alone is held against: the best whose embeddings are trained, too.
 TARGET = float(TABLE_4["accuracy"].max())
 
-#: Utterances of the paper's test set.
-TESTED = int(COUNTS["test"])
-
 #: The reading whose trained vectors are as wide as GloVe's.
 AS_WIDE_AS_GLOVE = f"emb_size-{EMB_SIZE['glove']}"
+
+#: Field of the configuration -> the objection that another reading of it answers.
+OBJECTIONS = {
+    "training.tokens": "tokenisation",
+    "training.vocabulary": "tokenisation",
+    "training.subsampling": "Equation 1",
+    "training.frequency": "Equation 1",
+    "architecture.padding": "padding",
+}
+
+#: How the cohort's objection is answered by runs.
+CUT = "trained and tested on the paper's numbers of each class"
+
+#: What an answer lacks where there are no runs.
+_UNKNOWN = {
+    "difference": np.nan, "low": np.nan, "high": np.nan, "p": np.nan, "one_run_high": np.nan,
+    "n": 0, "of": "",
+}  # fmt: skip
+
+Answer: TypeAlias = dict[str, float | int | str]
 
 Verdict = Literal["no", "yes", "cannot be told", "another question"]
 
@@ -75,11 +98,7 @@ class TextAlone:
 
 
 def load(corpus: str, root: Path = RESULTS) -> TextAlone:
-    """What is stored; baselines of another version of the corpus than the runs' are left out.
-
-    Raises:
-        InputError: if a run is damaged.
-    """
+    """What is stored; baselines of another version of the corpus than the runs' are left out."""
     runs, development = (
         load_runs(corpus, profile, choices=True, root=root) for profile in ("paper", "paper-dev")
     )
@@ -96,19 +115,18 @@ def single_runs(selections: Iterable[Selection]) -> pd.DataFrame:
         One row a run: the columns of `summaries.by_run`; `name`, as tables call the model; `epoch`,
         how it was chosen.
     """
-    return pd.concat([_single_runs(some) for some in selections], ignore_index=True)
-
-
-def _single_runs(some: Selection) -> pd.DataFrame:
-    own = tuple(r for r in some if r.experiment.fold == random_fold("own", r.experiment.seed))
-    answers = replace(some, runs=own).answers()
-    names = answers.groupby("run")["name"].first()
-    return by_run(answers).assign(name=names.to_numpy(), epoch=some.epoch)
+    parts = []
+    for some in selections:
+        own = tuple(r for r in some if r.experiment.fold == random_fold("own", r.experiment.seed))
+        answers = replace(some, runs=own).answers()
+        names = answers.groupby("run")["name"].first()
+        parts.append(by_run(answers).assign(name=names.to_numpy(), epoch=some.epoch))
+    return pd.concat(parts, ignore_index=True)
 
 
 def accuracies(runs: Selection) -> pd.Series:
     """Accuracy of each run of one model on a split of its own: index the fold's name."""
-    return _single_runs(runs).set_index("fold")["accuracy"]
+    return single_runs([runs]).set_index("fold")["accuracy"]
 
 
 # --- one more run ---
@@ -170,7 +188,7 @@ def passes_again(single: pd.Series) -> float:
     if without_spread(single):
         return np.nan
     n = len(single)
-    reach = stats.t.ppf(1 - hypothesis_tests.LEVEL / 2, n - 1) * np.sqrt(n + 1)
+    reach = stats.t.ppf(1 - LEVEL / 2, n - 1) * np.sqrt(n + 1)
     shift = np.sqrt(n) * (TARGET - single.mean()) / single.std()
     return float(stats.nct.cdf(reach, n - 1, shift))
 
@@ -181,26 +199,6 @@ def by_epoch(runs: Selection) -> pd.DataFrame:
     table = pd.concat(curves, axis="columns").dropna()
     ends = [prediction_interval(row) for row in table.to_numpy()]
     return pd.DataFrame(ends, table.index).assign(mean=table.mean(axis="columns"))
-
-
-# --- pairs of runs ---
-
-
-def paired(first: pd.Series, second: pd.Series, overlap: float) -> hypothesis_tests.Mean:
-    """The mean difference of two models over the random splits that both have.
-
-    Args:
-        first: from `accuracies`.
-        second: the same of the other model.
-        overlap: n_test / n_train, for Nadeau and Bengio's correction.
-
-    Returns:
-        As of `hypothesis_tests.mean_difference`; all NaN but `n` where no split has both.
-    """
-    differences = (first - second).dropna()
-    if differences.empty:
-        return hypothesis_tests.Mean(0, *[np.nan] * 5)
-    return hypothesis_tests.mean_difference(differences, overlap)
 
 
 def pairs_can_show(spread: float, n: int, overlap: float) -> tuple[float, float]:
@@ -222,10 +220,10 @@ def pairs_can_show(spread: float, n: int, overlap: float) -> tuple[float, float]
     """
     error = spread * np.sqrt(1 / n + overlap)
     seen = detectable([error * np.sqrt(n)], [n]).to_numpy()[0, 0]
-    return float(seen), float(stats.t.ppf(1 - hypothesis_tests.LEVEL, n - 1) * error)
+    return float(seen), float(stats.t.ppf(1 - LEVEL, n - 1) * error)
 
 
-# --- the rule for objections ---
+# --- objections, each answered by runs as far as there are any ---
 
 
 def verdict(reach: float, change: Interval, own: float = np.nan) -> Verdict:
@@ -250,3 +248,125 @@ def verdict(reach: float, change: Interval, own: float = np.nan) -> Verdict:
     if not known or len(ends) > 1:
         return "cannot be told"
     return "no" if ends == {bool(reach >= TARGET)} else "yes"
+
+
+def answered(text: TextAlone, cut: TextAlone, epoch: str) -> pd.DataFrame:
+    """Every objection, answered as far as there are runs.
+
+    Args:
+        text: on the published transcripts.
+        cut: on as many utterances of each class as the paper has.
+        epoch: how it was chosen, see `replicate.runs.store.SELECTIONS`.
+
+    Returns:
+        One row an objection and reading, by objection: `objection`, `reading` (a key of `CHOICES`,
+        or words); what it changes in text alone, `difference` with `low` and `high`; `p` of the
+        paired t test and `p_holm`, NaN where nothing is paired; `one_run_high`, the upper end of
+        the interval for one run under the objection, NaN with fewer runs than ours; `n` and `of`,
+        what the interval is over; `by_change` and `by_own_runs`, by either rule of `verdict`
+        whether the conclusion changes. No rows without runs by our reading.
+    """
+    ours = text.drawn(epoch, "trainable")
+    if not ours:
+        rules = ["by_change", "by_own_runs"]
+        return pd.DataFrame(columns=["objection", "reading", *_UNKNOWN, "p_holm", *rules])
+    answers = [*_otherwise(text, ours), *_other_folds(text, ours), *_other_cohort(cut, ours)]
+    rows = pd.DataFrame([{**_UNKNOWN, **answer} for answer in answers])
+    rows = rows.sort_values("objection", kind="stable", ignore_index=True)
+    known = rows["p"].notna()
+    rows.loc[known, "p_holm"] = holm(rows.loc[known, "p"]) if known.any() else np.nan
+    reach, nothing = prediction_interval(accuracies(ours)).high, pd.Series(np.nan, rows.index)
+    return rows.assign(
+        by_change=_verdicts(rows, reach, nothing),
+        by_own_runs=_verdicts(rows, reach, rows["one_run_high"]),
+    )
+
+
+def _verdicts(rows: pd.DataFrame, reach: float, own: pd.Series) -> list[Verdict]:
+    """Of each row; the paper has no number for groups held out, so that is another question."""
+    columns = (rows["objection"], rows["low"], rows["high"], own)
+    return [
+        "another question" if objection == "split" else verdict(reach, Interval(low, high), one_run)
+        for objection, low, high, one_run in zip(*columns, strict=True)
+    ]
+
+
+def _otherwise(text: TextAlone, ours: Selection) -> Iterator[Answer]:
+    """By runs of the same seeds and splits that do otherwise, if any."""
+    for epoch in SELECTIONS:
+        if epoch != ours.epoch:
+            yield _paired("epoch", epoch, text.drawn(epoch, "trainable"), ours)
+    for treatment in BATCHES:  # only the last epoch's model was asked again in other batches
+        asked = [under(run, treatment) for run in ours]
+        again = replace(ours, runs=tuple(asked) if ours.epoch == "last-epoch" else ())
+        yield _paired("test batches", TREATMENTS[treatment], again, ours)
+    for choice in filter(None, GRIDS["text-choices"].choices):
+        objection = OBJECTIONS.get(next(iter(CHOICES[choice])), "hyperparameters")
+        yield _paired(objection, choice, text.drawn(ours.epoch, "trainable", choice), ours)
+
+
+def _paired(objection: str, reading: str, runs: Selection, ours: Selection) -> Answer:
+    """What runs under an objection differ by from ours on the same splits."""
+    other, single = accuracies(runs), accuracies(ours)
+    mean = mean_difference((other - single).dropna(), ours.runs[0].provenance.overlap)
+    answer: Answer = {"objection": objection, "reading": reading}
+    if mean.n:
+        answer |= {"difference": mean.difference, "low": mean.low, "high": mean.high}
+        answer |= {"p": mean.p_value, "n": mean.n, "of": "seeds"}
+        answer["one_run_high"] = _own(other, single)
+    return answer
+
+
+def _own(other: pd.Series, single: pd.Series) -> float:
+    """The upper end of an objection's own interval, if it has as many runs as ours."""
+    return prediction_interval(other).high if len(other) == len(single) else np.nan
+
+
+def _other_folds(text: TextAlone, ours: Selection) -> Iterator[Answer]:
+    """By runs with groups held out: of the same utterances; the interval draws whole dialogues."""
+    for kind in ("session", "scenario"):
+        answer: Answer = {"objection": "split", "reading": f"a {kind} held out"}
+        groups = text.held_out(kind, ours.epoch)
+        if groups and text.baselines:  # which know all groups of a kind
+            answers = pd.concat([ours.answers(), groups.answers()])
+            right = answers["predicted"] == answers["emotion"]
+            lost = less_held_out(answers.assign(right=right), kind)
+            dialogues = lost.index.get_level_values("dialogue")
+            gained = mean_over_clusters(-lost, dialogues)
+            answer |= {"difference": gained.value, "low": gained.low, "high": gained.high}
+            answer |= {"n": dialogues.nunique(), "of": "dialogues"}
+        yield answer
+
+
+def _other_cohort(cut: TextAlone, ours: Selection) -> Iterator[Answer]:
+    """By bounds on what is tested; and by runs on fewer utterances, whose splits are others."""
+    made_by, bounds = ours.runs[0].provenance, without_surplus(ours)
+    yield {
+        "objection": "cohort", "reading": f"{made_by.n_test - TESTED} test utterances fewer, any",
+        "low": bounds.low, "high": bounds.high, "n": len(ours), "of": "seeds, bounds",
+    }  # fmt: skip
+    other, single = accuracies(cut.drawn(ours.epoch, "trainable")), accuracies(ours)
+    answer: Answer = {"objection": "cohort", "reading": CUT}
+    if len(other):
+        apart = between(other, single, made_by.overlap)
+        answer |= {"difference": apart.value, "low": apart.low, "high": apart.high}
+        answer |= {"n": len(other), "of": "seeds, other splits"}
+        answer["one_run_high"] = _own(other, single)
+    yield answer
+
+
+def without_surplus(runs: Selection) -> Interval:
+    """Bounds on what leaving out a test part's surplus over the paper's could do to accuracy.
+
+    The lower one if every utterance left out was answered rightly, the upper one if none was:
+    (k - (n - N)) / N - k / n and k / N - k / n for k right answers to n utterances, of which N
+    stay; means over runs.
+    """
+    answers = runs.answers()
+    answers["right"] = answers["predicted"] == answers["emotion"]
+    right = answers.groupby("run")["right"].sum()
+    n = answers.groupby("run").size()
+    low, high = (
+        (end - right / n).mean() for end in ((right - (n - TESTED)) / TESTED, right / TESTED)
+    )
+    return Interval(float(low), float(high))

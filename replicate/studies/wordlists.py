@@ -5,7 +5,6 @@ facts about them: words with counts, each by itself, never a sentence. `replicat
 them where the corpus is at hand and keeps the ones on top and those that the paper names.
 """
 
-import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,12 @@ import pandas as pd
 
 from replicate.corpora.names import at_hand
 from replicate.corpora.protocol import cohort, split
-from replicate.corpora.table import Corpus, text_fingerprint
+from replicate.corpora.table import Corpus
 from replicate.corpora.transcriptions import discard_probability, tokens, vocabulary
-from replicate.files import InputError, read_record, write_record
+from replicate.files import InputError
 from replicate.paper import TABLE_6, WORDS
-from replicate.runs.code import PACKAGES, code_version, package_versions
+from replicate.runs import facts
+from replicate.runs.code import PACKAGES
 from replicate.runs.selection import answers
 from replicate.runs.store import Run
 from replicate.settings import RESULTS, Fold, Training
@@ -45,10 +45,9 @@ Cell = float | int | str | None
 
 @dataclass(frozen=True)
 class Thinned:
-    """What Equation 1, f a count, leaves of a training part, on average.
+    """What Equation 1, f a count, leaves of a training part of so many `tokens`, on average.
 
     Attributes:
-        tokens: before.
         most_frequent: occurrences of the most frequent word.
         highest: the probability with which that word is discarded.
         dropped: share of the tokens that go.
@@ -76,42 +75,26 @@ def thinned(sentences: Sequence[Sequence[str]], t: float) -> Thinned:
     )
 
 
-@dataclass(frozen=True)
-class WordList:
+@dataclass(frozen=True, kw_only=True)
+class WordList(facts.Facts):
     """What `words.described` finds, cut to the words on top.
 
     Attributes:
-        corpus: name as on the command line.
-        corpus_title: for captions.
-        synthetic: whether the corpus is the stand-in.
         classes: see `Classes`.
         sentences: how many there are.
         words: how many different ones there are.
         thinned: what Equation 1 does to the training part of the first random split.
         found: pairs of a word and a class whose `q_value` is at most `words.FALSE_DISCOVERIES`.
         runs: names of the runs that predicted; none for true classes.
-        text_fingerprint: SHA-256 of ids, labels and transcripts of the corpus.
-        commit: git commit of the code.
-        dirty: whether numerical code differed from that commit.
-        packages: versions.
-        date: UTC, ISO 8601.
         rows: column -> value, for each word.
     """
 
-    corpus: str
-    corpus_title: str
-    synthetic: bool
     classes: Classes
     sentences: int
     words: int
     thinned: Thinned
     found: int
     runs: tuple[str, ...]
-    text_fingerprint: str
-    commit: str
-    dirty: bool
-    packages: dict[str, str]
-    date: str
     rows: list[dict[str, Cell]]
 
     @property
@@ -138,14 +121,12 @@ def make(corpus: Corpus, runs: Sequence[Run]) -> Iterator[WordList]:
     taught = [said[i] for i in split(table, Fold()).train]
     thin = thinned(taught, Training().subsampling_t)
     yield _list(corpus, "true", table, thin, ())
-    if not runs:
-        return
     tested = answers(runs)
     parts: dict[Classes, pd.DataFrame] = {
         "predicted": tested.drop_duplicates("utterance"),
         "one-test-set": tested[tested["run"] == tested["run"].min()],
     }
-    for classes, part in parts.items():
+    for classes, part in parts.items() if runs else ():
         guessed = part.set_index("utterance")["predicted"]
         seen = table[table["utterance"].isin(guessed.index)]
         names = tuple(runs[k].experiment.name for k in part["run"].unique())
@@ -158,31 +139,19 @@ def _list(
 ) -> WordList:
     """The list of a cohort, or part of one, by its column `emotion`."""
     every = described(table)
-    kept = notable(every).astype(object)
-    commit, dirty = code_version(heard=False)
+    named = reported(every).notna()
+    kept = every[named | every.index.isin(on_top(every, KEPT).index)].astype(object)
+    packages = (*PACKAGES, "scipy", "scikit-learn", "statsmodels")
     return WordList(
-        corpus=corpus.name,
-        corpus_title=corpus.title,
-        synthetic=corpus.synthetic,
+        **facts.origin(corpus, heard=False, packages=packages),
         classes=classes,
         sentences=len(table),
         words=every["word"].nunique(),
         thinned=thin,
         found=int((every["q_value"] <= FALSE_DISCOVERIES).sum()),
         runs=runs,
-        text_fingerprint=text_fingerprint(corpus.utterances),
-        commit=commit,
-        dirty=dirty,
-        packages=package_versions((*PACKAGES, "scipy", "scikit-learn", "statsmodels")),
-        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         rows=kept.where(kept.notna(), None).to_dict("records"),  # type: ignore[arg-type]
     )
-
-
-def notable(every: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `words.described` that are kept."""
-    named = reported(every).notna()
-    return every[named | every.index.isin(on_top(every, KEPT).index)]
 
 
 def reported(table: pd.DataFrame) -> pd.Series:
@@ -200,8 +169,8 @@ def printed_words(words: pd.DataFrame) -> pd.DataFrame:
     """The words of Table 6 with their rows in ours, in the order of the print.
 
     Args:
-        words: from `replicate.studies.words.word_table`. Its tags stand in brackets, the paper's do
-            not; where there are both, the bare word counts.
+        words: from `words.word_table`; where it has a word with and without brackets, the bare one
+            counts.
 
     Returns:
         `emotion`, `word`, `reported` (the printed ratio), and the columns of `word_table` with
@@ -217,29 +186,18 @@ def printed_words(words: pd.DataFrame) -> pd.DataFrame:
 
 def save(found: WordList, root: Path = RESULTS) -> Path:
     """Store a list."""
-    path = _path(found.corpus, found.classes, root)
-    write_record(path, found)
-    return path
+    return facts.save(found, f"words/{found.classes}", root)
 
 
 def load(corpus: str, root: Path = RESULTS) -> dict[Classes, WordList]:
-    """The stored lists of a corpus; there may be none.
-
-    Raises:
-        InputError: if a file is damaged.
-    """
+    """The stored lists of a corpus; there may be none."""
     lists: dict[Classes, WordList] = {}
     for classes in get_args(Classes):
-        path = _path(corpus, classes, root)
-        if path.exists():
-            lists[classes] = read_record(path, WordList, f"run `{command(corpus)}`")
+        if found := facts.load(WordList, corpus, f"words/{classes}", command(corpus), root):
+            lists[classes] = found
     return lists
 
 
 def command(corpus: str) -> str:
     """What makes the lists of a corpus."""
     return f"replicate words --corpus {at_hand(corpus)}"
-
-
-def _path(corpus: str, classes: Classes, root: Path) -> Path:
-    return root / corpus / "words" / f"{classes}.json"

@@ -42,7 +42,6 @@ RESAMPLES = 500
 #: The share of false discoveries that is accepted among the words that count as found.
 FALSE_DISCOVERIES = 0.05
 
-
 #: What mutual information is counted over: the paper does not say.
 Unit = Literal["sentences", "tokens"]
 
@@ -60,13 +59,12 @@ def word_table(
 
     Returns:
         One row a class and word, classes in the order of `EMOTIONS`, words in alphabetical order:
-        `emotion`, `word`; `count` (occurrences in sentences of that class), `present` (all
-        occurrences), their `ratio` with Wilson's interval `low`, `high`; `sentences` (sentences
-        with the word); `mutual_information` (nats) of presence and class; `sign` (+1 where
-        sentences with the word have the class more often than sentences without, -1 less often, 0
-        equally or where one of the two groups is empty); `corrected` (what is above the
-        `mutual_information` expected of independent ones, with the sign; 0 if nothing is);
-        `p_value` (`association`), `q_value` (Benjamini and Hochberg, over all words and classes).
+        `emotion`, `word`; `count` (occurrences in sentences of that class), `present` (all), their
+        `ratio` with Wilson's interval `low`, `high`; `sentences` with the word;
+        `mutual_information` (nats) of presence and class; `sign` (+1 where sentences with the word
+        have the class more often than those without, -1 less often, else 0); `corrected` (what is
+        above the `expected_information`, with the sign; 0 if nothing is); `p_value` (`association`)
+        and `q_value` (Benjamini and Hochberg, over all words and classes).
     """
     counts, words = _counts(sentences, classes)
     of_class = _membership(classes)
@@ -145,19 +143,15 @@ def expected_information(joint: np.ndarray) -> np.ndarray:
     margins = np.column_stack([joint[:, 1].sum(axis=-1), joint[:, :, 1].sum(axis=-1)])
     n = int(joint[0].sum())
     kinds, which = np.unique(margins.astype(np.int64), axis=0, return_inverse=True)
-    expected = np.array([_expected(word, of_class, n) for word, of_class in kinds.tolist()])
-    values: np.ndarray = expected[which]
-    return values
-
-
-def _expected(word: int, of_class: int, n: int) -> float:
-    """For a word and a class in that many of `n` sentences."""
-    if 0 in (word, of_class, n - word, n - of_class):
-        return 0.0
-    same_margins = np.array([[n - word - of_class, of_class], [word, 0]])
     from sklearn.metrics.cluster import expected_mutual_information  # as above
 
-    return float(expected_mutual_information(same_margins, n))
+    expected = np.zeros(len(kinds))
+    for k, (word, of_class) in enumerate(kinds.tolist()):
+        if 0 < word < n and 0 < of_class < n:
+            same_margins = np.array([[n - word - of_class, of_class], [word, 0]])
+            expected[k] = expected_mutual_information(same_margins, n)
+    values: np.ndarray = expected[which]
+    return values
 
 
 def association(joint: np.ndarray) -> np.ndarray:
@@ -266,12 +260,11 @@ def described(utterances: pd.DataFrame) -> pd.DataFrame:
             class or a predicted one.
 
     Returns:
-        Added columns: `rank` (in its class, by mutual information, the paper's method; NaN where
-        the word goes with the class neither way, as with a class that no sentence has) and
-        `corrected_rank` (by `corrected`, among the words that the class attracts with a `q_value`
-        of at most `FALSE_DISCOVERIES`; NaN for others); `survival` and `corrected_survival`
-        (`survival` in the two orders), `dialogue_survival` and `corrected_dialogue_survival` (the
-        same where whole dialogues are drawn).
+        Added columns: `rank` (in its class, by mutual information, the paper's method; NaN without
+        a sign) and `corrected_rank` (by `corrected`, among the words that the class attracts with a
+        `q_value` of at most `FALSE_DISCOVERIES`; NaN for others); `survival` in the two orders, as
+        `survival` and `corrected_survival`, and where whole dialogues are drawn, as
+        `dialogue_survival` and `corrected_dialogue_survival`.
     """
     sentences = [tokens(text) for text in utterances["transcript"].fillna("")]
     classes = utterances["emotion"].tolist()
