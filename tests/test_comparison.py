@@ -125,9 +125,11 @@ def test_every_training_is_tested_by_itself():
 
 def test_hollander_and_wolfes_example():
     """Their Examples 3.1 and 3.3: T+ of 5 and the interval (-0.786, -0.010)."""
-    found = hypothesis_tests.over_seeds(pd.DataFrame({"after": AFTER, "before": BEFORE})).iloc[0]
-    assert found["rank_p_value"] == pytest.approx(2 * 10 / 2**9)
-    assert (found["rank_low"], found["rank_high"]) == pytest.approx((-0.786, -0.010), abs=1e-9)
+    values = pd.DataFrame({"after": AFTER, "before": BEFORE})
+    ranks = hypothesis_tests.by_ranks(values).iloc[0]
+    found = hypothesis_tests.over_seeds(values).iloc[0]
+    assert ranks["p_value"] == pytest.approx(2 * 10 / 2**9)
+    assert (ranks["low"], ranks["high"]) == pytest.approx((-0.786, -0.010), abs=1e-9)
     theirs = stats.ttest_rel(AFTER, BEFORE)
     assert found["p_value"] == pytest.approx(theirs.pvalue)
     assert (found["low"], found["high"]) == pytest.approx(theirs.confidence_interval(0.95))
@@ -152,7 +154,7 @@ def test_the_signed_rank_test_with_ties_and_zeros_counts_all_signs():
     signs = np.array(list(product([False, True], repeat=len(ranks))))
     sums, found = signs @ ranks, ranks[differences[differences != 0] > 0].sum()
     tail = min(np.mean(sums <= found), np.mean(sums >= found))
-    assert hypothesis_tests.over_seeds(values)["rank_p_value"].tolist() == pytest.approx([2 * tail])
+    assert hypothesis_tests.by_ranks(values)["p_value"].tolist() == pytest.approx([2 * tail])
 
 
 @pytest.mark.parametrize("pairs", [1, 21, 36])
@@ -174,9 +176,10 @@ def test_ties_of_accuracies_are_ties():
 
 
 def test_no_difference_at_all_is_no_evidence():
-    found = hypothesis_tests.over_seeds(pd.DataFrame({"a": [0.7] * 8, "b": [0.7] * 8})).iloc[0]
-    assert found[["p_value", "rank_p_value", "p_holm", "rank_p_holm"]].tolist() == [1] * 4
-    assert found[["rank_low", "rank_high"]].tolist() == [0, 0] and np.isnan(found["low"])
+    alike = pd.DataFrame({"a": [0.7] * 8, "b": [0.7] * 8})
+    tests, ranks = hypothesis_tests.over_seeds(alike), hypothesis_tests.by_ranks(alike)
+    assert pd.concat([tests, ranks])[["p_value", "p_holm"]].eq(1).all(axis=None)
+    assert ranks[["low", "high"]].eq(0).all(axis=None) and np.isnan(tests["low"]).all()
 
 
 def test_differences_that_are_all_alike_are_no_evidence():
@@ -201,10 +204,9 @@ def test_one_pair_of_values_is_refused():
 
 def test_holm_counts_every_pair():
     values = pd.DataFrame(RNG.normal([0.70, 0.71, 0.73], 0.01, (10, 3)), columns=list("abc"))
-    found = hypothesis_tests.over_seeds(values)
-    for prefix in ("", "rank_"):
-        corrected = multipletests(found[f"{prefix}p_value"], method="holm")[1]
-        assert found[f"{prefix}p_holm"].tolist() == pytest.approx(corrected.tolist())
+    for found in (hypothesis_tests.over_seeds(values), hypothesis_tests.by_ranks(values)):
+        corrected = multipletests(found["p_value"], method="holm")[1]
+        assert found["p_holm"].tolist() == pytest.approx(corrected.tolist())
 
 
 # --- resplits ---

@@ -40,7 +40,7 @@ def load(path: Path, kind: type[Loaded]) -> Loaded:
     """
     text = path.read_text(encoding="utf-8")
     try:
-        values = yaml.load(text, Loader=yaml.BaseLoader)
+        values = yaml.load(text, Loader=yaml.CBaseLoader)
     except yaml.YAMLError as error:
         raise InputError(path, f"not YAML: {error}", "mend the syntax") from error
     return checked(values, kind, path, "mend these entries")

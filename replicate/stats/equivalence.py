@@ -7,6 +7,7 @@ from scipy import stats
 
 from replicate.stats.hypothesis_tests import (
     LEVEL,
+    by_ranks,
     each_pair,
     mean_difference,
     over_seeds,
@@ -61,12 +62,14 @@ def differ_or_equal(values: pd.DataFrame) -> pd.DataFrame:
         values: accuracies, a row for each seed.
 
     Returns:
-        The columns of `over_seeds`; `equal_low`, `equal_high` (the 90 % interval, which lies within
-        `REGION` just where the uncorrected p is below 0.05) and `equal_p_value`, `equal_p_holm`;
-        `outcome`, one of `OUTCOMES`.
+        The columns of `over_seeds`, and those of `by_ranks` as `rank_low`; `equal_low`,
+        `equal_high` (the 90 % interval, which lies within `REGION` just where the uncorrected p is
+        below 0.05) and `equal_p_value`, `equal_p_holm`; `outcome`, one of `OUTCOMES`.
     """
-    equal = each_pair(values, _equivalence).drop(columns=["first", "second"])
-    found = over_seeds(values).join(with_holm(equal).add_prefix("equal_"))
+    found = over_seeds(values)
+    equal = with_holm(each_pair(values, _equivalence))
+    for prefix, more in (("rank_", by_ranks(values)), ("equal_", equal)):
+        found = found.join(more.drop(columns=["first", "second"]).add_prefix(prefix))
     both = zip(found["p_holm"] < LEVEL, found["equal_p_holm"] < LEVEL, strict=True)
     return found.assign(outcome=[OUTCOMES[bool(differ), bool(same)] for differ, same in both])
 
