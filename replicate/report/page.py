@@ -15,22 +15,19 @@ NO_CORPUS = (
     "computed from these and from this project's modules."
 )
 
-#: Corpora that are not generated -> what pages call them.
+#: Corpora that are not generated -> what pages call them, and what they are.
 REAL_CORPORA = {
-    "iemocap": "IEMOCAP",
-    "iemocap-text": "IEMOCAP (transcripts only)",
-    "iemocap-text-cut": "IEMOCAP (transcripts only, cut to the paper's cohort)",
-    "emodb": "EmoDB",
-    "meld": "MELD",
-}
-
-#: What they are, for the box at the top of a page.
-ABOUT = {
-    "iemocap": "the paper's corpus",
-    "iemocap-text": "the words of the paper's corpus, without its sound",
-    "iemocap-text-cut": "the same without the few utterances more than the paper has",
-    "emodb": "recordings of German actors, whose text is but a code of the sentence",
-    "meld": "the words of a television series",
+    "iemocap": ("IEMOCAP", "the paper's corpus"),
+    "iemocap-text": (
+        "IEMOCAP (transcripts only)",
+        "the words of the paper's corpus, without its sound",
+    ),
+    "iemocap-text-cut": (
+        "IEMOCAP (transcripts only, cut to the paper's cohort)",
+        "the same without the few utterances more than the paper has",
+    ),
+    "emodb": ("EmoDB", "recordings of German actors, whose text is but a code of the sentence"),
+    "meld": ("MELD", "the words of a television series"),
 }
 
 
@@ -63,7 +60,7 @@ def notice(*corpora: str) -> Notice:
     if not corpora:
         return Notice("Corpus: none", NO_CORPUS, kind="note")
     standins = [name for name in corpora if name not in REAL_CORPORA]
-    real = {REAL_CORPORA[name]: ABOUT[name] for name in corpora if name in REAL_CORPORA}
+    real = dict(REAL_CORPORA[name] for name in corpora if name in REAL_CORPORA)
     title = f"Corpus: {'; '.join([MARK] * bool(standins) + list(real))}"
     told = [f"{name}: {what}." for name, what in real.items()]
     if not standins:
@@ -77,8 +74,9 @@ def notice(*corpora: str) -> Notice:
 
 def called(corpus: str) -> str:
     """A corpus in the prose: `the quick synthetic stand-in`."""
-    preset = corpus.removeprefix("standin-")
-    return REAL_CORPORA.get(corpus, f"the {preset} synthetic stand-in")
+    if corpus in REAL_CORPORA:
+        return REAL_CORPORA[corpus][0]
+    return f"the {corpus.removeprefix('standin-')} synthetic stand-in"
 
 
 def source(thing: Any) -> Markdown:

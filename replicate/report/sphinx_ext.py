@@ -90,11 +90,8 @@ def jobs(book: Path) -> list[Job]:
         key.update(json.dumps([text, values]).encode())
         for corpus in sorted({*_corpora(metadata, values["corpus"]), values["corpus"]}):
             # a run's record holds the digests of its other files; so does a file of many runs
-            records = (
-                "**/run.json", "**/baseline.json", "**/runs-*.parquet", "words/*.json",
-                "loudness.json",
-            )  # fmt: skip
-            for part in _contents(book.parent / "results" / corpus, *records):
+            stored = book.parent / "results" / corpus
+            for part in _contents(stored, "**/*.json", "**/runs-*.parquet"):
                 key.update(part)
         made.append(
             Job(
@@ -212,7 +209,7 @@ def _digest(book: Path, wanted: list[Job]) -> str:
 def announcement(corpus: str = "", profile: str = "", **_: str) -> str:
     """The line at the head of every page."""
     if corpus in REAL_CORPORA:
-        return f"Numbers on these pages: {REAL_CORPORA[corpus]}, profile {profile}"
+        return f"Numbers on these pages: {page.called(corpus)}, profile {profile}"
     which = f" (<code>{corpus}</code>, profile <code>{profile}</code>)" if corpus else ""
     return (
         f"<strong>Stand-in corpus, not IEMOCAP:</strong> unless a page says otherwise, its numbers "
