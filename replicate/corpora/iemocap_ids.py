@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 _DIALOGUE = r"Ses(?P<session>\d\d)[FM]_(?P<kind>impro|script)(?P<number>\d\d)[a-z]?(?:_\d+[a-z]?)?"
 _UTTERANCE = re.compile(rf"(?P<dialogue>{_DIALOGUE})_(?P<letter>[FM])(?:XX)?\d+")
@@ -38,6 +39,7 @@ class UtteranceId:
     """`script01`, `impro05`: shared by all sessions, part numbers and letters dropped."""
 
 
+@cache
 def dialogue(utterance: str) -> str:
     """The dialogue that an id names; an id that is not IEMOCAP's stands for itself."""
     known = parse(utterance)

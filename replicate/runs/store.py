@@ -9,6 +9,7 @@ never audio or transcripts. `replicate.runs.published` packs a finished grid int
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -106,7 +107,12 @@ class Run:
             raise ValueError(f"{selection} is none of {SELECTIONS}")
         if isinstance(self.experiment, Setting):
             return self.predictions
-        return self.predictions[self.predictions["selection"] == selection].reset_index(drop=True)
+        return self._by_selection.get(selection, self.predictions[:0])
+
+    @cached_property
+    def _by_selection(self) -> dict[str, pd.DataFrame]:
+        groups = self.predictions.groupby("selection")
+        return {str(name): rows.reset_index(drop=True) for name, rows in groups}
 
     @property
     def code_now(self) -> dict[str, str]:
