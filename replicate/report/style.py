@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import scipy.stats
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
@@ -190,15 +191,15 @@ def confusions(matrices: Mapping[str, np.ndarray]) -> Figure:
     panels = figure.subplots(1, len(matrices), squeeze=False)[0]
     for axes, (title, counts) in zip(panels, matrices.items(), strict=True):
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-        axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
-        rounded = counts.round(1)
-        for (row, column), share in np.ndenumerate(shares):
-            told = f"{share:.2f}\n({rounded[row, column]:g})"
-            _in_cell(axes, row, column, told, "white" if share > 0.6 else "black")
-        axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=30)
-        axes.set_yticks(range(len(EMOTIONS)), EMOTIONS)
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
+        both = zip(shares.flat, counts.round(1).flat, strict=True)
+        cells = np.array([f"{share:.2f}\n({n:g})" for share, n in both]).reshape(shares.shape)
+        seaborn.heatmap(
+            shares, vmin=0, vmax=1, cmap="Blues", cbar=False, square=True, ax=axes, fmt="",
+            annot=cells, annot_kws={"fontsize": 8},
+            xticklabels=EMOTIONS, yticklabels=EMOTIONS,
+        )  # fmt: skip
+        axes.tick_params("x", rotation=30)
+        axes.tick_params("y", rotation=0)
         axes.set(title=in_mathtext(title), xlabel="predicted")
     panels[0].set_ylabel("true")
     return figure
@@ -227,8 +228,10 @@ def pairs(
     )
     for row, column in np.argwhere(~np.isnan(below)):
         size = abs(below[row, column])
-        colour = "white" if size > 0.6 * top else "black" if size else "#767676"
-        _in_cell(axes, row, column, str(texts.iat[row, column]), colour)
+        axes.text(
+            column, row, str(texts.iat[row, column]), ha="center", va="center", fontsize=8,
+            color="white" if size > 0.6 * top else "black" if size else "#767676",
+        )  # fmt: skip
     names = [in_mathtext(str(name)) for name in values.index]
     axes.set_xticks(range(n - 1), names[:-1], rotation=35, ha="right")
     axes.set_yticks(range(1, n), names[1:])
@@ -237,10 +240,6 @@ def pairs(
     written = StrMethodFormatter("{x:+.3f}") if signed else PercentFormatter(1, 0)
     figure.colorbar(image, ax=axes, shrink=0.7, format=written, label=label)
     return figure
-
-
-def _in_cell(axes: Axes, row: int, column: int, text: str, colour: str) -> None:
-    axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
 
 
 def _rows(axes: Axes, names: Iterable[object], xlabel: str) -> None:
