@@ -21,11 +21,13 @@ SHOWING = ("stats", "runs", "studies", "verdicts", "report")
 #: Modules whose functions import something when they are called, and why.
 LATE_IMPORTS = {
     "__main__": "help and errors of usage come at once; a command imports what it needs",
+    "corpora.opening": "a stand-in is read without what gives it voices",
     "corpora.transcriptions": "tokens are had without PyTorch, gensim and optional vectors",
     "corpora.waveforms": "stored levels are read without PyTorch and soundfile",
     "options": "as `__main__`",
     "report.execution": "only a page that is executed needs papermill",
     "report.sphinx_ext": "an unchanged book is looked at without opening a corpus",
+    "studies.loudness": "verdicts do without signal processing",
     "studies.words": "stored words are read without scikit-learn",
     "training.cluster": "Ray is optional",
     "training.loop": "the GPU's kernels need Triton, which is for Linux",

@@ -21,6 +21,7 @@ from scipy import stats
 from replicate import paper
 from replicate.corpora import standin
 from replicate.corpora.standin import channels, grammar, manifest, voice
+from replicate.corpora.standin.write import generate
 from replicate.files import InputError
 
 PRIOR = np.array(paper.CLASS_SIZES) / 5531
@@ -40,7 +41,7 @@ COHORT = {"ang": "anger", "hap": "happiness", "exc": "happiness", "neu": "neutra
 def tiny(tmp_path_factory):
     """The tiny corpus, spoken by two processes."""
     root = tmp_path_factory.mktemp("standin") / "tiny"
-    standin.generate(root, "tiny", "default", processes=2)
+    generate(root, "tiny", "default", processes=2)
     return root
 
 
@@ -78,7 +79,7 @@ def files(root):
 
 
 def test_one_process_and_two_make_the_same_files(tiny, tmp_path):
-    standin.generate(tmp_path / "alone", "tiny", "default", processes=1)
+    generate(tmp_path / "alone", "tiny", "default", processes=1)
     assert files(tmp_path / "alone") == files(tiny)
 
 
@@ -199,7 +200,7 @@ def test_truth_lies_outside_the_release_and_tells_how_each_utterance_was_made(ti
 
 def test_bad_requests_say_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"no such size.*\n.*tiny"):
-        standin.generate(tmp_path / "corpus", "huge", "default")
+        generate(tmp_path / "corpus", "huge", "default")
     with pytest.raises(InputError, match=r"no such preset.*\n.*text-only"):
         standin.ceilings("loud")
     (tmp_path / "mine").mkdir()
@@ -207,7 +208,7 @@ def test_bad_requests_say_what_to_do(tmp_path, monkeypatch):
         standin.fingerprint(tmp_path / "mine")
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(InputError, match="pip install espeakng-loader"):
-        standin.generate(tmp_path / "corpus", "tiny", "default")
+        generate(tmp_path / "corpus", "tiny", "default")
     assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
 
 

@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy.signal import welch
 
 from replicate.corpora.altered import NOMINAL, SIX_DB, altered
 from replicate.corpora.iemocap_ids import dialogue
@@ -342,6 +341,8 @@ def _envelope(wave: np.ndarray, pieces: int) -> np.ndarray:
 
 def _spectrum(wave: np.ndarray) -> np.ndarray:
     """Power against frequency, dB, by Welch's method."""
+    from scipy.signal import welch  # a second, which verdicts need not pay
+
     return _decibels(welch(wave, SAMPLE_RATE, nperseg=512)[1])
 
 

@@ -13,7 +13,6 @@ from replicate.corpora.standin.evidence import evidence
 from replicate.corpora.standin.grammar import sentences
 from replicate.corpora.standin.manifest import Fingerprint, fingerprint, published
 from replicate.corpora.standin.planning import Planned, plan
-from replicate.corpora.standin.write import generate
 
 __all__ = [
     "PRESETS",
@@ -24,7 +23,6 @@ __all__ = [
     "ceilings",
     "evidence",
     "fingerprint",
-    "generate",
     "plan",
     "prior",
     "published",
