@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
-from scipy.stats import chisquare, kendalltau
+from scipy.stats import chisquare
 
 from replicate.paper import EMOTIONS, TABLE_4, printed_confusion
 from replicate.stats import classification
@@ -190,15 +190,23 @@ class Order(OfRuns):
         if len(ours) < 2:
             return Finding(shortfall=missing)
         draws = np.random.default_rng(0).integers(len(ours), size=(TAU_RESAMPLES, len(ours)))
-        taus = np.array([kendalltau(printed, one).statistic for one in ours[draws].mean(axis=1)])
-        tau = float(kendalltau(printed, ours.mean(axis=0)).statistic)
-        interval = percentile_interval(taus)
+        tau = float(_tau(printed, ours.mean(axis=0)))
+        interval = percentile_interval(_tau(printed, ours[draws].mean(axis=1)))
         outcome: Outcome = "undecided"
         if interval.low > 0 or interval.high < 0:
             outcome = "met" if interval.low > 0 else "not met"
         ranking = pd.Series(ours.mean(axis=0), TABLE_4["label"]).sort_values()[::-1]
         order = ", ".join(f"{label} {value:.3f}" for label, value in ranking.items())
         return Finding(outcome, f"tau {bracketed(tau, interval, '+')}", interval, order, missing)
+
+
+def _tau(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Kendall's tau-b of [n] with each row of [..., n]; SciPy's takes a millisecond a row."""
+    a, b = np.triu_indices(len(first), 1)
+    signs, others = (np.sign(values[..., a] - values[..., b]) for values in (first, second))
+    untied, others_untied = ((values**2).sum(-1) for values in (signs, others))
+    tau: np.ndarray = (signs * others).sum(-1) / np.sqrt(untied) / np.sqrt(others_untied)
+    return tau
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
