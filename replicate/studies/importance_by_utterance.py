@@ -124,9 +124,10 @@ def ablated(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _ablated(part: pd.DataFrame) -> dict[str, float | str]:
     told, lost = _matrix(part, "told"), _lost(part)
+    bits = np.stack(list(lost.values()))  # [losses, runs, utterances]
 
     def rhos(at: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: rank_correlation(bits[:, at], told[:, at]) for name, bits in lost.items()}
+        return dict(zip(lost, rank_correlation(bits[..., at], told[:, at]), strict=True))
 
     model, presets = part["model"].iloc[0], part["preset"].nunique()
     return {"model": model, "presets": presets, **_over_runs(part, rhos)}
