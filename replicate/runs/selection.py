@@ -19,7 +19,7 @@ from replicate.runs.baselines import BASELINES, PROFILE
 from replicate.runs.names import title
 from replicate.runs.published import load_runs
 from replicate.runs.store import Run
-from replicate.settings import EMB_SIZE, FUSION_NAMES, RESULTS
+from replicate.settings import EMB_SIZE, FUSION_NAMES, GROUPS, RESULTS
 from replicate.stats import classification
 
 #: How the epoch was chosen, in words (see `replicate.runs.store.SELECTIONS`).
@@ -158,7 +158,7 @@ class Selection:
             command = f"replicate baselines --corpus {at_hand(self.corpus)}"
             return command if self.folds == "stratified" else f"{command} --folds {self.folds}"
         text = "text-" if self.corpus in ("iemocap-text", "iemocap-text-cut", "meld") else ""
-        held_out = self.folds in ("session", "speaker", "scenario")
+        held_out = self.folds in GROUPS
         name = self.grid or (f"{text}{self.folds}s" if held_out else text.strip("-"))
         grid = f" --grid {name}" if name else ""
         corpus = at_hand(self.corpus)

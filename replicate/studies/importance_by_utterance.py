@@ -91,9 +91,9 @@ def followed(rows: pd.DataFrame) -> pd.DataFrame:
 def _followed(part: pd.DataFrame) -> dict[str, float | str]:
     score, untrained = _matrix(part, "audio_score"), _matrix(part, "audio_score", "untrained")
     told, gain = _matrix(part, "told"), _matrix(part, "gain")
+    first, second = np.stack([score, untrained, score]), np.stack([told, told, gain])
 
     def rhos(at: np.ndarray) -> dict[str, np.ndarray]:
-        first, second = np.stack([score, untrained, score]), np.stack([told, told, gain])
         rho, before, by_gain = rank_correlation(first[..., at], second[..., at])
         return {"rho": rho, "untrained": before, "difference": rho - before, "gain": by_gain}
 

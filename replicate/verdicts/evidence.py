@@ -1,7 +1,7 @@
 """What the claims are judged by: stored runs, words and loudness of one corpus."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -125,7 +125,7 @@ def deciding(runs: Selection) -> Selection:
 def words_of(runs: Selection, corpus: Corpus) -> pd.DataFrame:
     """Every word of the first run's test set with every predicted class, see `word_table`."""
     said = corpus.utterances.set_index("utterance")["transcript"].fillna("")
-    answers = runs.answers().query("run == 0")
+    answers = replace(runs, runs=runs.runs[:1]).answers()
     sentences = [tokens(said[utterance]) for utterance in answers["utterance"]]
     return word_table(sentences, answers["predicted"].tolist())
 
