@@ -15,9 +15,15 @@ from typing import Literal
 FUSION_NAMES = ("att_s1", "att_d1", "att_sn", "att_d1n", "att_d2n", "concat", "addition")
 
 #: The corpora that are read, and the stand-in's sizes and presets: `standin-SIZE[-PRESET]`.
-CORPORA = ("iemocap", "iemocap-text", "iemocap-text-cut", "emodb", "meld")
+CORPORA = ("iemocap", "iemocap-features", "iemocap-text", "iemocap-text-cut", "emodb", "meld")
 STANDIN_SIZES = ("tiny", "quick", "medium", "full")
 STANDIN_PRESETS = ("default", "text-only", "audio-only", "text-hard", "audio-hard", "clean")
+
+
+#: What the audio encoder takes, and how it maps features.
+AudioInput = Literal[
+    "raw waveforms", "acoustic features, linear map", "acoustic features, one hidden layer"
+]
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,9 @@ class ModelConfig:
         "after the hidden layer", "on the fused features too", "on the text features too"
     ] = "after the hidden layer"
     """Section 4.1: "a hidden layer with 96 neurons with dropout"."""
+    audio_input: AudioInput = "raw waveforms"
+    """Section 3.1 takes raw waveforms. Where only acoustic features are at hand, a linear map brings
+    them to the width of the text features, as Section 3.1 ends; every table then says so."""
     initialisation: Literal["PyTorch's defaults"] = "PyTorch's defaults"
     """Section 4.1 points to Hazarika et al. "with modifications" that it does not give."""
 
@@ -155,6 +164,10 @@ class Training:
         "16 kHz, in [-1, 1)"
     )
     """Section 3.1 says "raw", and in Table 8 the classes differ in loudness."""
+    features: Literal["all", "without those of level"] = "all"
+    """Which acoustic features an encoder of them sees; level is what Table 8 is about."""
+    silenced: Literal["none", "audio", "text"] = "none"
+    """The modality whose features are zero in training and test, as a control of the other."""
     test_batches: Literal[
         "batches of 30 in the cohort's order", "one utterance at a time", "sorted by length"
     ] = "batches of 30 in the cohort's order"

@@ -27,7 +27,7 @@ from replicate.files import InputError
 from replicate.paper import CLASS_SIZES
 
 _FILE = "iemocap.pkl"
-_LABELS = ("hap", "sad", "neu", "ang", "exc", "fru")
+LABELS = ("hap", "sad", "neu", "ang", "exc", "fru")
 _REMEDY = (
     "take iemocap.pkl anew from the repository declare-lab/conv-emotion, "
     "folder COSMIC/feature-extraction/iemocap"
@@ -83,18 +83,30 @@ def read_cut(root: Path) -> Corpus:
     )
 
 
-def _rows(path: Path) -> Iterator[dict[str, object]]:
+def entries(path: Path) -> Iterator[tuple[str, int, str, str, str | None]]:
+    """Dialogue, position in it, speaker's letter, label and transcript of each entry of the file.
+
+    Raises:
+        InputError: see `read`.
+    """
     speakers, labels, sentences = _parts(path)
     for dialogue in sorted(sentences, key=str):
-        counts: Counter[str] = Counter()
         turns = zip(speakers[dialogue], labels[dialogue], sentences[dialogue], strict=True)
-        for letter, label, sentence in turns:
-            utterance = parse(f"{dialogue}_{letter}{counts[letter]:03d}")
-            if utterance is None or label not in range(len(_LABELS)) or type(sentence) is not str:
+        for position, (letter, label, sentence) in enumerate(turns):
+            odd = letter not in ("F", "M") or type(sentence) is not str
+            if odd or label not in range(len(LABELS)):
                 raise InputError(path, f"{dialogue}: an odd speaker, label or sentence", _REMEDY)
-            counts[letter] += 1
-            text = " ".join(sentence.split()) or None
-            yield {**vars(utterance), "label": _LABELS[label], "transcript": text}
+            yield dialogue, position, letter, LABELS[label], " ".join(sentence.split()) or None
+
+
+def _rows(path: Path) -> Iterator[dict[str, object]]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for dialogue, _, letter, label, transcript in entries(path):
+        utterance = parse(f"{dialogue}_{letter}{counts[dialogue, letter]:03d}")
+        if utterance is None:
+            raise InputError(path, f"{dialogue} is no dialogue of IEMOCAP", _REMEDY)
+        counts[dialogue, letter] += 1
+        yield {**vars(utterance), "label": label, "transcript": transcript}
 
 
 def _parts(path: Path) -> list[dict[str, list[Any]]]:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from replicate.corpora import emodb, iemocap, iemocap_text, meld, standin
+from replicate.corpora import emodb, iemocap, iemocap_features, iemocap_text, meld, standin
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.names import require_known, size_and_preset
 from replicate.corpora.table import Corpus, utterance_table, without_damaged
@@ -14,6 +14,7 @@ from replicate.files import InputError, build_once, cache_folder, sha256
 
 READERS: dict[str, Callable[[Path], Corpus]] = {
     "iemocap": iemocap.read,
+    "iemocap-features": iemocap_features.read,
     "iemocap-text": iemocap_text.read,
     "iemocap-text-cut": iemocap_text.read_cut,
     "emodb": emodb.read,

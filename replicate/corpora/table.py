@@ -9,7 +9,9 @@ from typing import Literal
 
 import pandas as pd
 
+from replicate.corpora.features import Features
 from replicate.files import InputError
+from replicate.settings import AudioInput
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class Corpus:
     synthetic: bool = False
     """True for the stand-in, whose numbers must never pass for IEMOCAP's."""
     problems: tuple[Problem, ...] = ()
+    features: Features | None = None
+    """Acoustic features, for the encoder that takes them in place of recordings."""
 
     def __post_init__(self) -> None:
         missing = set(COLUMNS) - set(self.utterances.columns)
@@ -97,6 +101,13 @@ class Corpus:
     def has_audio(self) -> bool:
         """Whether any utterance has a recording."""
         return bool(self.utterances["wav"].notna().any())
+
+    @property
+    def audio_input(self) -> AudioInput:
+        """What the audio encoder takes: recordings where there are any."""
+        if self.features is None or self.has_audio:
+            return "raw waveforms"
+        return "acoustic features, linear map"
 
     def without(self, problems: Iterable[Problem]) -> "Corpus":
         """The corpus without the utterances that problems concern."""
