@@ -127,7 +127,7 @@ def run(
     workers = _workers(jobs, device, cluster, gpus_each)
     opened = worker.open_source(source)[0]
     wanted = replace(PROFILES[profile], seeds=PROFILES[profile].seeds[:seeds])
-    experiments = grid(which, name, wanted, cohort(opened))
+    experiments = grid(which, name, wanted, cohort(opened), opened.audio_input)
     experiments = _served(experiments, opened, word2vec)
     todo = schedule.remaining(experiments, results)
     click.echo(f"{len(experiments)} experiments, {len(experiments) - len(todo)} already done")
@@ -150,7 +150,7 @@ def _served(
     """The experiments that a corpus has all for; says which are left out."""
     from replicate.files import InputError
 
-    heard = [e for e in experiments if e.model == "text" or opened.has_audio]
+    heard = [e for e in experiments if e.model == "text" or opened.has_sound]
     lacking = f"audio, and {opened.name} has none: see `--grid text`, or --data"
     if not heard:
         raise InputError(opened.name, f"every experiment needs {lacking}", "choose another grid")
@@ -193,8 +193,8 @@ def baselines(
     todo = [setting for setting in settings if setting not in done]
     click.echo(f"{len(settings)} results, {len(settings) - len(todo)} already there")
     if todo:
-        waveforms = open_waveforms(opened) if opened.has_audio else None
-        for result in training_baselines.compute(todo, opened, waveforms, results):
+        sound = open_waveforms(opened) if opened.has_audio else opened.features
+        for result in training_baselines.compute(todo, opened, sound, results):
             done[result.experiment] = result
             click.echo(f"  {result.experiment.name}: {result.provenance.wall_seconds:.1f} s")
     published.pack(results / name / PROFILE)

@@ -88,6 +88,29 @@ class RawAudioEncoder(nn.Module):
         return states
 
 
+class FeatureEncoder(nn.Module):
+    """In place of Section 3.1 where acoustic features are at hand, and no recordings.
+
+    Standardised features [B, n_in] -> x_audio: the linear map with which Section 3.1 ends, or a
+    hidden layer like the classifier's before it.
+    """
+
+    def __init__(self, n_in: int, config: ModelConfig, n_features: int | None = None) -> None:
+        super().__init__()
+        n_out = n_features or config.n_features
+        deep = config.audio_input == "acoustic features, one hidden layer"
+        self.hidden = nn.Linear(n_in, config.hidden) if deep else None
+        self.projection = nn.Linear(config.hidden if deep else n_in, n_out)
+
+    def forward(self, features: Waves) -> Tensor:
+        """[B, n_in] -> x_audio [B, 400]."""
+        x = cast(Tensor, features).to(self.projection.weight.device)
+        if self.hidden is not None:
+            x = F.relu(self.hidden(x))  # [B, 96]
+        x_audio: Tensor = self.projection(x)
+        return x_audio
+
+
 class TranscriptionEncoder(nn.Module):
     """Section 3.2, Table 3: word embedding and two convolutions over words (Kim 2014)."""
 
@@ -313,7 +336,8 @@ class EmotionModel(nn.Module):
     """Figure 1: the two encoders, a fusion and the classifier; or one encoder alone.
 
     The model is a row of Table 4 (a key of `FUSIONS`), or `audio` or `text` for one modality alone;
-    `n_words` counts padding and unknown. An encoder may be a subclass that computes it faster.
+    `n_words` counts padding and unknown. An encoder may be a subclass that computes it faster, or
+    one of acoustic features.
     """
 
     def __init__(
@@ -322,7 +346,7 @@ class EmotionModel(nn.Module):
         model: str,
         n_words: int,
         n_classes: int,
-        audio_encoder: type[RawAudioEncoder] = RawAudioEncoder,
+        audio_encoder: Callable[..., nn.Module] = RawAudioEncoder,
         text_encoder: type[TranscriptionEncoder] = TranscriptionEncoder,
     ) -> None:
         super().__init__()

@@ -20,6 +20,9 @@ STANDIN_SIZES = ("tiny", "quick", "medium", "full")
 STANDIN_PRESETS = ("default", "text-only", "audio-only", "text-hard", "audio-hard", "clean")
 
 
+#: What a model hears: nothing, recordings, or acoustic features.
+Sound = Literal["none", "audio", "features"]
+
 #: What the audio encoder takes, and how it maps features.
 AudioInput = Literal[
     "raw waveforms", "acoustic features, linear map", "acoustic features, one hidden layer"
@@ -98,8 +101,8 @@ class ModelConfig:
     ] = "after the hidden layer"
     """Section 4.1: "a hidden layer with 96 neurons with dropout"."""
     audio_input: AudioInput = "raw waveforms"
-    """Section 3.1 takes raw waveforms. Where only acoustic features are at hand, a linear map brings
-    them to the width of the text features, as Section 3.1 ends; every table then says so."""
+    """Section 3.1 takes raw waveforms. Where only acoustic features are at hand, a linear map
+    brings them to the width of the text features, as Section 3.1 ends, and every table says so."""
     initialisation: Literal["PyTorch's defaults"] = "PyTorch's defaults"
     """Section 4.1 points to Hazarika et al. "with modifications" that it does not give."""
 
@@ -231,6 +234,9 @@ TREATMENTS = {
     "audio-shuffled": "the recording of another test utterance, drawn at random",
     "text-shuffled": "the words of another test utterance, drawn at random",
     "half": "both modalities weigh one half, whatever the attention says",
+    "audio-same-class": "the recording of another test utterance of the same class",
+    "audio-same-speaker": "the recording of another test utterance of the same speaker",
+    "text-same-class": "the words of another test utterance of the same class",
 }
 
 

@@ -205,9 +205,9 @@ def test_concat_of_other_width() -> None:
 def test_normalised_recordings_are_equally_loud() -> None:
     experiment = chosen(small.experiment("audio"), "loudness-normalised")
     data = examples(experiment, cohort(small.corpus()), small.waveforms())
-    levels = [data.waveforms.waveform(utterance).std() for utterance in data.utterances]
+    levels = [data.sound.waveform(utterance).std() for utterance in data.utterances]
     assert np.allclose(levels, 10 ** (-26 / 20), rtol=0.1)
-    assert data.waveforms.fingerprint == small.waveforms().fingerprint
+    assert data.sound.fingerprint == small.waveforms().fingerprint
 
 
 def test_relative_frequencies_discard_next_to_nothing() -> None:

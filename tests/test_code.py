@@ -150,7 +150,7 @@ def test_what_a_definition_does_counts(one, other):
 
 
 def test_of_two_definitions_of_one_name_either_counts():
-    parts = code.parts_of(heard=True)
+    parts = code.parts_of("audio")
     now = code.digests(parts, SOURCES, MODULES)
     audio, gru = "kernels/audio_loops.py", "kernels/gru.py"
     swapped = {
@@ -165,7 +165,7 @@ def test_a_part_may_be_divided_into_files(monkeypatch):
     """Each of the files may repeat the type of an array."""
     head, _, rest = SOURCES["kernels/text.py"].partition("\n\n@kernel")
     files = {"one.py": head, "two.py": head + "\n\n@kernel" + rest}
-    parts = code.parts_of(heard=False)
+    parts = code.parts_of("none")
     now = code.digests(parts, SOURCES, MODULES)
     monkeypatch.setitem(code.FILES, "text_kernels", dict.fromkeys(files))
     assert code.digests(parts, SOURCES | files, MODULES) == now
@@ -198,15 +198,15 @@ def test_numerical_code_rests_on_no_code_that_does_not_count(file):
 
 
 def test_the_code_is_that_which_the_process_started_with(monkeypatch, tmp_path):
-    commit, _ = code.code_version(heard=True)
+    commit, _ = code.code_version("audio")
     assert commit == "unknown" or len(commit) == 12
     sources = code._SOURCES | {"model.py": code._SOURCES["model.py"] + "\nanother = 1\n"}
     monkeypatch.setattr(code, "_SOURCES", sources)
     monkeypatch.setattr(code, "loaded", code.loaded.__wrapped__)
-    assert "another" in code.LOADED_CODE[True, "cpu"]
-    assert code.code_version(heard=True) == (commit, True)
+    assert "another" in code.LOADED_CODE["audio", "cpu"]
+    assert code.code_version("audio") == (commit, True)
     monkeypatch.setattr(code, "PACKAGE", tmp_path)
-    assert code.code_version(heard=True) == ("unknown", True)
+    assert code.code_version("audio") == ("unknown", True)
 
 
 def test_the_translation_of_old_records_is_that_of_gits_history():
@@ -237,7 +237,7 @@ def test_every_stored_record_is_translated():
 
 
 def test_what_no_table_translates_counts_as_changed():
-    now = code.LOADED_CODE[False, "cpu"]
+    now = code.LOADED_CODE["none", "cpu"]
     assert code.difference(now, dict(now)) == ()
     assert {"model", "EmotionModel"} <= set(code.difference({"model": "0" * 16}, now))
 

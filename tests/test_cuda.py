@@ -167,7 +167,7 @@ def test_a_training_gives_what_it_gives_on_the_cpu(tmp_path, monkeypatch) -> Non
     for where in ("cpu", DEVICE.type):
         corpus, waveforms = small.corpus(16), small.waveforms(16)
         waveforms = replace(waveforms, lengths=waveforms.lengths // 10)
-        runs.append(train(asked, corpus, tmp_path / f"{len(runs)}", waveforms=waveforms,
+        runs.append(train(asked, corpus, tmp_path / f"{len(runs)}", sound=waveforms,
                                    device=where))  # fmt: skip
         monkeypatch.setattr(loop, "encoders", on_the_device)
     for table in ("predictions", "treated"):
@@ -178,7 +178,7 @@ def test_a_training_gives_what_it_gives_on_the_cpu(tmp_path, monkeypatch) -> Non
 
 def on_the_device(experiment, data, device):
     """What `loop.encoders` gives for a GPU."""
-    return cuda.CudaAudio(data.waveforms, DEVICE), Encoder, TranscriptionEncoder
+    return cuda.CudaAudio(data.sound, DEVICE), Encoder, TranscriptionEncoder
 
 
 def test_the_front_end_wants_its_own_device() -> None:

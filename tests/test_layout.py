@@ -21,6 +21,7 @@ SHOWING = ("stats", "runs", "studies", "verdicts", "report")
 #: Modules whose functions import something when they are called, and why.
 LATE_IMPORTS = {
     "__main__": "help and errors of usage come at once; a command imports what it needs",
+    "corpora.features": "verdicts and checks do without PyTorch",
     "corpora.opening": "a stand-in is read without what gives it voices",
     "corpora.transcriptions": "tokens are had without PyTorch, gensim and optional vectors",
     "corpora.waveforms": "stored levels are read without PyTorch and soundfile",

@@ -104,4 +104,4 @@ def test_changed_definitions_are_named(run, monkeypatch):
 
 def test_a_text_run_does_not_depend_on_the_audio_code(run):
     assert "Trainer" in run.provenance.code and "Waveforms" not in run.provenance.code
-    assert "Waveforms" in code.LOADED_CODE[True, "cpu"]
+    assert "Waveforms" in code.LOADED_CODE["audio", "cpu"]

@@ -30,7 +30,7 @@ def trained(root, experiment, **options):
         experiment,
         small.corpus(),
         folder_of(experiment, root),
-        waveforms=small.waveforms(),
+        sound=small.waveforms(),
         **options,
     )
 
@@ -106,7 +106,7 @@ def test_a_sigkill_loses_at_most_an_epoch_and_changes_no_bit(tmp_path):
     script = (
         "import small, pathlib, sys; from replicate.training.train import train;"
         "train(small.experiment(epochs=30), small.corpus(), pathlib.Path(sys.argv[1]),"
-        "waveforms=small.waveforms(), report=lambda e, t, s: print(len(t), flush=True))"
+        "sound=small.waveforms(), report=lambda e, t, s: print(len(t), flush=True))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script, str(folder)],

@@ -88,7 +88,7 @@ def test_the_envelope_is_kept_and_nothing_else(recording: np.ndarray) -> None:
 def test_every_treatment_answers_for_every_test_utterance(trained: Trainer) -> None:
     found = answers(trained, trainer())
     assert found.groupby("treatment", sort=False).size().to_dict() == dict.fromkeys(
-        applicable("att_d1"), len(trained.data.parts.test)
+        applicable("att_d1", "audio"), len(trained.data.parts.test)
     )
     assert np.allclose(found[list(EMOTIONS)].sum(axis=1), 1, atol=1e-5)
     assert (found.loc[found["treatment"] == "half", "audio_score"] == 0.5).all()
@@ -99,7 +99,7 @@ def test_every_treatment_answers_for_every_test_utterance(trained: Trainer) -> N
 def test_treatments_leave_the_model_and_its_data_as_they_were(trained: Trainer) -> None:
     before = trained.predict(trained.data.parts.test)[0]
     data, fused = trained.data, trained.fused
-    for name in applicable("att_d1"):
+    for name in applicable("att_d1", "audio"):
         under(trained, name)
         assert trained.data is data and trained.fused is fused
     assert torch.equal(trained.predict(trained.data.parts.test)[0], before)
@@ -138,8 +138,8 @@ def test_shuffled_words_are_the_words_of_the_test_part(trained: Trainer) -> None
 
 
 def test_what_applies_to_which_model() -> None:
-    assert set(applicable("att_s1")) == set(TREATMENTS)
+    assert set(applicable("att_s1", "audio")) == set(TREATMENTS)
     for model in FUSIONS:
-        assert ("half" in applicable(model)) == model.startswith("att")
-    assert applicable("text") == ["untrained", "one-by-one", "sorted"]
-    assert set(applicable("audio")) == {"untrained", "one-by-one", "sorted", *RECORDINGS}
+        assert ("half" in applicable(model, "audio")) == model.startswith("att")
+    assert applicable("text", "none") == ["untrained", "one-by-one", "sorted"]
+    assert set(applicable("audio", "audio")) == {"untrained", "one-by-one", "sorted", *RECORDINGS}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -72,7 +72,7 @@ class Features:
             self, values=self.values[:, kept], columns=tuple(self.columns[i] for i in kept)
         )
 
-    def standardised(self, rows: Collection[int] | np.ndarray) -> Features:
+    def standardised(self, rows: np.ndarray) -> Features:
         """Every column with mean 0 and standard deviation 1 over some rows, the training part's.
 
         A column that does not vary among them becomes 0 there.

@@ -103,6 +103,11 @@ class Corpus:
         return bool(self.utterances["wav"].notna().any())
 
     @property
+    def has_sound(self) -> bool:
+        """Whether there are recordings, or features in their place."""
+        return self.has_audio or self.features is not None
+
+    @property
     def audio_input(self) -> AudioInput:
         """What the audio encoder takes: recordings where there are any."""
         if self.features is None or self.has_audio:

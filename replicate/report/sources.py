@@ -58,7 +58,7 @@ PAPER = Source("Lima & Bak (2018), as printed", synthetic=False, corpus=False)
 
 def of_code() -> Source:
     """The source of what shows this project's own modules."""
-    details = (f"commit {commit_name(*code_version(heard=True))}",)
+    details = (f"commit {commit_name(*code_version('audio'))}",)
     return Source("this project's modules", False, details, corpus=False)
 
 
@@ -67,7 +67,7 @@ def of_corpus(corpus: Corpus, *details: str) -> Source:
     return Source(
         corpus.title,
         corpus.synthetic,
-        (*details, f"commit {commit_name(*code_version(heard=True))}"),
+        (*details, f"commit {commit_name(*code_version('audio'))}"),
     )
 
 

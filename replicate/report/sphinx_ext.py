@@ -140,7 +140,7 @@ def _common(book: Path, data: str) -> Any:
     """Digest of what all notebooks depend on: code, packages, benchmarks, a corpus on disk."""
     damaged_left_out = bool(os.environ.get("REPLICATE_SKIP_DAMAGED"))
     packages = [path.stem for folder in sys.path for path in Path(folder).glob("*.dist-info")]
-    uncommitted = code_version(heard=True)[1]  # which pages say
+    uncommitted = code_version("audio")[1]  # which pages say
     state = [damaged_left_out, sys.version, sorted(packages), uncommitted]
     common = hashlib.sha256(json.dumps(state).encode())
     for part in (

@@ -16,7 +16,8 @@ class Baseline:
     """A baseline as tables and commands know it."""
 
     title: str
-    needs: tuple[Literal["text", "audio"], ...] = ()  # what it reads of an utterance
+    #: What it reads of an utterance.
+    needs: tuple[Literal["text", "audio", "features", "times"], ...] = ()
 
 
 #: Name, as in folder names -> baseline, in the order of the tables.
@@ -30,6 +31,12 @@ BASELINES = {
     "loudness": Baseline("Duration and loudness, logistic regression", ("audio",)),
     "mfcc": Baseline("MFCC statistics, SVM", ("audio",)),
     "late-fusion": Baseline("TF-IDF and MFCC, late fusion", ("text", "audio")),
+    "duration": Baseline("Duration, logistic regression", ("times",)),
+    "features-level": Baseline("Level among the features, logistic regression", ("features",)),
+    "features": Baseline("Acoustic features, logistic regression", ("features",)),
+    "features-svm": Baseline("Acoustic features, SVM", ("features",)),
+    "features-product": Baseline("TF-IDF and features, product", ("text", "features")),
+    "features-stacked": Baseline("TF-IDF and features, stacked", ("text", "features")),
 }
 
 
@@ -40,7 +47,8 @@ class Setting:
     corpus: str
     model: Literal[
         "majority", "dialogue", "dialogue-speaker", "nearest-turn", "same-text", "tfidf",
-        "loudness", "mfcc", "late-fusion",
+        "loudness", "mfcc", "late-fusion", "duration", "features-level", "features",
+        "features-svm", "features-product", "features-stacked",
     ]  # fmt: skip
     fold: Fold
 

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from replicate.runs.definitions import definitions, modules_of
+from replicate.settings import Sound
 
 PACKAGES = ("torch", "numpy", "numba", "pandas", "gensim")
 
@@ -59,7 +60,7 @@ CODE: dict[str, dict[str, dict[str, tuple[str, ...] | None]]] = {
             "corpora/transcriptions.py": None,
             "settings.py": ("PADDING, UNKNOWN", "Tokens"),
         },
-        "model": {"model.py": None, "settings.py": ("ModelConfig",)},
+        "model": {"model.py": None, "settings.py": ("ModelConfig", "AudioInput")},
         "training": {
             "training/examples.py": None,
             "training/loop.py": None,
@@ -68,7 +69,7 @@ CODE: dict[str, dict[str, dict[str, tuple[str, ...] | None]]] = {
         "treatments": {
             "training/treatments.py": None,
             "corpora/altered.py": None,
-            "settings.py": ("RECORDINGS", "TREATMENTS"),
+            "settings.py": ("RECORDINGS", "TREATMENTS", "Sound"),
         },
         "text_kernels": {"kernels/text.py": None},
         "compiled": {"kernels/compiled.py": None},
@@ -82,6 +83,7 @@ CODE: dict[str, dict[str, dict[str, tuple[str, ...] | None]]] = {
         },
         "gru_kernels": {"kernels/gru.py": None},
     },
+    "features": {"acoustic_features": {"corpora/features.py": None}},
     "cuda": {
         "cuda": {"kernels/cuda.py": None},
         "cuda_kernels": {"kernels/cuda_loops.py": None},
@@ -89,9 +91,11 @@ CODE: dict[str, dict[str, dict[str, tuple[str, ...] | None]]] = {
     "baselines": {
         "baselines": {
             "training/baselines.py": (
-                "LOUDNESS", "N_MFCC", "FRAMES", "COEFFICIENTS", "Predict", "majority", "dialogue",
-                "dialogue_speaker", "nearest_turn", "same_text", "tfidf", "loudness", "mfcc",
-                "late_fusion", "_looked_up", "_fitted", "PREDICT", "features", "mfccs", "tested",
+                "LOUDNESS", "N_MFCC", "FRAMES", "COEFFICIENTS", "Predict", "majority",
+                "dialogue", "dialogue_speaker", "nearest_turn", "same_text", "tfidf", "loudness",
+                "mfcc", "late_fusion", "duration", "features_level", "features_linear",
+                "features_svm", "features_product", "features_stacked", "_linear", "_tfidf",
+                "ACOUSTIC", "_looked_up", "_fitted", "PREDICT", "features", "mfccs", "tested",
             ),
             "settings.py": ("QUIETEST",),
         },
@@ -110,10 +114,10 @@ _Items = tuple[tuple[str, str], ...]
 _SOURCES = {file: (PACKAGE / file).read_text() for files in FILES.values() for file in files}
 
 
-def parts_of(heard: bool, device: str = "cpu") -> tuple[str, ...]:
-    """The parts of the code that determine a run, on `cpu` or `cuda`; `heard`: it hears audio."""
-    roles = ["text", *["audio"] * heard, *["cuda"] * (device == "cuda")]
-    return tuple(part for role in roles for part in CODE[role])
+def parts_of(sound: Sound, device: str = "cpu") -> tuple[str, ...]:
+    """The parts of the code that determine a run that hears this, on `cpu` or `cuda`."""
+    roles = ("text", sound, device)
+    return tuple(part for role in roles for part in CODE.get(role, {}))
 
 
 @cache
@@ -123,14 +127,14 @@ def loaded(parts: tuple[str, ...]) -> Digests:
     return digests(parts, _SOURCES, modules)
 
 
-class _Loaded(dict[tuple[bool, str], Digests]):
+class _Loaded(dict[tuple[Sound, str], Digests]):
     """`loaded` for each kind of run, when it is first asked for."""
 
-    def __missing__(self, kind: tuple[bool, str]) -> Digests:
+    def __missing__(self, kind: tuple[Sound, str]) -> Digests:
         return loaded(parts_of(*kind))
 
 
-#: The code that this process runs, by whether it hears audio and by device.
+#: The code that this process runs, by what it hears and by device.
 LOADED_CODE = _Loaded()
 
 
@@ -191,9 +195,9 @@ def _difference(one: _Items, other: _Items) -> tuple[str, ...]:
     return tuple(sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name)))
 
 
-def code_version(heard: bool, device: str = "cpu") -> tuple[str, bool]:
+def code_version(sound: Sound, device: str = "cpu") -> tuple[str, bool]:
     """`version_of` the code of a run, see `parts_of`."""
-    return version_of(parts_of(heard, device))
+    return version_of(parts_of(sound, device))
 
 
 def version_of(parts: tuple[str, ...]) -> tuple[str, bool]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from replicate.settings import FUSION_NAMES, Embedding, Fold, ModelConfig, Training
+from replicate.settings import FUSION_NAMES, Embedding, Fold, ModelConfig, Sound, Training
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,13 @@ class Experiment:
     #: How a run is stored, see `replicate.runs.store`: the name of its record, and its tables.
     record = "run.json"
     tables = ("epochs", "predictions", "treated")
+
+    @property
+    def sound(self) -> Sound:
+        """What the model hears."""
+        if self.model == "text":
+            return "none"
+        return "audio" if self.architecture.audio_input == "raw waveforms" else "features"
 
     @property
     def name(self) -> str:
@@ -71,6 +78,10 @@ CHOICES: dict[str, dict[str, Any]] = {
     "emb_size-50": {"architecture.emb_size": 50},
     "slower": {"training.learning_rate": 1e-3},
     "no-l2": {"training.weight_decay": 0.0},
+    "features-hidden": {"architecture.audio_input": "acoustic features, one hidden layer"},
+    "no-level": {"training.features": "without those of level"},
+    "audio-silenced": {"training.silenced": "audio"},
+    "text-silenced": {"training.silenced": "text"},
 }
 
 
@@ -109,6 +120,9 @@ UNIMODAL: list[tuple[str, Embedding]] = [("audio", "none"), ("text", "trainable"
 TEXT: list[tuple[str, Embedding]] = [("text", "trainable"), ("text", "glove")]
 FOUR: list[tuple[str, Embedding]] = [*UNIMODAL, ("concat", "trainable"), ("att_d1", "trainable")]
 ATTENTION: list[tuple[str, Embedding]] = [*TABLE_4[:6], *UNIMODAL]
+#: GloVe in Word2Vec's place.
+GLOVE: list[tuple[str, Embedding]] = [("att_d1", "glove"), ("att_sn", "glove")]
+FUSIONS: list[tuple[str, Embedding]] = [*TABLE_4, *GLOVE, *UNIMODAL]
 TWO: list[tuple[str, Embedding]] = [("concat", "trainable"), ("att_d1", "trainable")]
 
 #: A selection of the choices that have an effect on the text model too: those of high impact first.
@@ -122,6 +136,9 @@ TEXT_CHOICES = (
 AUDIO_CHOICES = (
     "no-residual", "masked", "gru-last", "gru-mean", "adamw", "loudness-normalised"
 )  # fmt: skip
+
+#: Of acoustic features, in place of recordings: other readings, and controls.
+FEATURE_CHOICES = ("features-hidden", "no-level", "audio-silenced", "text-silenced")
 
 #: Front ends without kernels of their own: an epoch takes fifty times as long on a CPU.
 EAGER_CHOICES = ("strided", "residual-second", "relu-first")
@@ -169,11 +186,22 @@ GRIDS = {
     "choices": Grid(
         "two models, the paper's open choices read otherwise",
         TWO, "one", 3,
-        ("", *(choice for choice in CHOICES if choice not in ("frozen-vectors", *EAGER_CHOICES))),
+        ("", *(choice for choice in CHOICES
+               if choice not in ("frozen-vectors", *EAGER_CHOICES, *FEATURE_CHOICES))),
     ),
     "front-ends": Grid(
         "the audio model alone, front ends that are slow on a CPU",
         UNIMODAL[:1], "one", 3, ("", *EAGER_CHOICES),
+    ),
+    "fusions": Grid(
+        "Tables 4 and 5 (with GloVe) and the models of one modality, a new split for each seed",
+        FUSIONS, "own",
+    ),
+    "fusions-one": Grid("the same on one stratified split", FUSIONS, "one"),
+    "fusions-sessions": Grid("the same, each session held out", FUSIONS, "session", 3),
+    "features-choices": Grid(
+        "two models of acoustic features, read otherwise, without level, or one modality silenced",
+        TWO, "own", choices=("", *FEATURE_CHOICES),
     ),
     "vectors": Grid(
         "pretrained vectors, fine-tuned and frozen", TABLE_5[:1], "one", 3, ("", "frozen-vectors")

@@ -47,7 +47,7 @@ def origin(corpus: Corpus, heard: bool, packages: Sequence[str] = PACKAGES) -> d
         heard: whether its recordings are read.
         packages: whose versions matter.
     """
-    commit, dirty = code_version(heard=heard)
+    commit, dirty = code_version("audio" if heard else "none")
     return {
         "corpus": corpus.name,
         "corpus_title": corpus.title,

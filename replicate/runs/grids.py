@@ -1,17 +1,23 @@
 """The experiments of a named grid on a cohort."""
 
-from dataclasses import replace
-
 import pandas as pd
 
 from replicate.corpora.protocol import groups
 from replicate.files import InputError
 from replicate.runs.experiments import GRIDS, Experiment, Profile, chosen, random_fold
-from replicate.settings import EMB_SIZE, Fold, ModelConfig
+from replicate.settings import EMB_SIZE, AudioInput, Fold, ModelConfig
 
 
-def grid(name: str, corpus: str, profile: Profile, cohort: pd.DataFrame) -> list[Experiment]:
+def grid(
+    name: str,
+    corpus: str,
+    profile: Profile,
+    cohort: pd.DataFrame,
+    audio_input: AudioInput = "raw waveforms",
+) -> list[Experiment]:
     """The experiments of a named grid (a key of `GRIDS`), seed by seed.
+
+    `audio_input` is what the corpus has, see `Corpus.audio_input`.
 
     Raises:
         InputError: if there is no grid of that name.
@@ -28,7 +34,7 @@ def grid(name: str, corpus: str, profile: Profile, cohort: pd.DataFrame) -> list
             fold=fold,
             seed=seed,
             training=profile.training,
-            architecture=replace(ModelConfig(), emb_size=EMB_SIZE[embedding]),
+            architecture=ModelConfig(emb_size=EMB_SIZE[embedding], audio_input=audio_input),
         )
         for seed in profile.seeds[: wanted.seeds]
         for fold in _folds(wanted.folds, seed, cohort)

@@ -42,7 +42,7 @@ def save(
     device: str = "cpu",
 ) -> Path:
     """Store tables that were measured just now on this machine; the index of each is dropped."""
-    commit, dirty = code_version(heard=True, device=device)
+    commit, dirty = code_version("audio", device)
     measured = Measurement(
         name=name,
         commit=commit,

@@ -74,7 +74,7 @@ def compare(stored: Run, again: Run) -> Comparison:
         name=stored.experiment.name,
         exact=_kind(stored) == _kind(again) and stored.provenance.device == "cpu",
         changed=stored.changed_code,
-        identical=all(map(pd.DataFrame.equals, _tables(stored), _tables(again))),
+        identical=all(map(pd.DataFrame.equals, _tables(stored, stored), _tables(again, stored))),
         flips=float(np.mean(one != other)),
         loss=abs(_loss(again) / _loss(stored) - 1),
         accuracy=shares[1] - shares[0],
@@ -92,10 +92,16 @@ def _kind(result: Run) -> tuple[object, ...]:
     return made.hardware, made.device, made.threads, made.packages
 
 
-def _tables(result: Run) -> list[pd.DataFrame]:
-    """All that must be the same bits: what was predicted, and every epoch without its time."""
-    epochs = result.epochs.drop(columns="seconds", errors="ignore")
-    return [result.predictions, result.treated, epochs]
+def _tables(result: Run, stored: Run) -> list[pd.DataFrame]:
+    """All that must be the same bits: what was predicted, and every epoch without its time.
+
+    Of a repeat, the treatments that the stored run has: there may be more since.
+    """
+    epochs, treated = result.epochs.drop(columns="seconds", errors="ignore"), result.treated
+    if len(treated):
+        known = treated["treatment"].isin(stored.treated["treatment"])
+        treated = treated[known].reset_index(drop=True)
+    return [result.predictions, treated, epochs]
 
 
 def _loss(result: Run) -> float:
@@ -129,7 +135,7 @@ def repeats(root: Path = RESULTS) -> list[Repeat]:
 
 def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:
     """Add a repeat to those that are kept, whether it holds or not."""
-    commit, _ = code_version(heard=True)
+    commit, _ = code_version("audio")
     added = Repeat(
         run=stored.experiment.place,
         made_by=stored.provenance.code,

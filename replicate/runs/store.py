@@ -119,7 +119,7 @@ class Run:
         """Digests of the numerical code that would make this run now."""
         if isinstance(self.experiment, Setting):
             return loaded(BASELINES_CODE)
-        return LOADED_CODE[self.provenance.audio_fingerprint is not None, self.provenance.device]
+        return LOADED_CODE[self.experiment.sound, self.provenance.device]
 
     @property
     def changed_code(self) -> tuple[str, ...]:

@@ -15,14 +15,18 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import StackingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
 from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
 from torchaudio.transforms import MFCC
 
+from replicate.corpora.features import LEVEL, Features
 from replicate.corpora.protocol import classes, cohort, groups, split
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.corpora.transcriptions import tokens
@@ -52,7 +56,9 @@ def wanted(corpus: Corpus, kind: str, splits: int) -> list[Setting]:
     if not folds:
         raise InputError(corpus.name, f"has no {kind}s", "choose other folds")
     text = corpus.utterances["transcript"].notna().any()
-    offered = {name for name, there in (("text", text), ("audio", corpus.has_audio)) if there}
+    times = corpus.has_audio or corpus.utterances["end"].notna().any()
+    found = {"text": text, "audio": corpus.has_audio, "features": corpus.features, "times": times}
+    offered = {name for name, there in found.items() if there}
     return [
         Setting(corpus.name, name, fold)  # type: ignore[arg-type]
         for name, baseline in BASELINES.items()
@@ -62,18 +68,22 @@ def wanted(corpus: Corpus, kind: str, splits: int) -> list[Setting]:
 
 
 def compute(
-    settings: Sequence[Setting], corpus: Corpus, waveforms: Waveforms | None, root: Path = RESULTS
+    settings: Sequence[Setting],
+    corpus: Corpus,
+    sound: Waveforms | Features | None,
+    root: Path = RESULTS,
 ) -> Iterator[Run]:
-    """Compute and store results of `wanted`, with one thread of PyTorch, as runs are trained."""
+    """Compute and store results of `wanted`, with one thread, as runs are trained."""
     torch.set_num_threads(1)
     table = cohort(corpus)
-    rows = features(corpus, table, waveforms)
+    rows = features(corpus, table, sound)
     origin = _origin(corpus)
     for setting in settings:
         baseline = BASELINES[setting.model]
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-        predictions = tested(PREDICT[setting.model], rows, table, setting.fold)
-        heard = waveforms if "audio" in baseline.needs else None
+        with threadpool_limits(1):
+            predictions = tested(PREDICT[setting.model], rows, table, setting.fold)
+        heard = sound if {"audio", "features"} & set(baseline.needs) else None
         provenance = replace(
             origin,
             audio_fingerprint=heard.fingerprint if heard else None,
@@ -114,6 +124,9 @@ def _origin(corpus: Corpus) -> Provenance:
 
 #: Columns of `features` that say how long and how loud an utterance is.
 LOUDNESS = ["seconds", "average", "spread"]
+
+#: Before the names of acoustic features among the columns of `features`.
+ACOUSTIC = "acoustic: "
 
 #: Coefficients of each frame; 13 of them, frames of 25 ms every 10 ms and 40 mel bands are usual.
 N_MFCC = 13
@@ -167,16 +180,14 @@ def tfidf(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.nda
 
     Weights: Spärck Jones (1972); pairs: Wang & Manning (2012).
     """
-    weights = TfidfVectorizer(tokenizer=tokens, token_pattern=None, ngram_range=(1, 2))
-    model = make_pipeline(weights, LogisticRegression(max_iter=1000))
+    model = make_pipeline(_tfidf(), LogisticRegression(max_iter=1000))
     return _fitted(model, train["transcript"], labels, test["transcript"])
 
 
 def loudness(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
     """Logistic regression on the logarithms of duration and of Table 8's two levels."""
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     logarithms = [np.log(rows[LOUDNESS].clip(lower=QUIETEST)) for rows in (train, test)]
-    return _fitted(model, logarithms[0], labels, logarithms[1])
+    return _fitted(_linear(), logarithms[0], labels, logarithms[1])
 
 
 def mfcc(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
@@ -193,6 +204,63 @@ def late_fusion(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> 
     """Mean of the probabilities of TF-IDF and of MFCCs, the sum rule of Kittler et al. (1998)."""
     mean: np.ndarray = (tfidf(train, labels, test) + mfcc(train, labels, test)) / 2
     return mean
+
+
+def duration(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """Logistic regression on the logarithm of an utterance's seconds."""
+    logs = [np.log(rows[["seconds"]]) for rows in (train, test)]
+    return _fitted(_linear(), logs[0], labels, logs[1])
+
+
+def features_level(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """Logistic regression on the features that follow a recording's level."""
+    begin = tuple(ACOUSTIC + name for name in LEVEL)
+    level = [name for name in map(str, train.columns) if name.startswith(begin)]
+    return _fitted(_linear(), train[level], labels, test[level])
+
+
+def features_linear(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """Logistic regression on all acoustic features."""
+    return _fitted(_linear(), train.filter(like=ACOUSTIC), labels, test.filter(like=ACOUSTIC))
+
+
+def features_svm(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """SVM with an RBF kernel on all acoustic features; probabilities as those of `mfcc`."""
+    machine = CalibratedClassifierCV(SVC(), ensemble=False, cv=5)
+    model = make_pipeline(StandardScaler(), machine)
+    return _fitted(model, train.filter(like=ACOUSTIC), labels, test.filter(like=ACOUSTIC))
+
+
+def features_product(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """The product rule of Kittler et al. (1998): P(c | words) P(c | sound) / P(c), normalised."""
+    prior = np.bincount(labels, minlength=len(EMOTIONS)) / len(labels)
+    product: np.ndarray = tfidf(train, labels, test) * features_linear(train, labels, test) / prior
+    product /= product.sum(axis=1, keepdims=True)
+    return product
+
+
+def features_stacked(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
+    """Logistic regression on the probabilities of words and of sound (Wolpert 1992).
+
+    It learns from those that five-fold cross-validation gives within the training part.
+    """
+    words = make_column_transformer((_tfidf(), "transcript"))
+    sound = make_column_transformer((StandardScaler(), make_column_selector(ACOUSTIC)))
+    readers = [
+        (name, make_pipeline(taken, LogisticRegression(max_iter=1000)))
+        for name, taken in (("words", words), ("sound", sound))
+    ]
+    model = StackingClassifier(readers, LogisticRegression(max_iter=1000), cv=5)
+    return _fitted(model, train, labels, test)
+
+
+def _linear() -> Pipeline:
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+
+
+def _tfidf() -> TfidfVectorizer:
+    """Weights of words and pairs of words."""
+    return TfidfVectorizer(tokenizer=tokens, token_pattern=None, ngram_range=(1, 2))
 
 
 def _looked_up(train: pd.Series, labels: np.ndarray, test: pd.Series) -> np.ndarray:
@@ -223,18 +291,25 @@ PREDICT: dict[str, Predict] = {
     "loudness": loudness,
     "mfcc": mfcc,
     "late-fusion": late_fusion,
+    "duration": duration,
+    "features-level": features_level,
+    "features": features_linear,
+    "features-svm": features_svm,
+    "features-product": features_product,
+    "features-stacked": features_stacked,
 }
 
 
 def features(
-    corpus: Corpus, table: pd.DataFrame, waveforms: Waveforms | None = None
+    corpus: Corpus, table: pd.DataFrame, sound: Waveforms | Features | None = None
 ) -> pd.DataFrame:
     """What baselines may know of each utterance of a cohort; its class is not among it.
 
     Returns:
         Index utterance, in the cohort's order; `dialogue`, `speaker`, `place` (seconds within the
         dialogue, or where starts are unknown the number of the turn) and `transcript`; with
-        recordings `seconds`, `average` and `spread` (see `waveforms.levels`), and `COEFFICIENTS`.
+        recordings `seconds`, `average` and `spread` (see `waveforms.levels`), and `COEFFICIENTS`;
+        with acoustic features `seconds` and those, `ACOUSTIC` before their names.
     """
     turns = corpus.utterances.set_index("utterance")
     known = turns["start"].notna().all()
@@ -242,12 +317,16 @@ def features(
     rows = table.set_index("utterance")
     rows = rows[["dialogue", "speaker", "transcript"]].astype(object).fillna("")
     rows.insert(2, "place", place.astype(float).loc[rows.index])
-    if waveforms is None:
+    if sound is None:
         return rows
     ids = rows.index.tolist()
-    lengths = waveforms.lengths[waveforms.rows(ids)]
+    if isinstance(sound, Features):
+        times = turns.loc[ids]
+        found = sound.frame().loc[ids].add_prefix(ACOUSTIC)
+        return rows.assign(seconds=times["end"] - times["start"]).join(found)
+    lengths = sound.lengths[sound.rows(ids)]
     seconds = pd.Series(lengths / SAMPLE_RATE, rows.index, name="seconds")
-    return pd.concat([rows, seconds, levels(waveforms, ids), mfccs(waveforms, ids)], axis="columns")
+    return pd.concat([rows, seconds, levels(sound, ids), mfccs(sound, ids)], axis="columns")
 
 
 def mfccs(waveforms: Waveforms, ids: list[str]) -> pd.DataFrame:

@@ -34,12 +34,12 @@ def state_of(source: Source, device: str) -> dict[str, object]:
     Raises:
         InputError: as `worker.open_source`, or Triton is missing, which a GPU needs.
     """
-    corpus, waveforms = worker.open_source(source)
+    corpus, sound = worker.open_source(source)
     return {
-        "code": LOADED_CODE[True, "cuda"],
+        "code": LOADED_CODE["audio", "cuda"],
         "packages": package_versions(device=device),
         "transcripts": text_fingerprint(corpus.utterances),
-        "recordings": waveforms.fingerprint if waveforms is not None else None,
+        "recordings": sound.fingerprint if sound is not None else None,
     }
 
 

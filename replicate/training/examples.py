@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from replicate.corpora.altered import altered_waveforms
+from replicate.corpora.features import Features
 from replicate.corpora.protocol import Split, classes, split
 from replicate.corpora.transcriptions import Vocabulary, tokens, vocabulary
 from replicate.corpora.waveforms import Waveforms
@@ -18,44 +19,55 @@ class Examples:
     """What an experiment sees of a corpus; every sequence in the cohort's order."""
 
     utterances: tuple[str, ...]  # ids
+    speakers: np.ndarray  # who says each, as text [n]
     labels: np.ndarray  # positions in `EMOTIONS`, int64 [n]
     parts: Split
     sentences: list[np.ndarray]  # word numbers
     vocab: Vocabulary  # of the training part, or of the corpus where that is the choice
-    waveforms: Waveforms | None  # None for the text model
-    rows: np.ndarray  # position of each utterance in `waveforms`, int64 [n]
+    sound: Waveforms | Features | None  # features standardised; None for the text model
+    rows: np.ndarray  # position of each utterance in `sound`, int64 [n]
 
 
-def examples(experiment: Experiment, table: pd.DataFrame, waveforms: Waveforms | None) -> Examples:
-    """Split a cohort and number its words.
+def examples(
+    experiment: Experiment, table: pd.DataFrame, sound: Waveforms | Features | None
+) -> Examples:
+    """Split a cohort, number its words, and standardise features as the training part asks.
 
     Raises:
         InputError: if the experiment needs audio or transcripts that the corpus lacks.
     """
     parts = split(table, experiment.fold, experiment.training.development)
-    _require(experiment, table, waveforms)
+    _require(experiment, table, sound)
     kind = experiment.training.tokens
     sentences = [tokens(text, kind) for text in table["transcript"].fillna("")]
     whole = experiment.training.vocabulary == "words of the whole corpus"
     vocab = vocabulary(sentences if whole else [sentences[i] for i in parts.train])
     ids = tuple(table["utterance"])
-    heard = waveforms if experiment.model != "text" else None
-    if heard is not None and experiment.training.waveform == "loudness normalised per utterance":
-        heard = altered_waveforms("rms", heard, heard.rows(ids), np.random.default_rng(0))
+    heard = sound if experiment.model != "text" else None
+    rows = heard.rows(ids) if heard is not None else np.zeros(0, dtype=np.int64)
+    if isinstance(heard, Features):
+        level = experiment.training.features == "all"
+        heard = (heard if level else heard.without_level()).standardised(rows[parts.train])
+    elif heard is not None and experiment.training.waveform == "loudness normalised per utterance":
+        heard = altered_waveforms("rms", heard, rows, np.random.default_rng(0))
+        rows = heard.rows(ids)
     return Examples(
         utterances=ids,
+        speakers=table["speaker"].to_numpy(dtype=str),
         labels=classes(table),
         parts=parts,
         sentences=[vocab.encode(sentence) for sentence in sentences],
         vocab=vocab,
-        waveforms=heard,
-        rows=heard.rows(ids) if heard is not None else np.zeros(0, dtype=np.int64),
+        sound=heard,
+        rows=rows,
     )
 
 
-def _require(experiment: Experiment, table: pd.DataFrame, waveforms: Waveforms | None) -> None:
+def _require(
+    experiment: Experiment, table: pd.DataFrame, sound: Waveforms | Features | None
+) -> None:
     """Refuse an experiment whose modality the corpus lacks."""
-    if experiment.model != "text" and waveforms is None:
+    if experiment.model != "text" and sound is None:
         raise InputError(
             experiment.corpus,
             f"model {experiment.model} needs audio and this corpus has none",

@@ -9,6 +9,8 @@ rounding, which training magnifies from step to step.
 
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,13 +18,22 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
+from replicate.corpora.features import Features
 from replicate.corpora.transcriptions import WordVectors, discard_probability, pad, subsample
+from replicate.corpora.waveforms import Waveforms
 from replicate.files import InputError
 from replicate.kernels.audio import FusedAudioEncoder, compiled_for
 from replicate.kernels.audio_batches import FusedAudio
 from replicate.kernels.text import FusedTranscriptionEncoder
-from replicate.model import EmotionModel, Output, RawAudioEncoder, TranscriptionEncoder
+from replicate.model import (
+    EmotionModel,
+    FeatureEncoder,
+    Output,
+    RawAudioEncoder,
+    TranscriptionEncoder,
+)
 from replicate.paper import EMOTIONS
 from replicate.runs.experiments import Experiment
 from replicate.runs.store import SELECTIONS
@@ -62,6 +73,8 @@ class Trainer:
             tuned = experiment.training.vectors == "fine-tuned"
             self.model.text.embedding.weight.requires_grad_(tuned)
         self.model.to(self.device)
+        if (silenced := experiment.training.silenced) != "none":
+            silence(getattr(self.model, silenced))
         self.optimiser = optimiser(self.model, experiment.training)
         self.class_weights = class_weights(data, experiment.training, self.device)
         self.discard = discard(data.vocab.counts, experiment.training)
@@ -134,8 +147,8 @@ class Trainer:
         waves: object = None
         if self.fused is not None:
             waves = self.fused.batch(self.data.rows[rows], self.masked)
-        elif self.data.waveforms is not None:
-            waves = self.data.waveforms.padded(self.data.rows[rows]).to(self.device)
+        elif isinstance(self.data.sound, Waveforms):
+            waves = self.data.sound.padded(self.data.rows[rows]).to(self.device)
         words = pad(sentences, max(self.experiment.architecture.filters)).to(self.device)
         output: Output = self.model(waves, words)
         return output
@@ -162,9 +175,9 @@ class Trainer:
         return torch.cat(probabilities)[back], torch.cat(attention)[back]
 
     def _lengths(self, rows: np.ndarray) -> np.ndarray:
-        """Length of each utterance: samples, or words where there is no audio."""
-        if self.data.waveforms is not None:
-            return np.asarray(self.data.waveforms.lengths[self.data.rows[rows]])
+        """Length of each utterance: samples, or words where there are no recordings."""
+        if isinstance(self.data.sound, Waveforms):
+            return np.asarray(self.data.sound.lengths[self.data.rows[rows]])
         return np.array([len(self.data.sentences[i]) for i in rows])
 
     def _accuracy(self, probabilities: torch.Tensor, part: str) -> float:
@@ -221,18 +234,25 @@ def _mean_and_spread(p_audio: torch.Tensor | None, count: int) -> torch.Tensor:
 
 def encoders(
     experiment: Experiment, data: Examples, device: torch.device
-) -> tuple[FusedAudio | None, type[RawAudioEncoder], type[TranscriptionEncoder]]:
-    """The audio as kernels take it, None where a front end has no kernels; and the two encoders."""
+) -> tuple[FusedAudio | Features | None, Callable[..., nn.Module], type[TranscriptionEncoder]]:
+    """The audio in batches, None where a front end has no kernels; and the two encoders."""
     text = FusedTranscriptionEncoder if device.type == "cpu" else TranscriptionEncoder
+    heard = data.sound
+    if isinstance(heard, Features):
+        return heard, partial(FeatureEncoder, heard.values.shape[1]), text
     if not compiled_for(experiment.architecture):
         return None, RawAudioEncoder, text
-    heard = data.waveforms
     if device.type == "cpu":
         return FusedAudio(heard) if heard is not None else None, FusedAudioEncoder, text
     # they need Triton, which is for Linux
     from replicate.kernels.cuda import CudaAudio, CudaAudioEncoder
 
     return CudaAudio(heard, device) if heard is not None else None, CudaAudioEncoder, text
+
+
+def silence(encoder: nn.Module) -> RemovableHandle:
+    """Make the features of an encoder zero, until the handle is removed."""
+    return encoder.register_forward_hook(lambda _, inputs, features: torch.zeros_like(features))
 
 
 def discard(counts: np.ndarray, training: Training) -> np.ndarray:

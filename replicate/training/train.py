@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from replicate.corpora.features import Features
 from replicate.corpora.protocol import cohort
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.corpora.transcriptions import WordVectors
@@ -33,23 +34,23 @@ def train(
     corpus: Corpus,
     folder: Path,
     *,
-    waveforms: Waveforms | None = None,
+    sound: Waveforms | Features | None = None,
     vectors: WordVectors | None = None,
     device: str = "cpu",
     report: Report | None = None,
 ) -> Run:
     """Train an experiment, or go on where it was interrupted, and store its run.
 
-    `folder` holds the checkpoint meanwhile. The text model needs no waveforms; `word2vec` and
+    `folder` holds the checkpoint meanwhile. The text model needs no sound; `word2vec` and
     `glove` need vectors.
 
     Raises:
         InputError: if the corpus lacks what the experiment needs.
     """
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    data = examples(experiment, cohort(corpus), waveforms)
+    data = examples(experiment, cohort(corpus), sound)
     trainer = Trainer(experiment, data, vectors, device)
-    provenance = _provenance(corpus, data, vectors, device, started)
+    provenance = _provenance(experiment, corpus, data, vectors, device, started)
     checkpoint, key = folder / "checkpoint.pt", _checkpoint_key(experiment, provenance)
     if (state := _checkpoint_state(checkpoint, key)) is not None:
         trainer.restore(state)
@@ -101,10 +102,10 @@ def _checkpoint_state(checkpoint: Path, key: str) -> dict[str, Any] | None:
 
 
 def _provenance(
-    corpus: Corpus, data: Examples, vectors: WordVectors | None, device: str, started: str
-) -> Provenance:
-    heard = data.waveforms is not None
-    commit, dirty = code_version(heard, device)
+    experiment: Experiment, corpus: Corpus, data: Examples, vectors: WordVectors | None,
+    device: str, started: str,
+) -> Provenance:  # fmt: skip
+    commit, dirty = code_version(experiment.sound, device)
     described = None
     if vectors is not None:
         words, occurrences = vectors.out_of_vocabulary(data.vocab)
@@ -115,14 +116,14 @@ def _provenance(
         corpus_title=corpus.title,
         synthetic=corpus.synthetic,
         text_fingerprint=text_fingerprint(corpus.utterances),
-        audio_fingerprint=data.waveforms.fingerprint if data.waveforms is not None else None,
+        audio_fingerprint=data.sound.fingerprint if data.sound is not None else None,
         n_train=len(data.parts.train),
         n_development=len(data.parts.development),
         n_test=len(data.parts.test),
         vectors=described,
         commit=commit,
         dirty=dirty,
-        code=LOADED_CODE[heard, device],
+        code=LOADED_CODE[experiment.sound, device],
         packages=package_versions(device=device),
         hardware=processor() if device == "cpu" else torch.cuda.get_device_name(),
         device=device,

@@ -7,25 +7,36 @@ what the model's answers rest on, not what another training would find.
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from replicate.corpora.altered import altered_waveforms
+from replicate.corpora.waveforms import Waveforms
+from replicate.kernels.audio_batches import FusedAudio
 from replicate.model import FUSIONS, Attention, Fused
-from replicate.settings import RECORDINGS, TREATMENTS
-from replicate.training.loop import Trainer
+from replicate.settings import RECORDINGS, TREATMENTS, Sound
+from replicate.training.examples import Examples
+from replicate.training.loop import Trainer, silence
+
+#: Treatments that exchange a modality among test utterances -> the field of `Examples` in which
+#: the two must agree; empty: any two.
+EXCHANGES = {
+    "audio-shuffled": "",
+    "text-shuffled": "",
+    "audio-same-class": "labels",
+    "audio-same-speaker": "speakers",
+    "text-same-class": "labels",
+}
 
 
-def applicable(model: str) -> list[str]:
+def applicable(model: str, sound: Sound) -> list[str]:
     """The treatments of a row of Table 4, or of `audio` or `text`, in the order of `TREATMENTS`."""
-    fused, attends = model in FUSIONS, model.startswith("att")
-    left_out: set[str] = set() if attends else {"half"}
-    if not fused:
-        left_out |= {"audio-zero", "text-zero", "audio-shuffled", "text-shuffled"}
-    if model == "text":
+    left_out: set[str] = set() if model.startswith("att") else {"half"}
+    if model not in FUSIONS:
+        left_out |= {"audio-zero", "text-zero", *EXCHANGES}
+    if sound != "audio":
         left_out |= set(RECORDINGS)
     return [name for name in TREATMENTS if name not in left_out]
 
@@ -37,7 +48,7 @@ def answers(finished: Trainer, fresh: Trainer) -> pd.DataFrame:
     `Trainer.answers`.
     """
     parts = []
-    for name in applicable(finished.experiment.model):
+    for name in applicable(finished.experiment.model, finished.experiment.sound):
         trainer = fresh if name == "untrained" else finished
         with treated(trainer, name):
             parts.append(trainer.answers(*trainer.predict(trainer.data.parts.test)))
@@ -56,24 +67,26 @@ def treated(trainer: Trainer, name: str) -> Iterator[None]:
             order = {"one-by-one": "one utterance at a time", "sorted": "sorted by length"}[name]
             training = replace(experiment.training, test_batches=order)  # type: ignore[arg-type]
             trainer.experiment = replace(experiment, training=training)
-        elif name in RECORDINGS and data.waveforms is not None:
-            heard = altered_waveforms(name, data.waveforms, data.rows[test], rng)
+        elif name in RECORDINGS and isinstance(data.sound, Waveforms):
+            heard = altered_waveforms(name, data.sound, data.rows[test], rng)
             rows = np.full_like(data.rows, -1)
             rows[test] = np.arange(len(test))
-            trainer.data = replace(data, waveforms=heard, rows=rows)
-            trainer.fused = fused.of(heard) if fused is not None else None
-        elif name == "audio-shuffled":
-            rows = data.rows.copy()
-            rows[test] = data.rows[rng.permutation(test)]
-            trainer.data = replace(data, rows=rows)
-        elif name == "text-shuffled":
-            sentences = list(data.sentences)
-            for i, j in zip(test, rng.permutation(test), strict=True):
-                sentences[i] = data.sentences[j]
-            trainer.data = replace(data, sentences=sentences)
+            trainer.data = replace(data, sound=heard, rows=rows)
+            trainer.fused = fused.of(heard) if isinstance(fused, FusedAudio) else None
+        elif name in EXCHANGES:
+            others = _exchanged(data, EXCHANGES[name], rng)
+            if name.startswith("audio"):
+                rows = data.rows.copy()
+                rows[test] = data.rows[others]
+                trainer.data = replace(data, rows=rows)
+            else:
+                sentences = list(data.sentences)
+                for i, j in zip(test, others, strict=True):
+                    sentences[i] = data.sentences[j]
+                trainer.data = replace(data, sentences=sentences)
         elif name in ("audio-zero", "text-zero"):
             encoder = getattr(trainer.model, name.removesuffix("-zero"))
-            undo.callback(encoder.register_forward_hook(_zeros).remove)
+            undo.callback(silence(encoder).remove)
         elif name == "half":
             assert isinstance(trainer.model.fusion, Attention)
             undo.callback(trainer.model.fusion.register_forward_hook(_halves).remove)
@@ -81,8 +94,17 @@ def treated(trainer: Trainer, name: str) -> Iterator[None]:
     trainer.data, trainer.experiment, trainer.fused = data, experiment, fused
 
 
-def _zeros(module: torch.nn.Module, inputs: Any, features: torch.Tensor) -> torch.Tensor:
-    return torch.zeros_like(features)
+def _exchanged(data: Examples, within: str, rng: np.random.Generator) -> np.ndarray:
+    """For each test utterance another one, at random among those that share something: [n_test]."""
+    test = data.parts.test
+    if not within:
+        return rng.permutation(test)
+    shared = getattr(data, within)[test]
+    others = test.copy()
+    for value in np.unique(shared):
+        members = np.flatnonzero(shared == value)
+        others[members] = rng.permutation(test[members])
+    return others
 
 
 def _halves(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], out: Fused) -> Fused:

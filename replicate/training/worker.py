@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from replicate.corpora.features import Features
 from replicate.corpora.opening import open_corpus
 from replicate.corpora.table import Corpus
 from replicate.corpora.transcriptions import WordVectors, open_vectors
@@ -32,7 +33,7 @@ class Source:
     data: Path | None = None  # its folder, None for the stand-in or `$REPLICATE_DATA`
     word2vec: Path | None = None  # file of pretrained vectors, None for the stand-in's own
     skip_damaged: bool = False  # leave damaged utterances out
-    heard: bool = True  # whether the grid needs recordings
+    heard: bool = True  # whether the grid needs recordings, or features in their place
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,16 @@ class Outcome:
 
 
 @lru_cache(maxsize=1)
-def open_source(source: Source) -> tuple[Corpus, Waveforms | None]:
-    """The corpus and, where they are needed and there are any, its recordings.
+def open_source(source: Source) -> tuple[Corpus, Waveforms | Features | None]:
+    """The corpus and, where they are needed and there are any, its recordings or its features.
 
     Raises:
         InputError: as `open_corpus` and `open_waveforms`.
     """
     corpus = open_corpus(source.corpus, source.data, source.skip_damaged)
-    heard = source.heard and corpus.has_audio
-    return corpus, open_waveforms(corpus) if heard else None
+    if not source.heard:
+        return corpus, None
+    return corpus, open_waveforms(corpus) if corpus.has_audio else corpus.features
 
 
 def _vectors(experiment: Experiment, source: Source) -> WordVectors | None:
@@ -108,11 +110,11 @@ def run_one(
             if not is_finished(experiment, root):
                 for leftover in folder.glob(".checkpoint.pt.*"):  # of a process that was killed
                     leftover.unlink()
-                corpus, waveforms = open_source(source)
+                corpus, sound = open_source(source)
                 vectors = _vectors(experiment, source)
                 train(
                     experiment, corpus, folder,
-                    waveforms=waveforms, vectors=vectors, device=device, report=report,
+                    sound=sound, vectors=vectors, device=device, report=report,
                 )  # fmt: skip
             outcome = outcome_of(experiment, root)
             Path(lock.lock_file).unlink()  # whoever waits for it finds the run finished
