@@ -11,11 +11,7 @@ from replicate.settings import EMB_SIZE, Fold, ModelConfig
 
 
 def grid(name: str, corpus: str, profile: Profile, cohort: pd.DataFrame) -> list[Experiment]:
-    """The experiments of a named grid (a key of `GRIDS`), seed by seed.
-
-    Raises:
-        InputError: if there is no grid of that name.
-    """
+    """The experiments of a grid, a key of `GRIDS`, seed by seed; `InputError` if there is none."""
     if name not in GRIDS:
         raise InputError(name, "no such grid", f"choose from {', '.join(GRIDS)}")
     wanted = GRIDS[name]

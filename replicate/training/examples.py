@@ -27,11 +27,7 @@ class Examples:
 
 
 def examples(experiment: Experiment, table: pd.DataFrame, waveforms: Waveforms | None) -> Examples:
-    """Split a cohort and number its words.
-
-    Raises:
-        InputError: if the experiment needs audio or transcripts that the corpus lacks.
-    """
+    """Split a cohort and number its words; `InputError` if it lacks the audio or text it needs."""
     parts = split(table, experiment.fold, experiment.training.development)
     _require(experiment, table, waveforms)
     kind = experiment.training.tokens

@@ -47,11 +47,7 @@ class Outcome:
 
 @lru_cache(maxsize=1)
 def open_source(source: Source) -> tuple[Corpus, Waveforms | None]:
-    """The corpus and, where they are needed and there are any, its recordings.
-
-    Raises:
-        InputError: as `open_corpus` and `open_waveforms`.
-    """
+    """The corpus and, where they are needed and there are any, its recordings."""
     corpus = open_corpus(source.corpus, source.data, source.skip_damaged)
     heard = source.heard and corpus.has_audio
     return corpus, open_waveforms(corpus) if heard else None
@@ -79,8 +75,7 @@ def _loaded_vectors(embedding: str, size: int, source: Source) -> WordVectors | 
 def check_vectors(experiments: Sequence[Experiment], source: Source) -> None:
     """Open a file of vectors that experiments need, before hours are spent on others.
 
-    Raises:
-        InputError: it cannot be read, or its vectors have another width than the models take.
+    `InputError` if it cannot be read, or its vectors have another width than the models take.
     """
     needing = [experiment for experiment in experiments if experiment.embedding == "word2vec"]
     if source.word2vec is not None and needing:
