@@ -25,7 +25,7 @@ from replicate.corpora.opening import open_corpus
 from replicate.corpora.protocol import cohort
 from replicate.corpora.waveforms import open_waveforms
 from replicate.model import RawAudioEncoder, TranscriptionEncoder
-from replicate.runs import measurements
+from replicate.runs import facts
 from replicate.runs.experiments import TABLE_4, TABLE_5, Experiment
 from replicate.settings import Fold, Training
 from replicate.training import loop
@@ -146,7 +146,7 @@ def main() -> None:
                 if options.save:  # so far: time on a GPU may run out
                     tables = {"together": pd.DataFrame(rows), "agreement": agreed}
                     workload = WORKLOAD + torch.cuda.get_device_name()
-                    measurements.save("cuda", workload, tables, device="cuda")
+                    facts.save_benchmark("cuda", workload, tables, device="cuda")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ from replicate.kernels.audio_loops import TAIL
 from replicate.kernels.gru import states
 from replicate.kernels.text import FusedTranscriptionEncoder
 from replicate.model import EmotionModel
-from replicate.runs import measurements
+from replicate.runs import facts
 from replicate.settings import ModelConfig
 from replicate.studies import speed
 
@@ -308,7 +308,7 @@ def main() -> None:
             f"noise; random batches have IEMOCAP's lengths ({source}); "
             f"{WAITING}={os.environ[WAITING]}"
         )
-        print(measurements.save("front_end", workload, tables))
+        print(facts.save_benchmark("front_end", workload, tables))
     print(f"speedup {means['eager'] / means['fused']:.1f}")
 
 

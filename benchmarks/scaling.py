@@ -28,7 +28,7 @@ from replicate.corpora.standin.channels import prior
 from replicate.corpora.table import utterance_table
 from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms
 from replicate.paper import EMOTIONS
-from replicate.runs import measurements
+from replicate.runs import facts
 from replicate.runs.experiments import Experiment
 from replicate.settings import Fold, Training
 from replicate.training.examples import examples
@@ -165,7 +165,7 @@ def main() -> None:
     print(together.to_string(index=False, float_format="{:.2f}".format))
     if options.save:
         workload = "noise of lengths drawn from the lognormals that fit IEMOCAP's durations"
-        print(measurements.save("scaling", workload, {"size": size, "together": together}))
+        print(facts.save_benchmark("scaling", workload, {"size": size, "together": together}))
 
 
 if __name__ == "__main__":

@@ -304,19 +304,12 @@ def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> No
     By the true classes, and by those that the stored runs of text alone (profile paper) predict.
     """
     from replicate.corpora.opening import open_corpus
-    from replicate.corpora.table import text_fingerprint
-    from replicate.runs.published import load_runs
+    from replicate.runs.selection import load
     from replicate.studies import wordlists
 
     opened = open_corpus(name, data, skip_damaged)
-    runs = load_runs(name, "paper", results, text_fingerprint(opened.utterances))
-    wanted = ("text", "trainable", "stratified", "")
-    alone = [
-        run for run in runs
-        if (run.experiment.model, run.experiment.embedding, run.experiment.fold.kind,
-            run.experiment.choice) == wanted
-    ]  # fmt: skip
-    for found in wordlists.make(opened, alone):
+    alone = load(name, "paper", seen=opened, root=results).of("text", "trainable")
+    for found in wordlists.make(opened, alone.runs):
         click.echo(wordlists.save(found, results))
 
 

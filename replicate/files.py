@@ -18,31 +18,21 @@ from pydantic import TypeAdapter, ValidationError
 
 
 class InputError(Exception):
-    """Input that cannot be used.
-
-    Args:
-        place: the file, `file:line` or utterance id at fault.
-        what: what is wrong there.
-        remedy: what the user can do about it.
-    """
+    """Input that cannot be used: where (a file, `file:line` or id), what is wrong, what to do."""
 
     def __init__(self, place: object, what: str, remedy: str) -> None:
-        super().__init__(f"{place}: {what}\n  -> {remedy}")
-        self.place = str(place)
-        self.what = what
-        self.remedy = remedy
+        super().__init__(str(place), what, remedy)  # by these it survives a worker process
+        self.place, self.what, self.remedy = str(place), what, remedy
 
-    def __reduce__(self) -> tuple[type["InputError"], tuple[str, str, str]]:
-        """Pickle by the three arguments, so that the error survives a worker process."""
-        return type(self), (self.place, self.what, self.remedy)
+    def __str__(self) -> str:
+        return f"{self.place}: {self.what}\n  -> {self.remedy}"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, on failure it goes.
 
-    Raises:
-        InputError: nothing can be written there.
+    `InputError` if nothing can be written there.
     """
     made(path.parent)
     try:
@@ -60,11 +50,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def made(folder: Path) -> Path:
-    """The folder, made if it is absent.
-
-    Raises:
-        InputError: it cannot be made.
-    """
+    """The folder, made if it is absent; `InputError` if it cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -84,14 +70,9 @@ def sha256(path: Path) -> str:
 
 
 def lock_beside(folder: Path, timeout: float = -1) -> FileLock:
-    """The lock of a folder; it lies beside it, so that it outlives the folder.
+    """The lock of a folder, which need not exist; it lies beside it, so that it outlives it.
 
-    Args:
-        folder: need not exist.
-        timeout: seconds after which taking it raises `filelock.Timeout`; -1 waits for ever.
-
-    Raises:
-        InputError: the folder that both lie in cannot be made.
+    After `timeout` seconds taking it raises `filelock.Timeout`; -1 waits for ever.
     """
     return FileLock(made(folder.parent) / f".{folder.name}.lock", timeout=timeout)
 
@@ -106,12 +87,8 @@ def build_once(folder: Path, build: Callable[[Path], None], whole: Callable[[Pat
     """`folder`, built if it is absent or no longer whole.
 
     Callers in other processes wait for the one that builds. The folder appears complete or not at
-    all: it is built beside its place and moved there.
-
-    Args:
-        folder: where to build.
-        build: fills the (new, empty) folder that it is given.
-        whole: tells whether a folder holds what `build` makes.
+    all: `build` fills a new, empty one beside its place, which is then moved there; `whole` tells
+    whether a folder holds what `build` makes.
 
     Raises:
         InputError: the disk is full, or the place cannot be written.
@@ -143,26 +120,25 @@ Record = TypeVar("Record")
 MOST_NAMED = 5
 
 
-def write_record(path: Path, record: Any, indent: int | None = 1) -> None:
+def write_record(path: Path, record: Any, indent: int | None = 1) -> Path:
     """Store a dataclass; `path` is whole or as it was."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(asdict(record), indent=indent) + "\n")
+    return path
 
 
-def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
-    """Read a dataclass.
-
-    Args:
-        path: of the file.
-        kind: the dataclass.
-        remedy: what to do about a damaged file.
+def read_record(path: Path, kind: type[Record], remedy: str) -> Record | None:
+    """Read a dataclass, None if there is no such file; `remedy`: what to do about a damaged one.
 
     Raises:
-        FileNotFoundError: there is no such file.
         InputError: it does not fit; places where it does not are named.
     """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
     with _naming_what_does_not_fit(path, remedy):
-        return cast(Record, _adapter(kind).validate_json(path.read_bytes()))  # type: ignore[arg-type]
+        return cast(Record, _adapter(kind).validate_json(content))  # type: ignore[arg-type]
 
 
 def checked(values: Any, kind: type[Record], place: Path, remedy: str) -> Record:

@@ -145,10 +145,8 @@ def lengths(words: Tensor) -> Tensor:
 class Fused(NamedTuple):
     """Combined features, and the audio's share of the attention."""
 
-    features: Tensor
-    """[B, 800] for Concat, else [B, 400]."""
-    p_audio: Tensor | None
-    """Equation 9, [B, 1 or 400]; the text's is 1 minus this. None without attention."""
+    features: Tensor  # [B, 800] for Concat, else [B, 400]
+    p_audio: Tensor | None  # Equation 9, [B, 1 or 400]; the text has the rest; else None
 
     @property
     def audio_score(self) -> Tensor | None:
@@ -326,10 +324,8 @@ class Classifier(nn.Sequential):
 class Output(NamedTuple):
     """What the model says of a batch."""
 
-    logits: Tensor
-    """[B, 4]."""
-    p_audio: Tensor | None
-    """[B, 1 or 400], or None without attention."""
+    logits: Tensor  # [B, 4]
+    p_audio: Tensor | None  # [B, 1 or 400], or None without attention
 
 
 class EmotionModel(nn.Module):

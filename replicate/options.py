@@ -20,11 +20,7 @@ GRIDS_IN_WORDS = "\b\nGrids:\n" + "\n".join(
 
 
 def known(context: click.Context, option: click.Parameter, name: str) -> str:
-    """The name of a corpus, looked at before anything else is.
-
-    Raises:
-        InputError: there is no such corpus.
-    """
+    """The name of a corpus, looked at before all else; `InputError` where there is none."""
     from replicate.corpora.names import require_known
 
     require_known(name)

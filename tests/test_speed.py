@@ -14,7 +14,7 @@ from replicate.kernels.audio_batches import FusedAudio
 from replicate.model import AudioFrontEnd
 from replicate.paper import EMOTIONS
 from replicate.report import stored
-from replicate.runs import measurements
+from replicate.runs import facts
 from replicate.runs.rerun import keep, repeats
 from replicate.runs.store import folder_of
 from replicate.settings import Fold
@@ -37,18 +37,18 @@ def test_the_fused_front_end_is_exact():
 
 def test_a_measurement_reads_back_and_a_damaged_one_is_named(tmp_path):
     table = pd.DataFrame({"way": ["eager", "fused"], "ms": [4000.5, 70.25]})
-    path = measurements.save("example", "noise", {"steps": table}, tmp_path)
-    found = measurements.load("example", tmp_path)
+    path = facts.save_benchmark("example", "noise", {"steps": table}, tmp_path)
+    found = facts.load_benchmark("example", tmp_path)
     assert found is not None
     pd.testing.assert_frame_equal(found.table("steps"), table)
     path.write_text(path.read_text()[:-20])
     with pytest.raises(InputError, match="--save"):
-        measurements.load("example", tmp_path)
+        facts.load_benchmark("example", tmp_path)
 
 
 def test_without_a_benchmark_the_page_says_how_to_run_it(monkeypatch):
     assert stored.of_benchmark("cuda").title.startswith("benchmarks/cuda.py")
-    monkeypatch.setattr(measurements, "load", lambda name: None)
+    monkeypatch.setattr(facts, "load_benchmark", lambda name: None)
     absent = stored.of_benchmark("cuda")
     assert not absent and absent.remedy == "python benchmarks/cuda.py --save"
 

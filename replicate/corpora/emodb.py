@@ -40,9 +40,7 @@ def read(root: Path) -> Corpus:
     """Read a folder of EmoDB's files, or the folder whose `wav/` holds them.
 
     Speakers stand for dialogues and sessions (there are none), sentences for scenarios.
-
-    Raises:
-        InputError: no file there has a name of EmoDB's.
+    `InputError` if no file there has a name of EmoDB's.
     """
     folder = root / "wav" if (root / "wav").is_dir() else root
     rows: list[dict[str, object]] = []

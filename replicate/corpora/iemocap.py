@@ -54,10 +54,7 @@ def read(root: Path) -> Corpus:
     """Read the folder `IEMOCAP_full_release`, or the folder that holds it.
 
     All labels are read; utterances without a transcript or a recording have NA there, and problems
-    say so.
-
-    Raises:
-        InputError: the folder is no IEMOCAP tree, or holds no label.
+    say so. `InputError` if the folder is no IEMOCAP tree, or holds no label.
     """
     tree = _tree(root)
     problems: list[Problem] = []

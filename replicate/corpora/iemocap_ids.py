@@ -26,17 +26,12 @@ class UtteranceId:
     """
 
     utterance: str
-    dialogue: str
-    """`Ses05M_script01_1b`."""
-    session: str
-    """`5`."""
-    speaker: str
-    """`Ses05_F`."""
+    dialogue: str  # `Ses05M_script01_1b`
+    session: str  # `5`
+    speaker: str  # `Ses05_F`
     gender: str
-    scripted: bool
-    """Whether a play was read (otherwise improvised)."""
-    scenario: str
-    """`script01`, `impro05`: shared by all sessions, part numbers and letters dropped."""
+    scripted: bool  # whether a play was read (otherwise improvised)
+    scenario: str  # `script01`, `impro05`: in all sessions, part numbers and letters dropped
 
 
 @cache

@@ -45,8 +45,7 @@ class PlainUnpickler(pickle.Unpickler):
 def read(root: Path) -> Corpus:
     """Read `iemocap.pkl`, or the folder that holds it.
 
-    Raises:
-        InputError: no such file, a pickle that asks for code, or other contents than expected.
+    `InputError` if there is none, it asks for code, or holds other contents than expected.
     """
     path = root / _FILE if root.is_dir() else root
     if not path.is_file():

@@ -42,10 +42,8 @@ def read(root: Path) -> Corpus:
     Ids are `train_dia0_utt3`, as dialogue numbers start anew in each part. Seasons stand for
     sessions, episodes for scenarios. Times are left out: they count within the episode, and some
     are wrong. Recordings, if any, are `<part>/dia0_utt3.wav` (16 kHz mono; MELD distributes mp4:
-    `ffmpeg -i dia0_utt3.mp4 -ac 1 -ar 16000 -c:a pcm_s16le dia0_utt3.wav`).
-
-    Raises:
-        InputError: a file is missing, or is no such table.
+    `ffmpeg -i dia0_utt3.mp4 -ac 1 -ar 16000 -c:a pcm_s16le dia0_utt3.wav`). `InputError` if a file
+    is missing, or is no such table.
     """
     rows: list[dict[str, object]] = []
     problems: list[Problem] = []

@@ -5,11 +5,7 @@ from replicate.settings import CORPORA, STANDIN_PRESETS, STANDIN_SIZES
 
 
 def require_known(name: str) -> None:
-    """Refuse what is no corpus's name.
-
-    Raises:
-        InputError: there is no such corpus.
-    """
+    """Raise an `InputError` unless there is a corpus of that name."""
     if name.startswith("standin-"):
         size_and_preset(name)
     elif name not in CORPORA:
@@ -25,8 +21,7 @@ def at_hand(corpus: str) -> str:
 def size_and_preset(name: str) -> tuple[str, str]:
     """Of a stand-in: `standin-quick-clean` -> quick, clean; `standin-quick` -> quick, default.
 
-    Raises:
-        InputError: there is no such stand-in.
+    `InputError` if there is no such stand-in.
     """
     size, _, preset = name.removeprefix("standin-").partition("-")
     preset = preset or "default"

@@ -28,11 +28,9 @@ _GENERATOR = "generator.sha256"
 def open_corpus(name: str, data: Path | None = None, skip_damaged: bool | None = None) -> Corpus:
     """Read a corpus for use, or generate and read the stand-in.
 
-    Args:
-        name: a key of `READERS`, or `standin-<size>` or `standin-<size>-<preset>`.
-        data: where the corpus lies; else the environment variable `REPLICATE_DATA`. The stand-in
-            needs neither: it lies in the cache folder, and is generated there if absent.
-        skip_damaged: leave damaged utterances out; None asks `REPLICATE_SKIP_DAMAGED`.
+    A corpus lies at `data` or `$REPLICATE_DATA`, the stand-in (`standin-SIZE[-PRESET]`) in the
+    cache folder. Damaged utterances are left out with `skip_damaged` or
+    `$REPLICATE_SKIP_DAMAGED`.
 
     Raises:
         InputError: an unknown name, no path given or one too many, a folder that does not hold

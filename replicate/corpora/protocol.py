@@ -27,8 +27,7 @@ class Split:
 def cohort(corpus: Corpus) -> pd.DataFrame:
     """The utterances of the paper's four classes, with column `emotion` (Section 4.1).
 
-    Raises:
-        InputError: if one of the four classes has no utterance.
+    `InputError` if one of the four classes has no utterance.
     """
     emotion = corpus.utterances["label"].map(corpus.emotions)
     chosen = corpus.utterances.assign(emotion=emotion)[emotion.notna()].reset_index(drop=True)
@@ -56,11 +55,8 @@ def split(table: pd.DataFrame, fold: Fold, development: float = 0.0) -> Split:
     """Training, development and test positions of a cohort; the fold is held out for the test.
 
     `development` is the share of each class of the training part that is held out again to choose
-    an epoch. The paper has none.
-
-    Raises:
-        InputError: if the fold names a group that the cohort does not have, or leaves nothing of
-            a class to train on.
+    an epoch. The paper has none. `InputError` if the cohort has no such group, or it leaves
+    nothing of a class to train on.
     """
     labels = classes(table)
     if fold.kind == "stratified":

@@ -82,12 +82,9 @@ class Corpus:
     name: str  # as on the command line
     title: str  # as on pages
     root: Path
-    utterances: pd.DataFrame
-    """See `COLUMNS`; index 0..n-1."""
-    emotions: dict[str, str]
-    """Its own labels -> the paper's classes; every other label is outside the cohort."""
-    synthetic: bool = False
-    """True for the stand-in, whose numbers must never pass for IEMOCAP's."""
+    utterances: pd.DataFrame  # see `COLUMNS`; index 0..n-1
+    emotions: dict[str, str]  # its own labels -> the paper's classes; others are not in the cohort
+    synthetic: bool = False  # True for the stand-in, whose numbers must never pass for IEMOCAP's
     problems: tuple[Problem, ...] = ()
     features: Features | None = None
     """Acoustic features, for the encoder that takes them in place of recordings."""
@@ -143,11 +140,7 @@ def damage(place: object, damaged: str, problems: Sequence[Problem]) -> InputErr
 
 
 def without_damaged(corpus: Corpus, skip_damaged: bool) -> Corpus:
-    """The corpus as it may be used: damaged utterances are refused or, if asked for, left out.
-
-    Raises:
-        InputError: there is damage, and `skip_damaged` is false.
-    """
+    """The corpus as it may be used: damaged utterances left out if asked for, else `InputError`."""
     damaged = [problem for problem in corpus.problems if problem.severity == "damaged"]
     if damaged and not skip_damaged:
         raise damage(corpus.root, "label or transcription lines", damaged)

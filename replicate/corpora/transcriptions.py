@@ -45,10 +45,8 @@ def tokens(
 class Vocabulary:
     """The words that a model knows."""
 
-    words: tuple[str, ...]
-    """Word number -> word; 0 is padding, 1 stands for every unknown word."""
-    counts: np.ndarray
-    """Occurrences in what it was made of: int64 [V], 0 for the first two."""
+    words: tuple[str, ...]  # number -> word; 0 is padding, 1 stands for every unknown word
+    counts: np.ndarray  # occurrences in what it was made of: int64 [V], 0 for the first two
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_number", {w: i for i, w in enumerate(self.words)})
@@ -145,8 +143,7 @@ class WordVectors:
 def load_vectors(path: Path) -> WordVectors:
     """Read vectors in word2vec's binary (`.bin`, `.bin.gz`), text (`.txt`, `.vec`) or gensim form.
 
-    Raises:
-        InputError: if the file is missing or is none of these.
+    `InputError` if the file is missing or is none of these.
     """
     from gensim.models import KeyedVectors
 
@@ -220,9 +217,7 @@ def open_vectors(embedding: str, synthetic: bool, path: Path | None) -> WordVect
     """The word vectors of a kind of embedding, None where it starts at random.
 
     A file at `path` stands behind `word2vec`; the stand-in (`synthetic`) has vectors of its own.
-
-    Raises:
-        InputError: if `word2vec` has no file, or what holds the vectors cannot be read.
+    `InputError` if `word2vec` has no file, or what holds the vectors cannot be read.
     """
     if embedding in ("trainable", "none"):
         return None

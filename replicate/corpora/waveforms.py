@@ -46,11 +46,7 @@ class Waveforms:
         return {utterance: row for row, utterance in enumerate(self.utterances)}
 
     def rows(self, ids: Iterable[str]) -> np.ndarray:
-        """Positions of the utterances: int64 [len(ids)].
-
-        Raises:
-            InputError: an utterance has no recording here.
-        """
+        """Positions of the utterances, int64 [len(ids)]; `InputError` if one has no recording."""
         ids = list(ids)
         try:
             return np.array([self._positions[utterance] for utterance in ids], dtype=np.int64)
@@ -84,9 +80,8 @@ class Waveforms:
 def decode(path: Path) -> np.ndarray:
     """The samples of a 16 kHz, mono, 16-bit PCM wav file: int16 [T].
 
-    Raises:
-        InputError: the file is anything else, is cut short or empty, or cannot be read. Nothing
-            is converted on the fly: the error names the command that does.
+    `InputError` if it is anything else, cut short or empty, or cannot be read. Nothing is converted
+    on the fly: the error names the command that does.
     """
     try:
         with path.open("rb") as file, wave.open(file) as sound:
@@ -111,11 +106,8 @@ def open_waveforms(corpus: Corpus, skip_damaged: bool = False) -> Waveforms:
     """The recordings of every utterance that has one of the paper's classes.
 
     They are decoded once, into the cache folder; the cache is made anew when a file's path, size
-    or time of change differs. With `skip_damaged`, damaged ones are left out and listed.
-
-    Raises:
-        InputError: the corpus has no recordings, or some are damaged (all are named) and
-            `skip_damaged` is false.
+    or time of change differs. With `skip_damaged`, damaged ones are left out and listed; else all
+    are named in an `InputError`. There is one, too, if the corpus has no recordings.
     """
     wanted = corpus.utterances[corpus.utterances["label"].isin(list(corpus.emotions))]
     wavs = zip(wanted["utterance"], wanted["wav"].fillna(""), strict=True)
@@ -172,9 +164,8 @@ def levels(waveforms: Waveforms, ids: Sequence[str]) -> pd.DataFrame:
 def statistics(waveforms: Waveforms, cohort: pd.DataFrame) -> pd.DataFrame:
     """Table 8, over a whole cohort.
 
-    Returns:
-        Of each emotion's utterances `WaveAvg` (mean of mean |x|), `WaveAvgStd` (standard deviation
-        of mean |x|), `WaveStdAvg` (mean of the standard deviation of x) and `n`.
+    Of each emotion's utterances `WaveAvg` (mean of mean |x|), `WaveAvgStd` (standard deviation of
+    mean |x|), `WaveStdAvg` (mean of the standard deviation of x) and `n`.
     """
     level = levels(waveforms, cohort["utterance"].tolist())
     return class_averages(level.assign(emotion=cohort["emotion"].to_numpy()))

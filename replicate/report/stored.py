@@ -1,7 +1,7 @@
 """What is stored beside runs: where it comes from, or what would store it."""
 
 from replicate.report.sources import Source, commit_name, listed
-from replicate.runs import measurements
+from replicate.runs import facts
 from replicate.runs.selection import Missing
 from replicate.studies import loudness, wordlists
 from replicate.studies.wordlists import Classes
@@ -39,7 +39,7 @@ def of_words(corpus: str, classes: Classes) -> Source | Missing:
 
 def of_benchmark(name: str) -> Source | Missing:
     """The source of a benchmark's times: workload, machine, versions, date and commit."""
-    made = measurements.load(name)
+    made = facts.load_benchmark(name)
     if made is None:
         return Missing("This benchmark has not been run.", f"python benchmarks/{name}.py --save")
     versions = [

@@ -18,9 +18,9 @@ PACKAGES = ("torch", "numpy", "numba", "pandas", "gensim")
 
 
 def package_versions(names: Iterable[str] = PACKAGES, device: str = "cpu") -> dict[str, str]:
-    """Versions of Python and of packages, by default those that determine a run's numbers.
+    """Versions of Python and of packages, and on `cuda` of Triton.
 
-    On the device `cuda` Triton is one of them.
+    By default those that determine a run's numbers.
     """
     names = (*names, "triton") if device == "cuda" else names
     versions = {name: importlib.metadata.version(name) for name in names}
@@ -139,13 +139,7 @@ LOADED_CODE = _Loaded()
 
 
 def digests(parts: tuple[str, ...], sources: Mapping[str, str], modules: frozenset[str]) -> Digests:
-    """Digest of each definition in some parts.
-
-    Args:
-        parts: of `FILES`.
-        sources: text of each file.
-        modules: see `modules_of`.
-    """
+    """Digest of each definition in some parts (of `FILES`), from the text of each file."""
     found = {}
     for part in parts:
         inner: dict[str, set[str]] = {}  # a constant that files of one part repeat counts once

@@ -21,12 +21,7 @@ PACKAGE = __name__.partition(".")[0]
 
 @cache
 def definitions(source: str, modules: frozenset[str]) -> dict[str, str]:
-    """Digest of each definition of a module; the same under every Python.
-
-    Args:
-        source: the module's text.
-        modules: the modules of this package, see `modules_of`.
-    """
+    """Digest of each definition of a module's text, the same under every Python (`modules_of`)."""
     tree = ast.parse(source)
     above = (inner for node in tree.body if _only_imports(node) for inner in ast.walk(node))
     imported = _imported(above)

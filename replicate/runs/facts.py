@@ -1,77 +1,96 @@
-"""Facts about a corpus, stored in JSON where it is at hand, and read where it is not."""
+"""Facts stored as JSON beside the runs: of a corpus, wherever it is at hand, and of benchmarks."""
 
 import datetime
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+import pandas as pd
 
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.files import read_record, write_record
-from replicate.runs.code import PACKAGES, code_version, package_versions
+from replicate.runs.code import PACKAGES, code_version, package_versions, processor
+from replicate.settings import RESULTS
+
+BENCHMARKS = RESULTS / "benchmarks"
+
+Cell = float | int | str | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
-    """Where facts come from.
+class Made:
+    """What made some facts."""
 
-    Attributes:
-        corpus: name as on the command line.
-        corpus_title: for captions.
-        synthetic: whether the corpus is the stand-in.
-        text_fingerprint: SHA-256 of ids, labels and transcripts of the corpus.
-        commit: git commit of the code.
-        dirty: whether numerical code differed from that commit.
-        packages: versions.
-        date: UTC, ISO 8601.
-    """
-
-    corpus: str
-    corpus_title: str
-    synthetic: bool
-    text_fingerprint: str
-    commit: str
-    dirty: bool
-    packages: dict[str, str]
-    date: str
+    commit: str  # of the code in git
+    dirty: bool  # whether numerical code differed from it
+    packages: dict[str, str]  # versions
+    date: str  # UTC, ISO 8601
 
 
-Known = TypeVar("Known", bound=Facts)
+@dataclass(frozen=True, kw_only=True)
+class Facts(Made):
+    """What was found in a corpus, and where that comes from."""
+
+    corpus: str  # name as on the command line
+    corpus_title: str  # for captions
+    synthetic: bool  # whether the corpus is the stand-in
+    text_fingerprint: str  # SHA-256 of ids, labels and transcripts
 
 
-def origin(corpus: Corpus, heard: bool, packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
-    """The fields of `Facts`, of what is found now.
+@dataclass(frozen=True, kw_only=True)
+class Measurement(Made):
+    """The result of a benchmark."""
 
-    Args:
-        corpus: the corpus.
-        heard: whether its recordings are read.
-        packages: whose versions matter.
-    """
-    commit, dirty = code_version("audio" if heard else "none")
+    name: str
+    hardware: str  # the processor, in words
+    workload: str  # what was trained on, in words
+    tables: dict[str, list[dict[str, Cell]]]  # name -> rows (column -> value)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One of the tables."""
+        return pd.DataFrame(self.tables[name])
+
+
+def made_now(
+    heard: bool, packages: Sequence[str] = PACKAGES, device: str = "cpu"
+) -> dict[str, Any]:
+    """The fields of `Made`; `heard`: recordings are read; `packages`: whose versions matter."""
+    commit, dirty = code_version("audio" if heard else "none", device)
     return {
-        "corpus": corpus.name,
-        "corpus_title": corpus.title,
-        "synthetic": corpus.synthetic,
-        "text_fingerprint": text_fingerprint(corpus.utterances),
         "commit": commit,
         "dirty": dirty,
-        "packages": package_versions(packages),
+        "packages": package_versions(packages, device),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
 
-def save(found: Facts, name: str, root: Path) -> Path:
-    """Store facts as `root/<corpus>/<name>.json`."""
-    path = root / found.corpus / f"{name}.json"
-    write_record(path, found, indent=None)
-    return path
+def origin(corpus: Corpus, heard: bool, packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
+    """The fields of `Facts`, of what is found now in a corpus, see `made_now`."""
+    return made_now(heard, packages) | {
+        "corpus": corpus.name,
+        "corpus_title": corpus.title,
+        "synthetic": corpus.synthetic,
+        "text_fingerprint": text_fingerprint(corpus.utterances),
+    }
 
 
-def load(kind: type[Known], corpus: str, name: str, command: str, root: Path) -> Known | None:
-    """Stored facts; None if there are none.
+def save_benchmark(
+    name: str,
+    workload: str,
+    tables: dict[str, pd.DataFrame],
+    folder: Path = BENCHMARKS,
+    device: str = "cpu",
+) -> Path:
+    """Store tables that were measured just now on this machine; the index of each is dropped."""
+    rows = {key: json.loads(table.to_json(orient="records")) for key, table in tables.items()}
+    made = made_now(heard=True, device=device)
+    found = Measurement(name=name, hardware=processor(), workload=workload, tables=rows, **made)
+    return write_record(folder / f"{name}.json", found)
 
-    Raises:
-        InputError: if the file is damaged; `command` makes it anew.
-    """
-    path = root / corpus / f"{name}.json"
-    return read_record(path, kind, f"run `{command}`") if path.exists() else None
+
+def load_benchmark(name: str, folder: Path = BENCHMARKS) -> Measurement | None:
+    """A stored measurement, None if there is none; `InputError` if it is damaged."""
+    again = f"run `python benchmarks/{name}.py --save`"
+    return read_record(folder / f"{name}.json", Measurement, again)

@@ -25,13 +25,9 @@ from replicate.settings import RESULTS
 def load_runs(
     corpus: str, profile: str, root: Path = RESULTS, text_fingerprint: str | None = None
 ) -> list[Run]:
-    """All finished runs of a corpus and profile, verified, in the order of their names.
+    """All finished runs of a corpus and profile, or `baselines`, verified, in order of their names.
 
-    Args:
-        corpus: name as on the command line.
-        profile: name of the protocol, or `baselines`.
-        root: the store.
-        text_fingerprint: where the corpus is at hand, what the runs must have seen.
+    Where the corpus is at hand, `text_fingerprint` is what the runs must have seen.
 
     Raises:
         InputError: a run is damaged, two of one name differ, or one saw another version of the
@@ -50,10 +46,7 @@ def load_runs(
 
 
 def load_run(folder: Path) -> Run:
-    """Read and verify one run.
-
-    Args:
-        folder: of the run; if there is none, it is looked for among the published ones.
+    """Read and verify one run of a folder, or if there is no such folder, a published one.
 
     Raises:
         InputError: it is damaged, or there is none.
@@ -66,29 +59,21 @@ def load_run(folder: Path) -> Run:
 
 
 def is_finished(experiment: Experiment, root: Path = RESULTS) -> bool:
-    """Whether an experiment's run is stored.
-
-    Raises:
-        InputError: if a run of that name is stored whose settings are others.
-    """
+    """Whether an experiment's run is stored; `InputError` if one of other settings has its name."""
     folder = folder_of(experiment, root)
     again = store.remedy(folder)
-    try:
-        found = [stored_record(folder)]
-    except FileNotFoundError:
-        known = map(records, files(folder.parent, RUNS))
-        found = [one[folder.name] for one in known if folder.name in one]
+    found = [stored_record(folder)]
+    if found == [None]:
+        found = [records(path).get(folder.name) for path in files(folder.parent, RUNS)]
         again = f"`replicate results unpack`, then {again}"
-    if any(record.experiment != experiment for record in found):
+    known = [record for record in found if record is not None]
+    if any(record.experiment != experiment for record in known):
         raise InputError(folder, "holds a run of other settings", again)
-    return bool(found)
+    return bool(known)
 
 
 def pack(folder: Path) -> int:
-    """Publish the finished runs that have folders of their own; how many they were.
-
-    Args:
-        folder: `results/<corpus>/<profile>`.
+    """Publish what has a folder of its own in `results/<corpus>/<profile>`; how many runs it was.
 
     Raises:
         InputError: as `load_runs`, or a run has other columns than the rest. Nothing is lost.
@@ -108,14 +93,7 @@ def pack(folder: Path) -> int:
 
 
 def unpack(folder: Path) -> int:
-    """Give every published run a folder of its own again; how many they were.
-
-    Args:
-        folder: `results/<corpus>/<profile>`.
-
-    Raises:
-        InputError: as `load_runs`.
-    """
+    """Give every published run in `results/<corpus>/<profile>` a folder again; how many it was."""
     if not files(folder, RUNS):
         return 0
     with lock_beside(folder) as lock:

@@ -75,11 +75,7 @@ def read(path: Path) -> dict[str, Run]:
 
 @functools.lru_cache(maxsize=32)
 def records(path: Path) -> dict[str, Record[Any]]:
-    """Name -> record, of a file of runs; a file of another content has another name.
-
-    Raises:
-        InputError: as `read`.
-    """
+    """Name -> record, of a file of runs; `InputError` as `read`."""
     return _records(_opened(path).read(), path)
 
 
@@ -121,8 +117,7 @@ def _parts(path: Path, counts: np.ndarray, of: Sequence[Record[Any]]) -> list[pd
 def write(folder: Path, runs: Sequence[Run]) -> list[Path]:
     """Publish runs of one corpus and profile, the file of runs last; the paths of all.
 
-    Raises:
-        InputError: a run has other columns than the rest; nothing can be written there.
+    `InputError` if a run has other columns than the rest, or nothing can be written there.
     """
     tables = {name: _stacked(runs, name) for name in runs[0].experiment.tables}
     written = {name: _write(folder, name, table) for name, table in tables.items()}

@@ -124,13 +124,8 @@ class Repeat:
 
 
 def repeats(root: Path = RESULTS) -> list[Repeat]:
-    """All repeats that were kept.
-
-    Raises:
-        InputError: if their file is damaged.
-    """
-    path = root / REPEATS
-    return read_record(path, list[Repeat], "restore it from git") if path.exists() else []
+    """All repeats that were kept; `InputError` if their file is damaged."""
+    return read_record(root / REPEATS, list[Repeat], "restore it from git") or []
 
 
 def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:

@@ -33,9 +33,7 @@ CHOSEN = {
 class Missing(LookupError):
     """Something that a table or figure needs is not there; false where it stands in its place.
 
-    Args:
-        what: what is missing, a sentence.
-        remedy: what provides it, as a rule a command.
+    `what` is missing, a sentence; `remedy` is what provides it, as a rule a command.
     """
 
     def __init__(self, what: str, remedy: str) -> None:
@@ -122,10 +120,7 @@ class Selection:
     def shared(self, *by: str) -> "Selection":
         """The runs on what every model has, of one version of the corpus; there may be none.
 
-        Some folds are easier than others, so models are compared on the same.
-
-        Args:
-            by: what it is: `fold`, or `fold` and `seed`.
+        Some folds are easier than others, so models are compared on the same `fold`, or `seed` too.
         """
         there: dict[tuple[str, str], set[tuple[object, ...]]] = {}
         for run in self:
@@ -246,11 +241,8 @@ def dialogues(results: Iterable[Run]) -> dict[str, str]:
 def whole_rounds(runs: Sequence[Run], results: Iterable[Run]) -> list[Run]:
     """The runs without unfinished rounds, which test some of a kind's groups only.
 
-    Some groups are easier than others, so a part of them may not stand beside all.
-
-    Args:
-        runs: runs of a corpus.
-        results: baselines on it; they have every group of a kind.
+    Some groups are easier than others, so a part of them may not stand beside all. The baselines'
+    results on the same corpus have every group of a kind.
     """
     groups: dict[str, set[str]] = {}
     for result in results:

@@ -15,7 +15,6 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 from pydantic import ConfigDict, with_config
 
 from replicate.files import InputError, read_record, replacing, sha256, write_record
@@ -169,28 +168,16 @@ def store_files(folder: Path, files: dict[str, bytes]) -> None:
             temporary.write_bytes(files[name])
 
 
-def stored_record(folder: Path) -> Record[Any]:
-    """What a run's folder says of it.
-
-    Raises:
-        FileNotFoundError: no finished run is there.
-        InputError: it is damaged.
-    """
+def stored_record(folder: Path) -> Record[Any] | None:
+    """What a run's folder says of it, None without a finished run; `InputError` if damaged."""
     kind = kind_of(folder.parent.name)
     return read_record(folder / kind.record, Record[kind], remedy(folder))  # type: ignore[valid-type]
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run's folder, and verify that its files are whole and what its place says.
-
-    Raises:
-        InputError: a file is missing or damaged, or the configuration is not the one that the
-            folder's name and place promise.
-    """
-    try:
-        record = stored_record(folder)
-    except FileNotFoundError as error:
-        raise InputError(folder, "no finished run here", "run the same command again") from error
+    """Read a run's folder; `InputError` unless its files are whole and what its place says."""
+    if (record := stored_record(folder)) is None:
+        raise InputError(folder, "no finished run here", "run the same command again")
     tables = dict.fromkeys(Experiment.tables, pd.DataFrame())
     for name in record.experiment.tables:
         path = folder / f"{name}.parquet"
@@ -199,7 +186,7 @@ def read_run(folder: Path) -> Run:
         tables[name] = pd.read_parquet(path)
     require_place(record, folder, folder)
     predictions, path = tables["predictions"], folder / "predictions.parquet"
-    require_whole(predictions, [len(predictions)], [record], path, remedy(folder))
+    require_whole(predictions, np.array([len(predictions)]), [record], path, remedy(folder))
     return Run(record.experiment, record.provenance, **tables, folder=folder)
 
 
@@ -215,20 +202,11 @@ def require_place(record: Record[Any], folder: Path, source: Path) -> None:
 
 
 def require_whole(
-    predictions: pd.DataFrame, counts: ArrayLike, records: Sequence[Record[Any]],
+    predictions: pd.DataFrame, counts: np.ndarray, records: Sequence[Record[Any]],
     source: Path, remedy: str,
 ) -> None:  # fmt: skip
-    """Raise an `InputError` unless `whole` holds of every run.
-
-    Args:
-        predictions: of one run after another.
-        counts: rows of each run [n_runs].
-        records: of each run.
-        source: the file that they come from.
-        remedy: what to do about it.
-    """
-    n_test = np.array([record.provenance.n_test for record in records])
-    bad = ~whole(predictions, np.asarray(counts), n_test)
+    """Raise an `InputError` unless `whole` holds of every run in a file, `source`."""
+    bad = ~whole(predictions, counts, np.array([one.provenance.n_test for one in records]))
     if bad.any():
         name = records[int(bad.argmax())].experiment.name
         what = f"does not hold one distribution for each test utterance of {name}"
@@ -238,13 +216,7 @@ def require_whole(
 def whole(predictions: pd.DataFrame, counts: np.ndarray, n_test: np.ndarray) -> np.ndarray:
     """Whether a run has, in every selection, one distribution for each test utterance.
 
-    Args:
-        predictions: of one run after another.
-        counts: rows of each run [n_runs].
-        n_test: test utterances of each run [n_runs].
-
-    Returns:
-        [n_runs], bool.
+    Of runs one after another, with `counts` rows and `n_test` test utterances each: bool [n_runs].
     """
     run = np.repeat(np.arange(len(counts)), counts)
     selection, names = pd.factorize(predictions.get("selection", np.zeros(len(run))))

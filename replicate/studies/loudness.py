@@ -21,6 +21,7 @@ from replicate.corpora.names import at_hand
 from replicate.corpora.protocol import cohort
 from replicate.corpora.table import Corpus
 from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms, levels, open_waveforms
+from replicate.files import read_record, write_record
 from replicate.paper import EMOTIONS
 from replicate.runs import facts, selection
 from replicate.runs.selection import Selection, under
@@ -100,12 +101,13 @@ def make(corpus: Corpus) -> Loudness:
 
 def save(found: Loudness, root: Path = RESULTS) -> Path:
     """Store the levels of a corpus."""
-    return facts.save(found, "loudness", root)
+    return write_record(root / found.corpus / "loudness.json", found, indent=None)
 
 
 def load(corpus: str, root: Path = RESULTS) -> Loudness | None:
     """The stored levels of a corpus; None if there are none."""
-    return facts.load(Loudness, corpus, "loudness", command(corpus), root)
+    path = root / corpus / "loudness.json"
+    return read_record(path, Loudness, f"run `{command(corpus)}`")
 
 
 def command(corpus: str) -> str:

@@ -17,7 +17,7 @@ from replicate.corpora.names import at_hand
 from replicate.corpora.protocol import cohort, split
 from replicate.corpora.table import Corpus
 from replicate.corpora.transcriptions import discard_probability, tokens, vocabulary
-from replicate.files import InputError
+from replicate.files import InputError, read_record, write_record
 from replicate.paper import TABLE_6, WORDS
 from replicate.runs import facts
 from replicate.runs.code import PACKAGES
@@ -186,14 +186,15 @@ def printed_words(words: pd.DataFrame) -> pd.DataFrame:
 
 def save(found: WordList, root: Path = RESULTS) -> Path:
     """Store a list."""
-    return facts.save(found, f"words/{found.classes}", root)
+    return write_record(root / found.corpus / "words" / f"{found.classes}.json", found, indent=None)
 
 
 def load(corpus: str, root: Path = RESULTS) -> dict[Classes, WordList]:
     """The stored lists of a corpus; there may be none."""
     lists: dict[Classes, WordList] = {}
     for classes in get_args(Classes):
-        if found := facts.load(WordList, corpus, f"words/{classes}", command(corpus), root):
+        path = root / corpus / "words" / f"{classes}.json"
+        if found := read_record(path, WordList, f"run `{command(corpus)}`"):
             lists[classes] = found
     return lists
 

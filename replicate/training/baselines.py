@@ -42,13 +42,7 @@ from replicate.settings import QUIETEST, RESULTS, Fold
 def wanted(corpus: Corpus, kind: str, splits: int) -> list[Setting]:
     """Every baseline that a corpus's text and recordings allow, on every fold of a kind.
 
-    Args:
-        corpus: the corpus.
-        kind: one of `FOLDS`.
-        splits: how many random splits, where that is the kind.
-
-    Raises:
-        InputError: the corpus has no groups of that kind.
+    Of random splits there are so many. `InputError` if the corpus has no groups of that kind.
     """
     table = cohort(corpus)
     names = map(str, range(splits)) if kind == "stratified" else groups(table, kind)

@@ -29,11 +29,7 @@ RETRIES = 10
 
 
 def state_of(source: Source, device: str) -> dict[str, object]:
-    """What must be the same on every node: code, packages and corpus.
-
-    Raises:
-        InputError: as `worker.open_source`, or Triton is missing, which a GPU needs.
-    """
+    """What must be the same on every node; `InputError` as `open_source`, or without Triton."""
     corpus, sound = worker.open_source(source)
     return {
         "code": LOADED_CODE["audio", "cuda"],
@@ -74,10 +70,8 @@ def run_each(
 ) -> Iterator[Outcome]:
     """Train experiments on a cluster and yield what became of them as they finish.
 
-    `root` is the run store on this machine; `wait` as in `worker.run_one`.
-
-    Raises:
-        InputError: Ray is not installed, or there is no cluster at the address.
+    `root` is the run store on this machine; `wait` as in `worker.run_one`. `InputError` if Ray is
+    not installed, or there is no cluster at the address.
     """
     ray = _connect(str(workers.cluster))
     gpus = workers.gpus if workers.device == "cuda" else 0

@@ -17,8 +17,7 @@ from replicate.training.worker import Source, Workers, open_source
 def repeated(stored: Sequence[Run], source: Source, workers: Workers) -> Iterator[tuple[Run, Run]]:
     """Each stored result of one corpus and its repeat, as they finish; no repeat is kept.
 
-    Raises:
-        InputError: a run cannot be trained.
+    `InputError` if a run cannot be trained.
     """
     known = {result.experiment: result for result in stored}
     trained = [made for made in known if isinstance(made, Experiment)]

@@ -43,9 +43,6 @@ def train(
 
     `folder` holds the checkpoint meanwhile. The text model needs no sound; `word2vec` and
     `glove` need vectors.
-
-    Raises:
-        InputError: if the corpus lacks what the experiment needs.
     """
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     data = examples(experiment, cohort(corpus), sound)

@@ -81,8 +81,7 @@ def _loaded_vectors(embedding: str, size: int, source: Source) -> WordVectors | 
 def check_vectors(experiments: Sequence[Experiment], source: Source) -> None:
     """Open a file of vectors that experiments need, before hours are spent on others.
 
-    Raises:
-        InputError: it cannot be read, or its vectors have another width than the models take.
+    `InputError` if it cannot be read, or its vectors have another width than the models take.
     """
     needing = [experiment for experiment in experiments if experiment.embedding == "word2vec"]
     if source.word2vec is not None and needing:

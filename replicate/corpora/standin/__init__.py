@@ -2,8 +2,9 @@
 
 `channels` says what each modality knows, `casting` who speaks when and feels what, `grammar` finds
 words, `planning` puts them together, `voice` speaks, `write` fills a folder and `manifest` tells
-whether it is the published one. `SUMMARY` says what the corpus is not, `ceilings(preset)` what each
-modality tells, and `evidence` what the text and the sound of single utterances do.
+whether it is the published one; `python tests/standin_manifest.py` publishes it anew. `SUMMARY`
+says what the corpus is not, `ceilings(preset)` what each modality tells, and `evidence` what the
+text and the sound of single utterances do.
 """
 
 from replicate.corpora.names import size_and_preset

@@ -85,11 +85,9 @@ class Turn:
 
     utterance: str
     dialogue: str
-    speaker: str
-    """Session and sex, for example `01F`."""
+    speaker: str  # session and sex, for example `01F`
     label: str
-    acted: int
-    """Index of the class that the channels start from; with a label of the cohort, the true one."""
+    acted: int  # class that the channels start from; with a label of the cohort, the true one
 
     @property
     def in_cohort(self) -> bool:
@@ -98,11 +96,7 @@ class Turn:
 
 
 def cast(name: str) -> list[Turn]:
-    """The turns of a corpus of size `name`: dialogue by dialogue, in order of time.
-
-    Raises:
-        InputError: there is no such size.
-    """
+    """The turns of a corpus of size `name`: dialogue by dialogue, in order of time."""
     if name not in SIZES:
         raise InputError(name, "no such size of the stand-in", f"use one of {list(SIZES)}")
     size = SIZES[name]

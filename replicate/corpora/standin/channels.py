@@ -87,8 +87,7 @@ class Channels:
 
     text: Matrix = _TEXT  # row C, column J: P(J | C)
     prosody: Matrix = _PROSODY  # row C, column K: P(K | C)
-    loudness: bool = True
-    """Whether the level follows the class (else one level distribution serves all)."""
+    loudness: bool = True  # whether the level follows the class; else one distribution serves all
     laughter: tuple[float, ...] = _LAUGHTER  # P(a laugh | J)
     breath: tuple[float, ...] = _BREATH  # P(a breath | J), independent of laughter given J
 
@@ -171,12 +170,8 @@ def observables(model: Channels) -> Observables:
 def ceiling(*observations: NDArray[np.float64]) -> tuple[float, float]:
     """What the best possible observer of things that are independent given the class reaches.
 
-    Args:
-        observations: for each thing, P(value | C), a row for each class.
-
-    Returns:
-        Bayes accuracy, the highest expected share of right answers, and the mutual information with
-        the class, bits.
+    Each observation is P(value | C), a row for each class. Returned are the Bayes accuracy, the
+    highest expected share of right answers, and the mutual information with the class in bits.
     """
     joint = prior()[:, None]  # [4, values seen so far]
     for seen in observations:
@@ -197,9 +192,6 @@ def ceilings(preset: str) -> pd.DataFrame:
         a laugh or a breath heard (T); `audio`, K, L and T together, that is the recording to a
         listener who does not recognise words (who recognises every word hears J, too, and can reach
         `both`); `symbols`, J and K; `both`, transcript and recording: J, K and L.
-
-    Raises:
-        InputError: there is no such preset.
     """
     text, prosody, level, tags = observables(channels(preset))
     seen = {

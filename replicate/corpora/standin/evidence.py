@@ -17,9 +17,6 @@ def evidence(size: str, preset: str) -> pd.DataFrame:
         `audio_gain`, the information gained, whatever the class: the divergence of
         P(C | symbols) from P(C). The means of both are the bits of `channels.ceilings`. As there,
         the text's symbol is J, and the audio's are K, L and T.
-
-    Raises:
-        InputError: there is no such size or preset.
     """
     said = [turn for turn in plan(size, preset) if turn.in_cohort]
     seen = observables(channels(preset))

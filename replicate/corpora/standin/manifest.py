@@ -25,10 +25,8 @@ _HEADER = (
 class Fingerprint:
     """SHA-256 of a corpus."""
 
-    text: str
-    """Of the truth (ids, labels, symbols, levels) and the transcripts."""
-    audio: str
-    """Of ids and recordings."""
+    text: str  # of the truth (ids, labels, symbols, levels) and the transcripts
+    audio: str  # of ids and recordings
 
 
 @cache
@@ -39,11 +37,7 @@ def published() -> dict[str, Fingerprint]:
 
 
 def fingerprint(root: Path) -> Fingerprint:
-    """The fingerprint of the corpus in `root`, from its files.
-
-    Raises:
-        InputError: `root` holds no stand-in corpus.
-    """
+    """The fingerprint of the corpus in `root`, from its files; `InputError` where there is none."""
     if not (root / TRUTH).is_file():
         raise InputError(root, f"holds no stand-in corpus ({TRUTH} is missing)", "generate one")
     with (root / TRUTH).open(encoding="ascii", newline="") as file:

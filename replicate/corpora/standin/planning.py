@@ -25,21 +25,15 @@ class Planned(Turn):
     prosody_symbol: int  # K
     laughter: bool
     breath: bool
-    level: float
-    """Mean |x| of the recording, of full scale."""
-    transcript: str
-    """With tags."""
-    seed: str
-    """Of its voice."""
+    level: float  # mean |x| of the recording, of full scale
+    transcript: str  # with tags
+    seed: str  # of its voice
 
 
 def plan(size: str, preset: str) -> list[Planned]:
     """The utterances of a corpus, dialogue by dialogue in the order of their names, then of time.
 
     Dialogues, speakers and labels depend on the size alone.
-
-    Raises:
-        InputError: there is no such size or preset.
     """
     model, turns = channels(preset), cast(size)
     levels = _levels(turns, model.loudness, size)

@@ -76,11 +76,7 @@ def _normal(rng: random.Random) -> float:
 
 
 def render(planned: Planned) -> NDArray[np.int16]:
-    """Speak an utterance: [samples], 16 kHz, mean |x| at the planned level, nowhere clipped.
-
-    Raises:
-        InputError: the synthesiser is not installed.
-    """
+    """Speak an utterance: [samples], 16 kHz, mean |x| at the planned level, nowhere clipped."""
     rng = random.Random(planned.seed)
     prosody = _prosody(planned, rng)
     pieces: list[Samples] = []

@@ -33,13 +33,10 @@ _AFFECT = ((1.9, 3.6, 3.9), (4.0, 3.4, 3.2), (2.9, 2.5, 2.8), (2.2, 2.2, 2.6))
 
 
 def generate(root: Path, size: str, preset: str, processes: int = 2) -> None:
-    """Fill a folder with a corpus, the same to the bit however many processes work.
+    """Fill a folder with a corpus, the same to the bit however many processes speak.
 
     Beside `IEMOCAP_full_release`, `root` (empty) gets `README.txt`, `truth.csv` (each utterance's
-    class and symbols) and `fingerprint.json`; `processes` speak at once.
-
-    Raises:
-        InputError: unknown size or preset, or no synthesiser.
+    class and symbols) and `fingerprint.json`. `InputError` without a synthesiser.
     """
     synthesiser()
     utterances = plan(size, preset)

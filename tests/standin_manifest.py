@@ -1,4 +1,4 @@
-"""`python -m replicate.corpora.standin`: generate the published corpora, keep their fingerprints.
+"""`python tests/standin_manifest.py`: generate the published corpora, keep their fingerprints.
 
 Run it after any change to the generator. Every preset is published in the small sizes; of the full
 size only the default preset, which takes most of the time.
@@ -10,6 +10,7 @@ from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
+from replicate.corpora import standin
 from replicate.corpora.standin.casting import SIZES
 from replicate.corpora.standin.channels import PRESETS
 from replicate.corpora.standin.manifest import fingerprint
@@ -27,7 +28,7 @@ def main() -> None:
             generate(root, size, preset)
             found[f"{size}-{preset}"] = asdict(fingerprint(root))
         print(f"{size}-{preset}", *found[f"{size}-{preset}"].values())
-    with replacing(Path(__file__).with_name("manifest.json")) as path:
+    with replacing(Path(standin.__file__).with_name("manifest.json")) as path:
         path.write_text(json.dumps(found, indent=2) + "\n")
 
 
