@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from replicate.corpora.features import Features
 from replicate.corpora.table import Corpus, utterance_table
 from replicate.corpora.waveforms import Waveforms
 from replicate.paper import EMOTIONS
@@ -46,6 +47,15 @@ def waveforms(n=64):
     samples = (rng.uniform(-1, 1, lengths.sum()) * loud).astype(np.int16)
     ids = tuple(f"u{i:03d}" for i in range(n))
     return Waveforms(samples, np.cumsum(lengths) - lengths, lengths, ids, "noise")
+
+
+def features(n=64):
+    """Four numbers an utterance: two follow the level, which says the class, two are noise."""
+    rng = np.random.default_rng(2)
+    level = np.array([3.0, 2.0, 1.0, 0.0])[np.arange(n) % 4] + rng.normal(0, 0.3, n)
+    values = np.column_stack([level, rng.normal(0, 5, n), 2 * level, rng.uniform(90, 300, n)])
+    columns = ("loudness mean", "mfcc1 mean", "spectralFlux mean", "F0 mean")
+    return Features(values, columns, tuple(f"u{i:03d}" for i in range(n)))
 
 
 def experiment(model="att_d1", seed=0, **training):

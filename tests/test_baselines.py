@@ -109,9 +109,11 @@ class TestLookUps:
 
 @functools.cache
 def material():
-    """Features of the small corpus, and its cohort."""
+    """What baselines know of the small corpus, of recordings and of features, and its cohort."""
     table = cohort(small.corpus())
-    return baselines.features(small.corpus(), table, small.waveforms()), table
+    rows = baselines.features(small.corpus(), table, small.waveforms())
+    acoustic = small.features().frame().add_prefix(baselines.ACOUSTIC)
+    return rows.join(acoustic), table
 
 
 def parts_of(fold):
@@ -149,6 +151,33 @@ class TestPipelines:
         fused = (expected + baselines.tfidf(train, labels, test)) / 2
         assert np.array_equal(baselines.late_fusion(train, labels, test), fused)
 
+    def test_features_and_their_fusion_with_words(self):
+        train, labels, test = parts_of(Fold())
+        names = [baselines.ACOUSTIC + name for name in small.features().columns]
+        scaler = StandardScaler().fit(train[names])
+        model = LogisticRegression(max_iter=1000).fit(scaler.transform(train[names]), labels)
+        sound = model.predict_proba(scaler.transform(test[names]))
+        assert np.array_equal(baselines.features_linear(train, labels, test), sound)
+        words = baselines.tfidf(train, labels, test)
+        odds = np.log(words) + np.log(sound) - np.log(np.bincount(labels))
+        expected = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
+        assert baselines.features_product(train, labels, test) == pytest.approx(expected)
+        level = StandardScaler().fit(train[[names[0], names[2]]])
+        model = LogisticRegression(max_iter=1000)
+        model.fit(level.transform(train[[names[0], names[2]]]), labels)
+        expected = model.predict_proba(level.transform(test[[names[0], names[2]]]))
+        assert np.array_equal(baselines.features_level(train, labels, test), expected)
+
+    def test_a_stacked_fusion_weighs_what_cross_validation_shows(self):
+        train, labels, test = parts_of(Fold())
+        acoustic = train.filter(like=baselines.ACOUSTIC).columns
+        noise = np.random.default_rng(0).normal(size=(len(train) + len(test), len(acoustic)))
+        deaf = train.assign(**dict(zip(acoustic, noise[: len(train)].T, strict=True)))
+        asked = test.assign(**dict(zip(acoustic, noise[len(train) :].T, strict=True)))
+        found = baselines.features_stacked(deaf, labels, asked).argmax(axis=1)
+        words = baselines.tfidf(train, labels, test).argmax(axis=1)
+        assert (found == words).mean() > 0.9, "words decide where sound is noise"
+
     def test_silence_has_a_loudness(self):
         train, labels, test = parts_of(Fold())
         silent = test.assign(average=0.0, spread=0.0)
@@ -156,6 +185,17 @@ class TestPipelines:
 
 
 class TestFeatures:
+    def test_of_features_replace_those_of_recordings(self):
+        corpus = replace(small.corpus(), features=small.features())
+        ends = corpus.utterances.assign(end=corpus.utterances["start"] + 0.5)
+        corpus = replace(corpus, utterances=ends.assign(wav=pd.NA))
+        found = baselines.features(corpus, cohort(corpus), corpus.features)
+        acoustic = found.filter(like=baselines.ACOUSTIC)
+        assert np.array_equal(acoustic.to_numpy(), small.features().values)
+        assert set(found["seconds"]) == {0.5} and "average" not in found
+        allowed = {setting.model for setting in baselines.wanted(corpus, "stratified", 1)}
+        assert {"features-stacked", "duration"} <= allowed and "mfcc" not in allowed
+
     def test_know_no_class(self):
         corpus, table = small.corpus(), cohort(small.corpus())
         other = table.assign(emotion="anger", label="anger")
@@ -300,7 +340,10 @@ class TestStore:
     def test_metrics_treat_results_as_runs(self, store):
         _, results = store
         found = summarise(answers(results), "dialogue")
-        assert found["model"].tolist() == list(BASELINES)
+        offered = {"text", "audio", "times"}
+        assert found["model"].tolist() == [
+            name for name, baseline in BASELINES.items() if offered.issuperset(baseline.needs)
+        ]
         assert set(found["n_seeds"]) == {2} and set(found["profile"]) == {"baselines"}
         first = [
             (classification.predicted(r.predictions) == r.predictions["emotion"]).mean()
@@ -313,8 +356,11 @@ class TestWhatACorpusAllows:
     @pytest.mark.parametrize(
         ("lacking", "allowed"),
         [
-            ("wav", {name for name, b in BASELINES.items() if "audio" not in b.needs}),
-            ("transcript", {name for name, b in BASELINES.items() if "text" not in b.needs}),
+            ("wav", {name for name, b in BASELINES.items() if {"text"}.issuperset(b.needs)}),
+            (
+                "transcript",
+                {n for n, b in BASELINES.items() if {"audio", "times"}.issuperset(b.needs)},
+            ),
         ],
     )
     def test_without_text_or_audio(self, lacking, allowed):
@@ -349,7 +395,8 @@ class TestCommand:
         first = self.run(*arguments).output
         times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
         second = self.run(*arguments).output
-        assert "9 results, 0 already there" in first and "9 results, 9 already there" in second
+        assert "10 results, 0 already there" in first
+        assert "10 results, 10 already there" in second
         assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
         assert len(list(tmp_path.glob("*/*/*"))) == 2, "few files, and no folders"
         overview = first[first.index("           model") :]

@@ -301,9 +301,9 @@ def features(
 
     Returns:
         Index utterance, in the cohort's order; `dialogue`, `speaker`, `place` (seconds within the
-        dialogue, or where starts are unknown the number of the turn) and `transcript`; with
-        recordings `seconds`, `average` and `spread` (see `waveforms.levels`), and `COEFFICIENTS`;
-        with acoustic features `seconds` and those, `ACOUSTIC` before their names.
+        dialogue, or where starts are unknown the number of the turn), `transcript` and `seconds`;
+        with recordings `average` and `spread` (see `waveforms.levels`), and `COEFFICIENTS`;
+        with acoustic features those, `ACOUSTIC` before their names.
     """
     turns = corpus.utterances.set_index("utterance")
     known = turns["start"].notna().all()
@@ -311,16 +311,14 @@ def features(
     rows = table.set_index("utterance")
     rows = rows[["dialogue", "speaker", "transcript"]].astype(object).fillna("")
     rows.insert(2, "place", place.astype(float).loc[rows.index])
+    ids = rows.index.tolist()
+    rows["seconds"] = (turns["end"] - turns["start"]).loc[ids]
     if sound is None:
         return rows
-    ids = rows.index.tolist()
     if isinstance(sound, Features):
-        times = turns.loc[ids]
-        found = sound.frame().loc[ids].add_prefix(ACOUSTIC)
-        return rows.assign(seconds=times["end"] - times["start"]).join(found)
-    lengths = sound.lengths[sound.rows(ids)]
-    seconds = pd.Series(lengths / SAMPLE_RATE, rows.index, name="seconds")
-    return pd.concat([rows, seconds, levels(sound, ids), mfccs(sound, ids)], axis="columns")
+        return rows.join(sound.frame().loc[ids].add_prefix(ACOUSTIC))
+    rows["seconds"] = sound.lengths[sound.rows(ids)] / SAMPLE_RATE
+    return pd.concat([rows, levels(sound, ids), mfccs(sound, ids)], axis="columns")
 
 
 def mfccs(waveforms: Waveforms, ids: list[str]) -> pd.DataFrame:

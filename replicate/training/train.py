@@ -47,7 +47,8 @@ def train(
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     data = examples(experiment, cohort(corpus), sound)
     trainer = Trainer(experiment, data, vectors, device)
-    provenance = _provenance(experiment, corpus, data, vectors, device, started)
+    heard = sound if experiment.sound != "none" else None
+    provenance = _provenance(experiment, corpus, data, heard, vectors, device, started)
     checkpoint, key = folder / "checkpoint.pt", _checkpoint_key(experiment, provenance)
     if (state := _checkpoint_state(checkpoint, key)) is not None:
         trainer.restore(state)
@@ -99,8 +100,8 @@ def _checkpoint_state(checkpoint: Path, key: str) -> dict[str, Any] | None:
 
 
 def _provenance(
-    experiment: Experiment, corpus: Corpus, data: Examples, vectors: WordVectors | None,
-    device: str, started: str,
+    experiment: Experiment, corpus: Corpus, data: Examples, heard: Waveforms | Features | None,
+    vectors: WordVectors | None, device: str, started: str,
 ) -> Provenance:  # fmt: skip
     commit, dirty = code_version(experiment.sound, device)
     described = None
@@ -113,7 +114,7 @@ def _provenance(
         corpus_title=corpus.title,
         synthetic=corpus.synthetic,
         text_fingerprint=text_fingerprint(corpus.utterances),
-        audio_fingerprint=data.sound.fingerprint if data.sound is not None else None,
+        audio_fingerprint=heard.fingerprint if heard is not None else None,
         n_train=len(data.parts.train),
         n_development=len(data.parts.development),
         n_test=len(data.parts.test),
