@@ -129,7 +129,7 @@ def run(
     wanted = replace(PROFILES[profile], seeds=PROFILES[profile].seeds[:seeds])
     experiments = grid(which, name, wanted, cohort(opened))
     experiments = _served(experiments, opened, word2vec)
-    todo = schedule.remaining(experiments, results)
+    todo = [each for each in experiments if not published.is_finished(each, results)]
     click.echo(f"{len(experiments)} experiments, {len(experiments) - len(todo)} already done")
     worker.check_vectors(todo, source)
     outcomes: list[worker.Outcome] = []

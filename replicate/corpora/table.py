@@ -27,6 +27,14 @@ class Problem:
     utterance: str | None = None  # the damaged one, where it is known
 
 
+def damaged(place: Path, utterances: Iterable[str], what: str, remedy: str) -> list[Problem]:
+    """The same damage of each of some utterances."""
+    return [
+        Problem(str(place), f"{utterance} {what}", remedy, "damaged", utterance)
+        for utterance in utterances
+    ]
+
+
 def read_lines(path: Path) -> tuple[list[str], list[Problem]]:
     """The lines of a text file without their endings, and what was odd about them.
 
@@ -111,24 +119,24 @@ def utterance_table(rows: list[dict[str, object]]) -> pd.DataFrame:
     return table.sort_values(["dialogue", "start"], kind="stable", ignore_index=True)
 
 
-def damage(place: object, damaged: str, problems: Sequence[Problem]) -> InputError:
+def damage(place: object, kind: str, problems: Sequence[Problem]) -> InputError:
     """One error for everything that is damaged: the first ten in full, and how many there are."""
     lines = [f"{problem.place}: {problem.what}\n     {problem.remedy}" for problem in problems[:10]]
     if len(problems) > 10:
         lines.append(f"and {len(problems) - 10} more")
     return InputError(
         place,
-        "\n   - ".join([f"{len(problems)} damaged {damaged}", *lines]),
+        "\n   - ".join([f"{len(problems)} damaged {kind}", *lines]),
         "repair them (`replicate corpus check` lists all), or leave them out with --skip-damaged",
     )
 
 
 def without_damaged(corpus: Corpus, skip_damaged: bool) -> Corpus:
     """The corpus as it may be used: damaged utterances left out if asked for, else `InputError`."""
-    damaged = [problem for problem in corpus.problems if problem.severity == "damaged"]
-    if damaged and not skip_damaged:
-        raise damage(corpus.root, "label or transcription lines", damaged)
-    return corpus.without(damaged)
+    found = [problem for problem in corpus.problems if problem.severity == "damaged"]
+    if found and not skip_damaged:
+        raise damage(corpus.root, "label or transcription lines", found)
+    return corpus.without(found)
 
 
 def text_fingerprint(table: pd.DataFrame) -> str:

@@ -161,13 +161,6 @@ def save_run(run: Run) -> None:
     write_record(run.folder / run.experiment.record, record)
 
 
-def store_files(folder: Path, files: dict[str, bytes]) -> None:
-    """Store the files of a run that was made elsewhere; the record comes last, as in `save_run`."""
-    for name in sorted(files, key=lambda name: name == Experiment.record):
-        with replacing(folder / name) as temporary:
-            temporary.write_bytes(files[name])
-
-
 def stored_record(folder: Path) -> Record[Any] | None:
     """What a run's folder says of it, None without a finished run; `InputError` if damaged."""
     kind = kind_of(folder.parent.name)

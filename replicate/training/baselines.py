@@ -7,7 +7,7 @@ text, loudness or spectra with textbook methods.
 import datetime
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,13 @@ def compute(
     torch.set_num_threads(1)
     table = cohort(corpus)
     rows = features(corpus, table, waveforms)
-    origin = _origin(corpus)
+    provenance = _origin(corpus)
     for setting in settings:
         baseline = BASELINES[setting.model]
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
         predictions = tested(PREDICT[setting.model], rows, table, setting.fold)
         heard = waveforms if "audio" in baseline.needs else None
-        provenance = replace(
-            origin,
+        made = provenance(
             audio_fingerprint=heard.fingerprint if heard else None,
             n_train=len(table) - len(predictions),
             n_test=len(predictions),
@@ -77,22 +76,20 @@ def compute(
             wall_seconds=time.perf_counter() - clock,
         )
         none, folder = pd.DataFrame(), folder_of(setting, root)
-        result = Run(setting, provenance, none, predictions, none, folder)
+        result = Run(setting, made, none, predictions, none, folder)
         save_run(result)
         yield result
 
 
-def _origin(corpus: Corpus) -> Provenance:
-    """What all results of one command share."""
+def _origin(corpus: Corpus) -> partial[Provenance]:
+    """The provenance that all results of one command share."""
     commit, dirty = version_of(BASELINES_CODE)
-    return Provenance(
+    return partial(
+        Provenance,
         corpus_title=corpus.title,
         synthetic=corpus.synthetic,
         text_fingerprint=text_fingerprint(corpus.utterances),
-        audio_fingerprint=None,
-        n_train=0,
         n_development=0,
-        n_test=0,
         vectors=None,
         commit=commit,
         dirty=dirty,
@@ -101,8 +98,6 @@ def _origin(corpus: Corpus) -> Provenance:
         hardware=processor(),
         device="cpu",
         threads=torch.get_num_threads(),
-        started="",
-        wall_seconds=0.0,
     )
 
 

@@ -68,15 +68,13 @@ def _clauses(symbol: dict[str, Any], about: Topic, words: int, rng: random.Rando
         return [_fill(rng.choice(symbol["short"]), about, rng)]
     sure = rng.randrange(max(1, round(words / WORDS_PER_CLAUSE)))
     clauses: list[str] = []
-    while len(clauses) <= sure or (_words(clauses) < words - 2 and len(clauses) < MOST_CLAUSES):
+    while len(clauses) <= sure or (
+        len(" ".join(clauses).split()) < words - 2 and len(clauses) < MOST_CLAUSES
+    ):
         cue = len(clauses) == sure or rng.random() < CUE_DENSITY
         template = rng.choice(symbol["clauses"] if cue else load()["shared"])
         clauses.append(_fill(template, about, rng))
     return clauses
-
-
-def _words(clauses: list[str]) -> int:
-    return sum(len(clause.split()) for clause in clauses)
 
 
 def _punctuate(clauses: list[str], symbol: dict[str, Any], rng: random.Random) -> str:
