@@ -359,8 +359,7 @@ def _workers(
 ) -> worker.Workers:
     """What trains: a cluster, or this machine, with one training a core if nothing else is asked.
 
-    Raises:
-        InputError: this machine lacks what that needs; the options contradict each other.
+    `InputError` if this machine lacks what that needs, or the options contradict each other.
     """
     import torch
 

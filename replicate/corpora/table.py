@@ -93,11 +93,6 @@ class Corpus:
     synthetic: bool = False  # True for the stand-in, whose numbers must never pass for IEMOCAP's
     problems: tuple[Problem, ...] = ()
 
-    def __post_init__(self) -> None:
-        missing = set(COLUMNS) - set(self.utterances.columns)
-        if missing:
-            raise ValueError(f"{self.name}: the utterance table lacks {sorted(missing)}")
-
     @property
     def has_audio(self) -> bool:
         """Whether any utterance has a recording."""

@@ -220,10 +220,9 @@ def features(
 ) -> pd.DataFrame:
     """What baselines may know of each utterance of a cohort; its class is not among it.
 
-    Returns:
-        Index utterance, in the cohort's order; `dialogue`, `speaker`, `place` (seconds within the
-        dialogue, or where starts are unknown the number of the turn) and `transcript`; with
-        recordings `seconds`, `average` and `spread` (see `waveforms.levels`), and `COEFFICIENTS`.
+    Index utterance, in the cohort's order; `dialogue`, `speaker`, `place` (seconds within the
+    dialogue, or where starts are unknown the number of the turn) and `transcript`; with recordings
+    `seconds`, `average` and `spread` (see `waveforms.levels`), and `COEFFICIENTS`.
     """
     turns = corpus.utterances.set_index("utterance")
     known = turns["start"].notna().all()
@@ -252,15 +251,9 @@ def mfccs(waveforms: Waveforms, ids: list[str]) -> pd.DataFrame:
 def tested(predict: Predict, rows: pd.DataFrame, table: pd.DataFrame, fold: Fold) -> pd.DataFrame:
     """A baseline's predictions on the test part of a fold; all of the rest is trained on.
 
-    Args:
-        predict: what the baseline does, of `PREDICT`.
-        rows: of `features`, for the cohort `table`.
-        table: the cohort.
-        fold: what is held out.
-
-    Returns:
-        One row an utterance: `utterance`, `dialogue`, `emotion`, the probability of each class,
-        and `audio_score`, NaN as for every model without attention.
+    `rows` are those of `features` for the cohort `table`. Returned is one row an utterance:
+    `utterance`, `dialogue`, `emotion`, the probability of each class, and `audio_score`, NaN as for
+    every model without attention.
     """
     parts, labels = split(table, fold), classes(table)
     train, test = rows.iloc[parts.train], rows.iloc[parts.test]

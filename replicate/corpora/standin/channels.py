@@ -180,13 +180,12 @@ def ceiling(*observations: NDArray[np.float64]) -> tuple[float, float]:
 def ceilings(preset: str) -> pd.DataFrame:
     """What the parts of an utterance tell about its class, from a preset's channels alone.
 
-    Returns:
-        `accuracy` and `bits`, see `ceiling`, of an observer of: `majority`, nothing, who names the
-        largest class; `text`, the transcript (J; the tags in it follow J, so add nothing);
-        `prosody`, rate, pitch, range and tilt of the voice (K); `loudness`, the level (L); `tags`,
-        a laugh or a breath heard (T); `audio`, K, L and T together, that is the recording to a
-        listener who does not recognise words (who recognises every word hears J, too, and can reach
-        `both`); `symbols`, J and K; `both`, transcript and recording: J, K and L.
+    `accuracy` and `bits`, see `ceiling`, of an observer of: `majority`, nothing, who names the
+    largest class; `text`, the transcript (J; the tags in it follow J, so add nothing); `prosody`,
+    rate, pitch, range and tilt of the voice (K); `loudness`, the level (L); `tags`, a laugh or a
+    breath heard (T); `audio`, K, L and T together, that is the recording to a listener who does not
+    recognise words (who recognises every word hears J, too, and can reach `both`); `symbols`, J and
+    K; `both`, transcript and recording: J, K and L.
     """
     text, prosody, level, tags = observables(channels(preset))
     seen = {

@@ -129,8 +129,7 @@ def sentences(n: int, seed: int) -> list[str]:
     """`n` further utterances of the grammar, to train word vectors on.
 
     Every text symbol and topic is equally likely; tags are as frequent as in the default preset.
-    The random state shares nothing with that of the corpora; a short utterance may still occur in
-    both.
+    The random state is none of the corpora's; a short utterance may still occur in both.
     """
     return [_sentence(random.Random(f"stand-in sentences|{seed}|{i}")) for i in range(n)]
 
