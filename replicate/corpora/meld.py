@@ -23,15 +23,10 @@ PARTS = {
 }
 _COLUMNS = ["Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID", "Season", "Episode"]
 _PLAIN = str.maketrans(
-    {
-        "\N{LEFT SINGLE QUOTATION MARK}": "'",
-        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
-        "\N{LEFT DOUBLE QUOTATION MARK}": '"',
-        "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
-        "\N{EN DASH}": " - ",
-        "\N{EM DASH}": " - ",
-        "\N{HORIZONTAL ELLIPSIS}": "...",
-    }
+    dict.fromkeys("\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    | dict.fromkeys("\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}", '"')
+    | dict.fromkeys("\N{EN DASH}\N{EM DASH}", " - ")
+    | {"\N{HORIZONTAL ELLIPSIS}": "..."}
 )
 _REMEDY = "take the three *_sent_emo.csv anew from the repository declare-lab/MELD"
 
