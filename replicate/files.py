@@ -30,10 +30,7 @@ class InputError(Exception):
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it replaces `path`, on failure it goes.
-
-    `InputError` if nothing can be written there.
-    """
+    """Yield a temporary path that on success replaces `path`; `InputError` if it is unwritable."""
     made(path.parent)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

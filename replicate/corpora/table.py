@@ -14,11 +14,7 @@ from replicate.files import InputError
 
 @dataclass(frozen=True)
 class Problem:
-    """Something odd in a corpus.
-
-    It is harmless (`note`), damage of an utterance, which cannot be used as it is, or `fatal` for
-    the corpus.
-    """
+    """Something odd: harmless (`note`), an utterance's damage, or `fatal` for the whole corpus."""
 
     place: str  # `file:line`, file or utterance id
     what: str

@@ -43,10 +43,7 @@ def load_runs(
 
 
 def load_run(folder: Path) -> Run:
-    """A verified run of a folder, or if there is no such folder, a published one.
-
-    `InputError` if it is damaged, or there is none.
-    """
+    """A verified run of a folder, or a published one; `InputError` if it is damaged or nowhere."""
     if not (folder / kind_of(folder.parent.name).record).exists():
         published, _ = _stored(folder.parent)
         if folder.name in published:

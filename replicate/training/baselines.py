@@ -133,10 +133,7 @@ def dialogue_speaker(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame
 
 
 def nearest_turn(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
-    """The class of the same speaker's nearest training turn in the same dialogue.
-
-    Of two equally near turns the earlier one counts.
-    """
+    """The class of the speaker's nearest training turn in the dialogue; of two, the earlier."""
     turn = ["dialogue", "speaker", "place"]
     known = train[turn].rename_axis("nearest").reset_index().sort_values("place", kind="stable")
     asked = test[turn].reset_index().sort_values("place", kind="stable")

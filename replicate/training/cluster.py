@@ -43,10 +43,7 @@ def state_of(source: Source, device: str) -> dict[str, object]:
 def train_here(
     experiment: Experiment, source: Source, device: str, state: dict[str, object]
 ) -> tuple[Outcome, Run | None]:
-    """Train on the node that runs this; the outcome, and the run.
-
-    A node whose `state_of` the source is not the caller's refuses.
-    """
+    """Train on this node, if its `state_of` the source is the caller's: the outcome and the run."""
     try:
         here = state_of(source, device)
     except InputError as problem:

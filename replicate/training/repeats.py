@@ -15,10 +15,7 @@ from replicate.training.worker import Source, Workers, open_source
 
 
 def repeated(stored: Sequence[Run], source: Source, workers: Workers) -> Iterator[tuple[Run, Run]]:
-    """Each stored result of one corpus and its repeat, as they finish; no repeat is kept.
-
-    `InputError` if a run cannot be trained.
-    """
+    """Each stored result and its repeat, as they finish; `InputError` if a run cannot be made."""
     known = {result.experiment: result for result in stored}
     trained = [made for made in known if isinstance(made, Experiment)]
     computed = [made for made in known if isinstance(made, Setting)]
