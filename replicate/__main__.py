@@ -16,16 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from replicate.options import (
-    GRIDS_IN_WORDS,
-    data_option,
-    known,
-    path_in_full,
-    profile_option,
-    results_option,
-    skip_damaged_option,
-    training_options,
-)
+from replicate import options
 from replicate.runs.experiments import GRIDS, PROFILES, Experiment
 from replicate.settings import FOLDS
 
@@ -66,9 +57,9 @@ def corpus() -> None:
 
 
 @corpus.command("check")
-@click.argument("name", callback=known)
+@click.argument("name", callback=options.known)
 @click.argument("path", type=click.Path(path_type=Path), required=False)
-@skip_damaged_option
+@options.skip_damaged
 def corpus_check(name: str, path: Path | None, skip_damaged: bool) -> None:
     """Read corpus NAME at PATH, report counts and every problem; exit code 1 if unusable."""
     from replicate.corpora.check import check, render
@@ -91,9 +82,9 @@ def corpus_build(name: str) -> None:
     click.echo(f"{built.title}: {len(built.utterances)} utterances in {built.root}")
 
 
-@main.command(epilog=GRIDS_IN_WORDS)
-@training_options
-@profile_option()
+@main.command(epilog=options.GRIDS_IN_WORDS)
+@options.training
+@options.profile()
 @click.option("--grid", "which", type=click.Choice(list(GRIDS)), default="tables",
               show_default=True)  # fmt: skip
 @click.option("--seeds", type=click.IntRange(1),
@@ -129,7 +120,7 @@ def run(
     wanted = replace(PROFILES[profile], seeds=PROFILES[profile].seeds[:seeds])
     experiments = grid(which, name, wanted, cohort(opened), opened.audio_input)
     experiments = _served(experiments, opened, word2vec)
-    todo = schedule.remaining(experiments, results)
+    todo = [each for each in experiments if not published.is_finished(each, results)]
     click.echo(f"{len(experiments)} experiments, {len(experiments) - len(todo)} already done")
     worker.check_vectors(todo, source)
     outcomes: list[worker.Outcome] = []
@@ -163,14 +154,13 @@ def _served(
 
 
 @main.command()
-@click.option("--corpus", "name", default="standin-quick", show_default=True, callback=known)
-@data_option
-@skip_damaged_option
+@options.corpus
+@options.data
 @click.option("--folds", "kind", type=click.Choice(FOLDS), default="stratified",
               show_default=True, help="What is held out.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(1), default=10, show_default=True,
               help="How many random splits, if stratified.")  # fmt: skip
-@results_option
+@options.results
 def baselines(
     name: str, data: Path | None, skip_damaged: bool, kind: str, seeds: int, results: Path
 ) -> None:
@@ -203,8 +193,8 @@ def baselines(
 
 
 @main.command()
-@training_options
-@profile_option("baselines")
+@options.training
+@options.profile("baselines")
 @click.option("--sample", type=click.IntRange(1), default=3, show_default=True,
               help="How many stored runs to draw.")  # fmt: skip
 @click.option("--seed", type=int, help="Of the draw.  [default: another at each call]")
@@ -254,10 +244,10 @@ def rerun(
 
 
 @main.command()
-@click.option("--corpus", "name", default="standin-quick", show_default=True, callback=known)
-@click.option("--data", type=path_in_full,
+@options.corpus
+@click.option("--data", type=options.path_in_full,
               help="The corpus's folder; not needed for what its stored runs decide.")  # fmt: skip
-@skip_damaged_option
+@options.skip_damaged
 @click.option("--profile", type=click.Choice(list(PROFILES)),
               help="Whose runs.  [default: paper if there are any, else quick]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="All there is to know, for programs.")
@@ -294,10 +284,9 @@ def _overview(chosen: list[Run]) -> str:
 
 
 @main.command()
-@click.option("--corpus", "name", required=True, callback=known)
-@data_option
-@skip_damaged_option
-@results_option
+@options.real_corpus
+@options.data
+@options.results
 def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> None:
     """Store the words that go with each class: single words with counts, no sentences.
 
@@ -314,10 +303,9 @@ def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> No
 
 
 @main.command()
-@click.option("--corpus", "name", required=True, callback=known)
-@data_option
-@skip_damaged_option
-@results_option
+@options.real_corpus
+@options.data
+@options.results
 def loudness(name: str, data: Path | None, skip_damaged: bool, results: Path) -> None:
     """Store how loud each utterance is: ids, classes, speakers and two numbers each."""
     from replicate.corpora.opening import open_corpus
@@ -332,7 +320,7 @@ def stored() -> None:
 
 
 @stored.command("pack")
-@results_option
+@options.results
 def results_pack(results: Path) -> None:
     """Publish every finished result that has a folder of its own, as `run` and `baselines` do."""
     from replicate.runs import published
@@ -343,9 +331,9 @@ def results_pack(results: Path) -> None:
 
 
 @stored.command("unpack")
-@click.option("--corpus", "name", required=True, callback=known)
+@options.real_corpus
 @click.option("--profile", required=True, help="A protocol, or `baselines`.")
-@results_option
+@options.results
 def results_unpack(name: str, profile: str, results: Path) -> None:
     """Give every published result a folder of its own again, to remove or replace some."""
     from replicate.runs import published
@@ -359,8 +347,7 @@ def _workers(
 ) -> worker.Workers:
     """What trains: a cluster, or this machine, with one training a core if nothing else is asked.
 
-    Raises:
-        InputError: this machine lacks what that needs; the options contradict each other.
+    `InputError` if this machine lacks what that needs, or the options contradict each other.
     """
     import torch
 

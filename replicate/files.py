@@ -30,10 +30,7 @@ class InputError(Exception):
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it replaces `path`, on failure it goes.
-
-    `InputError` if nothing can be written there.
-    """
+    """Yield a temporary path that on success replaces `path`; `InputError` if it is unwritable."""
     made(path.parent)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -88,10 +85,8 @@ def build_once(folder: Path, build: Callable[[Path], None], whole: Callable[[Pat
 
     Callers in other processes wait for the one that builds. The folder appears complete or not at
     all: `build` fills a new, empty one beside its place, which is then moved there; `whole` tells
-    whether a folder holds what `build` makes.
-
-    Raises:
-        InputError: the disk is full, or the place cannot be written.
+    whether a folder holds what `build` makes. `InputError` if the disk is full, or the place cannot
+    be written.
     """
     if whole(folder):
         return folder
@@ -130,8 +125,7 @@ def write_record(path: Path, record: Any, indent: int | None = 1) -> Path:
 def read_record(path: Path, kind: type[Record], remedy: str) -> Record | None:
     """Read a dataclass, None if there is no such file; `remedy`: what to do about a damaged one.
 
-    Raises:
-        InputError: it does not fit; places where it does not are named.
+    `InputError` if it does not fit; places where it does not are named.
     """
     try:
         content = path.read_bytes()

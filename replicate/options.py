@@ -27,47 +27,48 @@ def known(context: click.Context, option: click.Parameter, name: str) -> str:
     return name
 
 
+def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator, shown in this order."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 path_in_full = click.Path(path_type=Path, resolve_path=True)
-data_option = click.option("--data", type=path_in_full, help="The corpus's folder.")
-results_option = click.option(
-    "--results",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=RESULTS,
-    help="Where results are stored.  [default: results/]",
+corpus = click.option("--corpus", "name", default="standin-quick", show_default=True,
+                      callback=known, help="Which corpus.")  # fmt: skip
+real_corpus = click.option("--corpus", "name", required=True, callback=known, help="Which corpus.")
+skip_damaged = click.option("--skip-damaged", is_flag=True, envvar="REPLICATE_SKIP_DAMAGED",
+                            help="Leave damaged utterances out.")  # fmt: skip
+#: Where a corpus lies, and whether all of it is wanted.
+data = _together(
+    click.option("--data", type=path_in_full, help="The corpus's folder."), skip_damaged
 )
-skip_damaged_option = click.option(
-    "--skip-damaged",
-    is_flag=True,
-    envvar="REPLICATE_SKIP_DAMAGED",
-    help="Leave damaged utterances out.",
-)
+results = click.option("--results", type=click.Path(file_okay=False, path_type=Path),
+                       default=RESULTS,
+                       help="Where results are stored.  [default: results/]")  # fmt: skip
+
+#: Of every command that trains: on what and where.
+training = _together(
+    corpus,
+    data,
+    click.option("--word2vec",
+                 type=click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True),
+                 help="File of pretrained vectors."),
+    click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu",
+                 show_default=True, help="Where to train."),
+    click.option("--jobs", type=click.IntRange(1),
+                 help="Trainings at once.  [default: one a core; 1 on a GPU]"),
+    results,
+)  # fmt: skip
 
 
-def profile_option(*others: str) -> Callable[[Command], Command]:
+def profile(*others: str) -> Callable[[Command], Command]:
     """The option `--profile`: a protocol, or one of some other names."""
     return click.option("--profile", type=click.Choice([*PROFILES, *others]), default="quick",
                         show_default=True,
                         help="The protocol: epochs, seeds, what is held out.")  # fmt: skip
-
-
-def training_options(command: Command) -> Command:
-    """The options of every command that trains: on what and where."""
-    for option in reversed(
-        (
-            click.option("--corpus", "name", default="standin-quick", show_default=True,
-                         callback=known, help="What to train on."),
-            data_option,
-            skip_damaged_option,
-            click.option("--word2vec",
-                         type=click.Path(exists=True, dir_okay=False, path_type=Path,
-                                         resolve_path=True),
-                         help="File of pretrained vectors."),
-            click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu",
-                         show_default=True, help="Where to train."),
-            click.option("--jobs", type=click.IntRange(1),
-                         help="Trainings at once.  [default: one a core; 1 on a GPU]"),
-            results_option,
-        )
-    ):  # fmt: skip
-        command = option(command)
-    return command

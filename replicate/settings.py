@@ -196,14 +196,12 @@ PADDING, UNKNOWN = 0, 1
 class Fold:
     """Which utterances are the test set.
 
-    Attributes:
-        kind: `stratified` draws 10 % of each class at random (the paper's split, as the row sums
-            of Table 7 show); the others hold out one group of utterances.
-        held_out: the group's value; for `stratified` the number of the draw, as text.
+    `stratified` draws 10 % of each class at random (the paper's split, as the row sums of Table 7
+    show); the other kinds hold out one group of utterances.
     """
 
     kind: Literal["stratified", "session", "speaker", "scenario"] = "stratified"
-    held_out: str = "0"
+    held_out: str = "0"  # the group's value; for `stratified` the number of the draw, as text
 
     @property
     def name(self) -> str:

@@ -6,7 +6,6 @@ size only the default preset, which takes most of the time.
 
 import json
 import tempfile
-from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder) / "corpus"
             generate(root, size, preset)
-            found[f"{size}-{preset}"] = asdict(fingerprint(root))
+            found[f"{size}-{preset}"] = fingerprint(root)
         print(f"{size}-{preset}", *found[f"{size}-{preset}"].values())
     with replacing(Path(standin.__file__).with_name("manifest.json")) as path:
         path.write_text(json.dumps(found, indent=2) + "\n")

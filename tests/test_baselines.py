@@ -400,7 +400,7 @@ class TestCommand:
         assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
         assert len(list(tmp_path.glob("*/*/*"))) == 2, "few files, and no folders"
         overview = first[first.index("           model") :]
-        assert second.endswith(overview) and all(name in overview for name in BASELINES)
+        assert second.endswith(overview) and overview.count("stratified") == 10
 
     def test_says_what_a_corpus_without_recordings_leaves_out(self, tmp_path):
         tree, standin = tmp_path / "IEMOCAP_full_release", open_corpus("standin-tiny")

@@ -54,11 +54,6 @@ def render(report: Report) -> str:
 
 
 _SEVERITIES = ("fatal", "damaged", "note")
-_PURPOSE = {  # (text, audio)
-    (True, True): "with audio and text",
-    (True, False): "for text-only experiments",
-    (False, True): "for audio-only experiments",
-}
 
 
 def _recordings(corpus: Corpus) -> tuple[pd.Series, list[Problem]]:
@@ -91,8 +86,10 @@ def _verdict(corpus: Corpus, recordings: list[Problem], skip_damaged: bool) -> t
     text, audio = bool(chosen["transcript"].notna().any()), len(audible) > 0
     if not text and not audio:
         return False, f"unusable as it is: no transcripts, and {remark}"
+    only = f"for {'text' if text else 'audio'}-only experiments"
+    purpose = "with audio and text" if text and audio else only
     count = len(audible) if audio else len(chosen)
-    parts = [f"usable {_PURPOSE[text, audio]}: {count:,} utterances of the four classes"]
+    parts = [f"usable {purpose}: {count:,} utterances of the four classes"]
     if remark:
         parts.append(remark)
     outside = corpus.utterances["label"][~corpus.utterances["label"].isin(list(corpus.emotions))]

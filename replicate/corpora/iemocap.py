@@ -104,12 +104,11 @@ def _tree(root: Path) -> Path:
 def _labels(session: Path, problems: list[Problem]) -> Rows:
     """Utterance -> row, from the label lines of a session; the lines below them are annotators'."""
     rows: Rows = {}
-    for path, number, line in _lines(session / "dialog" / "EmoEvaluation", problems):
+    for place, line in _lines(session / "dialog" / "EmoEvaluation", problems):
         if not line.startswith("["):
             continue
         match = _LABEL_LINE.fullmatch(line)
         utterance = match and parse(match["utterance"])
-        place = f"{path}:{number}"
         if match is None or utterance is None:
             what = "is no label line `[start - end]<tab>utterance<tab>label<tab>[v, a, d]`"
             problems.append(Problem(place, what, _RESTORE, "damaged"))
@@ -139,10 +138,9 @@ def _unlabelled(session: Path) -> Iterator[Problem]:
 def _transcripts(session: Path, labelled: Rows, problems: list[Problem]) -> dict[str, str]:
     """Utterance -> what was said, for the labelled utterances of a session."""
     found: dict[str, str] = {}
-    for path, number, line in _lines(session / "dialog" / "transcriptions", problems):
+    for place, line in _lines(session / "dialog" / "transcriptions", problems):
         if not line.strip():
             continue
-        place = f"{path}:{number}"
         match = _TRANSCRIPT_LINE.fullmatch(line.strip())
         if match is None or parse(match["utterance"]) is None:
             problems.append(Problem(place, "no utterance id; left out", "none needed", "note"))
@@ -171,13 +169,12 @@ def _wavs(session: Path, labelled: Rows, problems: list[Problem]) -> dict[str, s
     return found
 
 
-def _lines(folder: Path, problems: list[Problem]) -> Iterator[tuple[Path, int, str]]:
-    """File, line number and line of a folder's `Ses*.txt`, in the order of their names."""
+def _lines(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, str]]:
+    """Place (`file:number`) and text of each line of a folder's `Ses*.txt`, sorted by name."""
     for path in sorted(folder.glob("Ses*.txt")):
         lines, odd = read_lines(path)
         problems += odd
-        for number, line in enumerate(lines, start=1):
-            yield path, number, line
+        yield from ((f"{path}:{number}", line) for number, line in enumerate(lines, start=1))
 
 
 def _missing(tree: Path, rows: Rows) -> Iterator[Problem]:

@@ -22,7 +22,7 @@ import numpy as np
 
 from replicate import paper
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
-from replicate.corpora.table import Corpus, Problem, utterance_table
+from replicate.corpora.table import Corpus, damaged, utterance_table
 from replicate.files import InputError
 from replicate.paper import CLASS_SIZES
 
@@ -58,10 +58,7 @@ def read(root: Path) -> Corpus:
         root=root,
         utterances=table,
         emotions=EMOTIONS,
-        problems=tuple(
-            Problem(str(path), f"{utterance} has no transcript", _REMEDY, "damaged", utterance)
-            for utterance in silent
-        ),
+        problems=tuple(damaged(path, silent, "has no transcript", _REMEDY)),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from replicate.corpora.table import Corpus, Problem, utterance_table
+from replicate.corpora.table import Corpus, damaged, utterance_table
 from replicate.files import InputError
 
 EMOTIONS = {
@@ -23,15 +23,10 @@ PARTS = {
 }
 _COLUMNS = ["Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID", "Season", "Episode"]
 _PLAIN = str.maketrans(
-    {
-        "\N{LEFT SINGLE QUOTATION MARK}": "'",
-        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
-        "\N{LEFT DOUBLE QUOTATION MARK}": '"',
-        "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
-        "\N{EN DASH}": " - ",
-        "\N{EM DASH}": " - ",
-        "\N{HORIZONTAL ELLIPSIS}": "...",
-    }
+    dict.fromkeys("\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    | dict.fromkeys("\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}", '"')
+    | dict.fromkeys("\N{EN DASH}\N{EM DASH}", " - ")
+    | {"\N{HORIZONTAL ELLIPSIS}": "..."}
 )
 _REMEDY = "take the three *_sent_emo.csv anew from the repository declare-lab/MELD"
 
@@ -46,7 +41,6 @@ def read(root: Path) -> Corpus:
     is missing, or is no such table.
     """
     rows: list[dict[str, object]] = []
-    problems: list[Problem] = []
     for part in sorted(PARTS):
         table = _table(root / f"{part}_sent_emo.csv")
         wavs = _wavs(root, part)
@@ -54,19 +48,18 @@ def read(root: Path) -> Corpus:
             name = f"dia{turn.Dialogue_ID}_utt{turn.Utterance_ID}"
             rows.append(_row(part, turn, wavs.get(name)))
     table = utterance_table(rows)
-    for utterance in table["utterance"][table["transcript"].isna()]:
-        what = f"{utterance} has no transcript"
-        problems.append(Problem(str(root), what, _REMEDY, "damaged", utterance))
-    for utterance in table["utterance"][table["utterance"].duplicated()]:
-        what = f"{utterance} occurs a second time"
-        problems.append(Problem(str(root), what, _REMEDY, "damaged", utterance))
+    silent = table["utterance"][table["transcript"].isna()]
+    twice = table["utterance"][table["utterance"].duplicated()]
     return Corpus(
         name="meld",
         title="MELD (television dialogue)",
         root=root,
         utterances=table.drop_duplicates("utterance", ignore_index=True),
         emotions=EMOTIONS,
-        problems=tuple(problems),
+        problems=(
+            *damaged(root, silent, "has no transcript", _REMEDY),
+            *damaged(root, twice, "occurs a second time", _REMEDY),
+        ),
     )
 
 

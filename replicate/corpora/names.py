@@ -19,10 +19,7 @@ def at_hand(corpus: str) -> str:
 
 
 def size_and_preset(name: str) -> tuple[str, str]:
-    """Of a stand-in: `standin-quick-clean` -> quick, clean; `standin-quick` -> quick, default.
-
-    `InputError` if there is no such stand-in.
-    """
+    """`standin-quick-clean` -> quick, clean; `standin-quick` -> quick, default; or `InputError`."""
     size, _, preset = name.removeprefix("standin-").partition("-")
     preset = preset or "default"
     if size not in STANDIN_SIZES or preset not in STANDIN_PRESETS:

@@ -30,12 +30,9 @@ def open_corpus(name: str, data: Path | None = None, skip_damaged: bool | None =
 
     A corpus lies at `data` or `$REPLICATE_DATA`, the stand-in (`standin-SIZE[-PRESET]`) in the
     cache folder. Damaged utterances are left out with `skip_damaged` or
-    `$REPLICATE_SKIP_DAMAGED`.
-
-    Raises:
-        InputError: an unknown name, no path given or one too many, a folder that does not hold
-            the corpus, or damaged utterances. (Recordings are looked at by
-            `waveforms.open_waveforms`; here only if damaged ones shall be left out.)
+    `$REPLICATE_SKIP_DAMAGED`. `InputError` for an unknown name, no path given or one too many, a
+    folder that does not hold the corpus, or damaged utterances. (Recordings are looked at by
+    `waveforms.open_waveforms`; here only if damaged ones shall be left out.)
     """
     if skip_damaged is None:
         skip_damaged = bool(os.environ.get("REPLICATE_SKIP_DAMAGED"))

@@ -25,10 +25,7 @@ class Split:
 
 
 def cohort(corpus: Corpus) -> pd.DataFrame:
-    """The utterances of the paper's four classes, with column `emotion` (Section 4.1).
-
-    `InputError` if one of the four classes has no utterance.
-    """
+    """Section 4.1: utterances of the four classes, with `emotion`; `InputError` if one has none."""
     emotion = corpus.utterances["label"].map(corpus.emotions)
     chosen = corpus.utterances.assign(emotion=emotion)[emotion.notna()].reset_index(drop=True)
     empty = set(EMOTIONS) - set(chosen["emotion"])

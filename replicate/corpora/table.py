@@ -16,17 +16,21 @@ from replicate.settings import AudioInput
 
 @dataclass(frozen=True)
 class Problem:
-    """Something odd in a corpus.
-
-    It is harmless (`note`), damage of an utterance, which cannot be used as it is, or `fatal` for
-    the corpus.
-    """
+    """Something odd: harmless (`note`), an utterance's damage, or `fatal` for the whole corpus."""
 
     place: str  # `file:line`, file or utterance id
     what: str
     remedy: str
     severity: Literal["note", "damaged", "fatal"]
     utterance: str | None = None  # the damaged one, where it is known
+
+
+def damaged(place: Path, utterances: Iterable[str], what: str, remedy: str) -> list[Problem]:
+    """The same damage of each of some utterances."""
+    return [
+        Problem(str(place), f"{utterance} {what}", remedy, "damaged", utterance)
+        for utterance in utterances
+    ]
 
 
 def read_lines(path: Path) -> tuple[list[str], list[Problem]]:
@@ -89,11 +93,6 @@ class Corpus:
     features: Features | None = None
     """Acoustic features, for the encoder that takes them in place of recordings."""
 
-    def __post_init__(self) -> None:
-        missing = set(COLUMNS) - set(self.utterances.columns)
-        if missing:
-            raise ValueError(f"{self.name}: the utterance table lacks {sorted(missing)}")
-
     @property
     def has_audio(self) -> bool:
         """Whether any utterance has a recording."""
@@ -127,24 +126,24 @@ def utterance_table(rows: list[dict[str, object]]) -> pd.DataFrame:
     return table.sort_values(["dialogue", "start"], kind="stable", ignore_index=True)
 
 
-def damage(place: object, damaged: str, problems: Sequence[Problem]) -> InputError:
+def damage(place: object, kind: str, problems: Sequence[Problem]) -> InputError:
     """One error for everything that is damaged: the first ten in full, and how many there are."""
     lines = [f"{problem.place}: {problem.what}\n     {problem.remedy}" for problem in problems[:10]]
     if len(problems) > 10:
         lines.append(f"and {len(problems) - 10} more")
     return InputError(
         place,
-        "\n   - ".join([f"{len(problems)} damaged {damaged}", *lines]),
+        "\n   - ".join([f"{len(problems)} damaged {kind}", *lines]),
         "repair them (`replicate corpus check` lists all), or leave them out with --skip-damaged",
     )
 
 
 def without_damaged(corpus: Corpus, skip_damaged: bool) -> Corpus:
     """The corpus as it may be used: damaged utterances left out if asked for, else `InputError`."""
-    damaged = [problem for problem in corpus.problems if problem.severity == "damaged"]
-    if damaged and not skip_damaged:
-        raise damage(corpus.root, "label or transcription lines", damaged)
-    return corpus.without(damaged)
+    found = [problem for problem in corpus.problems if problem.severity == "damaged"]
+    if found and not skip_damaged:
+        raise damage(corpus.root, "label or transcription lines", found)
+    return corpus.without(found)
 
 
 def text_fingerprint(table: pd.DataFrame) -> str:

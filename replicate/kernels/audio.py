@@ -76,8 +76,7 @@ def _arrays(dtype: npt.DTypeLike, *tensors: Tensor) -> list[Array]:
 def lag_taps(gradient: Tensor) -> Tensor:
     """The derivative by r as a filter on r, from that by its lag sums and sums, [4, 21].
 
-    Returns:
-        [4, 4, 9]: what r[c', t + l], l = -4..4, adds to the derivative by r[c, t].
+    It is [4, 4, 9]: what r[c', t + l], l = -4..4, adds to the derivative by r[c, t].
     """
     by_lag = gradient[:, :-1].reshape(C1, C1, K2)
     taps = gradient.new_zeros(C1, C1, 2 * K2 - 1)
@@ -153,16 +152,10 @@ def window_moments(
 ) -> tuple[Tensor, Tensor]:
     """Moments of the K samples that a convolution sees, over all positions of a batch.
 
-    Args:
-        lag_sums: [C, C, K], sum_t x[c, t] x[c', t + l] over the padded utterances, which are zero
-            outside.
-        sums: [C], sum_t x[c, t].
-        left: [B, C, K // 2], the first values of each utterance.
-        right: [B, C, K // 2], the last.
-
-    Returns:
-        The sum of the outer products of the windows [C K] with themselves, [C K, C K], and the sum
-        of the windows, [C K].
+    Of `lag_sums` [C, C, K], sum_t x[c, t] x[c', t + l] over the padded utterances, which are zero
+    outside, and `sums` [C], sum_t x[c, t]; `left` and `right` [B, C, K // 2] are the first and last
+    values of each utterance. Returned are the sum of the outer products of the windows [C K] with
+    themselves, [C K, C K], and the sum of the windows, [C K].
     """
     channels, _, taps = lag_sums.shape
     half = taps // 2
@@ -191,10 +184,8 @@ def compiled_for(config: ModelConfig) -> bool:
 class FusedFrontEnd(AudioFrontEnd):
     """`AudioFrontEnd` on the CPU: the same parameters, buffers and function.
 
-    A subclass may do the passes over the audio elsewhere.
-
-    Raises:
-        InputError: a configuration that it is not compiled for.
+    A subclass may do the passes over the audio elsewhere. `InputError` for a configuration that it
+    is not compiled for.
     """
 
     device_type = "cpu"
@@ -262,10 +253,8 @@ def _fold(
     """A convolution and the BN after it as one affine map, in float64 (idea 1).
 
     In training mode `window_moments` of the convolution's input, over so many positions (batch
-    times padded time), take the place of the running statistics, which move on.
-
-    Returns:
-        weights, [out, in * K], and biases, [out].
+    times padded time), take the place of the running statistics, which move on. Returned are
+    weights, [out, in * K], and biases, [out].
     """
     weight, bias = (conv.get_parameter(name).double() for name in ("weight", "bias"))
     weight = weight.flatten(1)

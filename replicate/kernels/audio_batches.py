@@ -8,17 +8,8 @@ import torch
 from torch import Tensor
 
 from replicate.corpora.waveforms import Waveforms
-from replicate.kernels.audio_loops import (
-    BLOCK,
-    FULL_SCALE,
-    H1,
-    H2,
-    K1,
-    TAIL,
-    Array,
-    Recordings,
-    waveform_lag_sums,
-)
+from replicate.kernels import audio_loops
+from replicate.kernels.audio_loops import BLOCK, FULL_SCALE, H1, H2, K1, TAIL, Array, Recordings
 from replicate.kernels.compiled import share_out
 
 
@@ -41,7 +32,13 @@ class FusedAudio:
         """[26], float64: lag sums 0..24 and the sum of the utterances `rows`, added up."""
         unknown = np.unique(rows[np.isnan(self._lag_sums[rows, K1])])
         if len(unknown):
-            share_out(waveform_lag_sums, len(unknown), self.recordings, unknown, self._lag_sums)
+            share_out(
+                audio_loops.waveform_lag_sums,
+                len(unknown),
+                self.recordings,
+                unknown,
+                self._lag_sums,
+            )
         units = np.append(np.full(K1, FULL_SCALE**2), FULL_SCALE)
         return torch.from_numpy(self._lag_sums[rows].sum(0) * units)
 

@@ -203,11 +203,7 @@ class States(torch.autograd.Function):
 
 
 class CudaAudioEncoder(RawAudioEncoder):
-    """`RawAudioEncoder` on a GPU: the same parameters and function; takes a `CudaBatch`.
-
-    Raises:
-        InputError: `n_gru` is no power of two.
-    """
+    """`RawAudioEncoder` on a GPU, of a `CudaBatch`; `InputError` if `n_gru` is no power of two."""
 
     front_end_class = CudaFrontEnd
 

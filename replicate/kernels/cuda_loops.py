@@ -230,8 +230,7 @@ def gru_forward(by_x, w, bias, states, gates, steps: tl.constexpr, H: tl.constex
 def gru_backward(w, states, gates, by_states, by_gates, steps: tl.constexpr, H: tl.constexpr):
     """All steps of an utterance backwards.
 
-    out: by_gates [B, T, 4 H], the derivatives by the arguments of r and z, of n, and by the state's
-    part of n.
+    out: by_gates [B, T, 4 H], by the arguments of r and z, of n, and by the state's part of n.
     """
     i = tl.program_id(0).to(tl.int64)
     j, k = tl.arange(0, H), tl.arange(0, H)

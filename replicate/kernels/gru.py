@@ -201,9 +201,8 @@ def _one_by_one(x: Tensor, batch: int) -> Tensor:
 def states(gru: nn.GRU, x: Tensor) -> Tensor:
     """What `gru(x)[0]` is, faster: [B, T, I] -> [B, T, H].
 
-    Raises:
-        ValueError: the GRU has not one layer, one direction, biases, batch first, and sizes of
-            input and state that are multiples of 8.
+    `ValueError` unless the GRU has one layer, one direction, biases, batch first, and sizes of
+    input and state that are multiples of 8.
     """
     if (
         gru.num_layers != 1

@@ -18,10 +18,7 @@ PACKAGES = ("torch", "numpy", "numba", "pandas", "gensim")
 
 
 def package_versions(names: Iterable[str] = PACKAGES, device: str = "cpu") -> dict[str, str]:
-    """Versions of Python and of packages, and on `cuda` of Triton.
-
-    By default those that determine a run's numbers.
-    """
+    """Versions of Python, of `names` (those that determine numbers), and on `cuda` of Triton."""
     names = (*names, "triton") if device == "cuda" else names
     versions = {name: importlib.metadata.version(name) for name in names}
     return {"python": platform.python_version(), **versions}
@@ -195,10 +192,7 @@ def code_version(sound: Sound, device: str = "cpu") -> tuple[str, bool]:
 
 
 def version_of(parts: tuple[str, ...]) -> tuple[str, bool]:
-    """Git commit, and whether definitions of some parts that this process runs differ from it.
-
-    `unknown` outside a checkout.
-    """
+    """Git commit (`unknown` outside a checkout), and whether definitions of parts differ there."""
     try:
         commit = _git("rev-parse", "--short=12", "HEAD").decode().strip()
         return commit, _committed(commit, parts) != loaded(parts)

@@ -27,11 +27,8 @@ def load_runs(
 ) -> list[Run]:
     """All finished runs of a corpus and profile, or `baselines`, verified, in order of their names.
 
-    Where the corpus is at hand, `text_fingerprint` is what the runs must have seen.
-
-    Raises:
-        InputError: a run is damaged, two of one name differ, or one saw another version of the
-            corpus.
+    Where the corpus is at hand, `text_fingerprint` is what they must have seen. `InputError` if a
+    run is damaged, two of one name differ, or one saw another version of the corpus.
     """
     published, unpacked = _stored(root / corpus / profile)
     runs = [run for _, run in sorted((unpacked | published).items())]
@@ -46,11 +43,7 @@ def load_runs(
 
 
 def load_run(folder: Path) -> Run:
-    """Read and verify one run of a folder, or if there is no such folder, a published one.
-
-    Raises:
-        InputError: it is damaged, or there is none.
-    """
+    """A verified run of a folder, or a published one; `InputError` if it is damaged or nowhere."""
     if not (folder / kind_of(folder.parent.name).record).exists():
         published, _ = _stored(folder.parent)
         if folder.name in published:
@@ -75,8 +68,7 @@ def is_finished(experiment: Experiment, root: Path = RESULTS) -> bool:
 def pack(folder: Path) -> int:
     """Publish what has a folder of its own in `results/<corpus>/<profile>`; how many runs it was.
 
-    Raises:
-        InputError: as `load_runs`, or a run has other columns than the rest. Nothing is lost.
+    `InputError` as `load_runs`, or if a run has other columns than the rest. Nothing is lost.
     """
     there = files(folder)
     if set(folder.glob("*")) == set(there) and _of_one_packing(there):

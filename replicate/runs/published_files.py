@@ -52,9 +52,7 @@ def files(folder: Path, *names: str) -> list[Path]:
 def read(path: Path) -> dict[str, Run]:
     """Name -> run, of a file of runs and its tables.
 
-    Raises:
-        InputError: a file is damaged, missing or another folder's; predictions are no whole
-            distributions.
+    `InputError` if one is damaged, missing or another folder's, or lacks whole distributions.
     """
     table = _opened(path).read()
     found = _records(table, path)

@@ -191,14 +191,10 @@ def _place_of(run: Run, by: Collection[str]) -> tuple[object, ...]:
 def answers(runs: Sequence[Run], epoch: str = "last-epoch") -> pd.DataFrame:
     """The predictions of runs in one table, a row for each run and test utterance.
 
-    Args:
-        runs: the runs.
-        epoch: whose predictions; runs that have none there have no rows.
-
-    Returns:
-        `run` (position in `runs`), those of `IDENTITY`, `name` (the model as tables call it),
-        `utterance`, `dialogue`, `emotion`, `predicted` (the class of highest probability), the
-        probability of each class, `audio_score`, `audio_spread`.
+    Runs that have none at this `epoch` have no rows. Columns: `run` (position in `runs`), those of
+    `IDENTITY`, `name` (the model as tables call it), `utterance`, `dialogue`, `emotion`,
+    `predicted` (the class of highest probability), the probability of each class, `audio_score`,
+    `audio_spread`.
     """
     chosen = [run.selected(epoch) for run in runs]
     if not any(map(len, chosen)):
@@ -274,15 +270,9 @@ def load(
 ) -> Selection:
     """The stored runs of a corpus, under the first of some protocols that has any.
 
-    Args:
-        corpus: name as on the command line.
-        profiles: names of protocols.
-        seen: the corpus, where it is at hand: the runs must have seen just this version.
-        choices: whether runs come along that read an open choice of the paper otherwise.
-        root: the store.
-
-    Raises:
-        InputError: if a run is damaged, or saw another version of the corpus.
+    Where the corpus is at hand (`seen`), they must have seen just this version. With `choices`,
+    runs come along that read an open choice of the paper otherwise. `InputError` if a run is
+    damaged, or saw another version of the corpus.
     """
     fingerprint = text_fingerprint(seen.utterances) if seen and seen.name == corpus else None
     for profile in profiles:

@@ -74,28 +74,21 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training, or a baseline's result.
-
-    Attributes:
-        experiment: what was run; of a baseline, a `Setting`.
-        provenance: where it comes from.
-        epochs: epoch (from 1), learning_rate, loss, train_accuracy, development_accuracy (NaN
-            without a development part), test_accuracy, seconds; of a baseline, nothing.
-        predictions: selection (see `SELECTIONS`), epoch, utterance, emotion, the probability of
-            each class, audio_score (mean attention on audio, NaN without attention; the text's is
-            1 minus this), audio_spread (its standard deviation over dimensions). Of a baseline
-            see `replicate.training.baselines.tested`.
-        treated: treatment (see `replicate.training.treatments`), and as in `predictions`; the last
-            epoch's model. Of a baseline, nothing.
-        folder: where it is stored, or was before it was published.
-    """
+    """A finished training, or a baseline's result, which has no epochs and nothing treated."""
 
     experiment: Experiment | Setting
     provenance: Provenance
+    #: epoch (from 1), learning_rate, loss, train_accuracy, development_accuracy (NaN without a
+    #: development part), test_accuracy, seconds.
     epochs: pd.DataFrame
+    #: selection (see `SELECTIONS`), epoch, utterance, emotion, the probability of each class,
+    #: audio_score (mean attention on audio, NaN without attention; the text's is 1 minus this),
+    #: audio_spread (its standard deviation over dimensions). Of a baseline see
+    #: `replicate.training.baselines.tested`.
     predictions: pd.DataFrame
+    #: treatment (see `replicate.training.treatments`), and as above; the last epoch's model.
     treated: pd.DataFrame
-    folder: Path
+    folder: Path  # where it is stored, or was before it was published
 
     def selected(self, selection: str) -> pd.DataFrame:
         """The rows of one selection; empty for `development-best` without a development part.
@@ -159,13 +152,6 @@ def save_run(run: Run) -> None:
             digests[path.name] = sha256(temporary)
     record = Record(run.experiment, run.provenance, digests)
     write_record(run.folder / run.experiment.record, record)
-
-
-def store_files(folder: Path, files: dict[str, bytes]) -> None:
-    """Store the files of a run that was made elsewhere; the record comes last, as in `save_run`."""
-    for name in sorted(files, key=lambda name: name == Experiment.record):
-        with replacing(folder / name) as temporary:
-            temporary.write_bytes(files[name])
 
 
 def stored_record(folder: Path) -> Record[Any] | None:

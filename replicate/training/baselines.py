@@ -7,7 +7,7 @@ text, loudness or spectra with textbook methods.
 import datetime
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +71,14 @@ def compute(
     torch.set_num_threads(1)
     table = cohort(corpus)
     rows = features(corpus, table, sound)
-    origin = _origin(corpus)
+    provenance = _origin(corpus)
     for setting in settings:
         baseline = BASELINES[setting.model]
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
         with threadpool_limits(1):
             predictions = tested(PREDICT[setting.model], rows, table, setting.fold)
         heard = sound if {"audio", "features"} & set(baseline.needs) else None
-        provenance = replace(
-            origin,
+        made = provenance(
             audio_fingerprint=heard.fingerprint if heard else None,
             n_train=len(table) - len(predictions),
             n_test=len(predictions),
@@ -87,22 +86,20 @@ def compute(
             wall_seconds=time.perf_counter() - clock,
         )
         none, folder = pd.DataFrame(), folder_of(setting, root)
-        result = Run(setting, provenance, none, predictions, none, folder)
+        result = Run(setting, made, none, predictions, none, folder)
         save_run(result)
         yield result
 
 
-def _origin(corpus: Corpus) -> Provenance:
-    """What all results of one command share."""
+def _origin(corpus: Corpus) -> partial[Provenance]:
+    """The provenance that all results of one command share."""
     commit, dirty = version_of(BASELINES_CODE)
-    return Provenance(
+    return partial(
+        Provenance,
         corpus_title=corpus.title,
         synthetic=corpus.synthetic,
         text_fingerprint=text_fingerprint(corpus.utterances),
-        audio_fingerprint=None,
-        n_train=0,
         n_development=0,
-        n_test=0,
         vectors=None,
         commit=commit,
         dirty=dirty,
@@ -111,8 +108,6 @@ def _origin(corpus: Corpus) -> Provenance:
         hardware=processor(),
         device="cpu",
         threads=torch.get_num_threads(),
-        started="",
-        wall_seconds=0.0,
     )
 
 
@@ -151,10 +146,7 @@ def dialogue_speaker(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame
 
 
 def nearest_turn(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
-    """The class of the same speaker's nearest training turn in the same dialogue.
-
-    Of two equally near turns the earlier one counts.
-    """
+    """The class of the speaker's nearest training turn in the dialogue; of two, the earlier."""
     turn = ["dialogue", "speaker", "place"]
     known = train[turn].rename_axis("nearest").reset_index().sort_values("place", kind="stable")
     asked = test[turn].reset_index().sort_values("place", kind="stable")
@@ -299,11 +291,10 @@ def features(
 ) -> pd.DataFrame:
     """What baselines may know of each utterance of a cohort; its class is not among it.
 
-    Returns:
-        Index utterance, in the cohort's order; `dialogue`, `speaker`, `place` (seconds within the
-        dialogue, or where starts are unknown the number of the turn), `transcript` and `seconds`;
-        with recordings `average` and `spread` (see `waveforms.levels`), and `COEFFICIENTS`;
-        with acoustic features those, `ACOUSTIC` before their names.
+    Index utterance, in the cohort's order; `dialogue`, `speaker`, `place` (seconds within the
+    dialogue, or where starts are unknown the number of the turn), `transcript` and `seconds`; with
+    recordings `average` and `spread` (see `waveforms.levels`), and `COEFFICIENTS`; with acoustic
+    features those, `ACOUSTIC` before their names.
     """
     turns = corpus.utterances.set_index("utterance")
     known = turns["start"].notna().all()
@@ -334,15 +325,9 @@ def mfccs(waveforms: Waveforms, ids: list[str]) -> pd.DataFrame:
 def tested(predict: Predict, rows: pd.DataFrame, table: pd.DataFrame, fold: Fold) -> pd.DataFrame:
     """A baseline's predictions on the test part of a fold; all of the rest is trained on.
 
-    Args:
-        predict: what the baseline does, of `PREDICT`.
-        rows: of `features`, for the cohort `table`.
-        table: the cohort.
-        fold: what is held out.
-
-    Returns:
-        One row an utterance: `utterance`, `dialogue`, `emotion`, the probability of each class,
-        and `audio_score`, NaN as for every model without attention.
+    `rows` are those of `features` for the cohort `table`. Returned is one row an utterance:
+    `utterance`, `dialogue`, `emotion`, the probability of each class, and `audio_score`, NaN as for
+    every model without attention.
     """
     parts, labels = split(table, fold), classes(table)
     train, test = rows.iloc[parts.train], rows.iloc[parts.test]

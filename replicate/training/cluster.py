@@ -1,8 +1,8 @@
 """Beyond one machine: a grid's experiments as tasks of a Ray cluster.
 
 Every node has this package, in the same version, and the corpus at the same path (a stand-in makes
-itself). A node trains in a temporary folder and hands back the finished run's files, which enter
-the caller's store whole: nodes need no file system in common. The trainings of a node that dies
+itself). A node trains in a temporary folder and hands back the finished run, which enters the
+caller's store whole: nodes need no file system in common. The trainings of a node that dies
 begin anew on another one, and on processors of one kind they end at the same bits.
 """
 
@@ -10,6 +10,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from replicate.corpora.table import text_fingerprint
 from replicate.files import InputError
 from replicate.runs.code import LOADED_CODE, package_versions
 from replicate.runs.experiments import Experiment
-from replicate.runs.published import is_finished
-from replicate.runs.store import folder_of, store_files
+from replicate.runs.published import is_finished, load_run
+from replicate.runs.store import Run, folder_of, save_run
 from replicate.training import worker
 from replicate.training.worker import Outcome, Source, Workers
 
@@ -41,28 +42,24 @@ def state_of(source: Source, device: str) -> dict[str, object]:
 
 def train_here(
     experiment: Experiment, source: Source, device: str, state: dict[str, object]
-) -> tuple[Outcome, dict[str, bytes]]:
-    """Train on the node that runs this; the outcome, and the contents of the run's files.
-
-    A node whose `state_of` the source is not the caller's refuses.
-    """
+) -> tuple[Outcome, Run | None]:
+    """Train on this node, if its `state_of` the source is the caller's: the outcome and the run."""
     try:
         here = state_of(source, device)
     except InputError as problem:
-        return Outcome(experiment, error=f"{socket.gethostname()}: {problem}"), {}
+        return Outcome(experiment, error=f"{socket.gethostname()}: {problem}"), None
     if other := [name for name in state if state[name] != here[name]]:
         error = InputError(
             socket.gethostname(),
             f"has other {', '.join(other)} than the machine that asks",
             "install the same there",
         )
-        return Outcome(experiment, error=str(error)), {}
+        return Outcome(experiment, error=str(error)), None
     with tempfile.TemporaryDirectory() as root:
         outcome = worker.run_one(experiment, source, device, Path(root), os.getpid(), wait=True)
         if outcome.error is not None:
-            return outcome, {}
-        folder = folder_of(experiment, Path(root))
-        return outcome, {path.name: path.read_bytes() for path in folder.iterdir()}
+            return outcome, None
+        return outcome, load_run(folder_of(experiment, Path(root)))
 
 
 def run_each(
@@ -97,11 +94,11 @@ def run_each(
             (ended,), _ = ray.wait(list(pending), num_returns=1)
             experiment, lock = pending.pop(ended)
             try:
-                outcome, files = ray.get(ended)
+                outcome, run = ray.get(ended)
             except ray.exceptions.RayError as error:
-                outcome, files = Outcome(experiment, error=str(error)), {}
-            if files:
-                store_files(folder_of(experiment, root), files)
+                outcome, run = Outcome(experiment, error=str(error)), None
+            if run is not None:
+                save_run(replace(run, folder=folder_of(experiment, root)))
                 Path(lock.lock_file).unlink()
             lock.release()
             yield outcome

@@ -14,15 +14,9 @@ import joblib
 
 from replicate.files import InputError
 from replicate.runs.experiments import Experiment
-from replicate.runs.published import is_finished
 from replicate.settings import RESULTS
 from replicate.training import cluster
 from replicate.training.worker import Outcome, Source, Workers, run_one
-
-
-def remaining(experiments: Sequence[Experiment], root: Path = RESULTS) -> list[Experiment]:
-    """The experiments that have no run yet."""
-    return [experiment for experiment in experiments if not is_finished(experiment, root)]
 
 
 def run_grid(

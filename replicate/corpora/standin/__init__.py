@@ -12,14 +12,13 @@ from replicate.corpora.standin.casting import SIZES
 from replicate.corpora.standin.channels import PRESETS, SUMMARY, ceilings, prior
 from replicate.corpora.standin.evidence import evidence
 from replicate.corpora.standin.grammar import sentences
-from replicate.corpora.standin.manifest import Fingerprint, fingerprint, published
+from replicate.corpora.standin.manifest import fingerprint, published
 from replicate.corpora.standin.planning import Planned, plan
 
 __all__ = [
     "PRESETS",
     "SIZES",
     "SUMMARY",
-    "Fingerprint",
     "Planned",
     "ceilings",
     "evidence",

@@ -4,15 +4,15 @@ Everything here depends on the size of the corpus alone; presets share it.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 from replicate.corpora.iemocap import EXCITED, HAPPY
 from replicate.files import InputError
 from replicate.paper import CLASS_SIZES, EMOTIONS
 
-SESSIONS = range(1, 6)
 SCRIPTS = ("01_1", "01_2", "01_3", "02_1", "02_2", "03_1", "03_2")
 
 #: How one speaker's class follows the last, in IEMOCAP: rows and columns as `CLASSES`.
@@ -41,41 +41,29 @@ OTHER_SHARE = 0.15
 SHORTEST = 2  # utterances of a dialogue
 
 
-@dataclass(frozen=True)
-class Size:
-    """A size of the corpus: cohort utterances of each class, and the dialogues.
-
-    `scenes` are played in every session (who wears the markers, and what); `extra` are further
-    dialogues.
-    """
+class Size(NamedTuple):
+    """A size of the corpus: cohort utterances of each class, and the dialogues' names, sorted."""
 
     counts: tuple[int, int, int, int]
-    scenes: tuple[str, ...]
-    extra: tuple[str, ...] = ()
+    dialogues: list[str]
 
-    @property
-    def dialogues(self) -> list[str]:
-        """The dialogues' names, sorted."""
-        named = [f"Ses{session:02d}{scene}" for session in SESSIONS for scene in self.scenes]
-        return sorted([*named, *self.extra])
+
+def _played(scenes: Iterable[str], *further: str) -> list[str]:
+    """Scenes (who wears the markers, and what) in every session, and further dialogues."""
+    return sorted(
+        [*(f"Ses0{session}{each}" for session in range(1, 6) for each in scenes), *further]
+    )
 
 
 _FEW = ("F_impro01", "F_script01_1", "M_impro02", "M_script02_1")
+_MORE = (*_FEW, "F_impro03", "F_script02_2", "M_impro04", "M_script01_2")
+_SCENES = (*(f"impro{n:02d}" for n in range(1, 9)), *(f"script{name}" for name in SCRIPTS))
+_EVERY = [f"{marked}_{scene}" for marked in "FM" for scene in _SCENES]
 SIZES = {
-    "tiny": Size((12, 18, 18, 12), _FEW),
-    "quick": Size((120, 177, 185, 118), _FEW),
-    "medium": Size(
-        (319, 473, 494, 314), (*_FEW, "F_impro03", "F_script02_2", "M_impro04", "M_script01_2")
-    ),
-    "full": Size(
-        CLASS_SIZES,
-        tuple(
-            f"{marked}_{scene}"
-            for marked in "FM"
-            for scene in (*(f"impro{n:02d}" for n in range(1, 9)), *(f"script{s}" for s in SCRIPTS))
-        ),
-        ("Ses05M_script01_1b",),
-    ),
+    "tiny": Size((12, 18, 18, 12), _played(_FEW)),
+    "quick": Size((120, 177, 185, 118), _played(_FEW)),
+    "medium": Size((319, 473, 494, 314), _played(_MORE)),
+    "full": Size(CLASS_SIZES, _played(_EVERY, "Ses05M_script01_1b")),
 }
 
 

@@ -27,7 +27,7 @@ LEVEL_RANGE = (6e-4, 0.25)
 STEPS = 4000
 _EDGES = np.linspace(np.log(LEVEL_RANGE[0]), np.log(LEVEL_RANGE[1]), STEPS + 1)[1:-1]
 
-Matrix = tuple[tuple[float, float, float, float], ...]
+Matrix = tuple[tuple[float, ...], ...]
 
 _TEXT: Matrix = (
     (0.60, 0.04, 0.25, 0.11),
@@ -53,12 +53,7 @@ _PROSODY_HARD: Matrix = (
     (0.10, 0.175, 0.475, 0.25),
     (0.05, 0.100, 0.425, 0.425),
 )
-_IDENTITY: Matrix = (
-    (1.0, 0.0, 0.0, 0.0),
-    (0.0, 1.0, 0.0, 0.0),
-    (0.0, 0.0, 1.0, 0.0),
-    (0.0, 0.0, 0.0, 1.0),
-)
+_IDENTITY: Matrix = tuple(tuple(row) for row in np.eye(4).tolist())
 
 # The probability of a tag given the text symbol.
 _LAUGHTER = (0.005, 0.12, 0.01, 0.005)
@@ -185,13 +180,12 @@ def ceiling(*observations: NDArray[np.float64]) -> tuple[float, float]:
 def ceilings(preset: str) -> pd.DataFrame:
     """What the parts of an utterance tell about its class, from a preset's channels alone.
 
-    Returns:
-        `accuracy` and `bits`, see `ceiling`, of an observer of: `majority`, nothing, who names the
-        largest class; `text`, the transcript (J; the tags in it follow J, so add nothing);
-        `prosody`, rate, pitch, range and tilt of the voice (K); `loudness`, the level (L); `tags`,
-        a laugh or a breath heard (T); `audio`, K, L and T together, that is the recording to a
-        listener who does not recognise words (who recognises every word hears J, too, and can reach
-        `both`); `symbols`, J and K; `both`, transcript and recording: J, K and L.
+    `accuracy` and `bits`, see `ceiling`, of an observer of: `majority`, nothing, who names the
+    largest class; `text`, the transcript (J; the tags in it follow J, so add nothing); `prosody`,
+    rate, pitch, range and tilt of the voice (K); `loudness`, the level (L); `tags`, a laugh or a
+    breath heard (T); `audio`, K, L and T together, that is the recording to a listener who does not
+    recognise words (who recognises every word hears J, too, and can reach `both`); `symbols`, J and
+    K; `both`, transcript and recording: J, K and L.
     """
     text, prosody, level, tags = observables(channels(preset))
     seen = {

@@ -11,12 +11,11 @@ from replicate.corpora.standin.planning import plan
 def evidence(size: str, preset: str) -> pd.DataFrame:
     """What each modality of each utterance of the cohort tells: nothing is spoken for it.
 
-    Returns:
-        Index `utterance`; `dialogue`; `text` and `audio`, the pointwise information on the true
-        class c, log2 P(c | symbols) / P(c), below 0 where the symbols mislead; `text_gain` and
-        `audio_gain`, the information gained, whatever the class: the divergence of
-        P(C | symbols) from P(C). The means of both are the bits of `channels.ceilings`. As there,
-        the text's symbol is J, and the audio's are K, L and T.
+    Index `utterance`; `dialogue`; `text` and `audio`, the pointwise information on the true class
+    c, log2 P(c | symbols) / P(c), below 0 where the symbols mislead; `text_gain` and `audio_gain`,
+    the information gained, whatever the class: the divergence of P(C | symbols) from P(C). The
+    means of both are the bits of `channels.ceilings`. As there, the text's symbol is J, and the
+    audio's are K, L and T.
     """
     said = [turn for turn in plan(size, preset) if turn.in_cohort]
     seen = observables(channels(preset))

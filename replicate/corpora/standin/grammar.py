@@ -68,15 +68,13 @@ def _clauses(symbol: dict[str, Any], about: Topic, words: int, rng: random.Rando
         return [_fill(rng.choice(symbol["short"]), about, rng)]
     sure = rng.randrange(max(1, round(words / WORDS_PER_CLAUSE)))
     clauses: list[str] = []
-    while len(clauses) <= sure or (_words(clauses) < words - 2 and len(clauses) < MOST_CLAUSES):
+    while len(clauses) <= sure or (
+        len(" ".join(clauses).split()) < words - 2 and len(clauses) < MOST_CLAUSES
+    ):
         cue = len(clauses) == sure or rng.random() < CUE_DENSITY
         template = rng.choice(symbol["clauses"] if cue else load()["shared"])
         clauses.append(_fill(template, about, rng))
     return clauses
-
-
-def _words(clauses: list[str]) -> int:
-    return sum(len(clause.split()) for clause in clauses)
 
 
 def _punctuate(clauses: list[str], symbol: dict[str, Any], rng: random.Random) -> str:
@@ -131,8 +129,7 @@ def sentences(n: int, seed: int) -> list[str]:
     """`n` further utterances of the grammar, to train word vectors on.
 
     Every text symbol and topic is equally likely; tags are as frequent as in the default preset.
-    The random state shares nothing with that of the corpora; a short utterance may still occur in
-    both.
+    The random state is none of the corpora's; a short utterance may still occur in both.
     """
     return [_sentence(random.Random(f"stand-in sentences|{seed}|{i}")) for i in range(n)]
 

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -21,19 +20,17 @@ _HEADER = (
 )
 
 
-@dataclass(frozen=True)
-class Fingerprint:
-    """SHA-256 of a corpus."""
-
-    text: str  # of the truth (ids, labels, symbols, levels) and the transcripts
-    audio: str  # of ids and recordings
+#: SHA-256 of a corpus: `text`, of the truth (ids, labels, symbols, levels) and the transcripts, and
+#: `audio`, of ids and recordings.
+Fingerprint = dict[str, str]
 
 
 @cache
 def published() -> dict[str, Fingerprint]:
     """The fingerprints that this package was published with, by `<size>-<preset>`."""
     text = (resources.files(__package__) / "manifest.json").read_text(encoding="utf-8")
-    return {name: Fingerprint(**hashes) for name, hashes in json.loads(text).items()}
+    found: dict[str, Fingerprint] = json.loads(text)
+    return found
 
 
 def fingerprint(root: Path) -> Fingerprint:
@@ -50,7 +47,7 @@ def fingerprint(root: Path) -> Fingerprint:
     audio = hashlib.sha256()
     for path in sorted((root / RELEASE).glob("Session*/sentences/wav/*/*.wav")):
         audio.update(path.stem.encode() + hashlib.sha256(path.read_bytes()).digest())
-    return Fingerprint(text_hash(rows, transcripts), audio.hexdigest())
+    return {"text": text_hash(rows, transcripts), "audio": audio.hexdigest()}
 
 
 def text_hash(rows: Iterable[Sequence[str]], transcripts: Mapping[str, str]) -> str:

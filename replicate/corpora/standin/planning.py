@@ -31,10 +31,7 @@ class Planned(Turn):
 
 
 def plan(size: str, preset: str) -> list[Planned]:
-    """The utterances of a corpus, dialogue by dialogue in the order of their names, then of time.
-
-    Dialogues, speakers and labels depend on the size alone.
-    """
+    """The utterances of a corpus, dialogue by dialogue in the order of names, then of time."""
     model, turns = channels(preset), cast(size)
     levels = _levels(turns, model.loudness, size)
     return [_planned(turn, model, level, size) for turn, level in zip(turns, levels, strict=True)]

@@ -11,7 +11,7 @@ import ctypes
 import importlib
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
 
@@ -97,13 +97,12 @@ def _prosody(planned: Planned, rng: random.Random) -> Prosody:
     """The utterance's own prosody: its symbol's, its speaker's pitch and some chance."""
     style = PROSODY[planned.prosody_symbol]
     offset = SPEAKERS[planned.speaker][1]
-    return Prosody(
+    return replace(
+        style,
         rate=min(max(style.rate + RATE_SPREAD * _normal(rng), 90), 300),
         pitch=min(max(style.pitch + offset + PITCH_SPREAD * _normal(rng), 0), 99),
         range=min(max(style.range + RANGE_SPREAD * _normal(rng), 0), 99),
         tilt=style.tilt + TILT_SPREAD * _normal(rng),
-        gap=style.gap,
-        hesitation=style.hesitation,
     )
 
 

@@ -4,14 +4,13 @@ import csv
 import json
 import random
 import wave
-from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
 import joblib
 
 from replicate.corpora.standin.channels import SUMMARY
-from replicate.corpora.standin.manifest import RELEASE, TRUTH, Fingerprint, fingerprint, truth
+from replicate.corpora.standin.manifest import RELEASE, TRUTH, fingerprint, truth
 from replicate.corpora.standin.planning import Planned, plan
 from replicate.corpora.standin.voice import SAMPLE_RATE, render, synthesiser
 
@@ -28,6 +27,15 @@ _CATEGORIES = {
     "oth": "Other",
     "dis": "Disgust",
 }
+_README = f"""SYNTHETIC: this is not IEMOCAP.
+
+{SUMMARY}
+
+Size {{}}, preset {{}}.
+truth.csv holds what each utterance was made from; no reader of the corpus looks at it.
+fingerprint.json holds hashes to compare with those published with the generator.
+The voices are eSpeak NG's (GPLv3); the recordings are its output.
+"""
 #: Mean valence, activation and dominance (1 to 5) by acted class.
 _AFFECT = ((1.9, 3.6, 3.9), (4.0, 3.4, 3.2), (2.9, 2.5, 2.8), (2.2, 2.2, 2.6))
 
@@ -48,7 +56,9 @@ def generate(root: Path, size: str, preset: str, processes: int = 2) -> None:
         _write_dialogue(dialogue, samples, root)
     with (root / TRUTH).open("w", encoding="ascii", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(truth(utterances))
-    _write_notes(root, size, preset, fingerprint(root))
+    notes = {"size": size, "preset": preset, **fingerprint(root)}
+    (root / "fingerprint.json").write_text(json.dumps(notes, indent=2) + "\n")
+    (root / "README.txt").write_text(_README.format(size, preset))
 
 
 def _session(dialogue: str, folder: Path) -> Path:
@@ -120,18 +130,3 @@ def _votes(label: str, rng: random.Random) -> list[str]:
     votes = [_CATEGORIES[label]] * 2
     votes.append(votes[0] if rng.random() < 0.6 else rng.choice(categories))
     return rng.sample(votes, 3)
-
-
-# Notes --------------------------------------------------------------------------------------------
-
-
-def _write_notes(folder: Path, size: str, preset: str, found: Fingerprint) -> None:
-    notes = {"size": size, "preset": preset, **asdict(found)}
-    (folder / "fingerprint.json").write_text(json.dumps(notes, indent=2) + "\n")
-    (folder / "README.txt").write_text(
-        f"SYNTHETIC: this is not IEMOCAP.\n\n{SUMMARY}\n\n"
-        f"Size {size}, preset {preset}.\n"
-        "truth.csv holds what each utterance was made from; no reader of the corpus looks at it.\n"
-        "fingerprint.json holds hashes to compare with those published with the generator.\n"
-        "The voices are eSpeak NG's (GPLv3); the recordings are its output.\n"
-    )
