@@ -6,6 +6,7 @@ applied, and its outcome is kept apart, as the column `check`.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
@@ -16,6 +17,8 @@ from replicate.runs.selection import Selection
 from replicate.settings import MARK
 from replicate.verdicts.criteria import CRITERIA
 from replicate.verdicts.criteria_of_data import Counts
+from replicate.verdicts.criteria_of_splits import CRITERIA_OF_FEATURES, OfSplits
+from replicate.verdicts.criteria_of_splits import gather as gather_splits
 from replicate.verdicts.criterion import Criterion, Finding, Outcome
 from replicate.verdicts.evidence import Evidence, gather
 
@@ -59,6 +62,44 @@ def judge(evidence: Evidence) -> pd.DataFrame:
         stand-in.
     """
     rows = [_row(claim, CRITERIA[claim.id], evidence) for claim in CLAIMS]
+    return pd.DataFrame(rows).set_index("id")
+
+
+def of_features(runs: Selection, levels: pd.DataFrame | None = None) -> pd.DataFrame:
+    """What runs of acoustic features in place of raw audio say of claims, by criteria of their own.
+
+    Args:
+        runs: of one corpus and protocol.
+        levels: how loud each utterance is, see `replicate.studies.loudness.of_cohort`.
+
+    Returns:
+        Index `id`, the claims that `criteria_of_features.yml` lists; `statement`, `element`,
+        `reported`, `reproduced`, `low`, `high`, `verdict` (empty where something is missing),
+        `test` and `shortfall`.
+    """
+    found, rows = gather_splits(runs), []
+    by_id = {claim.id: claim for claim in CLAIMS}
+    for number, criterion in CRITERIA_OF_FEATURES.claims.items():
+        claim = by_id[number]
+        reported = {name: float(value) for name, value in claim.reported.items()}
+        if isinstance(criterion, OfSplits):
+            finding = criterion.judge(reported, found)
+        else:
+            finding = criterion.judge(reported, replace(found.own, levels=levels))
+        rows.append(
+            {
+                "id": number,
+                "statement": claim.statement.strip(),
+                "element": claim.element,
+                "reported": "; ".join(f"{k} {v:,}" for k, v in claim.reported.items()),
+                "reproduced": finding.reproduced,
+                "low": finding.interval.low,
+                "high": finding.interval.high,
+                "verdict": _VERDICTS[finding.outcome] if finding.outcome else "",
+                "test": criterion.line,
+                "shortfall": finding.shortfall,
+            }
+        )
     return pd.DataFrame(rows).set_index("id")
 
 
