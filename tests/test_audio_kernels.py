@@ -121,7 +121,7 @@ lengths = st.one_of(
 signals = st.builds(signal, st.sampled_from(KINDS), lengths, st.integers(0, 1000))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(signals, min_size=1, max_size=5), st.integers(0, 100), st.booleans())
 @example([signal("silence", 3000, 0), signal("silence", 200, 0)], 0, True)
 @example([signal("constant", 2500, 0)], 1, True)
