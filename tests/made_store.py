@@ -1,4 +1,4 @@
-"""A store with the experiments of the committed one, and answers that mean nothing."""
+"""A store with experiments of the committed one, and answers that mean nothing."""
 
 import shutil
 import zlib
@@ -15,8 +15,8 @@ from replicate.runs.published_files import write as published
 from replicate.runs.store import Run
 from replicate.settings import RESULTS
 
-#: Test utterances of a run, so that pages are fast.
-UTTERANCES = 40
+#: Test utterances of a run, and seeds of an experiment, so that pages are fast.
+UTTERANCES, SEEDS = 32, 5
 
 
 @cache
@@ -53,5 +53,6 @@ def write(root: Path) -> None:
     """Write the store; all that is neither a run nor a baseline is a copy."""
     shutil.copytree(RESULTS, root, ignore=shutil.ignore_patterns("*.parquet"))
     for folder in RESULTS.glob("*/*/"):
-        if results := load_runs(*folder.parts[-2:]):
+        results = [r for r in load_runs(*folder.parts[-2:]) if r.experiment.seed < SEEDS]
+        if results:
             published(root / folder.relative_to(RESULTS), [made(result) for result in results])

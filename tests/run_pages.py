@@ -8,6 +8,7 @@ OUT.jsonl gets a line a step: each page, and with `--try` each point of its last
 """
 
 import ast
+import importlib
 import json
 import os
 import re
@@ -15,12 +16,14 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import jupytext
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+
+from replicate.corpora import waveforms
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 ASSERTION = re.compile(r"^\s*assert ", re.MULTILINE)
@@ -107,6 +110,34 @@ def below(code: str, cells: list[str]) -> list[str]:
     return []
 
 
+#: Where bootstraps keep the number of their draws.
+DRAWING = (
+    "stats.intervals",
+    "stats.classification",
+    "studies.importance",
+    "studies.words",
+    "verdicts.criteria_of_runs",
+)
+
+
+def hasten() -> None:
+    """Let pages hear a third of each recording and draw a tenth of each bootstrap.
+
+    What whole ones give is tested elsewhere, and shown by the book.
+    """
+    whole = waveforms.open_waveforms
+
+    def shortened(*arguments: object, **more: object) -> waveforms.Waveforms:
+        found = whole(*arguments, **more)
+        return replace(found, lengths=-(-found.lengths // 3))
+
+    waveforms.open_waveforms = shortened
+    for name in DRAWING:
+        module = importlib.import_module(f"replicate.{name}")
+        for count in [count for count in vars(module) if count.endswith("RESAMPLES")]:
+            setattr(module, count, getattr(module, count) // 10)
+
+
 #: Of a page that takes longer, in seconds of processor time, only the suggestion itself is run.
 LONG = 6.0
 
@@ -136,6 +167,7 @@ def main() -> None:
     out, *rest = sys.argv[1:]
     wanted = set(rest) - {"--try"}
     paths = [p for p in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.md")) if p.stem in (wanted or p.stem)]
+    hasten()
     out_path, shell = Path(out).resolve(), InteractiveShell.instance()
     with out_path.open("w") as file:
         for path in paths:

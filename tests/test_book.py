@@ -19,6 +19,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 ROOT = Path(__file__).parents[1]
 HTML = ROOT / "book" / "_build" / "html"
+WIDTH = 1280  # of the window
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 pytestmark = pytest.mark.skipif(
@@ -65,7 +66,7 @@ def browser() -> Iterator[webdriver.Chrome]:
         "--headless=new",
         "--no-sandbox",
         "--disable-gpu",
-        "--window-size=1280,900",
+        f"--window-size={WIDTH},900",
         "--disable-dev-shm-usage",
         "--disable-background-networking",
         "--disable-component-update",
@@ -136,23 +137,27 @@ def test_page_is_whole_names_its_corpus_and_asks_nothing_of_the_network(
 
     for figure in browser.find_elements(By.CLASS_NAME, "plotly-graph-div"):
         assert figure.find_elements(By.CLASS_NAME, "main-svg")
+    assert width_of(browser) <= WIDTH
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_no_page_is_wider_than_the_window(
-    browser: webdriver.Chrome, addresses: dict[str, str], width: int
+def width_of(browser: webdriver.Chrome) -> int:
+    """Of the page in pixels, what lies outside the window included."""
+    return browser.execute_script("return document.documentElement.scrollWidth")
+
+
+def test_no_page_is_wider_than_a_telephone(
+    browser: webdriver.Chrome, addresses: dict[str, str]
 ) -> None:
-    wide = {}
+    width, wide = 390, {}
     try:
         browser.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": True},
         )
         for page in pages():
             load(browser, f"{addresses['disk']}/{page}.html")
-            found = browser.execute_script("return document.documentElement.scrollWidth")
-            if found > width:
-                wide[page] = found
+            if width_of(browser) > width:
+                wide[page] = width_of(browser)
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert wide == {}

@@ -5,7 +5,6 @@ import pickle
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torchaudio
+from slow_build import build_slowly, files_seen, is_whole
 from trees import (
     COHORT,
     UTTERANCES,
@@ -51,26 +51,30 @@ def cache(tmp_path_factory, monkeypatch):
     monkeypatch.delenv("REPLICATE_DATA", raising=False)
 
 
-def fingerprint_of(name: str) -> str:
-    return text_fingerprint(read_corpus(name).utterances)
+#: Has no main guard: what builds in processes of its own may not rely on one.
+SCRIPT = """
+from replicate.corpora.opening import read_corpus
+from replicate.corpora.table import text_fingerprint
+print(text_fingerprint(read_corpus("standin-tiny").utterances))
+"""
 
 
 @pytest.fixture(scope="module")
 def standin_cache(tmp_path_factory):
-    """A cache folder with the tiny stand-in, and what the two processes that asked for it saw."""
+    """A cache folder with the tiny stand-in, and what the two scripts that asked for it saw."""
     folder = tmp_path_factory.mktemp("standin")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REPLICATE_CACHE", str(folder))
-        with ThreadPoolExecutor(2) as asking:
-            return folder, list(asking.map(ask, range(2)))
-
-
-def ask(_: int) -> str:
-    """The fingerprint that a new process prints."""
-    code = "from test_corpora import fingerprint_of; print(fingerprint_of('standin-tiny'))"
-    command = [sys.executable, "-c", code]
-    found = subprocess.run(command, cwd=Path(__file__).parent, check=True, capture_output=True)
-    return found.stdout.decode().strip()
+    script = folder / "script.py"
+    script.write_text(SCRIPT)
+    asking = [
+        subprocess.Popen(
+            [sys.executable, script],
+            env=os.environ | {"REPLICATE_CACHE": str(folder)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    return folder, [process.communicate()[0].strip() for process in asking]
 
 
 @pytest.fixture
@@ -645,49 +649,17 @@ def test_words_of_other_corpora_are_read_where_they_lie(tree):
     assert open_text("iemocap", tree).has_audio
 
 
-def test_processes_that_ask_at_once_get_the_same_stand_in(standin):
-    assert standin == [fingerprint_of("standin-tiny")] * 2
+def test_scripts_that_ask_at_once_get_the_same_stand_in(standin):
+    assert standin == [text_fingerprint(read_corpus("standin-tiny").utterances)] * 2
 
 
 # Building once
-
-
-def build_slowly(folder: Path) -> None:
-    with (folder.parents[1] / "builds.log").open("a") as log:
-        log.write("x")
-    for number in range(50):
-        (folder / f"{number}.txt").write_text("x" * number)
-
-
-def is_whole(folder: Path) -> bool:
-    return (folder / "49.txt").is_file() and (folder / "49.txt").stat().st_size == 49
-
-
-def files_seen(folder: Path) -> int:
-    return len(list(build_once(folder, build_slowly, is_whole).iterdir()))
 
 
 def test_one_of_many_processes_builds(tmp_path):
     tasks = [joblib.delayed(files_seen)(tmp_path / "built")] * 8
     assert joblib.Parallel(n_jobs=2, batch_size=1)(tasks) == [50] * 8
     assert (tmp_path / "builds.log").read_text() == "x"
-
-
-def test_a_script_without_a_main_guard_builds_too(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        "from replicate.corpora.opening import open_corpus\n"
-        "print(len(open_corpus('standin-tiny').utterances))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"REPLICATE_CACHE": str(tmp_path / "cache")},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 0
 
 
 def test_a_folder_that_is_not_whole_is_built_anew(tmp_path):

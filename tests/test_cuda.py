@@ -7,6 +7,7 @@ GPU may do otherwise (order of sums, races, memory of its own).
 import copy
 import os
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ from replicate.kernels import cuda  # noqa: E402
 from replicate.kernels.audio import FusedFrontEnd  # noqa: E402
 from replicate.kernels.audio_batches import FusedAudio  # noqa: E402
 from replicate.kernels.audio_loops import TAIL  # noqa: E402
-from replicate.kernels.cuda_loops import CHUNK, GAP, LANES, TILE  # noqa: E402
+from replicate.kernels.cuda_loops import CHUNK, GAP, TILE  # noqa: E402
 from replicate.model import (  # noqa: E402
     AudioFrontEnd,
     RawAudioEncoder,
@@ -45,7 +46,7 @@ from replicate.settings import ModelConfig  # noqa: E402
 from replicate.training import loop  # noqa: E402
 from replicate.training.train import train  # noqa: E402
 
-BINS = 6  # the interpreter takes its time for each
+BINS = 3  # the interpreter takes its time for each
 
 
 class FrontEnd(cuda.CudaFrontEnd):
@@ -57,14 +58,16 @@ class Encoder(cuda.CudaAudioEncoder):
 
 
 CASES = {
-    "several": (noise(700, 90, 2500), BINS),
-    "one": (noise(1500), BINS),
+    "several": (noise(700, 90, 1100), BINS),
     "single samples": (noise(1, 1), BINS),
-    "shorter than the pool": (noise(7, 3), BINS),
-    "whole tiles": (noise(TILE - TAIL - GAP, TILE - TAIL - GAP + 1, 2 * TILE), BINS),
-    "bins of several chunks": (noise(5 * CHUNK, 700), 2),
-    "bins of several programs": (noise(300), LANES + 2),
-    **{kind: (store([signal(kind, 400, 0), signal(kind, 90, 1)]), BINS) for kind in KINDS},
+    "shorter than the pool": (noise(2, 1), BINS),
+    "whole tiles": (noise(TILE - TAIL - GAP, TILE - TAIL - GAP + 1, 2 * TILE), 2),
+    "bins of several chunks": (noise(5 * CHUNK), 2),
+    **{
+        kind: (store([signal(kind, 400, 0), signal(kind, 90, 1)]), 2)
+        for kind in KINDS
+        if kind != "noise"
+    },
 }
 
 
@@ -81,17 +84,21 @@ def assert_same(waveforms: Waveforms, rows: list[int], eager: AudioFrontEnd, bin
     assert_agree(eager, ours, waveforms.padded(rows), batch)
 
 
-@pytest.mark.parametrize(
-    ("case", "training"), [*((case, True) for case in CASES), ("several", False), ("noise", False)]
-)
+@pytest.mark.parametrize(("case", "training"), [*product(CASES, [True]), ("several", False)])
 def test_same_as_eager(case: str, training: bool) -> None:
     waveforms, bins = CASES[case]
     eager, _ = front_ends(training=training, bins=bins)
     assert_same(waveforms, list(range(len(waveforms.lengths))), eager, bins)
 
 
+def test_bins_of_several_programs(monkeypatch) -> None:
+    """A program of the gradient does fewer bins here than on a GPU, so that few need several."""
+    monkeypatch.setattr(cuda, "LANES", 8)
+    assert_same(noise(300), [0], front_ends(bins=10)[0], 10)
+
+
 def test_rows_choose_and_order_utterances() -> None:
-    assert_same(noise(700, 90, 300), [2, 0, 2], front_ends(bins=BINS)[0], BINS)
+    assert_same(noise(400, 90, 300), [2, 0, 2], front_ends(bins=BINS)[0], BINS)
 
 
 def test_without_a_residual_connection() -> None:
@@ -115,17 +122,17 @@ def test_masked_utterances_are_not_padded(training: bool) -> None:
 
 def test_the_whole_encoder_and_a_repeat() -> None:
     """Also the GRU; and the same bits twice, which on a GPU is no matter of course."""
-    waveforms, config = noise(900, 300, 120), ModelConfig(n_pool=BINS)
+    waveforms, config = noise(300, 120), ModelConfig(n_pool=BINS)
     torch.manual_seed(0)
     eager, ours = RawAudioEncoder(config).double(), Encoder(config).double()
     ours.load_state_dict(eager.state_dict())
     ours.to(DEVICE)
-    expected = eager(waveforms.padded([0, 1, 2]).double())
+    expected = eager(waveforms.padded([0, 1]).double())
     reference = gradients(eager, expected)
     found = []
     for _ in range(2):
         encoder = copy.deepcopy(ours)
-        output = encoder(cuda.CudaAudio(waveforms, DEVICE).batch([0, 1, 2]))
+        output = encoder(cuda.CudaAudio(waveforms, DEVICE).batch([0, 1]))
         found.append((output.detach(), gradients(encoder, output)))
     assert gap(found[0][0], expected) < 1e-9
     for name, gradient in reference.items():
@@ -136,7 +143,7 @@ def test_the_whole_encoder_and_a_repeat() -> None:
 
 
 def test_float32_is_near_float64() -> None:
-    waveforms, config = noise(900, 300), ModelConfig(n_pool=BINS)
+    waveforms, config = noise(400, 300), ModelConfig(n_pool=BINS)
     eager, _ = front_ends(dtype=torch.float32, bins=BINS)
     ours, exact = like(eager, config), copy.deepcopy(eager).double()
     expected = exact(waveforms.padded([0, 1]).double())
@@ -162,10 +169,10 @@ def test_a_gru_that_the_kernel_cannot_do_is_refused() -> None:
 def test_a_training_gives_what_it_gives_on_the_cpu(tmp_path, monkeypatch) -> None:
     """From the first batch to the treatments: the same batches, words and dropout."""
     asked = small.experiment(epochs=1, batch_size=16, development=0.0)
-    asked = replace(asked, architecture=ModelConfig(n_pool=4))
+    asked = replace(asked, architecture=ModelConfig(n_pool=2))
     runs = []
     for where in ("cpu", DEVICE.type):
-        corpus, waveforms = small.corpus(16), small.waveforms(16)
+        corpus, waveforms = small.corpus(12), small.waveforms(12)
         waveforms = replace(waveforms, lengths=waveforms.lengths // 10)
         runs.append(train(asked, corpus, tmp_path / f"{len(runs)}", sound=waveforms,
                                    device=where))  # fmt: skip

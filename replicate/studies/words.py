@@ -14,6 +14,7 @@ of them, and `survival` tells how often it would take its place with other sente
 
 import random
 from collections.abc import Hashable, Sequence, Sized
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -289,6 +290,7 @@ def on_top(table: pd.DataFrame, n: int = TOP) -> pd.DataFrame:
     return table[(table["rank"] <= n) | (table["corrected_rank"] <= n)]
 
 
+@cache  # a page asks three times
 def in_grammar(preset: str, n: int = 4000) -> pd.DataFrame:
     """What is true of each word of the stand-in, from fresh sentences of its grammar.
 
