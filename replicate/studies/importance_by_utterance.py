@@ -56,14 +56,7 @@ def with_truth(answers: pd.DataFrame, size: str) -> pd.DataFrame:
 
 
 def by_run(rows: pd.DataFrame) -> pd.DataFrame:
-    """Spearman's rho of the score with `told` in each run with attention.
-
-    Args:
-        rows: from `with_truth`.
-
-    Returns:
-        `model`, `preset`, `seed`, `rho`.
-    """
+    """Spearman's `rho` of the score with `told` in each run with attention, from `with_truth`."""
     own = rows[(rows["treatment"] == "") & rows["model"].isin(ATTENDING)]
     found = [
         (*run, rank_correlation(part["audio_score"].to_numpy(), part["told"].to_numpy()).item())
