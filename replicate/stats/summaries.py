@@ -85,6 +85,13 @@ _SCORES = [
 ]  # fmt: skip
 
 
+def bootstrapped(scores: pd.DataFrame) -> pd.DataFrame:
+    """`summarise` with the intervals over utterances in place of those over seeds."""
+    boot = [column for column in scores if "_boot_" in column]
+    names = {column: column.replace("_boot", "") for column in boot}
+    return scores.drop(columns=list(names.values())).rename(columns=names)
+
+
 def _over_seeds(group: pd.DataFrame) -> dict[str, float]:
     seeds = [part for _, part in group.groupby("seed")]
     counts = np.stack([tally(part["emotion"], part["predicted"]) for part in seeds])
