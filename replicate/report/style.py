@@ -57,11 +57,9 @@ styled = mpl.rc_context(STYLE)
 
 @styled
 def waveforms(samples: Mapping[str, np.ndarray], one_scale: bool = False) -> Figure:
-    """Waveforms and spectrograms, one row each, on one time axis.
+    """Waveforms, samples in [-1, 1), and spectrograms, one row each, on one time axis.
 
-    Args:
-        samples: emotion, or another name -> float samples in [-1, 1).
-        one_scale: whether all rows share the scales of amplitude and of power.
+    With `one_scale`, all rows share the scales of amplitude and of power.
     """
     figure = Figure(figsize=(7.2, 1.7 * len(samples)))
     sharey: Any = "col" if one_scale else False

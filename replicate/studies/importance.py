@@ -143,10 +143,7 @@ def answers(runs: Mapping[str, Selection]) -> pd.DataFrame:
 
 
 def measured(rows: pd.DataFrame) -> pd.DataFrame:
-    """What the runs of one model and seed say; folds held out in turn are pooled.
-
-    Args:
-        rows: from `answers`.
+    """What the runs of one model and seed say, from `answers`; folds held out in turn are pooled.
 
     Returns:
         `preset`, `model`, `seed`; `utterances`, `accuracy`, `majority` (share of the largest

@@ -268,11 +268,9 @@ def versions(samples: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def remains(recordings: Sequence[np.ndarray], pieces: int) -> pd.DataFrame:
-    """What each treatment leaves of recordings.
+    """What each treatment leaves of recordings, int16 [T] each.
 
-    Args:
-        recordings: int16 [T] each.
-        pieces: into how many the envelope is cut, as the pool does.
+    The envelope is cut into so many `pieces`, as the pool does.
 
     Returns:
         Index treatment; `level` (dB above the untreated recording, mean over recordings), `range`
