@@ -150,7 +150,7 @@ def intervals(
         bands: label -> how far a band reaches to either side of zero.
         written: value -> its text; if that has a % sign, values are shares.
     """
-    frames = {group: pd.DataFrame(rows) for group, rows in groups.items()}
+    frames = {group: pd.DataFrame(rows, dtype=float) for group, rows in groups.items()}
     names = list(dict.fromkeys(name for rows in frames.values() for name in rows.index))
     known = [name for rows in frames.values() for name in rows.index[rows.iloc[:, 0].notna()]]
     n = len(frames) if len(known) > len(set(known)) else 1  # points in a row
@@ -206,8 +206,8 @@ def confusions(matrices: Mapping[str, pd.DataFrame]) -> tuple[Figure, str]:
         axes.tick_params("x", rotation=30)
         axes.tick_params("y", rotation=0)
         axes.set(title=in_mathtext(title), xlabel="predicted", ylabel="")
-        recall = ", ".join(f"{emotion} {shares.at[emotion, emotion]:.2f}" for emotion in EMOTIONS)
-        told.append(f"{title}: {recall}")
+        recall = zip(EMOTIONS, np.diag(shares), strict=True)
+        told.append(f"{title}: " + ", ".join(f"{name} {share:.2f}" for name, share in recall))
     panels[0].set_ylabel("true")
     return figure, "Share of each class called right: " + "; ".join(told)
 

@@ -87,8 +87,8 @@ _SCORES = [
 
 def bootstrapped(scores: pd.DataFrame) -> pd.DataFrame:
     """`summarise` with the intervals over utterances in place of those over seeds."""
-    boot = [column for column in scores if "_boot_" in column]
-    names = {column: column.replace("_boot", "") for column in boot}
+    boot = [name for name in map(str, scores) if "_boot_" in name]
+    names = {name: name.replace("_boot", "") for name in boot}
     return scores.drop(columns=list(names.values())).rename(columns=names)
 
 

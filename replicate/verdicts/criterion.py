@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from replicate.stats import hypothesis_tests
 from replicate.stats.intervals import UNKNOWN, Interval
@@ -38,7 +38,7 @@ class Finding:
     shortfall: str = ""
 
 
-class Criterion(BaseModel, ABC, frozen=True, extra="forbid"):
+class Criterion(BaseModel, ABC):
     """When a claim counts as reproduced, fixed before any run.
 
     Attributes:
@@ -46,6 +46,8 @@ class Criterion(BaseModel, ABC, frozen=True, extra="forbid"):
         weakness: what the test cannot tell.
         looks_at: what it takes: trained models, the corpus alone, or the paper's tables alone.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     line: ClassVar[str] = ""
     weakness: ClassVar[str] = ""
