@@ -75,17 +75,17 @@ def test_cochran_by_its_definition_and_as_mcnemar_for_two():
     k, total = 3, rows.sum()
     q = (k - 1) * (k * (columns**2).sum() - total**2) / (k * total - (rows**2).sum())
     found = hypothesis_tests.cochran(right)
-    assert (found.n, found.degrees) == (40, 2)
-    assert (found.statistic, found.p_value) == pytest.approx((q, stats.chi2.sf(q, 2)))
+    assert (found["n"], found["degrees"]) == (40, 2)
+    assert (found["statistic"], found["p_value"]) == pytest.approx((q, stats.chi2.sf(q, 2)))
     b, c = (right["a"] & ~right["b"]).sum(), (right["b"] & ~right["a"]).sum()
-    assert hypothesis_tests.cochran(right[["a", "b"]]).statistic == pytest.approx(
+    assert hypothesis_tests.cochran(right[["a", "b"]])["statistic"] == pytest.approx(
         (b - c) ** 2 / (b + c)
     )
 
 
 def test_models_right_on_the_same_utterances_have_no_q():
     same = pd.DataFrame({"a": [True, False], "b": [True, False]})
-    assert np.isnan(hypothesis_tests.cochran(same).p_value)
+    assert np.isnan(hypothesis_tests.cochran(same)["p_value"])
     assert hypothesis_tests.over_utterances(same)["p_holm"].tolist() == [1.0]
 
 
@@ -111,7 +111,7 @@ def test_every_training_is_tested_by_itself():
     assert tests.index.tolist() == [("stratified-0", 0), ("stratified-0", 1)]
     for training, row in tests.iterrows():
         part = right.loc[training]
-        assert row["p_value"] == hypothesis_tests.cochran(part).p_value
+        assert row["p_value"] == hypothesis_tests.cochran(part)["p_value"]
         expected = hypothesis_tests.over_utterances(part)
         assert pairs.loc[training].reset_index(drop=True).equals(expected)
         assert row["apart"] == (expected["p_holm"] < 0.05).sum()

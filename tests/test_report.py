@@ -207,11 +207,11 @@ class TestStyle:
         assert len(style.waveforms(waves).axes) == 8
 
     def test_a_missing_value_leaves_its_row(self):
-        frame = pd.DataFrame(
-            {"reported": [0.7, 0.6], "value": [0.6, np.nan], "low": [0.5, np.nan],
-             "high": [0.7, np.nan]}, index=["a", "b"],
-        )  # fmt: skip
-        (axes,) = style.accuracies(frame, {"chance": 0.25}).axes
+        ours = pd.DataFrame({"value": [0.6, np.nan], "low": [0.5, np.nan], "high": [0.7, np.nan]})
+        groups = {"reported": pd.Series([0.7, 0.6], ["a", "b"]), "ours": ours.set_axis(["a", "b"])}
+        figure, told = style.intervals(groups, lines={"chance": 0.25})
+        assert told == "reported: a 0.700, b 0.600; ours: a 0.600"
+        (axes,) = figure.axes
         assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a", "b"]
 
     def test_the_grid_of_pairs_has_a_cell_for_each(self):

@@ -4,12 +4,11 @@ import contextlib
 import json
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 #: An executed notebook keeps what made it under this key of its metadata.
@@ -92,11 +91,8 @@ def execute(job: Job) -> None:
 def execute_all(jobs: Sequence[Job], report: Callable[[Job, float], None]) -> None:
     """Execute the notebooks of a folder side by side; the first that fails ends it all.
 
-    Threads suffice, since a kernel is a process; those under way end with the build.
-
-    Args:
-        jobs: what to execute.
-        report: told each job that succeeded, and its seconds.
+    Threads suffice, since a kernel is a process; those under way end with the build. Each job that
+    succeeded is reported with its seconds.
 
     Raises:
         NotebookError: with the failed notebook's own message.
@@ -104,26 +100,15 @@ def execute_all(jobs: Sequence[Job], report: Callable[[Job, float], None]) -> No
     if not jobs:
         return
     _prepare_kernels()
-    waiting, ended = SimpleQueue[Job | None](), SimpleQueue[tuple[Job, float, Exception | None]]()
-    for job in [*jobs, *[None] * KERNELS]:
-        waiting.put(job)
 
-    def work() -> None:
-        for job in iter(waiting.get, None):
-            started, failure = time.monotonic(), None
-            try:
-                execute(job)
-            except Exception as error:
-                failure = error
-            ended.put((job, time.monotonic() - started, failure))
+    def timed(job: Job) -> tuple[Job, float]:
+        started = time.monotonic()
+        execute(job)
+        return job, time.monotonic() - started
 
-    with contextlib.chdir(jobs[0].source.parent):  # of the whole process, so papermill must not
-        for _ in range(KERNELS):
-            threading.Thread(target=work, daemon=True).start()
-        for _ in jobs:
-            job, seconds, failure = ended.get()
-            if failure:
-                raise failure
+    # the folder is that of the whole process, so papermill must not change it
+    with contextlib.chdir(jobs[0].source.parent), ThreadPool(KERNELS) as pool:
+        for job, seconds in pool.imap_unordered(timed, jobs):
             report(job, seconds)
 
 

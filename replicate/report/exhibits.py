@@ -91,16 +91,10 @@ def table(
     sources: Sequence[Source],
     links: Mapping[str, str] | None = None,
 ) -> Exhibit:
-    """A tidy frame as `cells`; empty ones show a dash.
+    """A tidy frame as `cells`; empty ones show a dash, `links` lead from texts to notebooks.
 
     An index is shown unless it only counts; one with a name becomes a column. Sentences share the
     width of the page.
-
-    Args:
-        frame: the numbers and texts.
-        caption: the caption.
-        sources: what made it.
-        links: text of a cell -> the notebook that it leads to.
     """
     shown = cells(frame)
     wordy = any(len(str(cell)) > WORDY for cell in shown.to_numpy().ravel())
@@ -122,14 +116,7 @@ def table(
 
 
 def picture(figure: Figure, alt: str, caption: str, sources: Sequence[Source]) -> Exhibit:
-    """A matplotlib figure as a PNG, sharper than most screens.
-
-    Args:
-        figure: of matplotlib.
-        alt: what is to be seen, for those who cannot see it.
-        caption: the caption.
-        sources: what made it.
-    """
+    """A matplotlib figure as a PNG, sharper than most screens; `alt` says what is to be seen."""
     if marked := mark(sources):
         figure.suptitle(marked, x=0.995, ha="right", fontsize=8, color="#B00000")
     file = io.BytesIO()
@@ -170,14 +157,9 @@ def interactive(figure: Any, alt: str, caption: str, sources: Sequence[Source]) 
 
 
 def player(wave: np.ndarray, caption: str, corpus: Corpus) -> Exhibit | Notice:
-    """An audio element that plays one utterance of the stand-in.
+    """An audio element that plays an utterance of the stand-in: samples in [-1, 1) at 16 kHz.
 
     Recordings of other corpora are not ours to put into a page.
-
-    Args:
-        wave: float samples in [-1, 1) at 16 kHz.
-        caption: what is to be heard.
-        corpus: where it comes from.
     """
     if not corpus.synthetic:
         return Notice(

@@ -47,11 +47,7 @@ NO_EXCERPTS_FROM_DISK = (
 
 
 def parameters() -> dict[str, str]:
-    """The notebooks' parameters, as the environment has them; none where it has nothing to say.
-
-    Raises:
-        InputError: there is no such profile.
-    """
+    """The notebooks' parameters, as the environment has them; none where it has nothing to say."""
     corpus, profile, data = (
         os.environ.get(f"REPLICATE_{name}", "") for name in ("CORPUS", "PROFILE", "DATA")
     )

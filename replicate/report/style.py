@@ -1,10 +1,10 @@
-"""The book's figures, in one style. Every function returns a figure; none computes a test.
+"""The book's figures, in one style, most with their alternative text; none computes a test.
 
 Colours are Okabe and Ito's, which stay apart for colour-blind readers. Pictures have a white ground
 so that they read the same in light and dark mode.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -27,6 +27,8 @@ COLOURS = {
     "sadness": "#0072B2",
 }
 REPORTED, REPRODUCED, FAINT = "#000000", "#009E73", "#BBBBBB"
+#: How points of the paper are drawn.
+PRINTED: dict[str, Any] = {"color": REPORTED, "marker": "D", "fillstyle": "none"}
 MODALITIES = {"audio": "#CC79A7", "text": "#009E73"}
 #: For series that are neither classes nor modalities.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A", "#000000")
@@ -55,11 +57,9 @@ styled = mpl.rc_context(STYLE)
 
 @styled
 def waveforms(samples: Mapping[str, np.ndarray], one_scale: bool = False) -> Figure:
-    """Waveforms and spectrograms, one row each, on one time axis.
+    """Waveforms, samples in [-1, 1), and spectrograms, one row each, on one time axis.
 
-    Args:
-        samples: emotion, or another name -> float samples in [-1, 1).
-        one_scale: whether all rows share the scales of amplitude and of power.
+    With `one_scale`, all rows share the scales of amplitude and of power.
     """
     figure = Figure(figsize=(7.2, 1.7 * len(samples)))
     sharey: Any = "col" if one_scale else False
@@ -86,123 +86,130 @@ def waveforms(samples: Mapping[str, np.ndarray], one_scale: bool = False) -> Fig
 
 
 @styled
-def histograms(
-    values: Mapping[str, np.ndarray], xlabel: str, colours: Mapping[str, str], log: bool = False
-) -> Figure:
-    """One histogram below the other on a common axis.
+def levels(level: pd.DataFrame) -> tuple[Figure, str]:
+    """Histograms of mean |x| on one logarithmic axis, a class below the other.
 
     Args:
-        values: name -> positive values.
-        xlabel: what they are.
-        colours: name -> colour.
-        log: whether the horizontal axis is logarithmic.
+        level: a row an utterance, with `emotion` and `average`.
     """
-    figure = Figure(figsize=(7.2, 0.6 + 1.05 * len(values)))
-    pooled = np.concatenate(list(values.values()))
-    space = np.geomspace if log else np.linspace
-    bins = list(space(pooled.min(), pooled.max(), 50))
-    panels = figure.subplots(len(values), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (name, sample) in zip(panels, values.items(), strict=True):
-        axes.hist(sample, bins=bins, color=colours[name])
-        axes.axvline(np.median(sample), color="black", linewidth=1)
-        axes.set_yticks([])
-        axes.set_title(f"{name} (line: median)")
-    panels[-1].set_xlabel(xlabel)
-    if log:
-        panels[-1].set_xscale("log")
-    return figure
+    figure = Figure(figsize=(7.2, 0.6 + 1.05 * len(EMOTIONS)))
+    bins = list(np.geomspace(level["average"].min(), level["average"].max(), 50))
+    panels = figure.subplots(len(EMOTIONS), sharex=True)
+    medians = level.groupby("emotion")["average"].median()
+    for axes, emotion in zip(panels, EMOTIONS, strict=True):
+        axes.hist(level.loc[level["emotion"] == emotion, "average"], bins, color=COLOURS[emotion])
+        axes.axvline(medians[emotion], color="black", linewidth=1)
+        axes.set(title=f"{emotion} (line: median)", yticks=[])
+    panels[-1].set(xlabel="mean |x| of an utterance", xscale="log")
+    told = "; ".join(f"{emotion} {medians[emotion]:.4f}" for emotion in EMOTIONS)
+    return figure, f"Overlapping histograms; medians: {told}"
 
 
 @styled
-def attention_scores(scores: Mapping[str, np.ndarray], reported: Mapping[str, float]) -> Figure:
+def attention_scores(answers: pd.DataFrame, reported: pd.Series) -> tuple[Figure, str]:
     """Distribution over test utterances of the audio's score, one row a model.
 
     Args:
-        scores: model -> audio scores of utterances; the text's is 1 minus this.
-        reported: model -> the paper's mean.
+        answers: with `name`, of the model, and `audio_score`; the text's score is 1 minus this.
+        reported: name -> the paper's mean.
     """
-    figure = Figure(figsize=(7.2, 0.9 + 0.5 * len(scores)))
+    scores = answers.groupby("name", sort=False)["audio_score"]
+    names = list(scores.indices)
+    figure = Figure(figsize=(7.2, 0.9 + 0.5 * len(names)))
     axes = figure.subplots()
-    rows = range(len(scores))
     axes.axvline(0.5, color=FAINT, linewidth=1, zorder=0)
-    parts = axes.boxplot(
-        list(scores.values()), positions=list(rows), orientation="horizontal", whis=(2.5, 97.5),
-        showfliers=False, patch_artist=True, widths=0.55,
+    axes.boxplot(
+        [part.to_numpy() for _, part in scores], positions=range(len(names)), widths=0.55,
+        orientation="horizontal", whis=(2.5, 97.5), showfliers=False, patch_artist=True,
+        boxprops={"facecolor": MODALITIES["audio"], "alpha": 0.6}, medianprops={"color": "black"},
     )  # fmt: skip
-    for box in parts["boxes"]:
-        box.set(facecolor=MODALITIES["audio"], alpha=0.6)
-    for line in parts["medians"]:
-        line.set_color("black")
-    known = [(reported[name], row) for row, name in enumerate(scores) if name in reported]
-    if known:
-        axes.plot(
-            *zip(*known, strict=True), "D", color=REPORTED, fillstyle="none", label="reported mean"
-        )
+    known = reported.reindex(names)
+    axes.plot(known, range(len(names)), ls="", label="reported mean", **PRINTED)
+    if known.notna().any():
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1))
-    axes.set_yticks(list(rows), [in_mathtext(name) for name in scores])
-    axes.invert_yaxis()
-    axes.set_xlabel("audio score of an utterance (box: half of them, whiskers: 95 %)")
-    return figure
+    _rows(axes, names, "audio score of an utterance (box: half of them, whiskers: 95 %)")
+    medians = scores.median().items()
+    return figure, "; ".join(f"{name}: median {median:.2f}" for name, median in medians)
 
 
 @styled
-def accuracies(
-    rows: pd.DataFrame,
+def intervals(
+    groups: Mapping[str, pd.DataFrame | pd.Series],
+    xlabel: str = "accuracy",
     lines: Mapping[str, float] | None = None,
-    label: str = "95 % interval",
-) -> Figure:
-    """Reproduced values with their intervals against the reported points, one row each.
+    bands: Mapping[str, float] | None = None,
+    written: Callable[[float], str] = "{:.3f}".format,
+) -> tuple[Figure, str]:
+    """Values with their intervals, a row a name and in it a point a group; and the same in words.
 
     Args:
-        rows: index name; columns `reported` (may be NaN), `value`, `low`, `high` (NaN where there
-            are no runs).
-        lines: name -> value of vertical reference lines.
-        label: what the intervals belong to.
+        groups: label -> index name, columns in order: value, low, high; or values alone. Where not
+            known, NaN. What is labelled `reported` is drawn as the paper's.
+        xlabel: what the values are.
+        lines: label -> value of vertical reference lines.
+        bands: label -> how far a band reaches to either side of zero.
+        written: value -> its text; if that has a % sign, values are shares.
     """
-    figure = Figure(figsize=(7.2, 0.9 + 0.36 * len(rows)))
-    axes = figure.subplots()
-    places = np.arange(len(rows))
-    spread = np.vstack([rows["value"] - rows["low"], rows["high"] - rows["value"]]).clip(0)
-    compared = rows["reported"].notna().any()
-    axes.errorbar(
-        rows["value"], places + 0.12 * compared, xerr=spread, fmt="o", color=REPRODUCED, capsize=3,
-        label=label,
-    )  # fmt: skip
-    if compared:
-        diamonds: dict[str, Any] = {"color": REPORTED, "fillstyle": "none", "label": "reported"}
-        axes.plot(rows["reported"], places - 0.12, "D", **diamonds)
-    for k, (name, value) in enumerate((lines or {}).items()):
-        style = ("--", ":", "-.")[k % 3]
-        marked: dict[str, Any] = {"color": "#555555", "linewidth": 1, "label": in_mathtext(name)}
-        axes.axvline(value, linestyle=style, **marked)
-    _rows(axes, rows.index, "accuracy")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return figure
+    frames = {group: pd.DataFrame(rows, dtype=float) for group, rows in groups.items()}
+    names = list(dict.fromkeys(name for rows in frames.values() for name in rows.index))
+    known = [name for rows in frames.values() for name in rows.index[rows.iloc[:, 0].notna()]]
+    n = len(frames) if len(known) > len(set(known)) else 1  # points in a row
+    figure = Figure(figsize=(7.2, 1.2 + len(names) * (0.18 + 0.12 * n)))
+    axes, told = figure.subplots(), []
+    _references(axes, lines or {}, bands or {})
+    for k, (group, rows) in enumerate(frames.items()):
+        value = rows.iloc[:, 0]
+        marks: dict[str, Any] = {"color": COLOURS.get(group, SERIES[k]), "marker": "osD^v"[k]}
+        if rows.shape[1] == 3:
+            marks["xerr"] = np.clip([value - rows.iloc[:, 1], rows.iloc[:, 2] - value], 0, None)
+        marks |= PRINTED if group == "reported" else {}
+        places = rows.index.map(names.index) + 0.6 * (k % n - (n - 1) / 2) / n
+        axes.errorbar(value, places, label=group, ls="", ms=4, capsize=2, **marks)
+        texts = value.dropna().map(written)
+        told.append(f"{group}: " + ", ".join(f"{name} {text}" for name, text in texts.items()))
+    _rows(axes, names, xlabel)
+    if "%" in written(1.0):
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+    figure.legend(loc="outside lower left", ncols=2)
+    return figure, "; ".join(told)
+
+
+def _references(axes: Axes, lines: Mapping[str, float], bands: Mapping[str, float]) -> None:
+    """Vertical lines, and bands around a line at zero."""
+    for k, (name, value) in enumerate(lines.items()):
+        dashes = ("--", ":", "-.")[k % 3]
+        axes.axvline(value, linestyle=dashes, color="#555555", lw=1, label=in_mathtext(name))
+    for k, (name, size) in enumerate(bands.items()):
+        style: dict[str, Any] = {"color": "#DDDDDD"} if k == 0 else {"fill": False, "ls": "--"}
+        axes.axvspan(-size, size, label=f"{name}: {size:.3f}", zorder=0, **style)
+    if bands:
+        axes.axvline(0, color="black", linewidth=1)
 
 
 @styled
-def confusions(matrices: Mapping[str, np.ndarray]) -> Figure:
+def confusions(matrices: Mapping[str, pd.DataFrame]) -> tuple[Figure, str]:
     """Confusion matrices side by side, each row normalised to 1.
 
     Args:
-        matrices: title -> counts [4, 4], rows true and columns predicted, in `EMOTIONS`' order.
+        matrices: title -> counts, rows true and columns predicted.
     """
     figure = Figure(figsize=(3.6 * len(matrices), 3.5))
     panels = figure.subplots(1, len(matrices), squeeze=False)[0]
+    told = []
     for axes, (title, counts) in zip(panels, matrices.items(), strict=True):
-        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-        both = zip(shares.flat, counts.round(1).flat, strict=True)
-        cells = np.array([f"{share:.2f}\n({n:g})" for share, n in both]).reshape(shares.shape)
+        shares = counts.div(counts.sum(axis="columns").clip(lower=1), axis="index")
+        texts = shares.map("{:.2f}\n".format) + counts.round(1).map("({:g})".format)
         seaborn.heatmap(
             shares, vmin=0, vmax=1, cmap="Blues", cbar=False, square=True, ax=axes, fmt="",
-            annot=cells, annot_kws={"fontsize": 8},
-            xticklabels=EMOTIONS, yticklabels=EMOTIONS,
+            annot=texts, annot_kws={"fontsize": 8}, xticklabels=EMOTIONS, yticklabels=EMOTIONS,
         )  # fmt: skip
         axes.tick_params("x", rotation=30)
         axes.tick_params("y", rotation=0)
-        axes.set(title=in_mathtext(title), xlabel="predicted")
+        axes.set(title=in_mathtext(title), xlabel="predicted", ylabel="")
+        recall = zip(EMOTIONS, np.diag(shares), strict=True)
+        told.append(f"{title}: " + ", ".join(f"{name} {share:.2f}" for name, share in recall))
     panels[0].set_ylabel("true")
-    return figure
+    return figure, "Share of each class called right: " + "; ".join(told)
 
 
 @styled

@@ -18,6 +18,14 @@ EMBEDDINGS = {
     "none": "",
 }
 
+#: Kind of folds -> what is held out.
+HELD_OUT = {
+    "stratified": "at random",
+    "session": "one session",
+    "speaker": "one speaker",
+    "scenario": "one scenario",
+}
+
 
 def title(model: str, embedding: str) -> str:
     """A model and its embedding, or a baseline, as tables call them."""

@@ -35,9 +35,8 @@ def _cells(true: ArrayLike, guessed: ArrayLike) -> np.ndarray:
 
 
 def confusion(true: ArrayLike, guessed: ArrayLike) -> pd.DataFrame:
-    """Counts by true class (rows) and predicted class (columns), as in Table 7: int64 [4, 4]."""
-    names = list(EMOTIONS)
-    true_names, guessed_names = pd.Index(names, name="true"), pd.Index(names, name="predicted")
+    """`tally` with names, as in Table 7: int64 [4, 4]."""
+    true_names, guessed_names = (pd.Index(EMOTIONS, name=of) for of in ("true", "predicted"))
     return pd.DataFrame(tally(true, guessed), true_names, guessed_names)
 
 
@@ -82,13 +81,9 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def reliability(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
     """How often the predicted class is right, against the probability given to it.
 
-    Utterances are put in bins of equal numbers by that probability, as scikit-learn's
-    `calibration_curve` does with its strategy `quantile`, which gives no counts; utterances of
-    equal probability share a bin.
-
-    Args:
-        predictions: `Run.predictions`, or several of them.
-        bins: how many, at most.
+    Utterances are put in at most so many `bins` of equal numbers by that probability, as
+    scikit-learn's `calibration_curve` does with its strategy `quantile`, which gives no counts;
+    utterances of equal probability share a bin.
 
     Returns:
         One row a bin, by rising probability: `confidence` and `accuracy` (means), `n`.
@@ -136,20 +131,12 @@ def bootstrap_confusions(
     true: ArrayLike,
     guessed: ArrayLike,
     clusters: Sequence[Hashable] | pd.Series | None = None,
-    seed: int = 0,
 ) -> np.ndarray:
     """Confusion matrices of resampled test sets: float64 [RESAMPLES, 4, 4].
 
-    Args:
-        true: class of each prediction.
-        guessed: predicted class of each prediction.
-        clusters: what is drawn as a whole: the utterance, where several seeds predicted it; the
-            dialogue or speaker, where utterances of one resemble each other. By default each
-            prediction stands alone.
-        seed: of the draws.
-
-    Returns:
-        NaN where there is but one cluster, of which nothing can be drawn.
+    What is drawn as a whole are `clusters`: the utterance, where several seeds predicted it; the
+    dialogue or speaker, where utterances of one resemble each other. By default each prediction
+    stands alone. NaN of but one cluster, of which nothing can be drawn.
     """
     cells = _cells(true, guessed)
     drawn = np.arange(len(cells)) if clusters is None else pd.factorize(np.asarray(clusters))[0]
@@ -158,7 +145,7 @@ def bootstrap_confusions(
         return np.full((RESAMPLES, len(EMOTIONS), len(EMOTIONS)), np.nan)
     counts = np.zeros((n, len(EMOTIONS) ** 2))
     np.add.at(counts, (drawn, cells), 1)
-    draws = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
+    draws = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
     draws += n * np.arange(RESAMPLES)[:, None]
     times = np.bincount(draws.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n)
     return (times @ counts).reshape(RESAMPLES, len(EMOTIONS), len(EMOTIONS))

@@ -29,16 +29,11 @@ OUTCOMES = {
 def size_tests(
     differences: ArrayLike, region: float = REGION, overlap: float = 0.0
 ) -> tuple[float, float]:
-    """Is the mean of paired differences larger, is it smaller in size than a region around zero?
-
-    Args:
-        differences: one for each seed or split.
-        region: half the region's width.
-        overlap: see `mean_difference`.
+    """Is the mean of paired differences larger, is it smaller in size than `region`?
 
     Returns:
-        The p values of the two one-sided t tests, the second being that of TOST; 1 without any
-        spread.
+        The p values of the two one-sided t tests, the second being that of TOST, with the `overlap`
+        of `mean_difference`; 1 without any spread.
     """
     mean = mean_difference(differences, overlap)
     error = mean.spread * np.sqrt(1 / mean.n + overlap)
@@ -57,9 +52,6 @@ def differ_or_equal(values: pd.DataFrame) -> pd.DataFrame:
     >>> ahead = pd.DataFrame({"a": [0.70, 0.71, 0.72], "b": [0.601, 0.609, 0.62]})
     >>> differ_or_equal(ahead)["outcome"].item()
     'differ'
-
-    Args:
-        values: accuracies, a row for each seed.
 
     Returns:
         The columns of `over_seeds`, and those of `by_ranks` as `rank_low`; `equal_low`,
@@ -80,18 +72,13 @@ def _equivalence(first: pd.Series, second: pd.Series) -> dict[str, float]:
 
 
 def widest_for_equivalence(seeds: int, tests: int = 1) -> float:
-    """Spread of paired differences up to which equal means are shown to be equal.
+    """Standard deviation of paired differences up to which equal means are shown to be equal.
 
     A mean difference of 0 passes TOST where `REGION` sqrt(n) / s > t_(1 - `LEVEL` / tests, n - 1).
 
+    It is the first of so many `tests` by Holm's correction. NaN for one seed.
+
     >>> round(widest_for_equivalence(10), 4), round(widest_for_equivalence(10, tests=36), 4)
     (0.0173, 0.0078)
-
-    Args:
-        seeds: how many differences.
-        tests: how many are made, of which this is the first by Holm's correction.
-
-    Returns:
-        The standard deviation of the differences; NaN for one seed.
     """
     return float(REGION * np.sqrt(seeds) / stats.t.ppf(1 - LEVEL / tests, seeds - 1))

@@ -37,10 +37,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Difference:
-    """One model less another, over `n` utterances, seeds or splits.
-
-    `low` and `high` end its 95 % interval, `p_value` is two-sided.
-    """
+    """One model less another, over `n` utterances, seeds or splits; its 95 % interval and p."""
 
     n: int
     difference: float
@@ -64,13 +61,7 @@ def each_pair(
     test: Callable[[pd.Series, pd.Series], Mapping[str, object]],
     reference: str | None = None,
 ) -> pd.DataFrame:
-    """A test of each pair of columns: `first`, `second`, and what the test finds, by name.
-
-    Args:
-        table: a column for each model; whether its answers are right, or accuracies, a row a seed.
-        test: of two columns.
-        reference: see above; every pair by default.
-    """
+    """A test of each pair of columns: `first`, `second`, and what the test finds, by name."""
     pairs = list(combinations(table, 2))
     if reference is not None:
         pairs = [(column, reference) for column in table if column != reference]
@@ -107,25 +98,17 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> Paired:
     return Paired(n, (only_first - only_second) / n, low, high, p_value, only_first, only_second)
 
 
-@dataclass(frozen=True)
-class Omnibus:
-    """Cochran's Q, chi-square with `degrees` of freedom: are models equally good on `n` utterances?
+def cochran(right: pd.DataFrame) -> dict[str, float]:
+    """Cochran's Q test of several models on one test set: are they equally good?
 
-    `p_value` is NaN if the models are right on the same utterances.
+    Returns:
+        `n` utterances; `statistic` Q, chi-square with so many `degrees` of freedom; `p_value`, NaN
+        if all models are right on the same utterances.
     """
-
-    n: int
-    statistic: float
-    degrees: int
-    p_value: float
-
-
-def cochran(right: pd.DataFrame) -> Omnibus:
-    """Cochran's Q test of several models on one test set."""
     with np.errstate(invalid="ignore"):
         found = cochrans_q(right.to_numpy(dtype=int))
-    degrees = right.shape[1] - 1
-    return Omnibus(len(right), float(found.statistic), degrees, float(found.pvalue))
+    q, p_value = float(found.statistic), float(found.pvalue)
+    return {"n": len(right), "statistic": q, "degrees": right.shape[1] - 1, "p_value": p_value}
 
 
 def over_utterances(right: pd.DataFrame, reference: str | None = None) -> pd.DataFrame:
@@ -143,16 +126,15 @@ def each_training(right: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     Several answers to one utterance are no independent trials, so seeds may not be pooled here.
 
     Returns:
-        By `fold` and `seed`: the fields of `Omnibus`, `p_holm` (Holm's correction for all of these
-        rows), and `apart`, the number of pairs that `over_utterances` tells apart.
-        By `fold` and `seed`, a row for each pair: the columns of `over_utterances`, whose
-        correction is for the pairs of one training.
+        By `fold` and `seed`: what `cochran` finds, `p_holm` (for all of these rows), and `apart`,
+        the number of pairs that `over_utterances` tells apart; then these pairs, whose correction
+        is for one training.
     """
     parts = dict(iter(right.groupby(level=["fold", "seed"])))
     found = {key: over_utterances(part) for key, part in parts.items()}
     pairs = pd.concat(found, names=["fold", "seed"]).droplevel(-1)
     index = pd.MultiIndex.from_tuples(parts, names=["fold", "seed"])
-    tests = pd.DataFrame([vars(cochran(part)) for part in parts.values()], index)
+    tests = pd.DataFrame([cochran(part) for part in parts.values()], index)
     apart = (pairs["p_holm"] < LEVEL).groupby(level=["fold", "seed"]).sum()
     return with_holm(tests).assign(apart=apart), pairs
 
@@ -181,7 +163,7 @@ def mean_difference(differences: ArrayLike, overlap: float = 0.0, level: float =
     Args:
         differences: one for each seed or split; of none all is NaN.
         overlap: n_test / n_train of random splits; 0 where all differences come from one split.
-        level: of the interval, which holds the mean with probability 1 - `level`.
+        level: 1 less the probability with which the interval holds the mean.
     """
     values = np.asarray(differences, dtype=float).round(PLACES)
     if not len(values):
@@ -209,15 +191,20 @@ def over_seeds(values: pd.DataFrame, reference: str | None = None) -> pd.DataFra
 def by_ranks(values: pd.DataFrame) -> pd.DataFrame:
     """Wilcoxon's signed-rank test of each pair, which asks the same without a normal distribution.
 
+    Accuracies on one test set are counts of it, so that differences often tie. SciPy's test is
+    exact with ties up to 13 differences, more than any profile has seeds; zeros are dropped.
+
     Returns:
         `first`, `second`, `low`, `high` (see `signed_rank_interval`), `p_value`, `p_holm`.
     """
-    return with_holm(each_pair(values, _signed_rank_test))
 
+    def test(first: pd.Series, second: pd.Series) -> dict[str, float]:
+        gaps = _gaps(first, second)
+        with np.errstate(invalid="ignore"):  # SciPy divides by the spread of the ranks of no values
+            p_value = float(stats.wilcoxon(gaps).pvalue)
+        return {**signed_rank_interval(gaps)._asdict(), "p_value": p_value}
 
-def _signed_rank_test(first: pd.Series, second: pd.Series) -> dict[str, float]:
-    gaps = _gaps(first, second)
-    return signed_rank_interval(gaps)._asdict() | {"p_value": _signed_rank(gaps)}
+    return with_holm(each_pair(values, test))
 
 
 def _gaps(first: pd.Series, second: pd.Series) -> np.ndarray:
@@ -250,23 +237,10 @@ def _signed_rank_distribution(n: int) -> np.ndarray:
     return distribution
 
 
-def _signed_rank(differences: np.ndarray) -> float:
-    """Two-sided p value of Wilcoxon's signed-rank test; zeros are dropped.
-
-    Accuracies on one test set are counts of it, so that differences often tie. SciPy's test is
-    exact with ties up to 13 differences, more than any profile has seeds.
-    """
-    with np.errstate(invalid="ignore"):  # SciPy divides by the spread of the ranks of no values
-        return float(stats.wilcoxon(differences).pvalue)
-
-
 def between(first: ArrayLike, second: ArrayLike, overlap: float = 0.0) -> Estimate:
     """The mean of one group of runs less that of another, which are not paired: Welch's interval.
 
-    Args:
-        first: one value a run.
-        second: likewise.
-        overlap: as of `mean_difference`, if each run of a group has a random split of its own.
+    The `overlap` is that of `mean_difference`, if each run of a group has a split of its own.
     """
     groups = [np.asarray(values, dtype=float) for values in (first, second)]
     gap = float(groups[0].mean() - groups[1].mean())
@@ -306,17 +280,12 @@ def over_clusters(
 
 
 def chance_spread(n: int, disagreement: float = 0.1) -> float:
-    """Standard deviation of the difference of two accuracies if only chance decides.
+    """Standard deviation of the difference of two accuracies if only chance decides: sqrt(d / n).
 
-    One of the two models alone is right on a share d of n utterances, and that may be either:
-    sqrt(d / n).
+    One of the two models alone is right on a share d of n utterances, and that may be either.
 
     >>> round(chance_spread(555), 4)
     0.0134
-
-    Args:
-        n: test utterances.
-        disagreement: d.
     """
     return float(np.sqrt(disagreement / n))
 

@@ -32,7 +32,7 @@ class Interval(NamedTuple):
     high: float
 
     def named(self, name: str) -> dict[str, float]:
-        """As entries of a table's row."""
+        """As entries of a table's row: `name_low`, `name_high`."""
         return {f"{name}_low": self.low, f"{name}_high": self.high}
 
 
@@ -40,14 +40,14 @@ UNKNOWN = Interval(np.nan, np.nan)
 
 
 class Estimate(NamedTuple):
-    """A mean or a difference with its 95 % interval; NaN where there is too little to tell."""
+    """A mean or a difference with its `Interval`."""
 
     value: float
     low: float
     high: float
 
     def named(self, name: str) -> dict[str, float]:
-        """As entries of a table's row."""
+        """As entries of a table's row: `name`, `name_low`, `name_high`."""
         return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
 
 
@@ -115,7 +115,6 @@ def interval_over_clusters(
     table: pd.DataFrame,
     cluster: str,
     statistic: Callable[[pd.DataFrame], pd.DataFrame],
-    seed: int = 0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Percentile bootstrap of any statistics of a table that draws whole groups of its rows.
 
@@ -123,17 +122,15 @@ def interval_over_clusters(
         table: the rows.
         cluster: the column whose values are drawn as a whole, such as the speaker.
         statistic: table -> table of numbers.
-        seed: of the draws.
 
     Returns:
-        The low and the high ends of the 95 % intervals, in the shape of the statistics; NaN where
-        there is but one group.
+        The ends of the 95 % intervals, in the shape of the statistics; NaN of but one group.
     """
     groups = [group for _, group in table.groupby(cluster)]
     if len(groups) < 2:
         unknown = statistic(table) * np.nan
         return unknown, unknown
-    draws = np.random.default_rng(seed).integers(len(groups), size=(CLUSTER_RESAMPLES, len(groups)))
+    draws = np.random.default_rng(0).integers(len(groups), size=(CLUSTER_RESAMPLES, len(groups)))
     drawn = [statistic(pd.concat([groups[k] for k in draw])) for draw in draws]
     shape = drawn[0]
     ends = np.nanpercentile([one.to_numpy() for one in drawn], [2.5, 97.5], axis=0)
@@ -154,13 +151,8 @@ def mean_over_clusters(values: ArrayLike, clusters: Clusters) -> Estimate:
 def difference_over_clusters(values: ArrayLike, chosen: ArrayLike, clusters: Clusters) -> Estimate:
     """The mean of the chosen values less that of the others; its interval draws whole clusters.
 
-    Args:
-        values: of each row.
-        chosen: bool, of each row. A cluster may hold rows of both kinds.
-        clusters: of each row.
-
-    Returns:
-        NaN if all rows are of one kind; draws in which they are do not count.
+    A cluster may hold rows of both kinds. NaN if all rows are of one kind; draws in which they are
+    do not count.
     """
     one = np.asarray(chosen, dtype=float)
     parts = _by_cluster(clusters, one * np.asarray(values), one, values, np.ones(len(one)))

@@ -21,10 +21,7 @@ POWER = 0.8
 def fewest_seeds(pairs: int) -> int:
     """Seeds from which the signed-rank test can reject at all, after Holm's correction.
 
-    Its least p value is that of n differences of one sign, 2 / 2^n.
-
-    Args:
-        pairs: how many are tested together.
+    Its least p value is that of n differences of one sign, 2 / 2^n; `pairs` are tested together.
     """
     return int(np.ceil(np.log2(2 * pairs / LEVEL)))
 
@@ -34,13 +31,9 @@ def detectable(
 ) -> pd.DataFrame:
     """The true difference that a paired t test finds, in its direction, with probability `POWER`.
 
-    Args:
-        spreads: standard deviations of the paired differences.
-        seeds: numbers of pairs.
-        level: of the test, two-sided.
-
     Returns:
-        A row for each spread, a column for each number of seeds.
+        A row for each standard deviation of the paired differences, a column for each number of
+        seeds.
     """
     # statsmodels' own two-sided solution does not converge for few seeds and a low level
     test = {"alpha": level / 2, "alternative": "larger", "power": POWER}
@@ -59,7 +52,7 @@ def mcnemar_power(n: int, disagreement: float, difference: float, level: float =
         n: test utterances.
         disagreement: share of utterances on which one of the two models alone is right.
         difference: of their accuracies, from 0 to `disagreement`.
-        level: of the test, two-sided.
+        level: two-sided.
     """
     differ = np.arange(n + 1)
     most = stats.binom.ppf(level / 2, differ, 0.5) - 1  # that the worse model alone may get right
@@ -70,13 +63,7 @@ def mcnemar_power(n: int, disagreement: float, difference: float, level: float =
 def resolvable(n: int, disagreement: float, level: float = LEVEL) -> float:
     """The true difference that McNemar's exact test finds with probability `POWER`.
 
-    Args:
-        n: test utterances.
-        disagreement: share of utterances on which one of the two models alone is right.
-        level: of the test, two-sided.
-
-    Returns:
-        The difference of the accuracies; NaN where not even the largest possible is found.
+    See `mcnemar_power`; NaN where not even the largest possible difference is found.
     """
 
     def lacking(difference: float) -> float:
@@ -88,10 +75,7 @@ def resolvable(n: int, disagreement: float, level: float = LEVEL) -> float:
 def detectable_between(n_first: int, n_second: int, spread: float) -> float:
     """The true difference between two groups that a t test finds with probability `POWER`.
 
-    Args:
-        n_first: size of one group; it may be 1, as of a single printed run.
-        n_second: size of the other.
-        spread: standard deviation within each.
+    One may be a single printed run; `spread` is the standard deviation within each.
     """
     test = TTestIndPower()
     effect = test.solve_power(nobs1=n_first, ratio=n_second / n_first, alpha=LEVEL, power=POWER)
@@ -105,13 +89,9 @@ TRIALS = 4000
 def disagreement_ceiling(net: int, n: int = TESTED) -> int:
     """The most utterances on which two models may differ for a net difference to be significant.
 
-    They differ on an utterance if one of them alone is right; the test is McNemar's, exact and
-    two-sided: if they differ on d, the worse one alone is right on (d - net) / 2, and
-    p = 2 P(X <= (d - net) / 2) with X binomial (d, 1/2). It grows with d.
-
-    Args:
-        net: by how many utterances one is ahead.
-        n: utterances of the test set.
+    One is ahead by `net` of `n` utterances. They differ on one if either alone is right; the test
+    is McNemar's, exact and two-sided: if they differ on d, the worse one alone is right on
+    (d - net) / 2, and p = 2 P(X <= (d - net) / 2) with X binomial (d, 1/2). It grows with d.
 
     Returns:
         The largest d with p < 0.05; 0 if not even d = net, the fewest possible, is significant.
@@ -140,7 +120,7 @@ def unrelated(first: float, second: float) -> float:
 
 
 def equal_models(
-    accuracy: float, disagreement: float, n_models: int, n: int = TESTED, seed: int = 0
+    accuracy: float, disagreement: float, n_models: int, n: int = TESTED
 ) -> np.ndarray:
     """Utterances that equally good models get right, by chance: int64 [TRIALS, n_models].
 
@@ -150,10 +130,9 @@ def equal_models(
 
     Args:
         accuracy: of all of them, E[q].
-        disagreement: share of utterances on which one of two models alone is right.
+        disagreement: D.
         n_models: how many models.
         n: utterances of the test set.
-        seed: of the draws.
 
     Raises:
         InputError: if no beta distribution gives such a disagreement.
@@ -168,27 +147,23 @@ def equal_models(
             "disagreement", f"{disagreement} is impossible", f"choose between 0 and {most:.3f}"
         )
     strength = disagreement / (most - disagreement)  # of the beta distribution, a + b
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     q = rng.beta(accuracy * strength, (1 - accuracy) * strength, (TRIALS, n))
     answers = [(rng.random((TRIALS, n)) < q).sum(axis=1) for _ in range(n_models)]
     return np.stack(answers, axis=1)
 
 
-def best_of_epochs(autocorrelation: float, n_epochs: int, seed: int = 0) -> float:
+def best_of_epochs(autocorrelation: float, n_epochs: int) -> float:
     """How far the best of many epochs lies above their mean, in standard deviations of an epoch.
 
     Accuracies fluctuate about a constant as a stationary Gaussian AR(1) process: with z the
-    deviation in standard deviations, z[t] = phi z[t - 1] + sqrt(1 - phi^2) e[t].
-
-    Args:
-        autocorrelation: of neighbouring epochs, 0 to below 1.
-        n_epochs: how many epochs.
-        seed: of the draws.
+    deviation in standard deviations, z[t] = phi z[t - 1] + sqrt(1 - phi^2) e[t]; phi, the
+    autocorrelation of neighbouring epochs, is 0 to below 1.
 
     >>> round(best_of_epochs(0.0, 150), 1), round(best_of_epochs(0.7, 150), 1)
     (2.7, 2.5)
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     first, noise = rng.normal(size=(TRIALS, 1)), rng.normal(size=(TRIALS, n_epochs))
     scale = np.sqrt(1 - autocorrelation**2)
     epochs, _ = lfilter([scale], [1, -autocorrelation], noise, zi=autocorrelation * first)

@@ -1,10 +1,8 @@
 """Scores of each model and of each run, from the table of all answers.
 
-Two different questions have two different intervals. Over seeds: where does the mean of many
-trainings lie on these test utterances? Over utterances: what would these trainings give on other
-utterances? All functions take `answers`, a row for each run and test utterance: `run`, `corpus`,
-`profile`, `model`, `embedding`, `choice`, `folds` (kind), `fold`, `seed`, `utterance`, `dialogue`,
-`emotion`, `predicted`, the probability of each class, `audio_score` (NaN without attention).
+All functions take `answers`, a row for each run and test utterance: `run`, `corpus`, `profile`,
+`model`, `embedding`, `choice`, `folds` (kind), `fold`, `seed`, `utterance`, `dialogue`, `emotion`,
+`predicted`, the probability of each class, `audio_score` (NaN without attention).
 """
 
 import numpy as np
@@ -23,16 +21,17 @@ from replicate.stats.intervals import Estimate, percentile_interval, share_inter
 #: What runs must share to be averaged: all but the seed and the group held out.
 CONFIGURATION = ["corpus", "profile", "model", "embedding", "choice", "folds"]
 
+#: Of `summarise`: accuracy with its interval over utterances.
+ACCURACY = ["accuracy", "accuracy_boot_low", "accuracy_boot_high"]
+
 #: What is the same in all rows of a run.
 RUN = ["run", *CONFIGURATION, "fold", "seed"]
 
 
 def by_run(answers: pd.DataFrame) -> pd.DataFrame:
-    """One row a run: what it is, its accuracy and its audio scores.
+    """One row a run: `RUN`, `n_utterances`, `accuracy`, and of its audio scores mean and spread.
 
-    Returns:
-        The columns `RUN`; `n_utterances`, `accuracy`; `audio_score` (mean over the test
-        utterances) and `audio_score_sd` (their standard deviation), NaN without attention.
+    `audio_score` and `audio_score_sd` are over the test utterances; NaN without attention.
     """
     right = answers.assign(right=answers["predicted"] == answers["emotion"])
     runs = right.groupby("run")
@@ -86,6 +85,13 @@ _SCORES = [
 ]  # fmt: skip
 
 
+def bootstrapped(scores: pd.DataFrame) -> pd.DataFrame:
+    """`summarise` with the intervals over utterances in place of those over seeds."""
+    boot = [name for name in map(str, scores) if "_boot_" in name]
+    names = {name: name.replace("_boot", "") for name in boot}
+    return scores.drop(columns=list(names.values())).rename(columns=names)
+
+
 def _over_seeds(group: pd.DataFrame) -> dict[str, float]:
     seeds = [part for _, part in group.groupby("seed")]
     counts = np.stack([tally(part["emotion"], part["predicted"]) for part in seeds])
@@ -121,13 +127,10 @@ def right_answers(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def less_held_out(rows: pd.DataFrame, folds: str) -> pd.Series:
-    """What each utterance loses if groups are held out: on random splits less in those groups.
+    """What each utterance loses if groups are held out: on random splits less in such `folds`.
 
-    An utterance that both tested counts once, with the share of its answers that are right.
-
-    Args:
-        rows: answers of one model with `dialogue` and whether they are `right`.
-        folds: kind of the folds that hold groups out.
+    An utterance that both tested counts once, with the share of its answers that are right. The
+    rows are answers of one model with `dialogue` and whether they are `right`.
 
     Returns:
         Index `dialogue`, `utterance`; empty without such answers.

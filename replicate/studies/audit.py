@@ -34,17 +34,11 @@ MOST = 200
 
 
 def rates(counts: pd.DataFrame) -> pd.DataFrame:
-    """Four rates of each class that a confusion matrix gives.
+    """Four rates of each class that a confusion matrix gives (rows true, columns predicted).
 
     With k right answers for a class, r in its row (true), c in its column (predicted) and n in all:
     recall k / r, precision k / c, F1 2 k / (r + c), and accuracy (n - r - c + 2 k) / n, that of the
     question "this class or another?".
-
-    Args:
-        counts: rows: true class; columns: predicted class.
-
-    Returns:
-        A row for each class; columns by their usual names.
 
     >>> print(rates(pd.DataFrame([[8, 2], [4, 6]])).round(3))
        recall  precision     F1  accuracy
@@ -64,12 +58,9 @@ def rates(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def measures(counts: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy, UAR, macro-F1 and kappa of a confusion matrix, with 95 % intervals.
+    """Accuracy, UAR, macro-F1 and kappa of a confusion matrix: `value`, `value_low`, `value_high`.
 
     The interval of the accuracy is Wilson's, the others are bootstraps over utterances.
-
-    Returns:
-        Index measure; columns `value`, `value_low`, `value_high`.
     """
     kinds = {
         "accuracy": classification.accuracies,
@@ -99,9 +90,7 @@ def printed_right() -> pd.Series:
 def smallest_net(share: float, n: int) -> float:
     """The smallest difference of accuracies that McNemar's exact test finds; NaN if there is none.
 
-    Args:
-        share: of the answers that turn from right to wrong or back.
-        n: utterances.
+    Of n answers, a `share` turns from right to wrong or back.
 
     >>> round(smallest_net(0.1, 61) * 61)
     6

@@ -81,10 +81,7 @@ def _without_choice(run: Run) -> tuple[str, str, str, int]:
 def compared(stored: Selection, *grids: str) -> Selection:
     """The runs of some grids that read a choice otherwise, and those of ours beside them.
 
-    Args:
-        stored: runs of every reading, `load(..., choices=True)`.
-        grids: keys of `GRIDS`, which share their kind of folds; the first one is named where
-            nothing can be compared.
+    The grids share their kind of folds; the first is named where nothing can be compared.
     """
     runs = studied(run for run in stored if any(_belongs(run, name) for name in grids))
     folds, wanted = GRIDS[grids[0]].folds, "other readings of the open choices"

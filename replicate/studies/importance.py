@@ -107,7 +107,7 @@ def load(size: str, *profiles: str, root: Path = RESULTS) -> dict[str, Selection
     """The runs of the grid on every preset, under the first of some protocols that has any.
 
     Returns:
-        Preset -> its runs, by rising share of the audio; a preset may have none.
+        Preset -> its runs, of which there may be none; by rising share of the audio.
     """
     models = [model for model, _ in GRIDS[GRID].rows]
     for profile in profiles:
@@ -133,21 +133,17 @@ def answers(runs: Mapping[str, Selection]) -> pd.DataFrame:
         The columns `COLUMNS`; `treatment` is empty where nothing was done, else `untrained`, `half`
         (both modalities weigh 1/2) or one of `ABLATIONS` with its modality, such as `audio-zero`.
     """
-    parts = [_answers(preset, some) for preset, some in runs.items() if some]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
-
-
-def _answers(preset: str, some: Selection) -> pd.DataFrame:
-    own = some.answers().assign(treatment="")
-    treated = answers_under(some.runs, ["untrained", "half", *_TREATED])
-    return pd.concat([own, treated]).assign(preset=preset)[COLUMNS]
+    parts = [pd.DataFrame(columns=COLUMNS)] if not any(runs.values()) else []
+    for preset, some in runs.items():
+        if some:
+            treated = answers_under(some.runs, ["untrained", "half", *_TREATED])
+            both = pd.concat([some.answers().assign(treatment=""), treated])
+            parts.append(both.assign(preset=preset)[COLUMNS])
+    return pd.concat(parts, ignore_index=True)
 
 
 def measured(rows: pd.DataFrame) -> pd.DataFrame:
-    """What the runs of one model and seed say; folds held out in turn are pooled.
-
-    Args:
-        rows: from `answers`.
+    """What the runs of one model and seed say, from `answers`; folds held out in turn are pooled.
 
     Returns:
         `preset`, `model`, `seed`; `utterances`, `accuracy`, `majority` (share of the largest
@@ -157,11 +153,12 @@ def measured(rows: pd.DataFrame) -> pd.DataFrame:
         NaN where it has one modality: the accuracy lost if one is `zeroed` or `shuffled`, as
         `audio_zeroed` and so on, and under `zeroed` and `shuffled` the audio's share of both.
     """
-    key = ["preset", "model", "seed"]
-    groups = rows.groupby(key, sort=False)
-    return pd.DataFrame(
-        [{**dict(zip(key, name, strict=True)), **_measures(part)} for name, part in groups]
-    )
+    groups = rows.groupby(["preset", "model", "seed"], sort=False)
+    found = [
+        {"preset": preset, "model": model, "seed": seed, **_measures(part)}
+        for (preset, model, seed), part in groups
+    ]
+    return pd.DataFrame(found)
 
 
 def _measures(part: pd.DataFrame) -> dict[str, float]:
@@ -197,12 +194,10 @@ def reached(table: pd.DataFrame) -> pd.Series:
     As `share_accuracy` of `truth`, with the mean accuracies of the models `audio` and `text`: index
     `preset`; NaN where neither beats the largest class.
     """
-    lift = table["accuracy"] - table["majority"]
-    means = lift.groupby([table["model"], table["preset"]]).mean()
-    audio, text = (means.get(model, pd.Series(dtype=float)) for model in ("audio", "text"))
-    both = pd.DataFrame({"audio": audio, "text": text}).dropna()
-    shares = [share(a, t, LEAST_LOSS) for a, t in zip(both["audio"], both["text"], strict=True)]
-    return pd.Series(shares, both.index, dtype=float)
+    lift = table.assign(lift=table["accuracy"] - table["majority"])
+    means = lift.pivot_table("lift", "preset", "model").reindex(columns=["audio", "text"]).dropna()
+    shares = [share(audio, text, LEAST_LOSS) for audio, text in means.to_numpy()]
+    return pd.Series(shares, means.index, dtype=float)
 
 
 # --- does a measure follow the truth from corpus to corpus? ---
@@ -215,8 +210,8 @@ def agreement(values: pd.Series, known: pd.Series) -> dict[str, float | str]:
     tell which means other trainings on these corpora give.
 
     Args:
-        values: index preset, one value a seed; NaN is left out.
-        known: the truth; index preset; NaN is left out.
+        values: index preset, one value a seed; here and in the truth NaN is left out.
+        known: the truth; index preset.
 
     Returns:
         `n` (corpora); of the means over seeds Spearman's `rho` (0 for a measure that is constant)
@@ -258,12 +253,9 @@ _AGREEMENT = ("rho", "rho_low", "rho_high", "tau", "p_value", "slope", "slope_lo
 def orders(
     table: pd.DataFrame, measures: Sequence[str] = tuple(MEASURES), known: pd.Series | None = None
 ) -> pd.DataFrame:
-    """How measures of each model go with the truth, from preset to preset.
+    """How measures of each model, from `measured`, go with the truth from preset to preset.
 
-    Args:
-        table: from `measured`.
-        measures: keys of `MEASURES`.
-        known: the truth; index preset; the share that `truth` gives by default.
+    What is `known` is the share that `truth` gives by default.
 
     Returns:
         One row a measure and model: `measure`, `model`, what `agreement` finds, `p_holm` (Holm's

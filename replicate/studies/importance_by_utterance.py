@@ -33,11 +33,8 @@ Statistic: TypeAlias = Callable[[np.ndarray], dict[str, np.ndarray]]
 def with_truth(answers: pd.DataFrame, size: str) -> pd.DataFrame:
     """Answers beside what their utterances tell.
 
-    A preset in which neither modality tells more than the other of any utterance is left out.
-
-    Args:
-        answers: from `importance.answers`, of runs on one random split.
-        size: of the stand-in.
+    These are `importance.answers` of runs on one random split. A preset in which neither modality
+    tells more than the other of any utterance is left out.
 
     Returns:
         The same columns and `dialogue`; `told`, pointwise information (bits) of the audio less that
@@ -56,14 +53,7 @@ def with_truth(answers: pd.DataFrame, size: str) -> pd.DataFrame:
 
 
 def by_run(rows: pd.DataFrame) -> pd.DataFrame:
-    """Spearman's rho of the score with `told` in each run with attention.
-
-    Args:
-        rows: from `with_truth`.
-
-    Returns:
-        `model`, `preset`, `seed`, `rho`.
-    """
+    """Spearman's `rho` of the score with `told` in each run with attention, from `with_truth`."""
     own = rows[(rows["treatment"] == "") & rows["model"].isin(ATTENDING)]
     found = [
         (*run, rank_correlation(part["audio_score"].to_numpy(), part["told"].to_numpy()).item())
@@ -73,10 +63,7 @@ def by_run(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def followed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Whether scores of single utterances follow the truth.
-
-    Args:
-        rows: from `with_truth`.
+    """Whether scores of single utterances follow the truth, from `with_truth`.
 
     Returns:
         One row a model: `model`; what `_over_runs` finds of Spearman's `rho` of the score with
@@ -105,14 +92,11 @@ def _followed(part: pd.DataFrame) -> dict[str, float | str]:
 
 
 def ablated(rows: pd.DataFrame) -> pd.DataFrame:
-    """Whether what a fusion loses of single utterances follows what these tell.
+    """Whether what a fusion loses of single utterances follows what these tell: `with_truth`.
 
     Told the true class, a model loses bits of its probability. Not told, its answer moves by the
     divergence (bits) of the treated from the whole model's. Either is that without the audio less
     that without the text.
-
-    Args:
-        rows: from `with_truth`.
 
     Returns:
         A row a model: `model`, `presets`, and what `_over_runs` finds of Spearman's rho of a loss

@@ -76,23 +76,14 @@ class Loudness(facts.Facts):
 
 
 def of_cohort(corpus: Corpus, waveforms: Waveforms | None = None) -> pd.DataFrame:
-    """Loudness of each utterance of a corpus's cohort; its recordings are opened by default.
-
-    Returns:
-        Index utterance; `emotion`, `speaker`, and `average` and `spread` of
-        `replicate.corpora.waveforms.levels`.
-    """
+    """Loudness of each utterance of a cohort: `emotion`, `speaker`, and those of `levels`."""
     table = cohort(corpus).set_index("utterance")
     level = levels(waveforms or open_waveforms(corpus), table.index.tolist())
     return table[["emotion", "speaker"]].join(level)
 
 
 def make(corpus: Corpus) -> Loudness:
-    """What is stored of a corpus.
-
-    Raises:
-        InputError: the corpus has no recordings, or some are damaged.
-    """
+    """What is stored of a corpus; an `InputError` where it has no recordings, or damaged ones."""
     waveforms = open_waveforms(corpus)
     rows = list(of_cohort(corpus, waveforms).itertuples(name=None))
     origin = facts.origin(corpus, heard=True)
@@ -136,10 +127,6 @@ def nearest(moved: float) -> str:
 def above(level: pd.DataFrame, emotion: str) -> pd.DataFrame:
     """How far speakers raise each other class above one, in dB, each by its mean level.
 
-    Args:
-        level: from `of_cohort`.
-        emotion: the class.
-
     Returns:
         Index emotion; `difference`, `low`, `high`, `p_holm` of `over_seeds`, speakers in place of
         seeds; `softer` (speakers whose speech of the class is the softer one), `speakers`.
@@ -158,12 +145,7 @@ def above(level: pd.DataFrame, emotion: str) -> pd.DataFrame:
 def rivals(baselines: Selection, network: Selection) -> Selection:
     """`RIVALS` on those folds of one version of the corpus that all of them have.
 
-    Args:
-        baselines: on any folds.
-        network: the audio model on one kind of folds.
-
-    Returns:
-        Baselines, then the network; empty if one of them, or a common fold, is not there.
+    Empty if one of the baselines or the network, the audio model, or a common fold is not there.
     """
     simple = baselines.of(RIVALS, folds=network.folds)
     both = replace(simple, runs=(*simple, *network)).shared("fold")
@@ -173,14 +155,7 @@ def rivals(baselines: Selection, network: Selection) -> Selection:
 
 
 def right_beside(answers: pd.DataFrame) -> pd.DataFrame:
-    """Which answers of the network are right, and which of each baseline on the same utterance.
-
-    Args:
-        answers: of `rivals`, see `Selection.answers`.
-
-    Returns:
-        Index `fold`, `seed` (of the network), `utterance`; a bool column for each of `RIVALS`.
-    """
+    """Which answers of `rivals` are right: a row each fold, seed (of the network) and utterance."""
     right = answers.assign(right=answers["predicted"] == answers["emotion"])
     heard = right["model"] == "audio"
     network = right[heard].set_index(["fold", "seed", "utterance"])[["right"]]
@@ -193,11 +168,7 @@ def right_beside(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def answers(runs: Sequence[Run], treatments: Iterable[str]) -> pd.DataFrame:
-    """Predicted classes of one model, untreated and under each treatment.
-
-    Args:
-        runs: of one model, each with another fold or seed.
-        treatments: keys of `replicate.settings.TREATMENTS` that apply to it.
+    """Predicted classes of one model's runs, untreated and under each of some `TREATMENTS`.
 
     Returns:
         Index `fold`, `seed`, `utterance`, `emotion`; columns `UNTREATED`, then the treatments.
@@ -218,9 +189,7 @@ def right(answered: pd.DataFrame) -> pd.DataFrame:
 def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     """Every other column of `answers` against the first.
 
-    Args:
-        answered: from `answers`.
-        unit: `seed` for trainings on one test set, `fold` for groups held out in turn.
+    The unit is `seed` for trainings on one test set, `fold` for groups held out in turn.
 
     Returns:
         Index heading; `accuracy`; `difference`, `low`, `high` of `gains`; `unit_low`, `unit_high`
@@ -265,22 +234,16 @@ def gains(true: pd.DataFrame, unit: Unit) -> pd.DataFrame:
 
 
 def _clusters(index: pd.Index, unit: Unit) -> pd.Index:
-    """What an interval draws as a whole."""
-    if unit == "fold":
-        return index.get_level_values("fold")
-    return index.get_level_values("utterance").map(dialogue)
+    folds, utterances = map(index.get_level_values, ("fold", "utterance"))
+    return folds if unit == "fold" else utterances.map(dialogue)
 
 
 def contrast(first: pd.Series, second: pd.Series, unit: Unit) -> Difference:
     """The share of the first less that of the second, which chance may have made in two ways.
 
     The interval is a bootstrap as in `gains`: would other utterances give it? The p value is that
-    of the paired t test over units: would other trainings or speakers?
-
-    Args:
-        first: bool, with the levels `fold`, `seed` and `utterance` of `answers`.
-        second: likewise, of the same rows.
-        unit: see `effects`.
+    of the paired t test over units: would other trainings or speakers? Both are bool, with the
+    levels `fold`, `seed` and `utterance` of `answers`.
     """
     gaps = first.astype(float) - second.astype(float)
     by_unit = gaps.groupby(level=unit).mean()
@@ -297,24 +260,17 @@ def receptive_field(config: ModelConfig) -> int:
     return 1 + sum(taps - 1 for taps in config.kernels)
 
 
-def versions(samples: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
-    """A recording untreated and under each treatment: float64 [T] in [-1, 1).
-
-    Args:
-        samples: int16 [T].
-        seed: of orders and noise.
-    """
-    rng = np.random.default_rng(seed)
+def versions(samples: np.ndarray) -> dict[str, np.ndarray]:
+    """A recording, int16 [T], untreated and under each treatment: float64 [T] in [-1, 1)."""
+    rng = np.random.default_rng(0)
     waves = {UNTREATED: samples, **{name: altered(name, samples, rng) for name in RECORDINGS}}
     return {name: wave / 32768 for name, wave in waves.items()}
 
 
 def remains(recordings: Sequence[np.ndarray], pieces: int) -> pd.DataFrame:
-    """What each treatment leaves of recordings.
+    """What each treatment leaves of recordings, int16 [T] each.
 
-    Args:
-        recordings: int16 [T] each.
-        pieces: into how many the envelope is cut, as the pool does.
+    The envelope is cut into so many `pieces`, as the pool does.
 
     Returns:
         Index treatment; `level` (dB above the untreated recording, mean over recordings), `range`

@@ -55,12 +55,7 @@ def side_by_side(baselines: Selection, runs: Selection) -> Selection:
 
 
 def in_dialogues(answers: pd.DataFrame, dialogues: Mapping[str, str]) -> pd.DataFrame:
-    """The answers to utterances whose dialogue is known, with `dialogue`, and whether `right`.
-
-    Args:
-        answers: from `Selection.answers`, of baselines or runs.
-        dialogues: utterance -> its dialogue, as `baselines.dialogues` tells.
-    """
+    """The answers to utterances whose dialogue is known, with `dialogue`, and whether `right`."""
     known = answers.assign(
         dialogue=answers["utterance"].map(dict(dialogues)),
         right=answers["predicted"] == answers["emotion"],
@@ -72,10 +67,7 @@ def in_dialogues(answers: pd.DataFrame, dialogues: Mapping[str, str]) -> pd.Data
 
 
 def lost(rows: pd.DataFrame) -> pd.DataFrame:
-    """What accuracy loses if whole groups are held out, on the utterances that both folds tested.
-
-    Args:
-        rows: of one model, see `summaries.less_held_out`.
+    """What one model's accuracy loses if groups are held out, see `summaries.less_held_out`.
 
     Returns:
         Index: kinds of folds but the random one; `lost` (at random less held out) with `_low` and
@@ -112,12 +104,8 @@ def repeated(answers: pd.DataFrame) -> pd.Series:
     finds no equal text; `baselines.majority` always does. So their stored answers tell, without
     the texts. (Equal texts with exactly these shares would be missed.)
 
-    Args:
-        answers: of both baselines on one version of a corpus; folds that only one has are left
-            out. They train on what models with a development part keep back, too.
-
-    Returns:
-        bool, index `fold`, `utterance`.
+    Folds that only one of them has are left out. They train on what models with a development part
+    keep back, too. Returns bool, index `fold`, `utterance`.
     """
     shares = answers.set_index(["fold", "utterance"])[["model", *EMOTIONS]].sort_index()
     found, base = (
@@ -135,13 +123,7 @@ def style(utterance: str) -> str:
 
 
 def by_style(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows, and once more those of scripted and of improvised dialogues where ids tell.
-
-    Args:
-        rows: with a column `utterance`.
-
-    Returns:
-        The rows with a column `dialogues`: `all`, `scripted` or `improvised`.
+    """The rows as `dialogues` `all`, and once more as `scripted` or `improvised` where ids tell.
 
     >>> by_style(pd.DataFrame({"utterance": ["Ses01F_impro01_F000"]}))["dialogues"].tolist()
     ['all', 'improvised']
@@ -153,10 +135,7 @@ def by_style(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def repeats(rows: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy on repeated texts and on new ones.
-
-    Args:
-        rows: of one model, from `in_dialogues`, with the column `repeated`.
+    """Accuracy on repeated texts and on new ones: `in_dialogues` of one model, with `repeated`.
 
     Returns:
         Index: `all`, and `scripted` and `improvised` where ids tell; `share` (of repeated texts),
@@ -205,12 +184,9 @@ def epochs(runs: Selection) -> pd.DataFrame:
 def gain(rows: pd.DataFrame, epoch: str) -> Mean:
     """What choosing the epoch so adds to the last one, over what of the runs is independent.
 
-    Random splits that are drawn anew are corrected for what their training parts share. Seeds on
-    the same utterances are averaged where groups are held out, and the groups count.
-
-    Args:
-        rows: of one model on one kind of folds, from `epochs`.
-        epoch: one of `SELECTIONS`.
+    The rows are those of `epochs` for one model and kind of folds. Random splits that are drawn
+    anew are corrected for what their training parts share. Seeds on the same utterances are
+    averaged where groups are held out, and the groups count.
     """
     gains = (rows[epoch] - rows["last-epoch"]).dropna()
     if (rows["folds"] != "stratified").any():
@@ -220,12 +196,9 @@ def gain(rows: pd.DataFrame, epoch: str) -> Mean:
 
 
 def fluctuation(accuracies: np.ndarray) -> dict[str, float]:
-    """How the test accuracy moves from epoch to epoch once it has settled.
+    """How the test accuracy, float64 [epochs], moves once it has settled.
 
     A straight line through the last `SETTLED` of the epochs is taken off first.
-
-    Args:
-        accuracies: of every epoch: float64 [epochs].
 
     Returns:
         `sd`, `autocorrelation` of neighbouring epochs (NaN where nothing moves); `best_settled`,
@@ -250,10 +223,7 @@ def fluctuation(accuracies: np.ndarray) -> dict[str, float]:
 def padding(seconds: np.ndarray, batch: int, rng: np.random.Generator) -> dict[str, float]:
     """What padding random batches to their longest utterance takes, over `EPOCHS` epochs.
 
-    Args:
-        seconds: durations of the utterances.
-        batch: utterances of a batch; what an epoch leaves over is dropped.
-        rng: to shuffle with.
+    What an epoch leaves over of a batch is dropped.
 
     Returns:
         `longest`: mean duration of a batch's longest utterance, in seconds; `padding`: share of all
@@ -290,8 +260,7 @@ def rebatched(runs: Selection) -> pd.DataFrame:
 def flips(rows: pd.DataFrame) -> pd.Series:
     """How much other test batches change: `share` of the classes, `change` of the accuracy.
 
-    Args:
-        rows: of one model and one of `BATCHES`, from `rebatched`, with their dialogues.
+    The rows are those of `rebatched` for one model and one of `BATCHES`, with their dialogues.
     """
     share = mean_over_clusters(rows["flipped"], rows["dialogue"])
     change = mean_over_clusters(rows["change"], rows["dialogue"])

@@ -45,7 +45,7 @@ def gaps(
     Args:
         ways: name -> front end, and what it makes of the batch; its weights are overwritten.
         waveforms: of the corpus.
-        rows: the batch.
+        rows: of the batch.
 
     Returns:
         Index `way`; `output error` and `gradient error`, the largest of each relative to the
@@ -91,9 +91,6 @@ def training_steps() -> int:
 def epoch_seconds(size: pd.DataFrame) -> float:
     """Seconds of an epoch of the paper's corpus: seconds an utterance of the largest corpus timed.
 
-    Args:
-        size: columns `utterances` and `seconds` (of an epoch), ascending.
-
     >>> round(epoch_seconds(pd.DataFrame({"utterances": [1000, 2000], "seconds": [2.0, 6.0]})), 1)
     16.6
     """
@@ -108,12 +105,8 @@ def training_seconds(
     """Seconds of a core for one training, two of them side by side.
 
     With audio: epochs times `epoch_seconds`. Text alone: steps times the parts of a step that have
-    no audio. Both divided by the throughput of two trainings relative to twice that of one.
-
-    Args:
-        size: see `epoch_seconds`.
-        parts: columns `part` and `ms`, of a step.
-        together: columns `trainings` and `throughput`.
+    no audio (`part` and `ms`). Both divided by the throughput of two trainings relative to twice
+    that of one.
     """
     ms = parts.set_index("part")["ms"]
     text_step = (ms["text"] + ms["fusion, classifier"] + ms["optimiser"]) / 1000
@@ -126,9 +119,6 @@ def training_seconds(
 
 def worth_cores(together: pd.DataFrame) -> pd.Series:
     """How many cores of the same machine would train as much, each alone: trainings * core / time.
-
-    Args:
-        together: columns `way` (`GPU` or `CPU`), `trainings` at once and `seconds` of an epoch.
 
     >>> rows = [("GPU", 1, 2.0), ("GPU", 8, 10.0), ("CPU", 1, 15.0)]
     >>> worth_cores(pd.DataFrame(rows, columns=["way", "trainings", "seconds"])).tolist()

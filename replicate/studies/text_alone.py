@@ -82,13 +82,7 @@ class TextAlone:
         return (self.development if epoch == "development-best" else self.runs).at(epoch)
 
     def drawn(self, epoch: str, embedding: str = "", choice: str = "") -> Selection:
-        """The runs on random splits of their own.
-
-        Args:
-            epoch: as of `by`.
-            embedding: `trainable` or `glove`; both by default.
-            choice: a key of `replicate.runs.experiments.CHOICES`; our reading by default.
-        """
+        """The runs on random splits of their own; by default our reading with either embedding."""
         return self.by(epoch).of("text", embedding or (), "own", choice)
 
     def held_out(self, kind: str, epoch: str) -> Selection:
@@ -109,12 +103,7 @@ def load(corpus: str, root: Path = RESULTS) -> TextAlone:
 
 
 def single_runs(selections: Iterable[Selection]) -> pd.DataFrame:
-    """Each run on a random split of its own, with the accuracy that it would print.
-
-    Returns:
-        One row a run: the columns of `summaries.by_run`; `name`, as tables call the model; `epoch`,
-        how it was chosen.
-    """
+    """`summaries.by_run` of each run on a random split of its own, with its `name` and `epoch`."""
     parts = []
     for some in selections:
         own = tuple(r for r in some if r.experiment.fold == random_fold("own", r.experiment.seed))
@@ -135,9 +124,7 @@ def accuracies(runs: Selection) -> pd.Series:
 def chance(accuracy: float, n: float) -> float:
     """Standard deviation of accuracy if only the luck of the test utterances varies: sqrt(p q / n).
 
-    Args:
-        accuracy: p, the chance that an utterance is answered rightly; q is 1 - p.
-        n: test utterances.
+    p is the chance that one of the n utterances is answered rightly, q is 1 - p.
 
     >>> round(chance(0.5, 100), 3)
     0.05
@@ -180,10 +167,7 @@ def passes_again(single: pd.Series) -> float:
 
     The upper end of such an interval is uncertain itself. If runs are normal with the mean and the
     standard deviation of these, the distance of `TARGET` from a new mean, in new standard
-    deviations, has a noncentral t distribution.
-
-    Args:
-        single: accuracies of single runs; NaN for those `without_spread`.
+    deviations, has a noncentral t distribution. NaN for runs `without_spread`.
     """
     if without_spread(single):
         return np.nan
@@ -204,12 +188,8 @@ def by_epoch(runs: Selection) -> pd.DataFrame:
 def pairs_can_show(spread: float, n: int, overlap: float) -> tuple[float, float]:
     """What pairs of runs on random splits can show, by Nadeau and Bengio's correction.
 
-    The standard error of the mean of n differences is s sqrt(1/n + n_test/n_train).
-
-    Args:
-        spread: s, the standard deviation of the differences.
-        n: how many pairs.
-        overlap: n_test / n_train.
+    The standard error of the mean of n differences with the standard deviation s, the `spread`, is
+    s sqrt(1/n + n_test/n_train).
 
     Returns:
         The true difference that is found with probability `power.POWER`, and how far the 90 %
@@ -241,7 +221,7 @@ def verdict(reach: float, change: Interval, own: float = np.nan) -> Verdict:
     Args:
         reach: upper end of the interval for one run by our reading.
         change: 95 % interval of the difference; NaN where there is none.
-        own: upper end of the interval for one run under the objection; NaN with fewer runs.
+        own: as `reach`, under the objection; NaN with fewer runs.
     """
     ends = {bool(reach + end >= TARGET) for end in change} if np.isnan(own) else {own >= TARGET}
     known = not np.isnan([reach, *change]).any() if np.isnan(own) else not np.isnan(reach)
@@ -256,7 +236,7 @@ def answered(text: TextAlone, cut: TextAlone, epoch: str) -> pd.DataFrame:
     Args:
         text: on the published transcripts.
         cut: on as many utterances of each class as the paper has.
-        epoch: how it was chosen, see `replicate.runs.store.SELECTIONS`.
+        epoch: one of `SELECTIONS`.
 
     Returns:
         One row an objection and reading, by objection: `objection`, `reading` (a key of `CHOICES`,
@@ -363,10 +343,9 @@ def without_surplus(runs: Selection) -> Interval:
     stay; means over runs.
     """
     answers = runs.answers()
-    answers["right"] = answers["predicted"] == answers["emotion"]
-    right = answers.groupby("run")["right"].sum()
-    n = answers.groupby("run").size()
-    low, high = (
-        (end - right / n).mean() for end in ((right - (n - TESTED)) / TESTED, right / TESTED)
+    right = (
+        (answers["predicted"] == answers["emotion"]).groupby(answers["run"]).agg(["sum", "size"])
     )
+    k, n = right["sum"], right["size"]
+    low, high = (((k - left_out) / TESTED - k / n).mean() for left_out in (n - TESTED, 0))
     return Interval(float(low), float(high))

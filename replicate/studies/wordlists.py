@@ -107,12 +107,10 @@ class WordList(facts.Facts):
 def make(corpus: Corpus, runs: Sequence[Run]) -> Iterator[WordList]:
     """The lists of a corpus, one for each of `Classes`; without runs, only that of true classes.
 
-    Args:
-        corpus: the corpus.
-        runs: of text alone, each with a test set.
+    The runs are of text alone, each with a test set.
 
     Raises:
-        InputError: if the corpus has no transcripts.
+        InputError: it has no transcripts.
     """
     table = cohort(corpus)
     if table["transcript"].isna().all():

@@ -75,23 +75,25 @@ def word_table(
     joint = _by_class(counts if unit == "tokens" else counts > 0, of_class, unit)
     information, sign = mutual_information(joint), _sign(joint)
     p_values = association(joint)
-    return pd.DataFrame(
-        {
-            "emotion": np.repeat(EMOTIONS, len(words)),
-            "word": np.tile(words, len(EMOTIONS)),
-            "count": inside,
-            "present": present,
-            "ratio": inside / present,
-            "low": low,
-            "high": high,
-            "sentences": joint[:, 1].sum(axis=-1).astype(np.int64),
-            "mutual_information": information,
-            "sign": sign,
-            "corrected": sign * (information - expected_information(joint)).clip(min=0.0),
-            "p_value": p_values,
-            "q_value": false_discovery_control(p_values),
-        }
+    return _each_class(words).assign(
+        count=inside,
+        present=present,
+        ratio=inside / present,
+        low=low,
+        high=high,
+        sentences=joint[:, 1].sum(axis=-1).astype(np.int64),
+        mutual_information=information,
+        sign=sign,
+        corrected=sign * (information - expected_information(joint)).clip(min=0.0),
+        p_value=p_values,
+        q_value=false_discovery_control(p_values),
     )
+
+
+def _each_class(words: np.ndarray) -> pd.DataFrame:
+    """One row a class and word: `emotion`, `word`."""
+    classes = np.repeat(EMOTIONS, len(words))
+    return pd.DataFrame({"emotion": classes, "word": np.tile(words, len(EMOTIONS))})
 
 
 def _counts(sentences: Sequence[Sequence[str]], classes: Sized) -> tuple[csr_array, np.ndarray]:
@@ -195,15 +197,10 @@ def survival(
     sentences: Sequence[Sequence[str]],
     classes: Sequence[str],
     clusters: Sequence[Hashable] | None = None,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """How often each word is among the top three of its class when sentences are drawn anew.
 
-    Args:
-        sentences: the tokens of each sentence.
-        classes: class of each sentence.
-        clusters: what is drawn as a whole, such as the dialogue; the sentence by default.
-        seed: of the draws.
+    Drawn as a whole are `clusters`, such as dialogues; single sentences by default.
 
     Returns:
         One row a class and word, in the order of `word_table`: `emotion`, `word`, and the shares
@@ -215,7 +212,7 @@ def survival(
     expected = expected_information(_by_class(present, of_class))
     units = np.arange(len(sentences)) if clusters is None else pd.factorize(np.asarray(clusters))[0]
     n = int(units.max()) + 1
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     taken = np.zeros((2, len(EMOTIONS), len(words)))
     for _ in range(RESAMPLES):
         times = np.bincount(rng.integers(n, size=n), minlength=n)[units]
@@ -227,24 +224,11 @@ def survival(
             ranked = np.argsort(-scores.reshape(places.shape), axis=1, kind="stable")[:, :TOP]
             np.put_along_axis(places, ranked, np.take_along_axis(places, ranked, 1) + 1, 1)
     by_information, by_corrected = (taken / RESAMPLES).reshape(2, -1)
-    return pd.DataFrame(
-        {
-            "emotion": np.repeat(EMOTIONS, len(words)),
-            "word": np.tile(words, len(EMOTIONS)),
-            "by_information": by_information,
-            "by_corrected": by_corrected,
-        }
-    )
+    return _each_class(words).assign(by_information=by_information, by_corrected=by_corrected)
 
 
 def top_words(table: pd.DataFrame, n: int = TOP, min_count: int = MIN_COUNT) -> pd.DataFrame:
-    """The `n` words of highest mutual information for each class (Table 6); ties alphabetically.
-
-    Args:
-        table: from `word_table`.
-        n: words for each class.
-        min_count: fewest occurrences of a word.
-    """
+    """The `n` words of highest mutual information for each class (Table 6); ties alphabetically."""
     often = table[table["present"] >= min_count]
     ranked = often.sort_values(["mutual_information", "word"], ascending=[False, True])
     order = pd.Categorical(ranked["emotion"], categories=EMOTIONS, ordered=True)
@@ -297,11 +281,7 @@ def in_grammar(preset: str, n: int = 4000) -> pd.DataFrame:
     A sentence's words depend on its class through the text symbol alone, whose probabilities are
     known; so each fresh sentence counts for every class as much as its symbol does. Dialogues keep
     to topics and scripts repeat lines, which no fresh sentence does: what a corpus shows beyond
-    these shares is chance.
-
-    Args:
-        preset: of the stand-in.
-        n: fresh sentences of each symbol.
+    these shares is chance. There are n sentences of each symbol.
 
     Returns:
         `emotion`, `word`, `true_share` (of the sentences with the word, those of the class) and
@@ -314,14 +294,8 @@ def in_grammar(preset: str, n: int = 4000) -> pd.DataFrame:
     sentences = [tokens(_fresh(int(symbol), channels, rng)) for symbol in symbols]
     counts, words = _counts(sentences, symbols)
     joint = _by_class(counts > 0, weights[:, symbols])
-    return pd.DataFrame(
-        {
-            "emotion": np.repeat(EMOTIONS, len(words)),
-            "word": np.tile(words, len(EMOTIONS)),
-            "true_share": joint[:, 1, 1] / joint[:, 1].sum(axis=-1),
-            "true_sign": _sign(joint),
-        }
-    )
+    shares = joint[:, 1, 1] / joint[:, 1].sum(axis=-1)
+    return _each_class(words).assign(true_share=shares, true_sign=_sign(joint))
 
 
 def _fresh(symbol: int, channels: Channels, rng: random.Random) -> str:

@@ -5,8 +5,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import ConfigDict
-from pydantic.dataclasses import dataclass
 
 from replicate.corpora.waveforms import class_averages
 from replicate.paper import EMOTIONS, ROUNDING, Emotion, printed_confusion
@@ -24,10 +22,7 @@ from replicate.verdicts.criterion import (
 )
 from replicate.verdicts.evidence import Evidence
 
-_STRICT = ConfigDict(extra="forbid")
 
-
-@dataclass(frozen=True, config=_STRICT)
 class Counts(Criterion):
     """Numbers of utterances, exactly."""
 
@@ -46,7 +41,6 @@ class Counts(Criterion):
         return Finding("met" if same else "not met", ours)
 
 
-@dataclass(frozen=True, config=_STRICT)
 class Words(Criterion):
     """Each printed ratio lies in the Wilson interval of ours, and the association has its sign.
 
@@ -93,7 +87,6 @@ class Words(Criterion):
         return Finding(all_of(parts), "; ".join(described), shortfall=alone)
 
 
-@dataclass(frozen=True, config=_STRICT)
 class Loudness(Criterion):
     """Each value of Table 8 lies within `tolerance` (relative) of print, classes in its order.
 
@@ -125,7 +118,6 @@ class Loudness(Criterion):
         return Finding(outcome, described, evidence=f"{' / '.join(ours.columns)}; {within}")
 
 
-@dataclass(frozen=True, config=_STRICT)
 class Extremes(Criterion):
     """Criterion D for loudness, with speakers as units.
 
@@ -158,7 +150,6 @@ class Extremes(Criterion):
         return replace(gains_found(gains), evidence=f"{speakers} speakers")
 
 
-@dataclass(frozen=True, config=_STRICT)
 class PrintedTable7(Criterion):
     """A statement about Table 7 that the printed table itself decides."""
 
@@ -181,7 +172,6 @@ class PrintedTable7(Criterion):
         return Finding("met" if holds else "not met", "; ".join(described))
 
 
-@dataclass(frozen=True, config=_STRICT)
 class PrintedInterval(Criterion):
     """Two printed accuracies: does the interval of the one hold the other?"""
 
@@ -201,7 +191,6 @@ class PrintedInterval(Criterion):
         return Finding("met" if inside else "not met", ours, interval)
 
 
-@dataclass(frozen=True, config=_STRICT)
 class Quoted(Criterion):
     """Figures of another paper, which can only be checked there."""
 
@@ -219,7 +208,6 @@ class Quoted(Criterion):
         )
 
 
-@dataclass(frozen=True, config=_STRICT)
 class NoCriterion(Criterion):
     """No run of ours can settle the claim, and why."""
 

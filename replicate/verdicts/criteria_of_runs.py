@@ -3,13 +3,12 @@
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from pydantic import ConfigDict
-from pydantic.dataclasses import dataclass
+from pydantic import BaseModel
 from scipy.stats import chisquare
 
 from replicate.paper import EMOTIONS, TABLE_4, printed_confusion
@@ -31,10 +30,7 @@ from replicate.verdicts.evidence import Evidence
 #: Resampled sets of seeds for the interval of Kendall's tau.
 TAU_RESAMPLES = 1000
 
-_STRICT = ConfigDict(extra="forbid")
 
-
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class OfRuns(Criterion):
     """A criterion of trained models; `seeds` are the fewest for a verdict."""
 
@@ -66,7 +62,6 @@ class OfRuns(Criterion):
         return wanted if seeds < self.seeds else ""
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class OfModel(OfRuns):
     """A criterion of one model."""
 
@@ -77,7 +72,6 @@ class OfModel(OfRuns):
         return [self.model]
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Accuracy(OfModel):
     """Criterion A: the mean accuracy over seeds lies within `tolerance` of print.
 
@@ -93,7 +87,7 @@ class Accuracy(OfModel):
     score_tolerance: float | None = None
     text_ahead: float | None = None
 
-    seed_sd = 0.01
+    seed_sd: ClassVar[float] = 0.01
     weakness = (
         "wide: one and the same true mean could pass every row of Tables 4 and 5; narrow: the "
         "error of our own test set is not counted"
@@ -128,15 +122,13 @@ class Accuracy(OfModel):
         return Finding(outcome, bracketed(value, interval), interval, "; ".join(notes), missing)
 
 
-@dataclass(frozen=True, config=_STRICT)
-class Pair:
+class Pair(BaseModel, frozen=True, extra="forbid"):
     """Two models, of which one is claimed to be better."""
 
     better: str
     worse: str
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Difference(OfRuns):
     """Criterion D: the paired 95 % interval of each difference excludes 0; Holm over the pairs."""
 
@@ -168,7 +160,6 @@ class Difference(OfRuns):
         return replace(gains_found(gains), evidence=alone, shortfall=self.too_few(seeds))
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Order(OfRuns):
     """Kendall's tau between the printed and the reproduced order; its interval excludes 0."""
 
@@ -209,7 +200,6 @@ def _tau(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return tau
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class ScoreSpread(OfRuns):
     """The standard deviation of scores over utterances lies within a factor of print."""
 
@@ -237,7 +227,6 @@ class ScoreSpread(OfRuns):
         return Finding(outcome, ", ".join(described), shortfall=self.too_few(seeds))
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class ConfusionRates(OfModel):
     """Each rate of Table 7 lies within so many binomial standard errors of print."""
 
@@ -265,7 +254,6 @@ class ConfusionRates(OfModel):
         return Finding(outcome, "; ".join(described), shortfall=self.too_few(len(counts)))
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Ranks(OfModel):
     """The stated ranks hold with this probability over bootstrap samples of test utterances."""
 
@@ -310,7 +298,6 @@ def rank_probabilities(
     return pd.DataFrame(held).mean()
 
 
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class ErrorSpread(OfModel):
     """Neutrality is each other class's commonest error; its own errors pass for even."""
 

@@ -3,10 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ConfigDict
 
 from replicate.stats import hypothesis_tests
 from replicate.stats.intervals import UNKNOWN, Interval
@@ -37,7 +38,7 @@ class Finding:
     shortfall: str = ""
 
 
-class Criterion(ABC):
+class Criterion(BaseModel, ABC):
     """When a claim counts as reproduced, fixed before any run.
 
     Attributes:
@@ -46,9 +47,11 @@ class Criterion(ABC):
         looks_at: what it takes: trained models, the corpus alone, or the paper's tables alone.
     """
 
-    line = ""
-    weakness = ""
-    looks_at: Literal["runs", "corpus", "print"] = "runs"
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    line: ClassVar[str] = ""
+    weakness: ClassVar[str] = ""
+    looks_at: ClassVar[Literal["runs", "corpus", "print"]] = "runs"
 
     @property
     def test(self) -> str:
