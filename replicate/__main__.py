@@ -307,11 +307,19 @@ def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> No
 @options.data
 @options.results
 def loudness(name: str, data: Path | None, skip_damaged: bool, results: Path) -> None:
-    """Store how loud each utterance is: ids, classes, speakers and two numbers each."""
-    from replicate.corpora.opening import open_corpus
-    from replicate.studies import loudness as levels
+    """Store how loud each utterance is: ids, classes, speakers and two numbers each.
 
-    click.echo(levels.save(levels.make(open_corpus(name, data, skip_damaged)), results))
+    Of iemocap-features, whose levels others published, one row for each speaker and class.
+    """
+    from replicate.corpora.opening import open_corpus
+    from replicate.studies import loudness as measured
+    from replicate.studies import released_levels as released
+
+    opened = open_corpus(name, data, skip_damaged)
+    if name == "iemocap-features":
+        click.echo(released.save(released.make(opened), results))
+    else:
+        click.echo(measured.save(measured.make(opened), results))
 
 
 @main.group("results")

@@ -49,6 +49,9 @@ LOGARITHMS = ("loudness mean", "spectralFlux mean", "loudness deviation", "spect
 #: `quiet frames` is a share of frames this many samples apart, at 16 kHz.
 HOP, SAMPLE_RATE = 512, 16_000
 
+#: The dialogue whose levels may be another's.
+DOUBTFUL = "Ses05M_script01_1b"
+
 #: Share of the utterances that must show that rows and ids belong together; 3 % do by chance.
 ALIGNED = 0.9
 
@@ -90,6 +93,28 @@ def _released(path: Path) -> pd.DataFrame:
     if odd or table.index.has_duplicates or table.isna().any(axis=None):
         raise InputError(path, "has odd or repeated ids, or empty fields", _REMEDY)
     return table
+
+
+def levels(root: Path) -> pd.DataFrame:
+    """Levels of the utterances that have them, as parts of full scale.
+
+    Those of one dialogue, which may have been cut from another's recording, are left out.
+
+    Returns:
+        Index utterance; `average` (mean of |x|) and `spread` (standard deviation of x) in the
+        recording of the dialogue, `rms` (mean of the frames) in the sentence file.
+
+    Raises:
+        InputError: the file has no levels.
+    """
+    path = _find(root, "levels.csv")
+    names = {"dialogue_mean_abs": "average", "dialogue_sd": "spread", "sentence_mean_rms": "rms"}
+    try:
+        table = pd.read_csv(path, usecols=["utterance", *names], index_col="utterance")
+    except ValueError as error:
+        raise InputError(path, f"has no levels: {error}", _REMEDY) from error
+    doubtful = table.index.str.startswith(DOUBTFUL)
+    return table[~doubtful].rename(columns=names).dropna(subset=["average", "spread"])
 
 
 @cache

@@ -18,6 +18,10 @@ NO_CORPUS = (
 #: Corpora that are not generated -> what pages call them, and what they are.
 REAL_CORPORA = {
     "iemocap": ("IEMOCAP", "the paper's corpus"),
+    "iemocap-features": (
+        "IEMOCAP (transcripts and acoustic features)",
+        "the paper's corpus, acoustic features in place of raw audio",
+    ),
     "iemocap-text": (
         "IEMOCAP (transcripts only)",
         "the words of the paper's corpus, without its sound",

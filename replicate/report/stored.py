@@ -3,7 +3,7 @@
 from replicate.report.sources import Source, commit_name, listed
 from replicate.runs import facts
 from replicate.runs.selection import Missing
-from replicate.studies import loudness, wordlists
+from replicate.studies import loudness, released_levels, wordlists
 from replicate.studies.wordlists import Classes
 
 #: Packages whose versions move times.
@@ -11,13 +11,15 @@ PACKAGES = ("torch", "numba", "triton")
 
 
 def of_levels(corpus: str) -> Source | Missing:
-    """The source of a corpus's stored levels, see `loudness.load`."""
-    kept = loudness.load(corpus)
+    """The source of a corpus's stored levels, measured here or released by others."""
+    kept = loudness.load(corpus) or released_levels.load(corpus)
     if kept is None:
         what = f"The levels of {corpus} have not been stored."
         return Missing(what, loudness.command(corpus))
     commit = f"commit {commit_name(kept.commit, kept.dirty)}"
-    return Source(kept.corpus_title, kept.synthetic, (f"levels of {len(kept.rows)}", commit))
+    table = kept.table
+    count = table["n"].sum() if "n" in table else len(table)
+    return Source(kept.corpus_title, kept.synthetic, (f"levels of {count:,}", commit))
 
 
 def of_words(corpus: str, classes: Classes) -> Source | Missing:

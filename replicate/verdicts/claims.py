@@ -70,7 +70,7 @@ def of_features(runs: Selection, levels: pd.DataFrame | None = None) -> pd.DataF
 
     Args:
         runs: of one corpus and protocol.
-        levels: how loud each utterance is, see `replicate.studies.loudness.of_cohort`.
+        levels: how loud the classes are, `replicate.studies.released_levels.Levels.table`.
 
     Returns:
         Index `id`, the claims that `criteria_of_features.yml` lists; `statement`, `element`,
@@ -95,8 +95,10 @@ def of_features(runs: Selection, levels: pd.DataFrame | None = None) -> pd.DataF
                 "reproduced": finding.reproduced,
                 "low": finding.interval.low,
                 "high": finding.interval.high,
-                "verdict": _VERDICTS[finding.outcome] if finding.outcome else "",
-                "test": criterion.line,
+                "verdict": ""
+                if finding.shortfall or finding.outcome is None
+                else _VERDICTS[finding.outcome],
+                "test": criterion.test,
                 "shortfall": finding.shortfall,
             }
         )

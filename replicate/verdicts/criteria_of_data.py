@@ -10,6 +10,7 @@ from replicate.corpora.waveforms import class_averages
 from replicate.paper import EMOTIONS, ROUNDING, Emotion, printed_confusion
 from replicate.stats import classification
 from replicate.stats.intervals import Interval, wilson
+from replicate.studies import released_levels
 from replicate.verdicts.criterion import (
     Criterion,
     Finding,
@@ -106,7 +107,9 @@ class Loudness(Criterion):
             return Finding(shortfall="no statistics of the recordings")
         printed = pd.Series({tuple(k.split()): value for k, value in reported.items()}).unstack()
         printed = printed.loc[list(EMOTIONS)]
-        ours = class_averages(evidence.levels).loc[list(EMOTIONS), printed.columns]
+        by_speaker = "n" in evidence.levels
+        averages = released_levels.class_averages if by_speaker else class_averages
+        ours = averages(evidence.levels).loc[list(EMOTIONS), printed.columns]
         inside = (ours - printed).abs() <= self.tolerance * printed + ROUNDING
         ordered = bool((ours.diff().dropna() < 0).all(axis=None))
         described = "; ".join(
@@ -115,7 +118,12 @@ class Loudness(Criterion):
         )
         within = f"{inside.to_numpy().sum()} of {inside.size} within tolerance"
         outcome: Outcome = "met" if ordered and inside.all(axis=None) else "not met"
-        return Finding(outcome, described, evidence=f"{' / '.join(ours.columns)}; {within}")
+        ratios = (ours / printed).stack()
+        note = f"{within}; {ratios.min():.2f} to {ratios.max():.2f} of print"
+        lacking = "levels of the dialogues' recordings, not of the paper's files" * by_speaker
+        return Finding(
+            outcome, described, evidence=f"{' / '.join(ours.columns)}; {note}", shortfall=lacking
+        )
 
 
 class Extremes(Criterion):

@@ -60,6 +60,11 @@ class OfSplits(ABC):
 
     line = ""
 
+    @property
+    def test(self) -> str:
+        """The test in a line, with the criterion's numbers."""
+        return self.line.format_map(vars(self))
+
     @abstractmethod
     def models(self, reported: Reported) -> list[str]:
         """The models that must have run, as `att_d1-glove`."""
