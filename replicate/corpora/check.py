@@ -84,6 +84,10 @@ def _verdict(corpus: Corpus, recordings: list[Problem], skip_damaged: bool) -> t
         return False, f"unusable as it is: {error.what.splitlines()[0]}; {error.remedy}"
     audible, remark = _audible(chosen, recordings, skip_damaged)
     text, audio = bool(chosen["transcript"].notna().any()), len(audible) > 0
+    if corpus.features is not None and not audio:
+        words = " and text" if text else ""
+        purpose = f"with acoustic features in place of raw audio{words}"
+        return True, f"usable {purpose}: {len(chosen):,} utterances of the four classes"
     if not text and not audio:
         return False, f"unusable as it is: no transcripts, and {remark}"
     only = f"for {'text' if text else 'audio'}-only experiments"

@@ -1,15 +1,20 @@
 """How corpora are called in commands."""
 
+import re
+
 from replicate.files import InputError
 from replicate.settings import CORPORA, STANDIN_PRESETS, STANDIN_SIZES
+
+#: A corpus of one's own, see `replicate.corpora.own`.
+OWN = re.compile(r"own-[a-z0-9][a-z0-9_-]*")
 
 
 def require_known(name: str) -> None:
     """Raise an `InputError` unless there is a corpus of that name."""
     if name.startswith("standin-"):
         size_and_preset(name)
-    elif name not in CORPORA:
-        known = ", ".join([*CORPORA, "standin-quick", "standin-full"])
+    elif name not in CORPORA and not OWN.fullmatch(name):
+        known = ", ".join([*CORPORA, "standin-quick", "standin-full", "own-NAME"])
         raise InputError(name, "no such corpus", f"choose one of {known}")
 
 

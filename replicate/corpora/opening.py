@@ -5,9 +5,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from replicate.corpora import emodb, iemocap, iemocap_features, iemocap_text, meld, standin
+from replicate.corpora import emodb, iemocap, iemocap_features, iemocap_text, meld, own, standin
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
-from replicate.corpora.names import require_known, size_and_preset
+from replicate.corpora.names import OWN, require_known, size_and_preset
 from replicate.corpora.table import Corpus, utterance_table, without_damaged
 from replicate.corpora.waveforms import open_waveforms
 from replicate.files import InputError, build_once, cache_folder, sha256
@@ -53,7 +53,8 @@ def read_corpus(name: str, data: Path | None = None) -> Corpus:
     if not path:
         remedy = f"--data PATH, or REPLICATE_DATA (`replicate corpus check {name} PATH`)"
         raise InputError(name, "no path given", f"give the folder that holds {name}: {remedy}")
-    return READERS[name](Path(path).expanduser())
+    folder = Path(path).expanduser()
+    return own.read(folder, name) if OWN.fullmatch(name) else READERS[name](folder)
 
 
 def open_text(name: str, data: Path | None = None, skip_damaged: bool | None = None) -> Corpus:

@@ -63,8 +63,8 @@ def notice(*corpora: str) -> Notice:
     """
     if not corpora:
         return Notice("Corpus: none", NO_CORPUS, kind="note")
-    standins = [name for name in corpora if name not in REAL_CORPORA]
-    real = dict(REAL_CORPORA[name] for name in corpora if name in REAL_CORPORA)
+    standins = [name for name in corpora if name.startswith("standin-")]
+    real = dict(_real(name) for name in corpora if name not in standins)
     title = f"Corpus: {'; '.join([MARK] * bool(standins) + list(real))}"
     told = [f"{name}: {what}." for name, what in real.items()]
     if not standins:
@@ -78,9 +78,14 @@ def notice(*corpora: str) -> Notice:
 
 def called(corpus: str) -> str:
     """A corpus in the prose: `the quick synthetic stand-in`."""
-    if corpus in REAL_CORPORA:
-        return REAL_CORPORA[corpus][0]
-    return f"the {corpus.removeprefix('standin-')} synthetic stand-in"
+    if corpus.startswith("standin-"):
+        return f"the {corpus.removeprefix('standin-')} synthetic stand-in"
+    return _real(corpus)[0]
+
+
+def _real(corpus: str) -> tuple[str, str]:
+    """What pages call a corpus that is not generated, and what it is."""
+    return REAL_CORPORA.get(corpus, (corpus.removeprefix("own-"), "a corpus of one's own"))
 
 
 def source(thing: Any) -> Markdown:

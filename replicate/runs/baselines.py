@@ -17,7 +17,7 @@ class Baseline:
 
     title: str
     #: What it reads of an utterance.
-    needs: tuple[Literal["text", "audio", "features", "times"], ...] = ()
+    needs: tuple[Literal["text", "audio", "features", "level", "times"], ...] = ()
 
 
 #: Name, as in folder names -> baseline, in the order of the tables.
@@ -32,7 +32,7 @@ BASELINES = {
     "mfcc": Baseline("MFCC statistics, SVM", ("audio",)),
     "late-fusion": Baseline("TF-IDF and MFCC, late fusion", ("text", "audio")),
     "duration": Baseline("Duration, logistic regression", ("times",)),
-    "features-level": Baseline("Level among the features, logistic regression", ("features",)),
+    "features-level": Baseline("Level among the features, logistic regression", ("level",)),
     "features": Baseline("Acoustic features, logistic regression", ("features",)),
     "features-svm": Baseline("Acoustic features, SVM", ("features",)),
     "features-product": Baseline("TF-IDF and features, product", ("text", "features")),

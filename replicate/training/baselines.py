@@ -51,7 +51,15 @@ def wanted(corpus: Corpus, kind: str, splits: int) -> list[Setting]:
         raise InputError(corpus.name, f"has no {kind}s", "choose other folds")
     text = corpus.utterances["transcript"].notna().any()
     times = corpus.has_audio or corpus.utterances["end"].notna().any()
-    found = {"text": text, "audio": corpus.has_audio, "features": corpus.features, "times": times}
+    acoustic = corpus.features
+    level = acoustic is not None and any(name.startswith(LEVEL) for name in acoustic.columns)
+    found = {
+        "text": text,
+        "audio": corpus.has_audio,
+        "features": acoustic,
+        "level": level,
+        "times": times,
+    }
     offered = {name for name, there in found.items() if there}
     return [
         Setting(corpus.name, name, fold)  # type: ignore[arg-type]
@@ -77,7 +85,7 @@ def compute(
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
         with threadpool_limits(1):
             predictions = tested(PREDICT[setting.model], rows, table, setting.fold)
-        heard = sound if {"audio", "features"} & set(baseline.needs) else None
+        heard = sound if {"audio", "features", "level"} & set(baseline.needs) else None
         made = provenance(
             audio_fingerprint=heard.fingerprint if heard else None,
             n_train=len(table) - len(predictions),

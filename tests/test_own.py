@@ -1,0 +1,210 @@
+"""A corpus of one's own: what is read, and what is said of every fault."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import small
+from click.testing import CliRunner
+from scipy.io import wavfile
+
+from replicate.__main__ import main
+from replicate.corpora.check import check
+from replicate.corpora.opening import open_corpus
+from replicate.corpora.protocol import classes, cohort
+from replicate.corpora.waveforms import open_waveforms
+from replicate.files import InputError
+from replicate.paper import EMOTIONS
+
+LABELS = "\n".join(["angry: anger", "happy: happiness", "calm: neutrality", "sad: sadness",
+                    "surprised: none"])  # fmt: skip
+OF = {"anger": "angry", "happiness": "happy", "neutrality": "calm", "sadness": "sad"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The small corpus as a table with features; one more utterance is of no class."""
+    table = small.corpus().utterances
+    rows = table[["utterance", "speaker", "session", "dialogue", "transcript", "start"]].assign(
+        label=table["label"].map(OF), end=table["start"] + 0.9, mood="ignored"
+    )
+    rows.loc[len(rows)] = ["u064", "s0", "1", "d0", "Oh, really?", 99.0, "surprised", 99.5, ""]
+    rows.to_csv(tmp_path / "utterances.csv", index=False)
+    (tmp_path / "labels.yml").write_text(LABELS)
+    numbers = np.vstack([small.features().values, [1, 2, 3, 4]])
+    np.save(tmp_path / "features.npy", numbers)
+    return tmp_path
+
+
+def edited(folder, *changes, name="utterances.csv"):
+    text = (folder / name).read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    (folder / name).write_text(text)
+
+
+def damaged(folder):
+    return [p for p in check("own-mine", folder).problems if p.severity == "damaged"]
+
+
+class TestReading:
+    def test_the_cohort_by_the_labels_of_its_own(self, folder):
+        corpus = open_corpus("own-mine", folder)
+        table, expected = cohort(corpus), cohort(small.corpus())
+        assert np.array_equal(classes(table), classes(expected))
+        assert table["transcript"].tolist() == expected["transcript"].tolist()
+        assert len(corpus.utterances) == 65 and corpus.name == "own-mine"
+        assert corpus.features.values[:64] == pytest.approx(small.features().values)
+        assert not corpus.synthetic
+
+    @pytest.mark.parametrize("ending", ["csv", "parquet"])
+    def test_features_by_utterance_in_any_order(self, folder, ending):
+        found = pd.DataFrame(np.load(folder / "features.npy"), columns=list("abcd"))
+        found.insert(2, "utterance", [f"u{k:03d}" for k in range(65)])
+        (folder / "features.npy").unlink()
+        write = {"csv": found[::-1].to_csv, "parquet": found[::-1].to_parquet}[ending]
+        write(folder / f"features.{ending}", index=False)
+        features = open_corpus("own-mine", folder).features
+        assert features.columns == tuple("abcd")
+        rows = features.rows([f"u{k:03d}" for k in range(64)])
+        assert features.values[rows] == pytest.approx(small.features().values)
+
+    def test_recordings_within_the_folder(self, folder):
+        (folder / "features.npy").unlink()
+        (folder / "sound").mkdir()
+        table = pd.read_csv(folder / "utterances.csv", dtype=str)
+        table["recording"] = "sound/" + table["utterance"] + ".wav"
+        for k, name in enumerate(table["recording"]):
+            samples = np.full(800 + k, 100, dtype=np.int16)
+            wavfile.write(folder / name, 16_000, samples)
+        table.to_csv(folder / "utterances.csv", index=False)
+        corpus = open_corpus("own-mine", folder)
+        assert corpus.audio_input == "raw waveforms"
+        assert open_waveforms(corpus).lengths.tolist() == [800 + k for k in range(64)]
+
+    def test_other_line_ends_and_marks_do_not_matter(self, folder):
+        before = open_corpus("own-mine", folder).utterances
+        content = (folder / "utterances.csv").read_bytes()
+        content = b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n").replace(b"u003,", b" u003 ,")
+        (folder / "utterances.csv").write_bytes(content)
+        assert open_corpus("own-mine", folder).utterances.equals(before)
+
+    def test_another_encoding_is_said_with_its_line(self, folder):
+        content = (folder / "utterances.csv").read_bytes()
+        (folder / "utterances.csv").write_bytes(content.replace(b"Oh,", b"\xd6h,"))
+        report = check("own-mine", folder)
+        assert [p.place.rpartition(":")[2] for p in report.problems] == ["66"]
+        assert open_corpus("own-mine", folder).utterances["transcript"].str.startswith("Öh").any()
+
+    def test_check_says_what_it_is_good_for(self, folder):
+        said = check("own-mine", folder)
+        assert (
+            said.usable and "acoustic features in place of raw audio and text: 64" in said.verdict
+        )
+
+    def test_commands_take_it(self, folder, tmp_path):
+        where = ["--corpus", "own-mine", "--data", str(folder), "--results", str(tmp_path / "r")]
+        done = CliRunner().invoke(main, ["baselines", *where, "--seeds", "1"])
+        assert done.exit_code == 0 and "features-stacked" in done.output, done.output
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        ("change", "line", "said"),
+        [
+            (("u003,", "u002,"), 5, "occurs again"),
+            (("u005,", ","), 7, "utterance is empty"),
+            ((",99.5,", ",99.5,,,"), 66, "more fields"),
+            (('"Oh, really?"', '"Oh, really?'), 66, "no row"),
+            (("speaker", "talker"), 1, "lacks the columns speaker"),
+        ],
+    )
+    def test_of_the_table_itself(self, folder, change, line, said):
+        edited(folder, change)
+        with pytest.raises(InputError, match=said) as error:
+            open_corpus("own-mine", folder)
+        assert error.value.place == f"{folder / 'utterances.csv'}:{line}"
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ((",angry,", ",furious,"), "label furious is not in labels.yml"),
+            ((",0.9,", ",early,"), "not a number"),
+            ((",0.9,", ",-2,"), "ends at -2.0"),
+        ],
+    )
+    def test_of_a_row_name_its_line_and_leave_the_others(self, folder, change, said):
+        edited(folder, change)
+        (found,) = damaged(folder)
+        assert found.place == f"{folder / 'utterances.csv'}:2" and said in found.what
+        with pytest.raises(InputError, match="1 damaged"):
+            open_corpus("own-mine", folder)
+        left = open_corpus("own-mine", folder, skip_damaged=True).utterances
+        assert len(left) == 64 and "u000" not in set(left["utterance"])
+
+    @pytest.mark.parametrize("path", ["/etc/hostname", "../elsewhere.wav", "absent.wav"])
+    def test_of_a_recording_s_path(self, folder, path):
+        table = pd.read_csv(folder / "utterances.csv", dtype=str).assign(recording="")
+        table.loc[4, "recording"] = path
+        table.to_csv(folder / "utterances.csv", index=False)
+        (found,) = [p for p in damaged(folder) if "utterances.csv:" in p.place]
+        assert found.place.endswith("utterances.csv:6") and path in found.what
+
+    @pytest.mark.parametrize(
+        ("labels", "said"),
+        [
+            ("angry: rage", "rage"),
+            ("- anger", "no labels"),
+            ("angry: [", "cannot be read"),
+        ],
+    )
+    def test_of_the_labels(self, folder, labels, said):
+        (folder / "labels.yml").write_text(labels)
+        with pytest.raises(InputError, match=said):
+            open_corpus("own-mine", folder)
+
+    @pytest.mark.parametrize(
+        ("values", "said"),
+        [
+            (lambda v: v[:-1], "64 rows for 65"),
+            (lambda v: v[:, 0], "1 dimensions"),
+            (lambda v: np.where(v == v[7, 1], np.nan, v), "u007.*feature 1 is not"),
+            (lambda v: v * [1, 0, 1, 1], "never vary: feature 1"),
+        ],
+    )
+    def test_of_the_features(self, folder, values, said):
+        np.save(folder / "features.npy", values(np.load(folder / "features.npy")))
+        with pytest.raises(InputError, match=said):
+            open_corpus("own-mine", folder)
+
+    def test_of_features_and_utterances_that_do_not_fit(self, folder):
+        found = pd.DataFrame(np.load(folder / "features.npy"), columns=list("abcd"))
+        found["utterance"] = [f"u{k:03d}" for k in [*range(1, 65), 99]]
+        (folder / "features.npy").unlink()
+        found.to_csv(folder / "features.csv", index=False)
+        said = "1 utterances without features, 1 rows without utterance: u000, u099"
+        with pytest.raises(InputError, match=said):
+            open_corpus("own-mine", folder)
+        found.assign(utterance="u001").to_csv(folder / "features.csv", index=False)
+        with pytest.raises(InputError, match="several rows of u001"):
+            open_corpus("own-mine", folder)
+
+    @pytest.mark.parametrize("name", ["utterances.csv", "labels.yml"])
+    def test_of_a_missing_file(self, folder, name):
+        (folder / name).unlink()
+        with pytest.raises(InputError, match=name):
+            open_corpus("own-mine", folder)
+
+    def test_of_a_class_without_utterances(self, folder):
+        edited(folder, ("sad: sadness", "sad: none"), name="labels.yml")
+        with pytest.raises(InputError, match="no utterance of class sadness"):
+            cohort(open_corpus("own-mine", folder))
+
+    @pytest.mark.parametrize("name", ["own-", "own-Mine", "own-a/b", "own"])
+    def test_of_its_name(self, name):
+        with pytest.raises(InputError, match="no such corpus"):
+            open_corpus(name)
+
+
+def test_every_class_can_be_named():
+    assert set(OF) == set(EMOTIONS)
