@@ -31,18 +31,20 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         from replicate.files import InputError
+        from replicate.interrupts import exit_code, sigterm_interrupts
 
         try:
-            return super().invoke(ctx)
+            with sigterm_interrupts():
+                return super().invoke(ctx)
         except InputError as error:
             raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             click.echo(
                 "\nInterrupted. Nothing is broken: `replicate run` goes on where it stopped, "
                 "`replicate rerun` begins anew.",
                 err=True,
             )
-            sys.exit(130)
+            sys.exit(exit_code(error))
 
 
 @click.group(cls=_Commands)

@@ -1,10 +1,13 @@
 """Files whole or absent, records of what was made, and the one error that bad input raises."""
 
+import contextlib
 import functools
+import glob
 import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +18,12 @@ from typing import Any, TypeVar, cast
 import platformdirs
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
+
+if sys.platform != "win32":
+    import fcntl
+
+#: How the names of files end that are still being written.
+PARTIAL = ".partial"
 
 
 class InputError(Exception):
@@ -32,18 +41,47 @@ class InputError(Exception):
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path that on success replaces `path`; `InputError` if it is unwritable."""
     made(path.parent)
+    _remove_abandoned(path)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(PARTIAL, f".{path.name}.", path.parent)
     except OSError as error:
         raise _unwritable(path.parent, error) from error
-    os.close(handle)
     temporary = Path(name)
     try:
+        if sys.platform == "win32":  # where an open file cannot be replaced
+            os.close(handle)
+        else:
+            _lock(handle)
         yield temporary
         temporary.chmod(0o644)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+        if sys.platform != "win32":
+            os.close(handle)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what processes left that were killed while they were `replacing` a file.
+
+    A process holds a lock on what it writes, and the system frees that of one that has ended; where
+    no locks are had, nothing is removed.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
+        with contextlib.suppress(OSError), left.open("rb") as file:
+            if _lock(file.fileno()):
+                left.unlink()
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file until it is closed; whether nobody else had."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def made(folder: Path) -> Path:
@@ -88,13 +126,16 @@ def build_once(folder: Path, build: Callable[[Path], None], whole: Callable[[Pat
     whether a folder holds what `build` makes. `InputError` if the disk is full, or the place cannot
     be written.
     """
-    if whole(folder):
+    if whole(folder) and not _half_built(folder):
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with lock_beside(folder):
+            for left in _half_built(folder):  # of a process that was killed: it had the lock
+                shutil.rmtree(left)
             if not whole(folder):
-                with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as beside:
+                prefix = f".building-{folder.name}."
+                with tempfile.TemporaryDirectory(prefix=prefix, dir=folder.parent) as beside:
                     new = Path(beside) / folder.name
                     new.mkdir()
                     build(new)
@@ -107,6 +148,13 @@ def build_once(folder: Path, build: Callable[[Path], None], whole: Callable[[Pat
             "free disk space, or set REPLICATE_CACHE to a folder that can be written",
         ) from error
     return folder
+
+
+def _half_built(folder: Path) -> list[Path]:
+    """The places beside a folder in which one is being built, or was until a process was killed."""
+    name = glob.escape(folder.name)
+    without_name = [path.parent for path in folder.parent.glob(f".building-*/{name}")]  # once
+    return sorted({*folder.parent.glob(f".building-{name}.*"), *without_name})
 
 
 Record = TypeVar("Record")

@@ -31,7 +31,7 @@ from replicate.corpora.opening import open_corpus, open_text, read_corpus
 from replicate.corpora.protocol import cohort, split
 from replicate.corpora.table import COLUMNS, Corpus, text_fingerprint, utterance_table
 from replicate.corpora.waveforms import open_waveforms
-from replicate.files import InputError, build_once
+from replicate.files import InputError, build_once, replacing
 from replicate.paper import CLASS_SIZES
 from replicate.settings import Fold
 
@@ -678,6 +678,48 @@ def test_a_build_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(InputError, match="went wrong"):
         build_once(tmp_path / "built", fail, is_whole)
     assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == []
+
+
+def test_what_killed_builds_left_is_removed_and_no_other_folder(tmp_path):
+    built, other = tmp_path / "built", tmp_path / "built-too"
+    for folder in (built, other):
+        half = folder.parent / f".building-{folder.name}.abc12345" / folder.name
+        half.mkdir(parents=True)
+        (half / "0.txt").touch()
+    (tmp_path / ".building-of-mine").mkdir()
+    assert files_seen(built) == 50
+    left = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
+    assert left >= {"built", ".building-built-too.abc12345", ".building-of-mine"}
+    assert ".building-built.abc12345" not in left
+    (tmp_path / ".building-built.abc12345").mkdir()  # of one that was killed at its very end
+    assert files_seen(built) == 50
+    assert not (tmp_path / ".building-built.abc12345").exists()
+
+
+def test_files_half_written_by_killed_processes_go_and_those_being_written_stay(tmp_path):
+    write = """if True:
+        import signal, sys
+        from pathlib import Path
+        from replicate.files import replacing
+        with replacing(Path(sys.argv[1])) as temporary:
+            temporary.write_text("half")
+            print("written", flush=True)
+            signal.pause()
+    """
+    path, mine = tmp_path / "run.json", tmp_path / ".run.json.backup"
+    mine.touch()
+    command = [sys.executable, "-c", write, str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline()
+    (half,) = tmp_path.glob("*.partial")
+    with replacing(path) as temporary:
+        temporary.write_text("whole")
+    assert half.exists(), "its writer lives"
+    process.kill()
+    process.communicate()
+    with replacing(path) as temporary:
+        temporary.write_text("whole")
+    assert sorted(tmp_path.iterdir()) == [mine, path]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

@@ -1,5 +1,6 @@
 """Recordings: what is refused and why, the memory map, and Table 8."""
 
+import os
 import re
 import shlex
 import shutil
@@ -234,7 +235,7 @@ def test_recordings_are_decoded_once(corpus):
     assert (after.stat().st_mtime_ns, after.stat().st_ino) == stamp
 
 
-@pytest.mark.parametrize("name", ["samples.int16", "index.json"])
+@pytest.mark.parametrize("name", ["samples.int16", "index.json", "recordings.sha256"])
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"{}")])
 def test_a_spoilt_cache_is_made_anew(corpus, name, spoil):
     good = open_waveforms(corpus)
@@ -257,8 +258,17 @@ def test_processes_may_decode_at_once(tree):
     assert len(cached()) == 1
     assert sorted(path.name for path in cached()[0].parent.iterdir()) == [
         "index.json",
+        "recordings.sha256",
         "samples.int16",
     ]
+
+
+def test_recordings_that_change_are_decoded_in_place_of_their_old_copy(corpus, tree):
+    before = open_waveforms(corpus)
+    os.utime(wav_file(tree, COHORT[0]))
+    again = open_waveforms(corpus)
+    assert again.fingerprint == before.fingerprint and len(cached()) == 1
+    assert before.waveform(COHORT[0]).any(), "what another reader still has open stays readable"
 
 
 # Damage

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16_000
 
-_SAMPLES, _INDEX = "samples.int16", "index.json"
+_SAMPLES, _INDEX, _STATE = "samples.int16", "index.json", "recordings.sha256"
 _RESTORE = "restore it from the corpus as distributed, or leave it out with --skip-damaged"
 
 
@@ -105,9 +105,10 @@ def decode(path: Path) -> np.ndarray:
 def open_waveforms(corpus: Corpus, skip_damaged: bool = False) -> Waveforms:
     """The recordings of every utterance that has one of the paper's classes.
 
-    They are decoded once, into the cache folder; the cache is made anew when a file's path, size
-    or time of change differs. With `skip_damaged`, damaged ones are left out and listed; else all
-    are named in an `InputError`. There is one, too, if the corpus has no recordings.
+    They are decoded once, into the cache folder; this copy is made anew, in place of the old one,
+    when a file's size or time of change differs. With `skip_damaged`, damaged ones are left out and
+    listed; else all are named in an `InputError`. There is one, too, if the corpus has no
+    recordings.
     """
     wanted = corpus.utterances[corpus.utterances["label"].isin(list(corpus.emotions))]
     wavs = zip(wanted["utterance"], wanted["wav"].fillna(""), strict=True)
@@ -118,9 +119,17 @@ def open_waveforms(corpus: Corpus, skip_damaged: bool = False) -> Waveforms:
             "has no recordings",
             "unpack the recordings, or run text-only experiments",
         )
-    folder = build_once(
-        cache_folder() / "waveforms" / _key(paths), lambda new: _build(new, paths), _whole
-    )
+    state = _state(paths)
+
+    def build(new: Path) -> None:
+        _build(new, paths)
+        (new / _STATE).write_text(state)
+
+    def whole(folder: Path) -> bool:
+        mark = folder / _STATE
+        return mark.is_file() and mark.read_text() == state and _whole(folder)
+
+    folder = build_once(cache_folder() / "waveforms" / _key(paths), build, whole)
     index = json.loads((folder / _INDEX).read_text())
     problems = tuple(Problem(**problem) for problem in index["problems"])
     if problems and (not skip_damaged or not index["utterances"]):
@@ -185,18 +194,21 @@ def class_averages(level: pd.DataFrame) -> pd.DataFrame:
 
 
 def _key(paths: dict[str, Path | None]) -> str:
-    """Which recordings: a digest of ids, paths, sizes and times of change."""
-    digest = hashlib.sha256()
-    for utterance, path in paths.items():
-        digest.update(f"{utterance}\0{path and path.absolute()}\0".encode())
+    """Which recordings: a digest of ids and paths."""
+    named = [(utterance, path and str(path.absolute())) for utterance, path in paths.items()]
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:32]
+
+
+def _state(paths: dict[str, Path | None]) -> str:
+    """What the recordings are like now: a digest of sizes and times of change."""
+    found: list[tuple[int, int] | None] = []
+    for path in paths.values():
         try:
             status = path.stat() if path else None
         except OSError:
             status = None
-        if status:
-            digest.update(f"{status.st_size} {status.st_mtime_ns}".encode())
-        digest.update(b"\n")
-    return digest.hexdigest()[:32]
+        found.append((status.st_size, status.st_mtime_ns) if status else None)
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
 
 def _build(folder: Path, paths: dict[str, Path | None]) -> None:

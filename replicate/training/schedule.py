@@ -6,9 +6,11 @@ process that was killed.
 """
 
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import joblib
 
@@ -43,7 +45,11 @@ def _run_each(
     if workers.jobs == 1:
         yield from (run_one(*task) for task in tasks)
         return
-    pool = joblib.Parallel(n_jobs=workers.jobs, return_as="generator_unordered", batch_size=1)
+    # no array is shared, so no folder is made in shared memory that a kill would leave there
+    nothing_shared: dict[str, Any] = {"max_nbytes": None, "temp_folder": tempfile.gettempdir()}
+    pool = joblib.Parallel(
+        n_jobs=workers.jobs, return_as="generator_unordered", batch_size=1, **nothing_shared
+    )
     try:
         yield from pool(joblib.delayed(run_one)(*task) for task in tasks)
     except BrokenProcessPool as error:  # joblib then ends the other processes, too

@@ -2,7 +2,6 @@
 
 import datetime
 import math
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from replicate.corpora.table import Corpus
 from replicate.corpora.transcriptions import WordVectors, open_vectors
 from replicate.corpora.waveforms import Waveforms, open_waveforms
 from replicate.files import InputError, lock_beside
+from replicate.interrupts import end_with
 from replicate.runs.experiments import Experiment
 from replicate.runs.published import is_finished, load_run
 from replicate.runs.store import folder_of
@@ -94,15 +94,10 @@ def run_one(
 ) -> Outcome:
     """Train one experiment; an error is returned, so that it stops no other experiment.
 
-    A worker that outlives the process `scheduler` stops after its epoch. Without `wait`, what
-    another scheduler is training is left to it.
+    A worker does not outlive the process `scheduler`. Without `wait`, what another scheduler is
+    training is left to it.
     """
-
-    def report(trained: Experiment, epochs: pd.DataFrame, speed: float) -> None:
-        print_progress(trained, epochs, speed)
-        if scheduler not in (os.getpid(), os.getppid()):
-            os._exit(1)
-
+    end_with(scheduler)
     folder, lock = folder_of(experiment, root), lock_of(experiment, root, wait)
     try:
         with lock:
@@ -113,7 +108,7 @@ def run_one(
                 vectors = _vectors(experiment, source)
                 train(
                     experiment, corpus, folder,
-                    sound=sound, vectors=vectors, device=device, report=report,
+                    sound=sound, vectors=vectors, device=device, report=print_progress,
                 )  # fmt: skip
             outcome = outcome_of(experiment, root)
             Path(lock.lock_file).unlink()  # whoever waits for it finds the run finished
