@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from replicate.paper import EMOTIONS
-from replicate.runs.experiments import Experiment
+from replicate.runs.experiments import PROFILES, Experiment
 from replicate.runs.store import Provenance, Run
-from replicate.settings import Fold
+from replicate.settings import EMB_SIZE, Fold, ModelConfig, Training
 
 
 def run(
@@ -27,7 +27,12 @@ def run(
             **probabilities, "audio_score": np.broadcast_to(scores, n), "audio_spread": 0.0,
         }
     )  # fmt: skip
-    experiment = Experiment(corpus, profile, model, embedding, fold or Fold(), seed, choice=choice)
+    training = PROFILES[profile].training if profile in PROFILES else Training()
+    architecture = ModelConfig(emb_size=EMB_SIZE[embedding])
+    experiment = Experiment(
+        corpus, profile, model, embedding, fold or Fold(), seed, training, architecture, choice
+    )
+    epochs = pd.DataFrame({"epoch": range(1, training.epochs + 1)})
     provenance = Provenance(
         corpus_title=corpus, synthetic=synthetic, text_fingerprint="", audio_fingerprint=None,
         n_train=5531 - n, n_development=0, n_test=n, vectors=None, commit="", dirty=False, code={},
@@ -35,4 +40,4 @@ def run(
     )  # fmt: skip
     nothing = predictions.iloc[:0].drop(columns=["selection", "epoch"]).assign(treatment="")
     treated = nothing if treated is None else treated
-    return Run(experiment, provenance, pd.DataFrame(), predictions, treated, Path())
+    return Run(experiment, provenance, epochs, predictions, treated, Path())

@@ -23,6 +23,7 @@ from replicate.runs.published import load_run, load_runs
 from replicate.runs.rerun import repeats
 from replicate.runs.store import save_run
 from replicate.studies import loudness, wordlists
+from replicate.verdicts.claims import NO_VERDICT
 
 REPLICATE = [sys.executable, "-m", "replicate"]
 
@@ -63,7 +64,7 @@ def test_verdicts_are_told_and_the_stand_in_gives_none_on_the_paper(tmp_path):
     assert told.stdout.count("mechanism check, no verdict") > 20
     listed = json.loads(replicate("verdicts", "--json").stdout)
     assert [row["id"] for row in listed] == list(range(1, 30))
-    decided = {row["id"] for row in listed if row["verdict"] != "not testable here"}
+    decided = {row["id"] for row in listed if row["verdict"] not in NO_VERDICT}
     assert decided == {19, 27}, "what the paper's own tables decide"
     assert all(row["basis"] == "the paper's own tables" for row in listed if row["id"] in decided)
 

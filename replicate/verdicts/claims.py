@@ -29,10 +29,12 @@ PAPER_PROTOCOL = ("paper", "stratified", "last-epoch")
 IN_PRINT, OWN_CORPUS = "the paper's own tables", "the paper's corpus"
 TRANSCRIPTS, MECHANISM = "the transcripts of the paper's corpus", "mechanism check"
 
-_NONE = "not testable here"
+#: Where there is no verdict: nothing to judge, or less than the criterion asks for.
+NO_VERDICT = ("not testable here", "not enough runs")
+_NONE, _TOO_FEW = NO_VERDICT
 _VERDICTS: Mapping[Outcome, str] = {
     "met": "reproduced",
-    "undecided": "within noise",
+    "undecided": "undecided",
     "not met": "not reproduced",
 }
 _CHECKS: Mapping[Outcome, str] = {
@@ -54,12 +56,12 @@ def judge(evidence: Evidence) -> pd.DataFrame:
         Index `id`; `statement`, `section`, `element` of the claim; `reported`, its printed values;
         `reproduced`, ours, in words and numbers, empty where there are none; `low` and `high`, the
         95 % interval of ours where it is one number; `verdict` on the paper's figures
-        (`reproduced`, `within noise`, `not reproduced`, `contradicted by the paper itself` or `not
-        testable here`); `check`, the outcome of the same criterion on a corpus or protocol that
-        gives no verdict; `basis`, what verdict or check rests on; `test` and `weakness` of the
-        criterion; `evidence`, what else to know and what is missing; `shortfall`, what is missing
-        alone; `corpus`, its title and size and the protocol; `synthetic`, whether it is the
-        stand-in.
+        (`reproduced`, `undecided`, `not reproduced`, `not enough runs`, `holds in print`,
+        `contradicted by the paper itself` or `not testable here`); `check`, the outcome of the
+        same criterion on a corpus or protocol that gives no verdict; `basis`, what verdict or
+        check rests on; `test` and `weakness` of the criterion; `evidence`, what else to know and
+        what is missing; `shortfall`, what is missing alone; `corpus`, its title and size and the
+        protocol; `synthetic`, whether it is the stand-in.
     """
     rows = [_row(claim, CRITERIA[claim.id], evidence) for claim in CLAIMS]
     return pd.DataFrame(rows).set_index("id")
@@ -156,6 +158,7 @@ def _row(claim: Claim, criterion: Criterion, evidence: Evidence) -> dict[str, ob
     finding = criterion.judge(reported, evidence)
     basis = _basis(criterion, evidence)
     verdict, check = _outcome(basis, criterion, finding)
+    left_out = evidence.left_out if criterion.looks_at == "runs" else ""
     return {
         "id": claim.id,
         "statement": claim.statement,
@@ -170,7 +173,7 @@ def _row(claim: Claim, criterion: Criterion, evidence: Evidence) -> dict[str, ob
         "basis": basis,
         "test": criterion.test,
         "weakness": criterion.weakness,
-        "evidence": "; ".join(part for part in (finding.evidence, finding.shortfall) if part),
+        "evidence": "; ".join(filter(None, (finding.evidence, finding.shortfall, left_out))),
         "shortfall": finding.shortfall,
         "corpus": "the paper as printed" if basis == IN_PRINT else _made_on(evidence),
         "synthetic": evidence.synthetic and basis != IN_PRINT,
@@ -193,7 +196,8 @@ def _basis(criterion: Criterion, evidence: Evidence) -> str:
         return MECHANISM
     if runs.corpus == PAPER_TRANSCRIPTS:
         return TRANSCRIPTS
-    protocol = (runs.profile, runs.folds, runs.epoch)
+    folds = "stratified" if runs.folds in ("one", "own") else runs.folds
+    protocol = (runs.profile, folds, runs.epoch)
     other = criterion.looks_at == "runs" and protocol != PAPER_PROTOCOL
     return MECHANISM if other else OWN_CORPUS
 
@@ -202,10 +206,10 @@ def _outcome(basis: str, criterion: Criterion, finding: Finding) -> tuple[str, s
     """The verdict on the paper's figures, and the outcome where it must not count as one."""
     if basis == IN_PRINT:
         met = finding.outcome == "met"
-        return "within noise" if met else "contradicted by the paper itself", ""
+        return "holds in print" if met else "contradicted by the paper itself", ""
     if finding.outcome is None:
         return _NONE, ""
     if basis == OWN_CORPUS:
-        return _NONE if finding.shortfall else _VERDICTS[finding.outcome], ""
+        return _TOO_FEW if finding.shortfall else _VERDICTS[finding.outcome], ""
     # another corpus's size checks nothing
     return _NONE, "" if isinstance(criterion, Counts) else _CHECKS[finding.outcome]

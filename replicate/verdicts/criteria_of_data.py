@@ -23,6 +23,9 @@ from replicate.verdicts.criterion import (
 )
 from replicate.verdicts.evidence import Evidence
 
+#: Seeds that a verdict on words asks for, and the share of them that must agree.
+SEEDS, SHARE = 10, 0.9
+
 
 class Counts(Criterion):
     """Numbers of utterances, exactly."""
@@ -55,7 +58,10 @@ class Words(Criterion):
     emotion: Emotion
     negative: tuple[str, ...] = ()
 
-    line = "printed ratio inside the Wilson interval of ours, same direction of association"
+    line = (
+        "printed ratio inside the Wilson interval of ours, same direction of association, in nine "
+        "of ten seeds"
+    )
     weakness = (
         "a word that occurs a few times has an interval that holds almost any ratio; the error of "
         "the printed ratio is not counted, and several words are judged at once"
@@ -63,9 +69,27 @@ class Words(Criterion):
 
     def judge(self, reported: Reported, evidence: Evidence) -> Finding:
         """Each word's occurrences in sentences of the class, out of all."""
-        if evidence.words is None:
+        if not evidence.words:
             return Finding(shortfall="no table of words")
-        mine = evidence.words[evidence.words["emotion"] == self.emotion]
+        found = [self._of_one(reported, table) for table in evidence.words]
+        outcomes = [one.outcome for one in found]
+        agreed: list[Outcome] = [
+            outcome for outcome in ("met", "not met")
+            if outcomes.count(outcome) >= SHARE * len(outcomes)
+        ]  # fmt: skip
+        few = len(found) < SEEDS
+        lacking = [f"{len(found)} of the {SEEDS} seeds that the criterion asks for"] * few
+        if evidence.by_text_alone:
+            lacking.append("the classes are those that text alone predicts")
+        first = found[0]
+        if first.outcome is None:
+            return first
+        outcome = agreed[0] if agreed else "undecided"
+        return replace(first, outcome=outcome, shortfall="; ".join(lacking))
+
+    def _of_one(self, reported: Reported, table: pd.DataFrame) -> Finding:
+        """What one seed's table of words says."""
+        mine = table[table["emotion"] == self.emotion]
         if not mine["count"].any():
             return Finding(shortfall=f"no test utterance is predicted as {self.emotion}")
         rows = dict(zip(mine["word"], mine.to_dict("records"), strict=True))
@@ -84,8 +108,7 @@ class Words(Criterion):
             ratio = f"{row['count']}/{row['present']} = {bracketed(row['ratio'], interval)}"
             way = {1: "attracted", 0: "neither", -1: "avoided"}[row["sign"]]
             described.append(f"{word} {ratio}, {way}")
-        alone = "the classes are those that text alone predicts" if evidence.by_text_alone else ""
-        return Finding(all_of(parts), "; ".join(described), shortfall=alone)
+        return Finding(all_of(parts), "; ".join(described))
 
 
 class Loudness(Criterion):

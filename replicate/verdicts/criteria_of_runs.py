@@ -156,8 +156,9 @@ class Difference(OfRuns):
         seeds = min(map(len, gains.values()))
         if seeds < 2:
             return Finding(shortfall=self.too_few(seeds))
+        found = gains_found(gains, evidence.overlap)
         alone = self.alone(reported, evidence)
-        return replace(gains_found(gains), evidence=alone, shortfall=self.too_few(seeds))
+        return replace(found, evidence=alone, shortfall=self.too_few(seeds))
 
 
 class Order(OfRuns):

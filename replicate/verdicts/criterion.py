@@ -80,9 +80,12 @@ def near(value: float, interval: Interval, target: float, tolerance: float) -> O
     return "undecided" if reaches else "not met"
 
 
-def gains_found(gains: Mapping[str, pd.Series]) -> Finding:
-    """Paired differences that are claimed to be positive: t tests with Holm's correction."""
-    means = [hypothesis_tests.mean_difference(gain) for gain in gains.values()]
+def gains_found(gains: Mapping[str, pd.Series], overlap: float = 0.0) -> Finding:
+    """Paired differences that are claimed to be positive: t tests with Holm's correction.
+
+    `overlap` is n_test / n_train of random splits, see `mean_difference`.
+    """
+    means = [hypothesis_tests.mean_difference(gain, overlap) for gain in gains.values()]
     intervals = [Interval(mean.low, mean.high) for mean in means]
     p_values = hypothesis_tests.holm([mean.p_value for mean in means])
     parts: list[Outcome] = []

@@ -1,7 +1,7 @@
 """What the claims are judged by: stored runs, words and loudness of one corpus."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from replicate.stats.intervals import Interval
 from replicate.stats.summaries import by_run, summarise
 from replicate.studies import loudness, wordlists
 from replicate.studies.words import word_table
+from replicate.verdicts.fitness import fit
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Evidence:
         runs: of one corpus, protocol and kind of held-out part; there may be none.
         title: of the corpus.
         synthetic: whether the corpus is the stand-in.
-        words: from `replicate.studies.words.word_table`, for one run.
+        words: from `replicate.studies.words.word_table`, for each seed.
         by_text_alone: whether that is a run of text alone, and not of Att_d^1 with Word2Vec.
         levels: from `replicate.studies.loudness.of_cohort`.
     """
@@ -33,9 +34,17 @@ class Evidence:
     runs: Selection
     title: str
     synthetic: bool
-    words: pd.DataFrame | None = None
+    words: Sequence[pd.DataFrame] = ()
     by_text_alone: bool = False
     levels: pd.DataFrame | None = None
+    left_out: str = ""  # which runs play no part
+
+    @property
+    def overlap(self) -> float:
+        """n_test / n_train where each seed has a random split of its own; else 0."""
+        splits = {run.experiment.fold for run in self.runs}
+        random = all(fold.kind == "stratified" for fold in splits)
+        return self.runs.runs[0].provenance.overlap if random and len(splits) > 1 else 0.0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -95,10 +104,11 @@ def gather(runs: Selection, corpus: Corpus | None = None) -> Evidence:
     the paper's Table 6, its stored words by text alone.
     """
     made = next((run.provenance for run in runs), None)
-    readers, words = runs.of("att_d1", "word2vec"), None
+    decide, left_out = fit(deciding(runs))
+    readers, words = decide.of("att_d1", "word2vec", decide.folds), []
     listed = None if len(readers) else wordlists.load(runs.corpus).get("one-test-set")
     if listed and runs.epoch == "last-epoch":
-        words = listed.table
+        words = [listed.table]
     elif corpus and len(readers):
         words = words_of(readers, corpus)
     levels: pd.DataFrame | None = None
@@ -107,27 +117,38 @@ def gather(runs: Selection, corpus: Corpus | None = None) -> Evidence:
     elif kept := loudness.load(runs.corpus):
         levels = kept.table
     return Evidence(
-        deciding(runs),
+        decide,
         title=made.corpus_title if made else corpus.title if corpus else runs.corpus,
         synthetic=bool(made.synthetic if made else corpus and corpus.synthetic),
         words=words,
         by_text_alone=bool(listed),
         levels=levels,
+        left_out=left_out,
     )
 
 
 def deciding(runs: Selection) -> Selection:
-    """The runs that verdicts rest on: on random splits, or else with groups held out."""
+    """The runs that verdicts rest on, all of one kind of folds.
+
+    Those on the split that all seeds share; where only one seed has it, those that each have a
+    split of their own; without random splits, those with groups held out.
+    """
     kinds = {run.experiment.fold.kind for run in runs} or {"stratified"}
-    return runs.of(folds="stratified" if "stratified" in kinds else min(kinds))
+    if "stratified" not in kinds:
+        return runs.of(folds=min(kinds))
+    one, own = runs.of(folds="one"), runs.of(folds="own")
+    seeds = [len({run.experiment.seed for run in chosen}) for chosen in (one, own)]
+    return own if seeds[1] > 1 >= seeds[0] else one
 
 
-def words_of(runs: Selection, corpus: Corpus) -> pd.DataFrame:
-    """Every word of the first run's test set with every predicted class, see `word_table`."""
+def words_of(runs: Selection, corpus: Corpus) -> list[pd.DataFrame]:
+    """Every word of each run's test set with every predicted class, see `word_table`."""
     said = corpus.utterances.set_index("utterance")["transcript"].fillna("")
-    answers = replace(runs, runs=runs.runs[:1]).answers()
-    sentences = [tokens(said[utterance]) for utterance in answers["utterance"]]
-    return word_table(sentences, answers["predicted"].tolist())
+    found = []
+    for _, answers in runs.answers().groupby("run"):
+        sentences = [tokens(said[utterance]) for utterance in answers["utterance"]]
+        found.append(word_table(sentences, answers["predicted"].tolist()))
+    return found
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:

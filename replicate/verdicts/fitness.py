@@ -1,0 +1,59 @@
+"""Which runs may decide: those that are what their profile says, of one version of the corpus."""
+
+from collections import Counter
+from dataclasses import replace
+
+from replicate.files import InputError
+from replicate.runs.experiments import PROFILES, Experiment, chosen
+from replicate.runs.selection import Selection
+from replicate.runs.store import Run
+from replicate.settings import EMB_SIZE, ModelConfig
+
+
+def fit(runs: Selection) -> tuple[Selection, str]:
+    """The runs that may decide, and in words which others play no part; empty if all do.
+
+    Raises:
+        InputError: a run is given twice.
+    """
+    _require_once(runs)
+    versions = Counter(run.provenance.text_fingerprint for run in runs)
+    version = versions.most_common(1)[0][0] if versions else ""
+    faults = [_fault(run, version) for run in runs]
+    counts = Counter(filter(None, faults))
+    told = ", ".join(f"{count} {fault}" for fault, count in counts.items())
+    kept = tuple(run for run, fault in zip(runs, faults, strict=True) if not fault)
+    return replace(runs, runs=kept), f"play no part: {told}" if told else ""
+
+
+def _require_once(runs: Selection) -> None:
+    counts = Counter(run.experiment.place for run in runs)
+    if twice := [place for place, count in counts.items() if count > 1]:
+        what = f"is given {counts[twice[0]]} times"
+        raise InputError(twice[0], what, "give each run once, and one reading of open choices")
+
+
+def _fault(run: Run, version: str) -> str:
+    """Why a run may not decide; empty if it may."""
+    made = run.experiment
+    if not isinstance(made, Experiment) or made != _as_its_profile_says(made):
+        return "with other settings than their profile's"
+    if len(run.epochs) != made.training.epochs:
+        return "with fewer or more epochs than they say"
+    if run.provenance.dirty:
+        return "by code that is in no commit"
+    if run.provenance.text_fingerprint != version:
+        return "on another version of the corpus"
+    return ""
+
+
+def _as_its_profile_says(made: Experiment) -> Experiment:
+    """The experiment that its name promises; of another profile than ours, itself."""
+    if made.profile not in PROFILES:
+        return made
+    architecture = ModelConfig(
+        emb_size=EMB_SIZE[made.embedding], audio_input=made.architecture.audio_input
+    )
+    training = PROFILES[made.profile].training
+    promised = replace(made, training=training, architecture=architecture)
+    return chosen(promised, made.choice) if made.choice else promised
