@@ -1,1 +1,22 @@
 """A replication of Lima & Bak (2018), number by number."""
+
+import getpass
+import os
+from pathlib import Path
+
+
+def folder_named(variable: str) -> Path | None:
+    """The folder that a variable of the environment names, `~` as in a shell; None if empty."""
+    named = os.environ.get(variable)
+    return Path(os.path.expanduser(named)) if named else None
+
+
+def _name_the_user() -> None:
+    """Name a user who has no entry in the password file, as in containers: PyTorch asks for it."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        os.environ["LOGNAME"] = f"user-{os.getuid()}"
+
+
+_name_the_user()

@@ -6,7 +6,6 @@ A command imports what it needs when it is called, so that help and errors of us
 from __future__ import annotations
 
 import importlib.util
-import os
 import random
 import sys
 import time
@@ -32,12 +31,18 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         from replicate.files import InputError
         from replicate.interrupts import exit_code, sigterm_interrupts
+        from replicate.last_resort import EXIT_CODE, report
 
         try:
             with sigterm_interrupts():
                 return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+            raise
         except InputError as error:
             raise click.ClickException(str(error)) from error
+        except Exception as error:
+            click.echo(report(error), err=True)
+            sys.exit(EXIT_CODE)
         except KeyboardInterrupt as error:
             click.echo(
                 "\nInterrupted. Nothing is broken: `replicate run` goes on where it stopped, "
@@ -60,7 +65,7 @@ def corpus() -> None:
 
 @corpus.command("check")
 @click.argument("name", callback=options.known)
-@click.argument("path", type=click.Path(path_type=Path), required=False)
+@click.argument("path", type=options.path, required=False)
 @options.skip_damaged
 def corpus_check(name: str, path: Path | None, skip_damaged: bool) -> None:
     """Read corpus NAME at PATH, report counts and every problem; exit code 1 if unusable."""
@@ -111,6 +116,7 @@ def run(
 ) -> None:
     """Train a grid of experiments; finished ones are kept, interrupted ones go on."""
     from replicate.corpora.protocol import cohort
+    from replicate.files import require_writable
     from replicate.runs import published
     from replicate.runs.grids import grid
     from replicate.training import schedule, worker
@@ -125,6 +131,7 @@ def run(
     todo = [each for each in experiments if not published.is_finished(each, results)]
     click.echo(f"{len(experiments)} experiments, {len(experiments) - len(todo)} already done")
     worker.check_vectors(todo, source)
+    require_writable(results / name / profile)
     outcomes: list[worker.Outcome] = []
     started = time.perf_counter()
     for outcome in schedule.run_grid(todo, source, workers, results):
@@ -170,6 +177,7 @@ def baselines(
     from replicate.corpora.opening import open_corpus
     from replicate.corpora.table import text_fingerprint
     from replicate.corpora.waveforms import open_waveforms
+    from replicate.files import require_writable
     from replicate.runs import published
     from replicate.runs.baselines import BASELINES, PROFILE
     from replicate.training import baselines as training_baselines
@@ -185,6 +193,7 @@ def baselines(
     todo = [setting for setting in settings if setting not in done]
     click.echo(f"{len(settings)} results, {len(settings) - len(todo)} already there")
     if todo:
+        require_writable(results / name / PROFILE)
         sound = open_waveforms(opened) if opened.has_audio else opened.features
         for result in training_baselines.compute(todo, opened, sound, results):
             done[result.experiment] = result
@@ -217,7 +226,7 @@ def rerun(
     """Make a random sample of stored results again from nothing; exit code 1 if they differ."""
     from replicate.corpora.opening import open_text
     from replicate.corpora.table import text_fingerprint
-    from replicate.files import InputError
+    from replicate.files import InputError, require_writable
     from replicate.runs import rerun as rerunning
     from replicate.runs.published import load_runs
     from replicate.training.repeats import repeated
@@ -232,6 +241,8 @@ def rerun(
     seed = random.randrange(10**6) if seed is None else seed
     drawn = random.Random(seed).sample(stored, min(sample, len(stored)))
     click.echo(f"{len(drawn)} of {len(stored)} results, drawn with --seed {seed}")
+    if keep:
+        require_writable(results)
     heard = any(result.provenance.audio_fingerprint for result in drawn)
     source = Source(name, data, word2vec, skip_damaged, heard)
     held = 0
@@ -355,10 +366,11 @@ def results_unpack(name: str, profile: str, results: Path) -> None:
 def _workers(
     jobs: int | None, device: str, cluster: str | None = None, gpus_each: float = 0.0
 ) -> worker.Workers:
-    """What trains: a cluster, or this machine, with one training a core if nothing else is asked.
+    """What trains: a cluster, or this machine, with one training a core that this process may use.
 
     `InputError` if this machine lacks what that needs, or the options contradict each other.
     """
+    import joblib
     import torch
 
     from replicate.files import InputError
@@ -373,7 +385,7 @@ def _workers(
         return worker.Workers(device=device, cluster=cluster, gpus=gpus_each)
     if cuda and not torch.cuda.is_available():
         raise InputError("--device cuda", "PyTorch finds no GPU here", "use --device cpu")
-    return worker.Workers(jobs or (1 if cuda else os.cpu_count() or 1), device)
+    return worker.Workers(jobs or (1 if cuda else joblib.cpu_count()), device)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Files whole or absent, records of what was made, and the one error that bad input raises."""
 
 import contextlib
+import errno
 import functools
 import glob
 import hashlib
@@ -16,8 +17,10 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import platformdirs
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock, SoftFileLock
 from pydantic import TypeAdapter, ValidationError
+
+from replicate import folder_named
 
 if sys.platform != "win32":
     import fcntl
@@ -31,21 +34,48 @@ class InputError(Exception):
 
     def __init__(self, place: object, what: str, remedy: str) -> None:
         super().__init__(str(place), what, remedy)  # by these it survives a worker process
-        self.place, self.what, self.remedy = str(place), what, remedy
+        self.place, self.what, self.remedy = map(printable, (str(place), what, remedy))
 
     def __str__(self) -> str:
         return f"{self.place}: {self.what}\n  -> {self.remedy}"
 
 
+class UnwritableError(InputError):
+    """A place that cannot be written. All that would be stored there fails: nothing else begins."""
+
+
+def printable(text: str) -> str:
+    r"""Text that any terminal takes: bytes of a file's name that are not UTF-8 become `\xe9`."""
+    return os.fsencode(text).decode("utf-8", errors="backslashreplace")
+
+
+def usable(path: Path) -> Path:
+    """The path, `~` as in a shell; `InputError` if its name is not UTF-8, as Parquet needs it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(path, "has a name that is not UTF-8", "rename it") from error
+    return Path(os.path.expanduser(path))
+
+
+def unreadable(folder: Path, error: OSError) -> InputError:
+    """What is wrong with a folder, or what is in it, in words."""
+    what = f"cannot be read: {error.strerror}"
+    return InputError(error.filename or folder, what, f"run `chmod -R u+rX {folder}`")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that on success replaces `path`; `InputError` if it is unwritable."""
+    """Yield a temporary path that on success replaces `path`.
+
+    `UnwritableError` if the folder cannot be written or its disk is full; `path` is as it was.
+    """
     made(path.parent)
     _remove_abandoned(path)
     try:
         handle, name = tempfile.mkstemp(PARTIAL, f".{path.name}.", path.parent)
     except OSError as error:
-        raise _unwritable(path.parent, error) from error
+        raise unwritable(path.parent, error) from error
     temporary = Path(name)
     try:
         if sys.platform == "win32":  # where an open file cannot be replaced
@@ -55,6 +85,10 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o644)
         os.replace(temporary, path)
+    except Exception as error:
+        if (refusal := _refusal_behind(error, temporary)) is not None:
+            raise unwritable(path.parent, refusal) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
         if sys.platform != "win32":
@@ -85,18 +119,53 @@ def _lock(handle: int) -> bool:
 
 
 def made(folder: Path) -> Path:
-    """The folder, made if it is absent; `InputError` if it cannot be."""
+    """The folder, made if it is absent; `UnwritableError` if it cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
     return folder
 
 
-def _unwritable(folder: Path, error: OSError) -> InputError:
-    return InputError(
-        folder, f"cannot be written: {error.strerror}", "choose a folder that can be written"
+def require_writable(folder: Path) -> None:
+    """Write and remove a small file in a folder, which is made; `UnwritableError` if refused."""
+    try:
+        with tempfile.TemporaryFile(dir=made(folder)) as file:
+            file.write(bytes(2**16))
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+#: What a system says where a disk, or a user's share of it, is full.
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def unwritable(folder: Path, error: OSError) -> UnwritableError:
+    """What is wrong with a place, in words; of a full disk which one it is."""
+    if error.errno not in FULL:
+        what = f"cannot be written: {error.strerror or error}"
+        return UnwritableError(folder, what, "choose a folder that can be written")
+    disk = folder.absolute()
+    while not disk.is_mount() and disk != disk.parent:
+        disk = disk.parent
+    return UnwritableError(
+        folder,
+        f"cannot be written: the disk at {disk} is full ({error.strerror})",
+        "free space there and run the same command again; what is stored is whole, and trainings "
+        "go on after the last epoch they stored",
     )
+
+
+def _refusal_behind(error: Exception, temporary: Path) -> OSError | None:
+    """The full disk behind an error while a file was written, which libraries hide or rename."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return error
+    try:
+        with temporary.open("ab") as file:
+            file.write(bytes(2**20))
+    except OSError as refusal:
+        return refusal if refusal.errno in FULL else None
+    return None
 
 
 def sha256(path: Path) -> str:
@@ -104,18 +173,42 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def lock_beside(folder: Path, timeout: float = -1) -> FileLock:
+def lock_beside(folder: Path, timeout: float = -1) -> BaseFileLock:
     """The lock of a folder, which need not exist; it lies beside it, so that it outlives it.
 
-    After `timeout` seconds taking it raises `filelock.Timeout`; -1 waits for ever.
+    After `timeout` seconds taking it raises `filelock.Timeout`; -1 waits for ever. Where a file
+    system has no locks of its own, as some network folders, the file's presence is the lock.
     """
-    return FileLock(made(folder.parent) / f".{folder.name}.lock", timeout=timeout)
+    kind: type[BaseFileLock] = FileLock if _has_locks(made(folder.parent)) else SoftFileLock
+    return kind(folder.parent / f".{folder.name}.lock", timeout=timeout)
+
+
+def _has_locks(folder: Path) -> bool:
+    """Whether the file system of a folder has locks that the system frees."""
+    if sys.platform == "win32":
+        return True
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EACCES, errno.EAGAIN)  # held by another
+    finally:
+        os.close(handle)
+    return True
 
 
 def cache_folder() -> Path:
-    """Where decoded audio and the stand-in live: `$REPLICATE_CACHE`, or the user's cache folder."""
-    chosen = os.environ.get("REPLICATE_CACHE")
-    return Path(chosen) if chosen else platformdirs.user_cache_path("lima-bak-replication")
+    """Where decoded audio and the stand-in live: `$REPLICATE_CACHE`, or the user's cache folder.
+
+    `InputError` if a user has neither.
+    """
+    try:
+        chosen = folder_named("REPLICATE_CACHE")
+        return chosen or platformdirs.user_cache_path("lima-bak-replication")
+    except RuntimeError as error:
+        what = "there is no home folder to keep decoded recordings in"
+        remedy = "set it to a folder that can be written"
+        raise InputError("REPLICATE_CACHE", what, remedy) from error
 
 
 def build_once(folder: Path, build: Callable[[Path], None], whole: Callable[[Path], bool]) -> Path:
@@ -123,8 +216,8 @@ def build_once(folder: Path, build: Callable[[Path], None], whole: Callable[[Pat
 
     Callers in other processes wait for the one that builds. The folder appears complete or not at
     all: `build` fills a new, empty one beside its place, which is then moved there; `whole` tells
-    whether a folder holds what `build` makes. `InputError` if the disk is full, or the place cannot
-    be written.
+    whether a folder holds what `build` makes; one that does not is told of and built anew.
+    `InputError` if the disk is full, or the place cannot be written.
     """
     if whole(folder) and not _half_built(folder):
         return folder
@@ -134,6 +227,9 @@ def build_once(folder: Path, build: Callable[[Path], None], whole: Callable[[Pat
             for left in _half_built(folder):  # of a process that was killed: it had the lock
                 shutil.rmtree(left)
             if not whole(folder):
+                if folder.exists():
+                    told = "is damaged, or of another version; it is built anew"
+                    print(printable(f"{folder} {told}"), file=sys.stderr)
                 prefix = f".building-{folder.name}."
                 with tempfile.TemporaryDirectory(prefix=prefix, dir=folder.parent) as beside:
                     new = Path(beside) / folder.name
@@ -142,9 +238,9 @@ def build_once(folder: Path, build: Callable[[Path], None], whole: Callable[[Pat
                     shutil.rmtree(folder, ignore_errors=True)
                     new.rename(folder)
     except OSError as error:
-        raise InputError(
+        raise UnwritableError(
             folder,
-            f"cannot be built: {error}",
+            f"cannot be built: {unwritable(folder.parent, error).what}",
             "free disk space, or set REPLICATE_CACHE to a folder that can be written",
         ) from error
     return folder
@@ -158,6 +254,9 @@ def _half_built(folder: Path) -> list[Path]:
 
 
 Record = TypeVar("Record")
+
+#: What only a newer version's record has, by pydantic's names: other fields, other choices.
+NEWER = {"unexpected_keyword_argument", "extra_forbidden", "literal_error"}
 
 #: Places that are named where a file does not fit; the same is often wrong with all rows.
 MOST_NAMED = 5
@@ -173,7 +272,8 @@ def write_record(path: Path, record: Any, indent: int | None = 1) -> Path:
 def read_record(path: Path, kind: type[Record], remedy: str) -> Record | None:
     """Read a dataclass, None if there is no such file; `remedy`: what to do about a damaged one.
 
-    `InputError` if it does not fit; places where it does not are named.
+    `InputError` if it does not fit; places where it does not are named, and a record with fields or
+    values that only a newer version of this software knows is said to be one.
     """
     try:
         content = path.read_bytes()
@@ -203,4 +303,7 @@ def _naming_what_does_not_fit(path: Path, remedy: str) -> Iterator[None]:
             f"{'.'.join(map(str, one['loc'])) or 'the whole file'}: {one['msg']}"
             for one in error.errors()[:MOST_NAMED]
         ]
+        if {one["type"] for one in error.errors()} <= NEWER:
+            wrong.insert(0, "was written by a newer version of this software")
+            remedy = "nothing is wrong with it: update this software (`git pull`) to read it"
         raise InputError(path, "; ".join(wrong), remedy) from error

@@ -38,7 +38,19 @@ def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Com
     return decorate
 
 
-path_in_full = click.Path(path_type=Path, resolve_path=True)
+class _Path(click.Path):
+    """A path whose `~` is a home also after `--data=`, and whose name can be stored."""
+
+    def convert(
+        self, value: Any, option: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        from replicate.files import usable
+
+        return super().convert(usable(Path(value)), option, context)
+
+
+path = _Path(path_type=Path)
+path_in_full = _Path(path_type=Path, resolve_path=True)
 corpus = click.option("--corpus", "name", default="standin-quick", show_default=True,
                       callback=known, help="Which corpus.")  # fmt: skip
 real_corpus = click.option("--corpus", "name", required=True, callback=known, help="Which corpus.")
@@ -48,7 +60,7 @@ skip_damaged = click.option("--skip-damaged", is_flag=True, envvar="REPLICATE_SK
 data = _together(
     click.option("--data", type=path_in_full, help="The corpus's folder."), skip_damaged
 )
-results = click.option("--results", type=click.Path(file_okay=False, path_type=Path),
+results = click.option("--results", type=_Path(file_okay=False, path_type=Path),
                        default=RESULTS,
                        help="Where results are stored.  [default: results/]")  # fmt: skip
 
@@ -57,7 +69,7 @@ training = _together(
     corpus,
     data,
     click.option("--word2vec",
-                 type=click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True),
+                 type=_Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True),
                  help="File of pretrained vectors."),
     click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu",
                  show_default=True, help="Where to train."),

@@ -6,10 +6,11 @@ silent and the reason for our reading.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from replicate import folder_named
 
 #: The rows of Table 4, in its order: the keys of `replicate.model.FUSIONS`.
 FUSION_NAMES = ("att_s1", "att_d1", "att_sn", "att_d1n", "att_d2n", "concat", "addition")
@@ -178,7 +179,7 @@ class Training:
 
 
 #: The store: `$REPLICATE_RESULTS`, or `results/` beside the package.
-RESULTS = Path(os.environ.get("REPLICATE_RESULTS") or Path(__file__).parents[1] / "results")
+RESULTS = folder_named("REPLICATE_RESULTS") or Path(__file__).parents[1] / "results"
 
 
 #: Kinds of held-out groups -> the column of the utterance table that makes the group.

@@ -16,7 +16,7 @@ BEGIN, END = "<!-- written by tests/house.py -->\n", "<!-- end -->\n"
 
 #: The wings from the ground up: each may import those of lower floors only.
 FLOORS = (
-    ("files", "interrupts"),
+    ("files", "interrupts", "last_resort"),
     ("paper", "settings"),
     ("stats", "corpora"),
     ("model", "runs"),

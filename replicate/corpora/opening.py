@@ -10,7 +10,7 @@ from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.names import OWN, require_known, size_and_preset
 from replicate.corpora.table import Corpus, utterance_table, without_damaged
 from replicate.corpora.waveforms import open_waveforms
-from replicate.files import InputError, build_once, cache_folder, sha256
+from replicate.files import InputError, build_once, cache_folder, sha256, unreadable, usable
 
 READERS: dict[str, Callable[[Path], Corpus]] = {
     "iemocap": iemocap.read,
@@ -53,8 +53,21 @@ def read_corpus(name: str, data: Path | None = None) -> Corpus:
     if not path:
         remedy = f"--data PATH, or REPLICATE_DATA (`replicate corpus check {name} PATH`)"
         raise InputError(name, "no path given", f"give the folder that holds {name}: {remedy}")
-    folder = Path(path).expanduser()
-    return own.read(folder, name) if OWN.fullmatch(name) else READERS[name](folder)
+    folder = usable(Path(path))
+    try:
+        if OWN.fullmatch(name):
+            return own.read(folder, name)
+        for _ in os.walk(folder, onerror=_raise):
+            pass  # a search would skip in silence what may not be read
+        return READERS[name](folder)
+    except PermissionError as error:
+        raise unreadable(folder, error) from error
+
+
+def _raise(error: OSError) -> None:
+    """Raise what is refused; what is absent is the readers' to tell."""
+    if isinstance(error, PermissionError):
+        raise error
 
 
 def open_text(name: str, data: Path | None = None, skip_damaged: bool | None = None) -> Corpus:

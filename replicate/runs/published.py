@@ -80,7 +80,7 @@ def pack(folder: Path) -> int:
         if new or not _of_one_packing(kept):
             kept = write(folder, [every[name] for name in sorted(every)])
         _clear(folder, kept, every)
-        Path(lock.lock_file).unlink()
+        Path(lock.lock_file).unlink(missing_ok=True)
     return len(new)
 
 
@@ -94,7 +94,7 @@ def unpack(folder: Path) -> int:
             save_run(published[name])
         for path in files(folder):
             path.unlink()
-        Path(lock.lock_file).unlink()
+        Path(lock.lock_file).unlink(missing_ok=True)
     return len(published)
 
 
@@ -171,6 +171,6 @@ def _remove(place: Path) -> None:
             (place / kind_of(place.parent.name).record).unlink(missing_ok=True)
             if place.exists():
                 shutil.rmtree(place)
-            Path(lock.lock_file).unlink()
+            Path(lock.lock_file).unlink(missing_ok=True)
     except Timeout:
         pass  # the scheduler that trained it is about to leave it; the next packing has it

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 
-from replicate.files import read_record, replacing
+from replicate.files import lock_beside, read_record, replacing
 from replicate.runs.code import code_version, difference
 from replicate.runs.store import Run
 from replicate.settings import RESULTS
@@ -141,7 +140,7 @@ def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         comparison=compare(stored, again),
     )
-    with FileLock(root / f".{REPEATS}.lock"), replacing(root / REPEATS) as temporary:
+    with lock_beside(root / REPEATS), replacing(root / REPEATS) as temporary:
         kept = [asdict(repeat) for repeat in (*repeats(root), added)]
         temporary.write_text(json.dumps(kept, indent=1) + "\n")
 

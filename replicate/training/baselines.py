@@ -75,7 +75,10 @@ def compute(
     sound: Waveforms | Features | None,
     root: Path = RESULTS,
 ) -> Iterator[Run]:
-    """Compute and store results of `wanted`, with one thread, as runs are trained."""
+    """Compute and store results of `wanted`, with one thread, as runs are trained.
+
+    `InputError` if a fold is too small for a baseline.
+    """
     torch.set_num_threads(1)
     table = cohort(corpus)
     rows = features(corpus, table, sound)
@@ -83,9 +86,15 @@ def compute(
     for setting in settings:
         baseline = BASELINES[setting.model]
         started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-        with threadpool_limits(1):
-            predictions = tested(PREDICT[setting.model], rows, table, setting.fold)
-        heard = sound if {"audio", "features", "level"} & set(baseline.needs) else None
+        try:
+            with threadpool_limits(1):
+                predictions = tested(PREDICT[setting.model], rows, table, setting.fold)
+        except ValueError as error:  # scikit-learn's, of a training part that is too small
+            remedy = "use other --folds, or more data"
+            raise InputError(setting.name, f"cannot be computed: {error}", remedy) from error
+        times = {"times"} if isinstance(sound, Waveforms) else set()
+        listens = {"audio", "features", "level"} | times
+        heard = sound if listens & set(baseline.needs) else None
         made = provenance(
             audio_fingerprint=heard.fingerprint if heard else None,
             n_train=len(table) - len(predictions),

@@ -85,7 +85,7 @@ def run_each(
                 continue
             if is_finished(experiment, root):  # by the scheduler that held the lock
                 outcome = worker.outcome_of(experiment, root)
-                Path(lock.lock_file).unlink()
+                Path(lock.lock_file).unlink(missing_ok=True)
                 lock.release()
                 yield outcome
                 continue
@@ -99,7 +99,7 @@ def run_each(
                 outcome, run = Outcome(experiment, error=str(error)), None
             if run is not None:
                 save_run(replace(run, folder=folder_of(experiment, root)))
-                Path(lock.lock_file).unlink()
+                Path(lock.lock_file).unlink(missing_ok=True)
             lock.release()
             yield outcome
     finally:

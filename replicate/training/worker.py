@@ -10,14 +10,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, Timeout
 
 from replicate.corpora.features import Features
 from replicate.corpora.opening import open_corpus
 from replicate.corpora.table import Corpus
 from replicate.corpora.transcriptions import WordVectors, open_vectors
 from replicate.corpora.waveforms import Waveforms, open_waveforms
-from replicate.files import InputError, lock_beside
+from replicate.files import FULL, InputError, UnwritableError, lock_beside, unwritable
 from replicate.interrupts import end_with
 from replicate.runs.experiments import Experiment
 from replicate.runs.published import is_finished, load_run
@@ -94,8 +94,8 @@ def run_one(
 ) -> Outcome:
     """Train one experiment; an error is returned, so that it stops no other experiment.
 
-    A worker does not outlive the process `scheduler`. Without `wait`, what another scheduler is
-    training is left to it.
+    Only an `UnwritableError` is raised: a full disk stops them all. A worker does not outlive the
+    process `scheduler`. Without `wait`, what another scheduler is training is left to it.
     """
     end_with(scheduler)
     folder, lock = folder_of(experiment, root), lock_of(experiment, root, wait)
@@ -111,17 +111,22 @@ def run_one(
                     sound=sound, vectors=vectors, device=device, report=print_progress,
                 )  # fmt: skip
             outcome = outcome_of(experiment, root)
-            Path(lock.lock_file).unlink()  # whoever waits for it finds the run finished
+            # whoever waits for it finds the run finished
+            Path(lock.lock_file).unlink(missing_ok=True)
         return outcome
     except Timeout:
         return Outcome(experiment, busy=True)
+    except UnwritableError:
+        raise
     except InputError as error:
         return Outcome(experiment, error=str(error))
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise unwritable(folder, error) from error
         return Outcome(experiment, error=traceback.format_exc())
 
 
-def lock_of(experiment: Experiment, root: Path, wait: bool) -> FileLock:
+def lock_of(experiment: Experiment, root: Path, wait: bool) -> BaseFileLock:
     """The lock of a run's folder; without `wait`, taking it raises `Timeout` where it is held."""
     return lock_beside(folder_of(experiment, root), timeout=-1 if wait else 0)
 
