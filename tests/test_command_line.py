@@ -216,14 +216,15 @@ def test_a_stored_baseline_repeats_and_a_changed_one_is_found_out(tmp_path):
     again = ("rerun", *arguments, "--profile", "baselines", "--sample", 99, "--keep", "--jobs", 1)
     same = replicate(*again)
     assert same.exit_code == 0, same.stderr
-    assert same.stdout.count("the same bits") == len(BASELINES)
+    count = sum({"text", "audio", "times"}.issuperset(made.needs) for made in BASELINES.values())
+    assert same.stdout.count("the same bits") == count
 
     replicate("results", "unpack", *arguments, "--profile", "baselines")
     stored = load_run(next(tmp_path.rglob("tfidf-*")))
     swapped = {"anger": "sadness", "sadness": "anger"}
     save_run(replace(stored, predictions=stored.predictions.rename(columns=swapped)))
     other = replicate(*again)
-    assert other.exit_code == 1 and f"1 of {len(BASELINES)} repeats differ" in other.stderr
+    assert other.exit_code == 1 and f"1 of {count} repeats differ" in other.stderr
     assert f"DIFFERS  {stored.experiment.name}, to the bit" in other.stdout
 
 
