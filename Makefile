@@ -1,6 +1,6 @@
 # make book | test | lab | pdf | lint | lock | clean
 # Variables: CORPUS and PROFILE (of all pages; else each has its own), DATA (folder of a corpus on
-# disk), SKIP_DAMAGED (1: leave damaged utterances out), PORT (of JupyterLab), PYTHON, CHROMIUM
+# disk), SKIP_DAMAGED (yes: leave damaged utterances out), PORT (of JupyterLab), PYTHON, CHROMIUM
 
 CORPUS ?=
 PROFILE ?=

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torchaudio
+from click.testing import CliRunner
 from slow_build import build_slowly, files_seen, is_whole
 from trees import (
     COHORT,
@@ -25,6 +26,7 @@ from trees import (
 )
 
 from replicate import paper
+from replicate.__main__ import main
 from replicate.corpora import emodb, iemocap, iemocap_text, meld
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.opening import open_corpus, open_text, read_corpus
@@ -230,6 +232,29 @@ def test_a_dialogue_without_labels_is_damage(tree):
     with pytest.raises(InputError, match="no labels for Ses01F_impro01"):
         open_corpus("iemocap", tree)
     assert len(open_corpus("iemocap", tree, skip_damaged=True).utterances)
+
+
+@pytest.mark.parametrize(
+    ("said", "left_out"),
+    [("1", True), ("Yes", True), ("on", True), ("true", True)]
+    + [(no, False) for no in ("", " ", "0", "no", "False", "off")],
+)
+def test_the_environment_says_yes_or_no_as_the_command_line_reads_it(
+    tree, monkeypatch, said, left_out
+):
+    wav_file(tree, COHORT[0]).write_bytes(b"")
+    monkeypatch.setenv("REPLICATE_SKIP_DAMAGED", said)
+    kept = set(open_corpus("iemocap", tree).utterances["utterance"])
+    assert (COHORT[0] not in kept) == left_out
+    audible = ["corpus", "check", "iemocap", str(tree)]
+    shown = CliRunner().invoke(main, audible, env={"REPLICATE_SKIP_DAMAGED": said})
+    assert ("text-only" not in shown.output) == left_out
+
+
+def test_a_word_that_is_neither_yes_nor_no_is_refused(tree, monkeypatch):
+    monkeypatch.setenv("REPLICATE_SKIP_DAMAGED", "perhaps")
+    with pytest.raises(InputError, match="REPLICATE_SKIP_DAMAGED=perhaps"):
+        open_corpus("iemocap", tree)
 
 
 @pytest.mark.parametrize("by", ["argument", "environment"])

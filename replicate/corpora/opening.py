@@ -10,6 +10,7 @@ from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.names import OWN, require_known, size_and_preset
 from replicate.corpora.table import Corpus, utterance_table, without_damaged
 from replicate.corpora.waveforms import open_waveforms
+from replicate.environment import switch
 from replicate.files import InputError, build_once, cache_folder, sha256, unreadable, usable
 
 READERS: dict[str, Callable[[Path], Corpus]] = {
@@ -35,7 +36,7 @@ def open_corpus(name: str, data: Path | None = None, skip_damaged: bool | None =
     `waveforms.open_waveforms`; here only if damaged ones shall be left out.)
     """
     if skip_damaged is None:
-        skip_damaged = bool(os.environ.get("REPLICATE_SKIP_DAMAGED"))
+        skip_damaged = switch("REPLICATE_SKIP_DAMAGED")
     corpus = without_damaged(read_corpus(name, data), skip_damaged)
     if not (skip_damaged and corpus.has_audio):
         return corpus

@@ -28,6 +28,7 @@ from sphinx.config import Config
 from sphinx.util import logging
 
 import replicate
+from replicate.environment import switch
 from replicate.files import MOST_NAMED, InputError, lock_beside
 from replicate.interrupts import exit_code, sigterm_interrupts
 from replicate.report import execution, halves, page, sealed, unfinished
@@ -144,7 +145,7 @@ def _has_audio(corpus: str, data: str, **_: str) -> bool:
 
 def _common(book: Path, data: str) -> Any:
     """Digest of what all notebooks depend on: code, packages, benchmarks, a corpus on disk."""
-    damaged_left_out = bool(os.environ.get("REPLICATE_SKIP_DAMAGED"))
+    damaged_left_out = switch("REPLICATE_SKIP_DAMAGED")
     packages = [path.stem for folder in sys.path for path in Path(folder).glob("*.dist-info")]
     uncommitted = code_version("audio")[1]  # which pages say
     state = [damaged_left_out, sys.version, sorted(packages), uncommitted]
