@@ -8,6 +8,7 @@ from pathlib import Path
 from replicate.corpora import emodb, iemocap, iemocap_features, iemocap_text, meld, own, standin
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.names import OWN, require_known, size_and_preset
+from replicate.corpora.standin.manifest import is_as_noted, note_files
 from replicate.corpora.table import Corpus, utterance_table, without_damaged
 from replicate.corpora.waveforms import open_waveforms
 from replicate.environment import switch
@@ -21,9 +22,6 @@ READERS: dict[str, Callable[[Path], Corpus]] = {
     "emodb": emodb.read,
     "meld": meld.read,
 }
-
-#: In the stand-in's folder: digest of the manifest that its generator was published with.
-_GENERATOR = "generator.sha256"
 
 
 def open_corpus(name: str, data: Path | None = None, skip_damaged: bool | None = None) -> Corpus:
@@ -98,11 +96,10 @@ def _read_standin(name: str) -> Corpus:
         from replicate.corpora.standin.write import generate  # voices, which readers need not load
 
         generate(folder, size, preset)
-        (folder / _GENERATOR).write_text(source)
+        note_files(folder, source)
 
     def whole(folder: Path) -> bool:
-        mark = folder / _GENERATOR
-        return mark.is_file() and mark.read_text() == source
+        return is_as_noted(folder, source)
 
     folder = build_once(cache_folder() / name, build, whole)
     return _as_standin(dataclasses.replace(iemocap.read(folder), name=name))
