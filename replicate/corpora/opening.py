@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from replicate.corpora import emodb, iemocap, iemocap_features, iemocap_text, meld, own, standin
@@ -98,9 +99,7 @@ def _read_standin(name: str) -> Corpus:
         generate(folder, size, preset)
         note_files(folder, source)
 
-    def whole(folder: Path) -> bool:
-        return is_as_noted(folder, source)
-
+    whole = partial(is_as_noted, generator=source)
     folder = build_once(cache_folder() / name, build, whole)
     return _as_standin(dataclasses.replace(iemocap.read(folder), name=name))
 
