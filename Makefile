@@ -1,6 +1,6 @@
 # make book | test | lab | pdf | lint | lock | clean
 # Variables: CORPUS and PROFILE (of all pages; else each has its own), DATA (folder of a corpus on
-# disk), SKIP_DAMAGED (1: leave damaged utterances out), PORT (of JupyterLab), PYTHON, CHROMIUM
+# disk), SKIP_DAMAGED (yes: leave damaged utterances out), PORT (of JupyterLab), PYTHON, CHROMIUM
 
 CORPUS ?=
 PROFILE ?=
@@ -13,6 +13,7 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 BIN := .venv/bin
 READY := .venv/.ready
 PAGES := book/_build/html/index.html
+PDF := book/_build/report.pdf
 export REPLICATE_CORPUS := $(CORPUS)
 export REPLICATE_PROFILE := $(PROFILE)
 export REPLICATE_DATA := $(DATA)
@@ -43,10 +44,14 @@ lab: $(READY)
 pdf: $(READY)
 	@test -n "$(CHROMIUM)" || { echo "make pdf needs Chromium; CHROMIUM=path names one"; exit 1; }
 	jupyter-book build book/ --builder singlehtml
-	$(CHROMIUM) --headless --no-sandbox --disable-gpu --window-size=700,1000 --no-pdf-header-footer \
-	  --virtual-time-budget=60000 --print-to-pdf=book/_build/report.pdf \
-	  "file://$(CURDIR)/book/_build/singlehtml/intro.html" 2>book/_build/chromium.log
-	@echo "The report: $(CURDIR)/book/_build/report.pdf"
+	@rm -f $(PDF).new
+	"$(CHROMIUM)" --headless --no-sandbox --disable-gpu --window-size=700,1000 \
+	  --no-pdf-header-footer --virtual-time-budget=60000 --print-to-pdf=$(PDF).new \
+	  "file://$(CURDIR)/book/_build/singlehtml/intro.html" >$(PDF).log 2>&1 || true
+	@head -c 5 $(PDF).new 2>/dev/null | grep -q '^%PDF-' || { tail -n 5 $(PDF).log; \
+	  echo "$(CHROMIUM) printed nothing, see $(PDF).log; CHROMIUM=path names another"; exit 1; }
+	@mv $(PDF).new $(PDF)
+	@echo "The report: $(CURDIR)/$(PDF)"
 
 lint: $(READY)
 	ruff check .
@@ -60,5 +65,7 @@ lock:
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --upgrade --output-file requirements.lock
 
-clean:
-	rm -rf book/_build book/notebooks
+# of what lies in book/notebooks, only pages that a build wrote and nobody has changed
+clean: $(READY)
+	jupyter-book clean --all book/
+	python -m replicate.report.sealed book/notebooks

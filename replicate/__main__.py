@@ -67,12 +67,13 @@ def corpus() -> None:
 @click.argument("name", callback=options.known)
 @click.argument("path", type=options.path, required=False)
 @options.skip_damaged
-def corpus_check(name: str, path: Path | None, skip_damaged: bool) -> None:
+@click.option("--all", "every", is_flag=True, help="Print each of many problems that are alike.")
+def corpus_check(name: str, path: Path | None, skip_damaged: bool, every: bool) -> None:
     """Read corpus NAME at PATH, report counts and every problem; exit code 1 if unusable."""
     from replicate.corpora.check import check, render
 
     report = check(name, path, skip_damaged)
-    click.echo(render(report))
+    click.echo(render(report, every))
     sys.exit(0 if report.usable else 1)
 
 

@@ -17,7 +17,7 @@ BEGIN, END = "<!-- written by tests/house.py -->\n", "<!-- end -->\n"
 #: The wings from the ground up: each may import those of lower floors only.
 FLOORS = (
     ("files", "interrupts", "last_resort"),
-    ("paper", "settings"),
+    ("paper", "settings", "environment"),
     ("stats", "corpora"),
     ("model", "runs"),
     ("kernels", "studies"),

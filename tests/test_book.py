@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def pages() -> list[str]:
-    contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    contents = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
     chapters = [page["file"] for part in contents["parts"] for page in part["chapters"]]
     return [contents["root"], *chapters]
 

@@ -1,13 +1,20 @@
 """`replicate corpus check`: verdicts on good, bad and half-good trees."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from test_corpora import real
 from trees import COHORT, UTTERANCES, label_file, tone, transcript_file, wav_file, write_iemocap
 from trees import write_wav as write
 
 from replicate.corpora.check import check, render
+from replicate.corpora.distributed import DISTRIBUTED, lacking
+from replicate.corpora.opening import read_corpus
+from replicate.corpora.table import Corpus
 
 
 @pytest.fixture
@@ -122,6 +129,62 @@ def test_a_class_that_is_lost_with_its_damaged_recordings_leaves_text(tree):
     assert "text-only" in report.verdict
 
 
+def test_many_problems_that_are_alike_are_one_line(tree):
+    damage_recordings(tree, *COHORT[:4])
+    short = wav_file(tree, COHORT[5])
+    short.write_bytes(short.read_bytes()[:-100])
+    report = check("iemocap", tree)
+    shown = render(report)
+    (line,) = (line for line in shown.splitlines() if "44100 Hz" in line)
+    assert line.startswith("damaged  4 alike") and line.endswith("and 1 more)")
+    assert all(utterance in line for utterance in COHORT[:3]) and COHORT[3] not in shown
+    assert "damaged  " + str(short) in shown, "another kind"
+    every = render(report, every=True)
+    assert "alike" not in every and all(utterance in every for utterance in COHORT[:4])
+
+
+def test_a_copy_is_held_against_the_corpus_as_distributed(tree):
+    report = check("iemocap", tree)
+    (lacking,) = (p for p in report.problems if p.severity == "missing")
+    for part in ("5 of 151 dialogues", "16 of 10,039 utterances", "Ses02 1 of 1,811", "fru 1 of 1"):
+        assert part in lacking.what
+    assert "sessions" not in lacking.what, "all five are there"
+    assert "10,023 of the 10,039 utterances as distributed are missing" in report.verdict
+
+
+def whole(name: str) -> Corpus:
+    """As many utterances of each label, session, dialogue and speaker as are distributed."""
+    known = DISTRIBUTED[name]
+    labels = [label for label, count in known.labels.items() for _ in range(count)]
+    table = pd.DataFrame({"label": labels})
+    for column, count in known.columns.items():
+        table[column] = np.arange(len(table)) % count
+    prefixes = [part for part, count in known.parts.items() for _ in range(count)] or ""
+    table["utterance"] = prefixes
+    return Corpus(name, name, Path("nowhere"), table, {})
+
+
+@pytest.mark.parametrize("name", DISTRIBUTED)
+def test_a_whole_copy_lacks_nothing_and_one_lost_utterance_is_seen(name):
+    corpus = whole(name)
+    assert lacking(corpus) == []
+    (problem,) = lacking(replace(corpus, utterances=corpus.utterances[1:]))
+    count = len(corpus.utterances)
+    assert f"{count - 1:,} of {count:,} utterances" in problem.what
+
+
+@pytest.mark.parametrize("name", ["iemocap-text", "meld"])
+def test_the_real_files_lack_nothing(name):
+    assert lacking(read_corpus(name, real(name))) == []
+
+
+def test_the_real_counts_are_those_of_the_released_list():
+    listed = pd.read_csv(real("iemocap-acoustics") / "levels.csv")
+    known = DISTRIBUTED["iemocap"]
+    assert listed["label"].value_counts().to_dict() == known.labels
+    assert listed["utterance"].str[:5].value_counts().to_dict() == known.parts
+
+
 @pytest.mark.parametrize("root", ["empty", "absent"])
 def test_a_wrong_root_is_fatal(tmp_path, root):
     (tmp_path / "empty").mkdir()
@@ -137,15 +200,15 @@ def test_every_problem_is_printed_with_its_place_and_remedy(tree):
     path = transcript_file(tree, "Ses03M_impro05a")
     path.write_bytes(path.read_bytes().replace(b"Next", b"N\xe9xt") + b"M: [BREATHING]\n")
     report = check("iemocap", tree)
-    text = render(report)
-    assert len(report.problems) == len(COHORT) + 2 + 2  # two sessions are not there at all
+    assert len(report.problems) == len(COHORT) + 2 + 1  # the last: it is less than IEMOCAP
+    text = render(report, every=True)
     for problem in report.problems:
         assert f"{problem.severity}  {problem.place}: {problem.what}" in text
         assert f"-> {problem.remedy}" in text
     assert f"{path}:1: is not UTF-8" in text
     assert f"{path}:2: no utterance id" in text
     order = [problem.severity for problem in report.problems]
-    assert order == sorted(order, key=["fatal", "damaged", "note"].index)
+    assert order == sorted(order, key=["fatal", "damaged", "missing", "note"].index)
 
 
 def test_emotions_outside_the_four_are_said_to_be(tmp_path):

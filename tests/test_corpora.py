@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torchaudio
+from click.testing import CliRunner
 from slow_build import build_slowly, files_seen, is_whole
 from trees import (
     COHORT,
     UTTERANCES,
     label_file,
+    seconds,
     tone,
     transcript_file,
     wav_file,
@@ -25,6 +27,7 @@ from trees import (
 )
 
 from replicate import paper
+from replicate.__main__ import main
 from replicate.corpora import emodb, iemocap, iemocap_text, meld
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.opening import open_corpus, open_text, read_corpus
@@ -154,8 +157,9 @@ def test_an_iemocap_tree_is_read_whole(tree):
     }
     assert table["wav"].tolist() == [str(wav_file(tree, u)) for u in table["utterance"]]
     assert table["start"].tolist() == [UTTERANCES[u][0] for u in table["utterance"]]
-    assert np.allclose(table["end"] - table["start"], 1)
-    assert [p.what for p in corpus.problems if "Session" not in p.what] == []
+    lengths = table["utterance"].map(seconds)
+    assert np.allclose(table["end"] - table["start"], lengths)
+    assert corpus.problems == ()
     assert table["utterance"].tolist() == list(UTTERANCES)  # dialogues, then time
 
 
@@ -230,6 +234,29 @@ def test_a_dialogue_without_labels_is_damage(tree):
     with pytest.raises(InputError, match="no labels for Ses01F_impro01"):
         open_corpus("iemocap", tree)
     assert len(open_corpus("iemocap", tree, skip_damaged=True).utterances)
+
+
+@pytest.mark.parametrize(
+    ("said", "left_out"),
+    [("1", True), ("Yes", True), ("on", True), ("true", True)]
+    + [(no, False) for no in ("", " ", "0", "no", "False", "off")],
+)
+def test_the_environment_says_yes_or_no_as_the_command_line_reads_it(
+    tree, monkeypatch, said, left_out
+):
+    wav_file(tree, COHORT[0]).write_bytes(b"")
+    monkeypatch.setenv("REPLICATE_SKIP_DAMAGED", said)
+    kept = set(open_corpus("iemocap", tree).utterances["utterance"])
+    assert (COHORT[0] not in kept) == left_out
+    audible = ["corpus", "check", "iemocap", str(tree)]
+    shown = CliRunner().invoke(main, audible, env={"REPLICATE_SKIP_DAMAGED": said})
+    assert ("text-only" not in shown.output) == left_out
+
+
+def test_a_word_that_is_neither_yes_nor_no_is_refused(tree, monkeypatch):
+    monkeypatch.setenv("REPLICATE_SKIP_DAMAGED", "perhaps")
+    with pytest.raises(InputError, match="REPLICATE_SKIP_DAMAGED=perhaps"):
+        open_corpus("iemocap", tree)
 
 
 @pytest.mark.parametrize("by", ["argument", "environment"])
@@ -309,12 +336,84 @@ def test_a_text_file_that_cannot_be_read_is_damage(tree, kind, which):
         open_corpus("iemocap", tree)
 
 
-def test_a_recording_without_a_label_is_noted(tree):
-    extra = wav_file(tree, "Ses03M_impro05a_F009")
-    write_wav(extra, tone())
+def test_a_recording_without_a_label_has_lost_it(tree):
+    extra, overlap = (wav_file(tree, f"Ses03M_impro05a_F{n}") for n in ("009", "XX0"))
+    for path in (extra, overlap):
+        write_wav(path, tone())
     corpus = iemocap.read(tree)
-    assert (str(extra), None) in of(corpus, "note")
+    assert of(corpus, "damaged") == [(str(extra), None)]
+    assert of(corpus, "note") == [(str(overlap), None)]
     assert "Ses03M_impro05a_F009" not in corpus.utterances["utterance"].tolist()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda line: f" {line}",
+        lambda line: f"\t{line}  ",
+        lambda line: line.replace("\t", " "),
+        lambda line: line.replace(" - ", "-").replace("[", "[ ", 1),
+        lambda line: line.replace("neu", "NEU"),
+        lambda line: line.replace("neu", "Neu"),
+    ],
+)
+def test_the_form_of_a_label_line_does_not_matter(tree, form):
+    clean = iemocap.read(tree)
+    path = label_file(tree, "Ses03M_impro05a")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(form(line) if line.startswith("[") else line for line in lines))
+    corpus = iemocap.read(tree)
+    pd.testing.assert_frame_equal(corpus.utterances, clean.utterances)
+    assert corpus.problems == ()
+
+
+def test_the_case_of_endings_does_not_matter(tree):
+    clean = iemocap.read(tree)
+    for path in [*tree.rglob("*.txt"), *tree.rglob("*.wav")]:
+        path.rename(path.with_suffix(path.suffix.upper()))
+    corpus = iemocap.read(tree)
+    assert corpus.problems == () and corpus.utterances["wav"].notna().all()
+    pd.testing.assert_frame_equal(
+        corpus.utterances.drop(columns="wav"), clean.utterances.drop(columns="wav")
+    )
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda line: line[1:],
+        lambda line: line.removeprefix("[7.0000 - "),
+        lambda line: line.replace("neu", "ne"),
+        lambda line: line[:30],
+        lambda line: "",
+    ],
+)
+def test_a_lost_label_line_is_damage(tree, spoil):
+    path = label_file(tree, "Ses01F_impro01")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(spoil(line) if "\tneu\t" in line else line for line in lines))
+    assert of(iemocap.read(tree), "damaged")
+    with pytest.raises(InputError, match="Ses01F_impro01"):
+        open_corpus("iemocap", tree)
+    left = open_corpus("iemocap", tree, skip_damaged=True).utterances
+    assert set(UTTERANCES) - set(left["utterance"]) == {"Ses01F_impro01_M001"}
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty folder", "empty folders", "no labels"])
+def test_a_session_that_is_missing_or_empty_is_damage(tree, left):
+    session = tree / "Session4"
+    if left == "no labels":
+        label_file(tree, "Ses04M_impro01").write_text("")
+    else:
+        shutil.rmtree(session)
+        if left != "nothing":
+            session.mkdir()
+        if left == "empty folders":
+            (session / "dialog" / "EmoEvaluation").mkdir(parents=True)
+    assert (str(tree), None) in of(iemocap.read(tree), "damaged")
+    with pytest.raises(InputError, match="Session4"):
+        open_corpus("iemocap", tree)
+    assert len(open_corpus("iemocap", tree, skip_damaged=True).utterances) == len(UTTERANCES) - 1
 
 
 @pytest.mark.parametrize("name", ["iemocap", "iemocap-text", "emodb", "meld"])
@@ -453,7 +552,7 @@ def test_an_empty_sentence_is_damage(tmp_path):
 def test_an_empty_line_of_meld_is_damage(tmp_path):
     path = write_meld(tmp_path) / "dev_sent_emo.csv"
     path.write_text(path.read_text("utf-8").replace(",Right,", ", ,"), "utf-8")
-    assert of(meld.read(tmp_path), "damaged") == [(str(tmp_path), "dev_dia1_utt0")]
+    assert of(meld.read(tmp_path), "damaged") == [(f"{path}:5", "dev_dia1_utt0")]
 
 
 def test_a_pickle_that_asks_for_code_is_refused_and_not_run(tmp_path):
@@ -520,6 +619,16 @@ def test_all_seven_emotions_of_emodb_are_read_and_four_used(tmp_path):
     assert sorted(corpus.utterances["label"]) == sorted(emodb.LABELS.values())
     assert sorted(cohort(corpus)["utterance"]) == ["03a01Fa", "03a01Na", "03a01Ta", "03a01Wa"]
     assert of(corpus, "note") == [(str(tmp_path / "notes.wav"), None)]
+
+
+def test_the_case_of_names_does_not_matter_to_emodb(tmp_path):
+    for name in ("03a01Wa.wav", "03a01Fa.WAV", "03A01NA.WAV", "03a01Ta.Wav"):
+        write_wav(tmp_path / name, tone())
+    corpus = emodb.read(tmp_path)
+    assert sorted(cohort(corpus)["utterance"]) == ["03a01Fa", "03a01Na", "03a01Ta", "03a01Wa"]
+    assert corpus.problems == ()
+    write_wav(tmp_path / "03a01wa.wav", tone())
+    assert of(emodb.read(tmp_path), "damaged") == [(str(tmp_path / "03a01wa.wav"), "03a01Wa")]
 
 
 # MELD
@@ -598,11 +707,57 @@ def test_meld_refuses_a_table_without_its_columns(tmp_path):
         meld.read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        '3,"None,Ann,sadness,negative,0,2,1,2',  # a quote that swallows the rest of the table
+        '3,"None,Ann",sadness,negative,0,2,1,2',
+        '3,"No"ne,Ann,sadness,negative,0,2,1,2',
+        "3,None, or so,Ann,sadness,negative,0,2,1,2",
+        "3,None,Ann,sad",
+        "3,None,Ann,sadne,negative,0,2,1,2",
+        "3,None,Ann,sadness,negative,0,,1,2",
+        "3,None,Ann,sadness,negative,x,2,1,2",
+    ],
+)
+def test_a_line_of_meld_that_is_no_whole_row_is_damage_and_takes_no_other_with_it(tmp_path, spoilt):
+    path = write_meld(tmp_path) / "train_sent_emo.csv"
+    clean = meld.read(tmp_path).utterances
+    lines = path.read_text("utf-8").splitlines()
+    lines[3] = spoilt
+    path.write_text("\n".join(lines), "utf-8")
+    corpus = meld.read(tmp_path)
+    assert of(corpus, "damaged") == [(f"{path}:4", None)]
+    others = clean[clean["utterance"] != "train_dia0_utt2"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(corpus.utterances, others)
+    with pytest.raises(InputError, match=r"train_sent_emo\.csv:4"):
+        open_corpus("meld", tmp_path)
+
+
+def test_a_table_of_meld_that_is_cut_inside_a_line_is_damaged_there(tmp_path):
+    path = write_meld(tmp_path) / "train_sent_emo.csv"
+    content = path.read_bytes()
+    last = content.rindex(b"4,Right")
+    for end in range(last + 1, len(content) - len(b",1,2\r\n")):
+        path.write_bytes(content[:end])
+        assert of(meld.read(tmp_path), "damaged") == [(f"{path}:5", None)]
+
+
+def test_form_does_not_matter_to_meld(tmp_path):
+    clean = meld.read(write_meld(tmp_path)).utterances
+    for path in tmp_path.glob("*.csv"):
+        text = path.read_text("utf-8").replace(",joy,", ", JOY ,").replace(",1,2\n", ", 1,2 \n")
+        path.write_text(text + "\n\n", "utf-8")
+    corpus = meld.read(tmp_path)
+    pd.testing.assert_frame_equal(corpus.utterances, clean)
+    assert corpus.problems == ()
+
+
 def test_meld_reports_a_duplicate(tmp_path):
     path = write_meld(tmp_path) / "dev_sent_emo.csv"
     path.write_text(path.read_text() + "5,Again,Ann,neutral,neutral,1,0,1,2\n")
     corpus = meld.read(tmp_path)
-    assert of(corpus, "damaged") == [(str(tmp_path), "dev_dia1_utt0")]
+    assert of(corpus, "damaged") == [(f"{path}:6", "dev_dia1_utt0")]
     assert corpus.utterances["utterance"].is_unique
 
 

@@ -27,6 +27,7 @@ LATE_IMPORTS = {
     "corpora.waveforms": "stored levels are read without PyTorch and soundfile",
     "options": "as `__main__`",
     "report.execution": "only a page that is executed needs papermill",
+    "report.halves": "only where halves seem to differ is Jupytext asked",
     "report.sphinx_ext": "an unchanged book is looked at without opening a corpus",
     "studies.loudness": "verdicts do without signal processing",
     "studies.words": "stored words are read without scikit-learn",

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from unittest.mock import patch
 
 import jupytext
 import numpy as np
+import psutil
 import pytest
 import soundfile
 import trees
@@ -28,7 +30,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import replicate
-from replicate.report import sphinx_ext
+from replicate.report import execution, halves, sealed, sphinx_ext
+from replicate.report.kernels import kernels_in
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -86,7 +89,7 @@ def test_every_import_is_a_declared_dependency() -> None:
     declared = {
         canonicalize_name(requirement.name) for requirement in requirements("glove", "cluster")
     }
-    declared |= {"docutils", "ipython", "myst-nb", "sphinx"}  # Jupyter Book's own
+    declared |= {"docutils", "ipython", "jupyter-client", "myst-nb", "sphinx"}  # Jupyter Book's own
     for path in (ROOT / "replicate").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -129,8 +132,36 @@ def test_numbers_for_the_prose_are_not_shown_themselves(text: Path) -> None:
 def test_no_notebook_lacks_its_half_or_its_place_in_the_contents() -> None:
     halves = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert halves == {path.stem for path in NOTEBOOKS}
-    contents = (ROOT / "_toc.yml").read_text()
+    contents = (ROOT / "book" / "_toc.yml").read_text()
     assert {stem for stem in halves if f"notebooks/{stem}\n" not in contents} == set()
+
+
+# --- the Makefile ---
+
+
+def test_a_pdf_that_was_not_printed_is_told_and_the_old_one_stays(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    for name in ("requirements.lock", "pyproject.toml", ".venv/.ready"):
+        (tmp_path / name).touch()
+    (tmp_path / ".venv" / "bin" / "jupyter-book").symlink_to("/bin/true")
+    report = tmp_path / "book" / "_build" / "report.pdf"
+    report.parent.mkdir(parents=True)
+    report.write_text("old")
+    browser = tmp_path / "browser"
+    for script, told in (("exit 0", "nothing"), ("echo no display >&2; exit 3", "no display")):
+        browser.write_text(f"#!/bin/sh\n{script}\n")
+        browser.chmod(0o755)
+        done = subprocess.run(
+            ["make", "pdf", f"CHROMIUM={browser}"], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode != 0 and told in done.stdout + done.stderr
+        assert report.read_text() == "old"
+    browser.write_text(
+        "#!/bin/sh\nfor a; do case $a in --print-to-pdf=*) echo %PDF-1 >${a#*=}; esac; done"
+    )
+    done = subprocess.run(["make", "pdf", f"CHROMIUM={browser}"], cwd=tmp_path, check=True)
+    assert report.read_text() == "%PDF-1\n"
 
 
 # --- the extension, on a small book ---
@@ -195,7 +226,12 @@ class SmallBook:
             "REPLICATE_CORPUS": "emodb",
             "REPLICATE_DATA": str(self.corpus.parent),
             "REPLICATE_CACHE": str(root / "cache"),
+            "JUPYTER_PATH": str(root / "share"),
         }
+        kernel = root / "share" / "kernels" / "python3"  # as a user may have of another Python
+        kernel.mkdir(parents=True)
+        spec = {"argv": ["false", "{connection_file}"], "display_name": "x", "language": "python"}
+        (kernel / "kernel.json").write_text(json.dumps(spec))
 
     def write(self, name: str, code: str) -> None:
         text = NOTEBOOK.format(name=name, code=textwrap.dedent(code))
@@ -220,12 +256,12 @@ class SmallBook:
         output, _ = process.communicate(timeout=120)
         return process.returncode, output
 
-    def build(self) -> tuple[int, str]:
+    def build(self, folder: str = "book") -> tuple[int, str]:
         """In this process, where Jupyter Book's imports are paid once."""
         from jupyter_book.cli.main import main as jupyter_book  # seconds, for these tests only
 
         with contextlib.chdir(self.root), patch.dict(os.environ, self.environment, clear=True):
-            done = CliRunner().invoke(jupyter_book, ["build", "-W", "--keep-going", "book"])
+            done = CliRunner().invoke(jupyter_book, ["build", "-W", "--keep-going", folder])
         raised = done.exc_info if not isinstance(done.exception, SystemExit | None) else None
         trace = "".join(traceback.format_exception(*raised)) if raised else ""
         return done.exit_code, done.output + trace
@@ -243,24 +279,97 @@ def small_book(tmp_path: Path) -> SmallBook:
 
 
 def test_build_executes_what_is_missing_or_stale_and_no_more(small_book: SmallBook) -> None:
-    (small_book.book / "notebooks").mkdir()
-    (small_book.book / "notebooks" / "09_has-no-source.ipynb").write_text("{}")
+    notebooks = small_book.book / "notebooks"
+    mine, gone = notebooks / "99_mine.ipynb", notebooks / "09_has-no-source.ipynb"
+    notebooks.mkdir()
+    page = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    mine.write_text(json.dumps(page))
+    gone.write_text(sealed.sealed(page))
     code, output = small_book.build()
     assert code == 0, output
     assert "2 to execute" in output
-    assert small_book.executed() == {"01_one.ipynb", "02_two.ipynb"}
+    assert small_book.executed() == {"01_one.ipynb", "02_two.ipynb", "99_mine.ipynb"}
     assert "Corpus: EmoDB" in small_book.page("notebooks/02_two")
     assert "'emodb'" in small_book.page("notebooks/02_two").replace("&#39;", "'")
     assert "EmoDB" in small_book.page("intro")
     assert str(small_book.root / "notebooks") not in small_book.page("notebooks/01_one")
 
+    built = small_book.page("intro")
+    html = small_book.book / "_build" / "html"
+    (html / "intro.html").write_text(built[:100])  # as a kill leaves it, newer than its source
+    (html / ".unfinished").touch()
     code, output = small_book.build()
     assert code == 0 and "0 to execute" in output, output
+    assert small_book.page("intro")[-1000:] == built[-1000:], "a page that a kill cut short stayed"
+    assert not (html / ".unfinished").exists()
 
     small_book.write("01_one", "from myst_nb import glue\nglue('number', 'eight', display=False)")
+    half = (notebooks / "02_two.ipynb").read_text()[:100]
+    (notebooks / "02_two.ipynb").write_text(half)
+    (small_book.book / "_build" / ".doctrees" / "intro.doctree").write_bytes(b"")
     code, output = small_book.build_apart()  # what is glued is kept for the life of a process
-    assert code == 0 and "1 to execute" in output, output
+    assert code == 0 and "2 to execute" in output, output
     assert "eight" in small_book.page("intro"), "a number glued on another page went stale"
+    assert "02_two.ipynb: damaged" in output and "intro.doctree" in output
+    assert (notebooks / "02_two.ipynb.damaged").read_text() == half
+    assert json.loads(mine.read_text()) == page
+
+    assert sealed.remove(notebooks) == [notebooks / "01_one.ipynb", notebooks / "02_two.ipynb"]
+    assert small_book.executed() == {"02_two.ipynb.damaged", "99_mine.ipynb"}
+
+
+def test_pages_of_others_stop_the_build_before_anything_is_done(small_book: SmallBook) -> None:
+    theirs = small_book.book / "notebooks" / "02_two.ipynb"
+    theirs.parent.mkdir()
+    made = json.loads(sealed.sealed({"cells": [], "metadata": {}}))
+    theirs.write_text(json.dumps({**made, "cells": ["an edit"]}))
+    before = theirs.read_text()
+    code, output = small_book.build()
+    assert code == 1 and "02_two.ipynb" in output and "Traceback" not in output
+    assert theirs.read_text() == before and small_book.executed() == {"02_two.ipynb"}
+
+
+@pytest.mark.parametrize("folder", [".", "notebooks"])
+def test_another_folder_than_the_book_s_is_one_error_and_stays_as_it_was(
+    small_book: SmallBook, folder: str
+) -> None:
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, small_book.root)
+        shutil.copy(ROOT / name, small_book.root / "notebooks")
+    (small_book.root / "README.md").write_text("# Read me\n")
+    (small_book.root / "notebooks" / "01_one.ipynb").write_text("{}")
+    before = sorted(small_book.root.rglob("*"))
+    code, output = small_book.build(folder)
+    assert code == 1 and "jupyter-book build" in output and "Traceback" not in output
+    assert str(small_book.book) in output
+    assert sorted(small_book.root.rglob("*")) == before
+
+
+def test_halves_of_a_notebook_that_differ_are_told(tmp_path: Path) -> None:
+    for text in NOTEBOOKS[:2]:
+        shutil.copy(text, tmp_path)
+    text = tmp_path / NOTEBOOKS[0].name
+    half = text.with_suffix(".ipynb")
+    assert halves.complaint(text) is None, "the other half is not there"
+    for source in NOTEBOOKS:
+        assert halves.complaint(source) is None
+    notebook = jupytext.read(text)
+    kinds = ["edited", "longer", "shorter", "retold"]
+    for kind in kinds:
+        other = json.loads(json.dumps(notebook))
+        if kind == "edited":
+            other["cells"][1]["source"] += " + 1"
+        elif kind == "longer":
+            other["cells"].append({**other["cells"][0], "source": "More."})
+        elif kind == "shorter":
+            del other["cells"][2]
+        else:
+            other["cells"].reverse()
+        half.write_text(json.dumps(other))
+        told = halves.complaint(text)
+        assert told is not None and f"made of {text.name}" in told, kind
+    half.write_text(half.read_text()[:50])
+    assert "damaged" in str(halves.complaint(text))
 
 
 def test_failing_cell_stops_the_build_with_its_traceback(small_book: SmallBook) -> None:
@@ -288,7 +397,19 @@ def test_unknown_parameter_is_rejected(small_book: SmallBook) -> None:
     assert "02_two.md: unknown parameter profile" in output
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+def test_a_kernel_that_dies_is_named_with_its_cell(tmp_path: Path) -> None:
+    source = tmp_path / "01_one.md"
+    dies = "import os\nos.kill(os.getpid(), 9)"  # as the system does for want of memory
+    source.write_text(NOTEBOOK.format(name="one", code=dies))
+    job = execution.Job(source, tmp_path / "01_one.ipynb", tmp_path / "scratch" / "01_one.ipynb")
+    with kernels_in(tmp_path), pytest.raises(execution.NotebookError) as refusal:
+        execution.execute(job)
+    line = source.read_text().splitlines().index("import os") + 1
+    assert str(refusal.value).startswith(f"01_one.md:{line}:")
+    assert "os.kill" in str(refusal.value) and "memory" in str(refusal.value)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_build_leaves_nothing_half_written(
     small_book: SmallBook, signum: signal.Signals
 ) -> None:
@@ -308,14 +429,17 @@ def test_interrupted_build_leaves_nothing_half_written(
     while not started.exists():
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
-    os.killpg(process.pid, signum)
+    kernels = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signum)
     process.communicate(timeout=30)
-    assert process.returncode != 0
+    assert process.returncode == (143 if signum == signal.SIGTERM else -9)
+    assert kernels and psutil.wait_procs(kernels, timeout=10)[1] == []
     assert small_book.executed() <= {"01_one.ipynb"}
     goon.touch()
     code, output = small_book.build()
     assert code == 0, output
     assert small_book.executed() == {"01_one.ipynb", "02_two.ipynb"}
+    assert not (small_book.book / "_build" / ".kernels").exists()
 
 
 def test_a_notebook_that_needs_audio_shows_the_stand_in_where_there_is_none(
@@ -357,6 +481,32 @@ def test_each_notebook_has_its_own_corpus_unless_the_environment_chooses_for_all
     monkeypatch.setenv("REPLICATE_CORPUS", "standin-tiny")
     assert shown() == [("standin-tiny", "smoke")] * 2
     assert "standin-tiny" in sphinx_ext.announcement(**sphinx_ext.parameters())
+
+
+def test_what_lies_behind_links_makes_pages_stale(tmp_path: Path) -> None:
+    real, links = tmp_path / "real", tmp_path / "links"
+    for folder in (real, links):
+        folder.mkdir()
+    (real / "labels.txt").write_text("neu")
+    (links / "Session1").symlink_to(real)
+    (links / "alone.txt").symlink_to(real / "labels.txt")
+    (real / "back").symlink_to(real)
+    (real / "nowhere").symlink_to(tmp_path / "nowhere")
+
+    def keys() -> list[bytes]:
+        return [b"".join(sphinx_ext._sizes_and_times(str(place))) for place in (real, links)]
+
+    before = keys()
+    assert keys() == before
+    (real / "labels.txt").write_text("sadness")
+    edited = keys()
+    assert all(a != b for a, b in zip(before, edited, strict=True))
+    times = (real / "labels.txt").stat()
+    other = tmp_path / "other.txt"
+    other.write_text("neutral")
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    other.rename(real / "labels.txt")  # of the same size and time
+    assert all(a != b for a, b in zip(edited, keys(), strict=True))
 
 
 def test_no_such_profile_is_one_clear_error(small_book: SmallBook) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-#: Utterance -> (start, label, transcript): every label of IEMOCAP, odd dialogue names included.
+#: Utterance -> (start, label, transcript): every label and session of IEMOCAP, odd dialogue names.
 UTTERANCES = {
     "Ses01F_impro01_F000": (1.5, "ang", "You took the last one."),
     "Ses01F_impro01_M000": (3.25, "hap", "I did. [LAUGHTER]"),
@@ -18,7 +18,9 @@ UTTERANCES = {
     "Ses01F_impro01_F004": (17.0, "dis", "It smells."),
     "Ses01F_impro01_M004": (19.0, "oth", "Whatever."),
     "Ses01F_impro01_F005": (21.0, "xxx", "Well."),
+    "Ses02F_impro01_F000": (0.5, "neu", "As before."),
     "Ses03M_impro05a_M000": (0.5, "neu", "Next, please."),
+    "Ses04M_impro01_M000": (0.5, "neu", "Nothing new."),
     "Ses05M_script01_1b_F012": (0.5, "sad", "I waited all night."),
     "Ses05M_script01_1b_M000": (4.0, "ang", "So did I."),
 }
@@ -30,6 +32,17 @@ def tone(seconds: float = 0.1, seed: int = 0) -> np.ndarray:
     """Noise: int16 [T]."""
     rng = np.random.default_rng(seed)
     return rng.integers(-3000, 3000, round(16_000 * seconds), dtype=np.int16)
+
+
+def seconds(utterance: str) -> float:
+    """How long a recording lasts: the more, the later in its dialogue."""
+    dialogue = utterance.rsplit("_", 1)[0]
+    turns = [other for other in UTTERANCES if other.startswith(f"{dialogue}_")]
+    return 0.05 + turns.index(utterance) / 100
+
+
+def end(utterance: str) -> float:
+    return UTTERANCES[utterance][0] + seconds(utterance)
 
 
 def write_wav(path: Path, samples: np.ndarray, rate: int = 16_000, channels: int = 1) -> None:
@@ -52,19 +65,19 @@ def write_iemocap(parent: Path, order: int = 1) -> Path:
         labels.write_text(
             "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
             + "".join(
-                f"[{start:.4f} - {start + 1:.4f}]\t{u}\t{label}\t[2.5000, 3.0000, 2.5000]\n"
+                f"[{start:.4f} - {end(u):.4f}]\t{u}\t{label}\t[2.5000, 3.0000, 2.5000]\n"
                 "C-E2:\tNeutral; Surprise;\t()\nA-E3:\tval 2; act 3; dom  2;\t()\n\n"
                 for u, (start, label, _) in lines.items()
             )
         )
         transcripts.write_text(
             "".join(
-                f"{u} [{start:08.4f}-{start + 1:08.4f}]: {text}\n"
+                f"{u} [{start:08.4f}-{end(u):08.4f}]: {text}\n"
                 for u, (start, _, text) in lines.items()
             )
         )
         for number, utterance in enumerate(list(lines)[::order]):
-            write_wav(wav_file(tree, utterance), tone(0.05 + number / 100, number))
+            write_wav(wav_file(tree, utterance), tone(seconds(utterance), number))
     return tree
 
 

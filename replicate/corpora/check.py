@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from replicate.corpora.distributed import DISTRIBUTED, lacking
 from replicate.corpora.opening import read_corpus
 from replicate.corpora.protocol import cohort
-from replicate.corpora.table import Corpus, Problem, without_damaged
-from replicate.corpora.waveforms import SAMPLE_RATE, examine
+from replicate.corpora.table import Corpus, Problem, gathered, without_damaged
+from replicate.corpora.waveforms import SAMPLE_RATE, examine, recordings_of
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
 
@@ -35,25 +36,28 @@ def check(name: str, path: Path | None, skip_damaged: bool = False) -> Report:
         fatal = Problem(error.place, error.what, error.remedy, "fatal")
         return Report(name, str(path or name), {}, (fatal,), False, f"unusable: {error.what}")
     seconds, recordings = _recordings(corpus)
-    found = (*corpus.problems, *recordings)
+    found = (*lacking(corpus), *corpus.problems, *recordings)
     problems = tuple(sorted(found, key=lambda problem: _SEVERITIES.index(problem.severity)))
     verdict = _verdict(corpus, recordings, skip_damaged)
     return Report(corpus.title, str(corpus.root), _tables(corpus, seconds), problems, *verdict)
 
 
-def render(report: Report) -> str:
-    """The report as text."""
+def render(report: Report, every: bool = False) -> str:
+    """The report as text; of many problems that are alike the first few, or `every` one."""
     parts = [f"{report.title}\n{report.root}"]
     parts += [f"{heading}\n{table.to_string()}" for heading, table in report.tables.items()]
     counts = Counter(problem.severity for problem in report.problems)  # in the order of severity
     summary = ", ".join(f"{count} {severity}" for severity, count in counts.items())
     parts.append(f"Problems: {summary or 'none'}")
-    parts += [f"{p.severity}  {p.place}: {p.what}\n  -> {p.remedy}" for p in report.problems]
+    shown = report.problems if every else gathered(report.problems)
+    parts += [f"{p.severity}  {p.place}: {p.what}\n  -> {p.remedy}" for p in shown]
+    if len(shown) < len(report.problems):
+        parts.append("--all prints each problem.")
     parts.append(f"Verdict: {report.verdict}.")
     return "\n\n".join(parts) + "\n"
 
 
-_SEVERITIES = ("fatal", "damaged", "note")
+_SEVERITIES = ("fatal", "damaged", "missing", "note")
 
 
 def _recordings(corpus: Corpus) -> tuple[pd.Series, list[Problem]]:
@@ -63,9 +67,8 @@ def _recordings(corpus: Corpus) -> tuple[pd.Series, list[Problem]]:
     if not corpus.has_audio:
         return seconds, []
     inside = dict(zip(table["utterance"], table["label"].isin(list(corpus.emotions)), strict=True))
-    wavs = zip(table["utterance"], table["wav"].fillna(""), strict=True)
     problems = []
-    for utterance, found in examine({u: Path(wav) if wav else None for u, wav in wavs}):
+    for utterance, found in examine(recordings_of(corpus, table)):
         if not isinstance(found, Problem):
             seconds[utterance] = len(found) / SAMPLE_RATE
         elif inside[utterance]:
@@ -96,6 +99,10 @@ def _verdict(corpus: Corpus, recordings: list[Problem], skip_damaged: bool) -> t
     parts = [f"usable {purpose}: {count:,} utterances of the four classes"]
     if remark:
         parts.append(remark)
+    known = DISTRIBUTED.get(corpus.name)
+    if known and len(corpus.utterances) < known.utterances:
+        lost = known.utterances - len(corpus.utterances)
+        parts.append(f"{lost:,} of the {known.utterances:,} utterances as distributed are missing")
     outside = corpus.utterances["label"][~corpus.utterances["label"].isin(list(corpus.emotions))]
     if len(outside):
         parts.append(f"{len(outside):,} of {', '.join(sorted(outside.unique()))} are outside")

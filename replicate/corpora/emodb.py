@@ -9,7 +9,7 @@ sentence's code stands for its words, one token that says which of the ten was s
 import re
 from pathlib import Path
 
-from replicate.corpora.table import Corpus, Problem, utterance_table
+from replicate.corpora.table import Corpus, Problem, damaged, files, utterance_table
 from replicate.files import InputError
 
 #: The letter in the file name (from the German word) -> the label.
@@ -33,7 +33,9 @@ SENTENCES = ("a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10
 _GENDERS = dict.fromkeys(("03", "10", "11", "12", "15"), "M") | dict.fromkeys(
     ("08", "09", "13", "14", "16"), "F"
 )
-_NAME = re.compile(r"(?P<speaker>\d\d)(?P<code>[ab]\d\d)(?P<letter>[WLEAFTN])[a-z]")
+_NAME = re.compile(
+    r"(?P<speaker>\d\d)(?P<code>[ab]\d\d)(?P<letter>[WLEAFTN])(?P<version>[a-z])", re.IGNORECASE
+)
 
 
 def read(root: Path) -> Corpus:
@@ -43,15 +45,18 @@ def read(root: Path) -> Corpus:
     `InputError` if no file there has a name of EmoDB's.
     """
     folder = root / "wav" if (root / "wav").is_dir() else root
-    rows: list[dict[str, object]] = []
+    rows: dict[object, dict[str, object]] = {}
     problems: list[Problem] = []
-    for path in sorted(folder.glob("[!.]*.wav")):
-        match = _NAME.fullmatch(path.stem)
-        if match and match["speaker"] in _GENDERS and match["code"] in SENTENCES:
-            rows.append(_row(path, *match.groups()))
-        else:
+    for path in files(folder, "[!.]*", ".wav"):
+        row = _row(path)
+        if row is None:
             what = "its name is none of EmoDB's; left out"
             problems.append(Problem(str(path), what, "none needed", "note"))
+        elif row["utterance"] in rows:
+            what, remedy = "occurs a second time", "delete the wrong one of the two"
+            problems += damaged(path, [str(row["utterance"])], what, remedy)
+        else:
+            rows[row["utterance"]] = row
     if not rows:
         raise InputError(
             root,
@@ -62,15 +67,23 @@ def read(root: Path) -> Corpus:
         name="emodb",
         title="EmoDB (acted German; its text says nothing about the emotion)",
         root=root,
-        utterances=utterance_table(rows),
+        utterances=utterance_table(list(rows.values())),
         emotions=EMOTIONS,
         problems=tuple(problems),
     )
 
 
-def _row(path: Path, speaker: str, code: str, letter: str) -> dict[str, object]:
+def _row(path: Path) -> dict[str, object] | None:
+    """What a file's name says, in whatever case; None if it is none of EmoDB's."""
+    match = _NAME.fullmatch(path.stem)
+    if match is None:
+        return None
+    speaker, code, letter, version = match.groups()
+    code, letter = code.lower(), letter.upper()
+    if speaker not in _GENDERS or code not in SENTENCES:
+        return None
     return {
-        "utterance": path.stem,
+        "utterance": f"{speaker}{code}{letter}{version.lower()}",
         "dialogue": speaker,
         "session": speaker,
         "speaker": speaker,

@@ -4,9 +4,10 @@
     Session1/dialog/transcriptions/Ses01F_impro01.txt   what was said
     Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav
 
-The labels decide which utterances there are: transcription lines without a label (such as the
-overlaps `..._FXX0`) are noted and left out. Only files that begin with `Ses` are read, so stray
-`._*` files and the folders `Attribute`, `Categorical` and `Self-evaluation` do no harm.
+The labels decide which utterances there are: a transcription line without a label (such as the
+overlaps `..._FXX0`) is left out; a recording without one has lost it, which is damage. Only files
+that begin with `Ses` are read, so stray `._*` files and the folders `Attribute`, `Categorical` and
+`Self-evaluation` do no harm. Blanks, and the case of labels and of endings, do not matter.
 """
 
 import re
@@ -15,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from replicate.corpora.iemocap_ids import EMOTIONS, parse
-from replicate.corpora.table import Corpus, Problem, read_lines, utterance_table
+from replicate.corpora.iemocap_ids import EMOTIONS, named, parse
+from replicate.corpora.table import Corpus, Problem, files, read_lines, utterance_table
 from replicate.files import InputError
 from replicate.paper import CLASS_SIZES
 
@@ -40,8 +41,10 @@ LABELS = ("neu", "hap", "exc", "ang", "sad", "fru", "sur", "fea", "dis", "oth", 
 HAPPY, EXCITED = 595, 1041
 
 _LABEL_LINE = re.compile(
-    r"\[(?P<start>\d+\.?\d*) - (?P<end>\d+\.?\d*)\]\s+(?P<utterance>\S+)\s+(?P<label>[A-Za-z]+)\b.*"
+    r"\[\s*(?P<start>\d+\.?\d*)\s*-\s*(?P<end>\d+\.?\d*)\s*\]\s*"
+    r"(?P<utterance>\S+)\s+(?P<label>[A-Za-z]+)\b.*"
 )
+_ANNOTATOR = re.compile(r"[CA]-\w+:.*")
 _TRANSCRIPT_LINE = re.compile(r"(?P<utterance>[^\s:]+)\s*(?:\[[^]]*\])?\s*:\s*(?P<text>.*)")
 _RESTORE = "restore it from the corpus as distributed"
 _TWICE = ("occurs a second time", "delete the wrong one of the two")
@@ -60,8 +63,8 @@ def read(root: Path) -> Corpus:
     problems: list[Problem] = []
     rows: Rows = {}
     for session in sorted(tree.glob("Session[0-9]")):
-        problems += _unlabelled(session)
         labelled = _labels(session, problems)
+        problems += _unlabelled(session, labelled)
         transcripts = _transcripts(session, labelled, problems)
         wavs = _wavs(session, labelled, problems)
         for utterance, row in labelled.items():
@@ -84,6 +87,7 @@ def read(root: Path) -> Corpus:
         utterances=utterance_table([rows[utterance] for utterance in sorted(rows)]),
         emotions=EMOTIONS,
         problems=tuple(problems),
+        cut_at_times=True,
     )
 
 
@@ -102,10 +106,13 @@ def _tree(root: Path) -> Path:
 
 
 def _labels(session: Path, problems: list[Problem]) -> Rows:
-    """Utterance -> row, from the label lines of a session; the lines below them are annotators'."""
+    """Utterance -> row, from the label lines of a session; the lines below them are annotators'.
+
+    What begins like a label line, or names an utterance, is one.
+    """
     rows: Rows = {}
     for place, line in _lines(session / "dialog" / "EmoEvaluation", problems):
-        if not line.startswith("["):
+        if _ANNOTATOR.fullmatch(line) or not (line.startswith("[") or named(line)):
             continue
         match = _LABEL_LINE.fullmatch(line)
         utterance = match and parse(match["utterance"])
@@ -115,40 +122,41 @@ def _labels(session: Path, problems: list[Problem]) -> Rows:
         elif utterance.utterance in rows:
             problems.append(_about(rows[utterance.utterance], place, *_TWICE))
         else:
-            if match["label"] not in LABELS:
-                what = f"unknown label {match['label']!r}"
-                problems.append(Problem(place, what, "none: it is outside the cohort", "note"))
+            label = match["label"].lower()
+            if label not in LABELS:
+                what = f"{match['utterance']} has the unknown label {label!r}"
+                problems.append(Problem(place, what, _RESTORE, "damaged", match["utterance"]))
             times = {"start": float(match["start"]), "end": float(match["end"])}
-            rows[utterance.utterance] = {**vars(utterance), **times, "label": match["label"]}
+            rows[utterance.utterance] = {**vars(utterance), **times, "label": label}
     return rows
 
 
-def _unlabelled(session: Path) -> Iterator[Problem]:
-    """Dialogues that have transcripts or recordings, but no file of labels."""
-    folders = session.glob("sentences/wav/Ses*")
-    dialogues = {path.stem for path in session.glob("dialog/transcriptions/Ses*.txt")}
-    dialogues |= {folder.name for folder in folders if any(folder.glob("Ses*.wav"))}
-    for dialogue in sorted(dialogues):
+def _unlabelled(session: Path, labelled: Rows) -> Iterator[Problem]:
+    """Dialogues that have transcripts or recordings, but no label."""
+    dialogues = {path.stem for path in files(session / "dialog/transcriptions", "Ses*", ".txt")}
+    dialogues |= {path.parent.name for path in files(session / "sentences/wav", "*/Ses*", ".wav")}
+    for dialogue in sorted(dialogues - {row["dialogue"] for row in labelled.values()}):
         labels = session / "dialog" / "EmoEvaluation" / f"{dialogue}.txt"
-        if not labels.is_file():
-            what = f"no labels for {dialogue}, which has transcripts or recordings"
-            yield Problem(str(labels), what, _RESTORE, "damaged")
+        what = f"no labels for {dialogue}, which has transcripts or recordings"
+        yield Problem(str(labels), what, _RESTORE, "damaged")
 
 
 def _transcripts(session: Path, labelled: Rows, problems: list[Problem]) -> dict[str, str]:
     """Utterance -> what was said, for the labelled utterances of a session."""
     found: dict[str, str] = {}
     for place, line in _lines(session / "dialog" / "transcriptions", problems):
-        if not line.strip():
-            continue
-        match = _TRANSCRIPT_LINE.fullmatch(line.strip())
+        match = _TRANSCRIPT_LINE.fullmatch(line)
         if match is None or parse(match["utterance"]) is None:
-            problems.append(Problem(place, "no utterance id; left out", "none needed", "note"))
+            problems.append(_left_out(place, "no utterance id"))
             continue
         utterance, text = match["utterance"], " ".join(match["text"].split())
         if utterance not in labelled:
-            what = f"{utterance} has no label; left out"
-            problems.append(Problem(place, what, "none needed", "note"))
+            what = f"{utterance} has no label"
+            problems.append(
+                Problem(place, what, _RESTORE, "missing")
+                if _is_turn(utterance)
+                else _left_out(place, what)
+            )
         elif found.get(utterance, text) != text:
             problems.append(_about(labelled[utterance], place, *_TWICE))
         elif text:
@@ -159,9 +167,17 @@ def _transcripts(session: Path, labelled: Rows, problems: list[Problem]) -> dict
 def _wavs(session: Path, labelled: Rows, problems: list[Problem]) -> dict[str, str]:
     """Utterance -> its recording, for the labelled utterances of a session."""
     found: dict[str, str] = {}
-    for path in sorted(session.glob("sentences/wav/*/Ses*.wav")):
+    dialogues = {row["dialogue"] for row in labelled.values()}
+    for path in files(session / "sentences/wav", "*/Ses*", ".wav"):
+        if path.parent.name not in dialogues:
+            continue  # all of it is unlabelled, and one problem
         if path.stem not in labelled:
-            problems.append(Problem(str(path), "has no label; left out", "none needed", "note"))
+            what = "has no label: its label line is lost"
+            problems.append(
+                Problem(str(path), what, _RESTORE, "damaged")
+                if _is_turn(path.stem)
+                else _left_out(str(path), "is no recording of a turn")
+            )
         elif path.stem in found:
             problems.append(_about(labelled[path.stem], str(path), *_TWICE))
         else:
@@ -169,20 +185,30 @@ def _wavs(session: Path, labelled: Rows, problems: list[Problem]) -> dict[str, s
     return found
 
 
+def _left_out(place: str, what: str) -> Problem:
+    return Problem(place, f"{what}; left out", "none needed", "note")
+
+
+def _is_turn(utterance: str) -> bool:
+    """Whether an id is that of a turn, which has a label; overlaps (`..._FXX0`) have none."""
+    return parse(utterance) is not None and "XX" not in utterance
+
+
 def _lines(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, str]]:
-    """Place (`file:number`) and text of each line of a folder's `Ses*.txt`, sorted by name."""
-    for path in sorted(folder.glob("Ses*.txt")):
+    """Place (`file:number`) and text of each line that has any, of a folder's `Ses*.txt`."""
+    for path in files(folder, "Ses*", ".txt"):
         lines, odd = read_lines(path)
         problems += odd
-        yield from ((f"{path}:{number}", line) for number, line in enumerate(lines, start=1))
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield f"{path}:{number}", line.strip()
 
 
 def _missing(tree: Path, rows: Rows) -> Iterator[Problem]:
     """What the tree lacks: sessions, or transcripts."""
-    for number in range(1, 6):
-        if not (tree / f"Session{number}").is_dir():
-            what = f"Session{number} is missing; folds and counts differ from the paper's"
-            yield Problem(str(tree), what, "unpack all five sessions", "note")
+    for number in sorted(set("12345") - {str(row["session"]) for row in rows.values()}):
+        what = f"Session{number} is missing, or has no label"
+        yield Problem(str(tree), what, "unpack all five sessions anew", "damaged")
     lacking = [row for _, row in sorted(rows.items()) if row["transcript"] is None]
     if len(lacking) == len(rows):
         what = "no transcript at all: Session*/dialog/transcriptions is missing or empty"

@@ -41,6 +41,11 @@ def dialogue(utterance: str) -> str:
     return utterance if known is None else known.dialogue
 
 
+def named(line: str) -> bool:
+    """Whether an utterance's id stands anywhere in a line."""
+    return _UTTERANCE.search(line) is not None
+
+
 def parse(utterance: str) -> UtteranceId | None:
     """An utterance id taken apart, or None if it is not IEMOCAP's."""
     match = _UTTERANCE.fullmatch(utterance)

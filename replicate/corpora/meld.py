@@ -1,12 +1,12 @@
 """MELD (Poria et al. 2019): television dialogue with seven emotions; recordings are optional."""
 
+import csv
 import unicodedata
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import pandas as pd
-
-from replicate.corpora.table import Corpus, damaged, utterance_table
+from replicate.corpora.table import Corpus, Problem, damaged, files, read_lines, utterance_table
 from replicate.files import InputError
 
 EMOTIONS = {
@@ -15,19 +15,24 @@ EMOTIONS = {
     "neutral": "neutrality",
     "sadness": "sadness",
 }
+#: The emotions of MELD; those of `EMOTIONS` make the paper's four classes.
+LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
 #: Part of the corpus -> where its recordings may lie (MELD's own folder names come second).
 PARTS = {
     "train": ("train", "train_splits"),
     "dev": ("dev", "dev_splits_complete"),
     "test": ("test", "output_repeated_splits_test"),
 }
-_COLUMNS = ["Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID", "Season", "Episode"]
+_NUMBERS = ("Dialogue_ID", "Utterance_ID", "Season", "Episode")
+_COLUMNS = ("Utterance", "Speaker", "Emotion", *_NUMBERS)
 _PLAIN = str.maketrans(
     dict.fromkeys("\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}", "'")
     | dict.fromkeys("\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}", '"')
     | dict.fromkeys("\N{EN DASH}\N{EM DASH}", " - ")
     | {"\N{HORIZONTAL ELLIPSIS}": "..."}
 )
+Row = dict[str, object]
+Turn = dict[str, str]
 _REMEDY = "take the three *_sent_emo.csv anew from the repository declare-lab/MELD"
 
 
@@ -37,29 +42,28 @@ def read(root: Path) -> Corpus:
     Ids are `train_dia0_utt3`, as dialogue numbers start anew in each part. Seasons stand for
     sessions, episodes for scenarios. Times are left out: they count within the episode, and some
     are wrong. Recordings, if any, are `<part>/dia0_utt3.wav` (16 kHz mono; MELD distributes mp4:
-    `ffmpeg -i dia0_utt3.mp4 -ac 1 -ar 16000 -c:a pcm_s16le dia0_utt3.wav`). `InputError` if a file
-    is missing, or is no such table.
+    `ffmpeg -i dia0_utt3.mp4 -ac 1 -ar 16000 -c:a pcm_s16le dia0_utt3.wav`). A line that is no whole
+    row is damage. `InputError` if a file is missing, or is no such table.
     """
-    rows: list[dict[str, object]] = []
+    problems: list[Problem] = []
+    rows: dict[str, Row] = {}
     for part in sorted(PARTS):
-        table = _table(root / f"{part}_sent_emo.csv")
-        wavs = _wavs(root, part)
-        for turn in table.itertuples(index=False):
-            name = f"dia{turn.Dialogue_ID}_utt{turn.Utterance_ID}"
-            rows.append(_row(part, turn, wavs.get(name)))
-    table = utterance_table(rows)
-    silent = table["utterance"][table["transcript"].isna()]
-    twice = table["utterance"][table["utterance"].duplicated()]
+        wavs = _wavs(root, part, problems)
+        for place, turn in sorted(_turns(root, part, problems), key=_in_time):
+            row = _row(part, turn, wavs)
+            utterance = str(row["utterance"])
+            if utterance in rows:
+                problems += damaged(place, [utterance], "occurs a second time", _REMEDY)
+            elif row["transcript"] is None:
+                problems += damaged(place, [utterance], "has no transcript", _REMEDY)
+            rows.setdefault(utterance, row)
     return Corpus(
         name="meld",
         title="MELD (television dialogue)",
         root=root,
-        utterances=table.drop_duplicates("utterance", ignore_index=True),
+        utterances=utterance_table(list(rows.values())),
         emotions=EMOTIONS,
-        problems=(
-            *damaged(root, silent, "has no transcript", _REMEDY),
-            *damaged(root, twice, "occurs a second time", _REMEDY),
-        ),
+        problems=tuple(problems),
     )
 
 
@@ -82,42 +86,76 @@ def _windows(character: str) -> str:
     return character.encode("latin-1").decode("cp1252", errors="ignore")
 
 
-def _table(path: Path) -> pd.DataFrame:
-    """One of the three tables, in order of dialogue and turn."""
+def _turns(root: Path, part: str, problems: list[Problem]) -> Iterator[tuple[str, Turn]]:
+    """Place (`file:line`) and values of each whole row of a part's table, whose rows are lines."""
+    path = root / f"{part}_sent_emo.csv"
     if not path.is_file():
         raise InputError(path, "no such file", "give the folder with MELD's three *_sent_emo.csv")
+    lines, odd = read_lines(path)
+    header = [name.strip() for name in _fields(lines[0])] if lines else []
+    if missing := set(_COLUMNS) - set(header):
+        problem = odd[0].what if odd else f"lacks the columns {sorted(missing)}"
+        raise InputError(path, problem, _REMEDY)
+    problems += odd
+    for number, line in enumerate(lines[1:], start=2):
+        if not line.strip():
+            continue
+        fields = _fields(line)
+        if fault := _fault(header, fields):
+            problems.append(Problem(f"{path}:{number}", fault, _REMEDY, "damaged"))
+        else:
+            yield f"{path}:{number}", dict(zip(header, fields, strict=True))
+
+
+def _fault(header: list[str], fields: list[str]) -> str:
+    """What is wrong with a row; nothing if it is whole."""
+    if not fields:
+        return "is no whole row: a quote is not closed, or closed too early"
+    if len(fields) != len(header):
+        found = f"{len(fields)} of {len(header)} fields"
+        return f"is no whole row, but {found}: cut short, or with a stray quote or comma"
+    turn = dict(zip(header, fields, strict=True))
+    if turn["Emotion"].lower() not in LABELS:
+        return f"has an emotion that is none of MELD's: {turn['Emotion']!r}"
+    if odd := [column for column in _NUMBERS if not turn[column].isdecimal()]:
+        return f"has no number as {odd[0]}"
+    return ""
+
+
+def _in_time(found: tuple[str, Turn]) -> tuple[int, int]:
+    return int(found[1]["Dialogue_ID"]), int(found[1]["Utterance_ID"])
+
+
+def _fields(line: str) -> list[str]:
+    """The fields of a line; none if a quote stands where none may, or is not closed."""
     try:
-        table = _csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read as a table: {error}", _REMEDY) from error
-    missing = set(_COLUMNS) - set(table.columns)
-    if missing:
-        raise InputError(path, f"lacks the columns {sorted(missing)}", _REMEDY)
-    return table[_COLUMNS].sort_values(["Dialogue_ID", "Utterance_ID"], kind="stable")
+        return [field.strip() for field in next(csv.reader([line], strict=True))]
+    except csv.Error:
+        return []
 
 
-def _csv(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False)
-    except UnicodeDecodeError:
-        return pd.read_csv(path, encoding="cp1252", keep_default_na=False)
+def _wavs(root: Path, part: str, problems: list[Problem]) -> dict[str, str]:
+    """Recording's name -> its file; the first where a part's folders have two."""
+    found: dict[str, str] = {}
+    for path in (path for folder in PARTS[part] for path in files(root / folder, "dia*", ".wav")):
+        name = path.stem.lower()
+        if name in found:
+            what, remedy = "occurs a second time", "delete the wrong one of the two"
+            problems += damaged(path, [f"{part}_{name}"], what, remedy)
+        found.setdefault(name, str(path))
+    return found
 
 
-def _wavs(root: Path, part: str) -> dict[str, str]:
-    paths = (path for folder in PARTS[part] for path in sorted((root / folder).glob("dia*.wav")))
-    return {path.stem: str(path) for path in paths}
-
-
-def _row(part: str, turn: tuple[object, ...], wav: str | None) -> dict[str, object]:
-    text, speaker, emotion, dialogue, number, season, episode = turn
+def _row(part: str, turn: Turn, wavs: dict[str, str]) -> Row:
+    dialogue, number, season, episode = (int(turn[column]) for column in _NUMBERS)
     return {
         "utterance": f"{part}_dia{dialogue}_utt{number}",
         "dialogue": f"{part}_dia{dialogue}",
         "session": str(season),
-        "speaker": plain(str(speaker)),
+        "speaker": plain(turn["Speaker"]),
         "scripted": True,
         "scenario": f"s{season:0>2}e{episode:0>2}",
-        "label": emotion,
-        "transcript": plain(str(text)) or None,
-        "wav": wav,
+        "label": turn["Emotion"].lower(),
+        "transcript": plain(turn["Utterance"]) or None,
+        "wav": wavs.get(f"dia{dialogue}_utt{number}"),
     }

@@ -3,13 +3,16 @@
 import dataclasses
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from replicate.corpora import emodb, iemocap, iemocap_features, iemocap_text, meld, own, standin
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.names import OWN, require_known, size_and_preset
+from replicate.corpora.standin.manifest import is_as_noted, note_files
 from replicate.corpora.table import Corpus, utterance_table, without_damaged
 from replicate.corpora.waveforms import open_waveforms
+from replicate.environment import switch
 from replicate.files import InputError, build_once, cache_folder, sha256, unreadable, usable
 
 READERS: dict[str, Callable[[Path], Corpus]] = {
@@ -20,9 +23,6 @@ READERS: dict[str, Callable[[Path], Corpus]] = {
     "emodb": emodb.read,
     "meld": meld.read,
 }
-
-#: In the stand-in's folder: digest of the manifest that its generator was published with.
-_GENERATOR = "generator.sha256"
 
 
 def open_corpus(name: str, data: Path | None = None, skip_damaged: bool | None = None) -> Corpus:
@@ -35,7 +35,7 @@ def open_corpus(name: str, data: Path | None = None, skip_damaged: bool | None =
     `waveforms.open_waveforms`; here only if damaged ones shall be left out.)
     """
     if skip_damaged is None:
-        skip_damaged = bool(os.environ.get("REPLICATE_SKIP_DAMAGED"))
+        skip_damaged = switch("REPLICATE_SKIP_DAMAGED")
     corpus = without_damaged(read_corpus(name, data), skip_damaged)
     if not (skip_damaged and corpus.has_audio):
         return corpus
@@ -97,12 +97,9 @@ def _read_standin(name: str) -> Corpus:
         from replicate.corpora.standin.write import generate  # voices, which readers need not load
 
         generate(folder, size, preset)
-        (folder / _GENERATOR).write_text(source)
+        note_files(folder, source)
 
-    def whole(folder: Path) -> bool:
-        mark = folder / _GENERATOR
-        return mark.is_file() and mark.read_text() == source
-
+    whole = partial(is_as_noted, generator=source)
     folder = build_once(cache_folder() / name, build, whole)
     return _as_standin(dataclasses.replace(iemocap.read(folder), name=name))
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,24 +14,63 @@ from replicate.corpora.features import Features
 from replicate.files import InputError
 from replicate.settings import AudioInput
 
+Severity = Literal["note", "missing", "damaged", "fatal"]
+
 
 @dataclass(frozen=True)
 class Problem:
-    """Something odd: harmless (`note`), an utterance's damage, or `fatal` for the whole corpus."""
+    """Something odd.
+
+    It is harmless (`note`), something that the corpus has as distributed is not here (`missing`),
+    utterances are lost or spoilt (`damaged`), or it is `fatal` for the whole corpus.
+    """
 
     place: str  # `file:line`, file or utterance id
     what: str
     remedy: str
-    severity: Literal["note", "damaged", "fatal"]
+    severity: Severity
     utterance: str | None = None  # the damaged one, where it is known
 
 
-def damaged(place: Path, utterances: Iterable[str], what: str, remedy: str) -> list[Problem]:
+def damaged(place: object, utterances: Iterable[str], what: str, remedy: str) -> list[Problem]:
     """The same damage of each of some utterances."""
     return [
         Problem(str(place), f"{utterance} {what}", remedy, "damaged", utterance)
         for utterance in utterances
     ]
+
+
+#: Of problems that are alike so many are named.
+FEW = 3
+
+
+def gathered(problems: Iterable[Problem]) -> list[Problem]:
+    """Problems of which many alike have become one, with a count and the first few."""
+    kinds: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        # ids, places and counts are the words that hold a digit
+        kind = problem.severity, re.sub(r"\S*\d\S*", "", problem.what)
+        kinds.setdefault(kind, []).append(problem)
+    return [
+        one
+        for alike in kinds.values()
+        for one in (alike if len(alike) <= FEW else [_as_one(alike)])
+    ]
+
+
+def _as_one(alike: list[Problem]) -> Problem:
+    first, *others = alike
+    also = ", ".join(other.utterance or other.place for other in others[: FEW - 1])
+    return dataclasses.replace(
+        first,
+        place=f"{len(alike):,} alike, as {first.place}",
+        what=f"{first.what} (also {also} and {len(alike) - FEW:,} more)",
+    )
+
+
+def files(folder: Path, pattern: str, ending: str) -> list[Path]:
+    """The files that a pattern of names without endings finds, of an ending in any case: sorted."""
+    return sorted(path for path in folder.glob(pattern) if path.suffix.lower() == ending)
 
 
 def read_lines(path: Path) -> tuple[list[str], list[Problem]]:
@@ -90,6 +130,7 @@ class Corpus:
     emotions: dict[str, str]  # its own labels -> the paper's classes; others are not in the cohort
     synthetic: bool = False  # True for the stand-in, whose numbers must never pass for IEMOCAP's
     problems: tuple[Problem, ...] = ()
+    cut_at_times: bool = False  # its recordings last from `start` to `end`, to the millisecond
     features: Features | None = None
     """Acoustic features, for the encoder that takes them in place of recordings."""
 
@@ -126,23 +167,28 @@ def utterance_table(rows: list[dict[str, object]]) -> pd.DataFrame:
     return table.sort_values(["dialogue", "start"], kind="stable", ignore_index=True)
 
 
-def damage(place: object, kind: str, problems: Sequence[Problem]) -> InputError:
-    """One error for everything that is damaged: the first ten in full, and how many there are."""
-    lines = [f"{problem.place}: {problem.what}\n     {problem.remedy}" for problem in problems[:10]]
-    if len(problems) > 10:
-        lines.append(f"and {len(problems) - 10} more")
-    return InputError(
-        place,
-        "\n   - ".join([f"{len(problems)} damaged {kind}", *lines]),
-        "repair them (`replicate corpus check` lists all), or leave them out with --skip-damaged",
-    )
+def damage(corpus: Corpus, kind: str, problems: Sequence[Problem]) -> InputError:
+    """One error for everything that is damaged: at most ten kinds, and how many there are."""
+    kinds = gathered(problems)
+    lines = [f"{problem.place}: {problem.what}\n     {problem.remedy}" for problem in kinds[:10]]
+    if len(kinds) > 10:
+        lines.append(f"and {len(kinds) - 10} more kinds")
+    remedy = "repair them (`replicate corpus check --all` lists all), or leave them out with "
+    remedy += "--skip-damaged"
+    if corpus.synthetic:
+        lines = [line.partition("\n")[0] for line in lines]
+        remedy = (
+            f"remove this folder, and it is generated anew: `replicate corpus build {corpus.name}`"
+        )
+    what = "\n   - ".join([f"{len(problems)} damaged {kind}", *lines])
+    return InputError(corpus.root, what, remedy)
 
 
 def without_damaged(corpus: Corpus, skip_damaged: bool) -> Corpus:
     """The corpus as it may be used: damaged utterances left out if asked for, else `InputError`."""
     found = [problem for problem in corpus.problems if problem.severity == "damaged"]
     if found and not skip_damaged:
-        raise damage(corpus.root, "label or transcription lines", found)
+        raise damage(corpus, "places in labels or transcripts", found)
     return corpus.without(found)
 
 

@@ -6,14 +6,15 @@ PyTorch and soundfile are imported by what needs them: stored levels are read wi
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import re
 import shlex
-import wave
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,9 +23,14 @@ from replicate.corpora.table import Corpus, Problem, damage
 from replicate.files import InputError, build_once, cache_folder
 
 if TYPE_CHECKING:
+    import soundfile
     import torch
 
 SAMPLE_RATE = 16_000
+
+#: Seconds by which a recording may be longer or shorter than its times say. IEMOCAP's are within
+#: 0.2 ms.
+TOLERANCE = 0.05
 
 _SAMPLES, _INDEX, _STATE = "samples.int16", "index.json", "recordings.sha256"
 _RESTORE = "restore it from the corpus as distributed, or leave it out with --skip-damaged"
@@ -83,23 +89,58 @@ def decode(path: Path) -> np.ndarray:
     `InputError` if it is anything else, cut short or empty, or cannot be read. Nothing is converted
     on the fly: the error names the command that does.
     """
+    import soundfile
+
     try:
-        with path.open("rb") as file, wave.open(file) as sound:
-            form = (sound.getframerate(), sound.getnchannels(), 8 * sound.getsampwidth())
-            announced = sound.getnframes()
-            content = sound.readframes(announced)
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror}", _RESTORE) from error
-    except (wave.Error, EOFError) as error:
-        raise _not_plain(path) from error
-    if form != (SAMPLE_RATE, 1, 16):
-        raise _wrong_form(path, f"{form[0]} Hz, {_channels(form[1])}, {form[2]}-bit")
-    if announced == 0:
-        raise InputError(path, "holds no sample (zero length)", _RESTORE)
-    if len(content) < 2 * announced:
-        what = f"is cut short: {len(content) // 2:,} of the {announced:,} samples it announces"
+    try:
+        with _sound(content) as sound:
+            announced, known = _announced(sound), sound.format in ("WAV", "WAVEX", "RF64")
+            form = (sound.samplerate, sound.channels, sound.subtype)
+            if form != (SAMPLE_RATE, 1, "PCM_16") or not known:
+                raise _wrong_form(path, sound)
+            samples: np.ndarray = sound.read(dtype="int16")
+    except soundfile.SoundFileError as error:
+        what = f"is no wav file that can be read ({len(content):,} bytes)"
+        raise InputError(path, what, _RESTORE) from error
+    if announced > len(samples):
+        what = f"is cut short: {len(samples):,} of the {announced:,} samples it announces"
         raise InputError(path, what, _RESTORE)
-    return np.frombuffer(content, dtype="<i2")
+    if len(samples) == 0:
+        raise InputError(path, "holds no sample (zero length)", _RESTORE)
+    return samples
+
+
+#: From so many bytes on a size means that it was not known when the head was written.
+_UNKNOWN_SIZE = 0x7FFF0000
+
+
+def _sound(content: bytes) -> soundfile.SoundFile:
+    """A file's sound; to the end of the file if the head, never finished, gives no size."""
+    import soundfile
+
+    sound = soundfile.SoundFile(io.BytesIO(content))
+    if len(sound) or not content.startswith(b"RIFF"):
+        return sound
+    # by these sizes libsndfile knows a file that was not closed, and mends them
+    unclosed = soundfile.SoundFile(io.BytesIO(content[:4] + b"\x08\0\0\0" + content[8:]))
+    rest = content[len(content) - 2 * len(unclosed) :]
+    return sound if _is_chunk(rest) else unclosed
+
+
+def _is_chunk(content: bytes) -> bool:
+    """Whether some bytes are a named part of a wav file, no samples."""
+    size = int.from_bytes(content[4:8], "little")
+    return content[:4].decode("latin-1").isprintable() and size <= len(content) - 8
+
+
+def _announced(sound: soundfile.SoundFile) -> int:
+    """The samples that a file's head announces, as libsndfile reports it; 0 if it does not know."""
+    found = re.search(r"\bdata\s*(?:size)?\s*: (\d+)\b", sound.extra_info, re.IGNORECASE)
+    size = int(found[1]) if found else 0
+    return size // 2 if size < _UNKNOWN_SIZE else 0
 
 
 def open_waveforms(corpus: Corpus, skip_damaged: bool = False) -> Waveforms:
@@ -111,29 +152,28 @@ def open_waveforms(corpus: Corpus, skip_damaged: bool = False) -> Waveforms:
     recordings.
     """
     wanted = corpus.utterances[corpus.utterances["label"].isin(list(corpus.emotions))]
-    wavs = zip(wanted["utterance"], wanted["wav"].fillna(""), strict=True)
-    paths = {utterance: Path(wav) if wav else None for utterance, wav in wavs}
-    if not any(paths.values()):
+    if not wanted["wav"].notna().any():
         raise InputError(
             corpus.root,
             "has no recordings",
             "unpack the recordings, or run text-only experiments",
         )
-    state = _state(paths)
+    recordings = recordings_of(corpus, wanted)
+    state = _state(recordings)
 
     def build(new: Path) -> None:
-        _build(new, paths)
+        _build(new, recordings)
         (new / _STATE).write_text(state)
 
     def whole(folder: Path) -> bool:
         mark = folder / _STATE
         return mark.is_file() and mark.read_text() == state and _whole(folder)
 
-    folder = build_once(cache_folder() / "waveforms" / _key(paths), build, whole)
+    folder = build_once(cache_folder() / "waveforms" / _key(recordings), build, whole)
     index = json.loads((folder / _INDEX).read_text())
     problems = tuple(Problem(**problem) for problem in index["problems"])
     if problems and (not skip_damaged or not index["utterances"]):
-        raise damage(corpus.root, "recordings", problems)
+        raise damage(corpus, "recordings", problems)
     lengths = np.array(index["lengths"], dtype=np.int64)
     return Waveforms(
         samples=np.memmap(folder / _SAMPLES, dtype="<i2", mode="r"),
@@ -145,18 +185,43 @@ def open_waveforms(corpus: Corpus, skip_damaged: bool = False) -> Waveforms:
     )
 
 
-def examine(paths: dict[str, Path | None]) -> Iterator[tuple[str, np.ndarray | Problem]]:
+class Recording(NamedTuple):
+    """Where an utterance's recording lies, if there is one, and how long it must last."""
+
+    utterance: str
+    path: Path | None
+    seconds: float  # NaN where nothing says so
+
+
+def recordings_of(corpus: Corpus, utterances: pd.DataFrame) -> list[Recording]:
+    """The recordings of some utterances of a corpus."""
+    seconds = utterances["end"] - utterances["start"]
+    if not corpus.cut_at_times:
+        seconds[:] = np.nan
+    rows = zip(utterances["utterance"], utterances["wav"].fillna(""), seconds, strict=True)
+    return [Recording(name, Path(wav) if wav else None, lasts) for name, wav, lasts in rows]
+
+
+def examine(recordings: list[Recording]) -> Iterator[tuple[str, np.ndarray | Problem]]:
     """Each utterance with its samples or with what is wrong with its recording."""
-    for utterance, path in paths.items():
+    for utterance, path, seconds in recordings:
         if path is None:
             what, remedy = f"{utterance} has no recording", _RESTORE
             yield utterance, Problem(utterance, what, remedy, "damaged", utterance)
             continue
         try:
-            yield utterance, decode(path)
+            samples = decode(path)
+            _require_length(path, len(samples) / SAMPLE_RATE, seconds)
+            yield utterance, samples
         except InputError as error:
             problem = Problem(error.place, error.what, error.remedy, "damaged", utterance)
             yield utterance, problem
+
+
+def _require_length(path: Path, found: float, expected: float) -> None:
+    if abs(found - expected) > TOLERANCE:
+        what = f"lasts {found:.2f} s, where its label line's times give {expected:.2f} s"
+        raise InputError(path, what, _RESTORE)
 
 
 def levels(waveforms: Waveforms, ids: Sequence[str]) -> pd.DataFrame:
@@ -193,35 +258,35 @@ def class_averages(level: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _key(paths: dict[str, Path | None]) -> str:
+def _key(recordings: list[Recording]) -> str:
     """Which recordings: a digest of ids and paths."""
-    named = [(utterance, path and str(path.absolute())) for utterance, path in paths.items()]
+    named = [(r.utterance, r.path and str(r.path.absolute())) for r in recordings]
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:32]
 
 
-def _state(paths: dict[str, Path | None]) -> str:
-    """What the recordings are like now: a digest of sizes and times of change."""
-    found: list[tuple[int, int] | None] = []
-    for path in paths.values():
+def _state(recordings: list[Recording]) -> str:
+    """What they are like now: a digest of sizes, times of change and the seconds they must last."""
+    found: list[tuple[int, int, float] | None] = []
+    for _, path, seconds in recordings:
         try:
             status = path.stat() if path else None
         except OSError:
             status = None
-        found.append((status.st_size, status.st_mtime_ns) if status else None)
+        found.append((status.st_size, status.st_mtime_ns, seconds) if status else None)
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
 
-def _build(folder: Path, paths: dict[str, Path | None]) -> None:
+def _build(folder: Path, recordings: list[Recording]) -> None:
     """Decode all recordings into `folder`; damaged ones go to the index only."""
     digest = hashlib.sha256()
     lengths: dict[str, int] = {}
     problems = []
     with (folder / _SAMPLES).open("wb") as file:
-        for utterance, found in examine(paths):
+        for utterance, found in examine(recordings):
             if isinstance(found, Problem):
                 problems.append(asdict(found))
                 continue
-            content = found.tobytes()
+            content = found.astype("<i2").tobytes()
             file.write(content)
             digest.update(f"{utterance} {len(found)}\n".encode() + content)
             lengths[utterance] = len(found)
@@ -243,27 +308,16 @@ def _whole(folder: Path) -> bool:
         return False
 
 
-def _not_plain(path: Path) -> InputError:
-    """What is wrong with a file that is no plain PCM wav."""
-    import soundfile
-
-    try:
-        found = soundfile.info(path)
-    except soundfile.SoundFileError:
-        size = f"{path.stat().st_size:,} bytes"
-        return InputError(path, f"is no wav file that can be read ({size})", _RESTORE)
-    if found.subtype in ("FLOAT", "DOUBLE"):
-        samples = soundfile.read(path, always_2d=True)[0]
+def _wrong_form(path: Path, sound: soundfile.SoundFile) -> InputError:
+    """A readable recording in another form, and the command that converts it."""
+    if sound.subtype in ("FLOAT", "DOUBLE"):
+        samples = sound.read(always_2d=True)
         odd = int(np.count_nonzero(~np.isfinite(samples)))
         if odd:
             what = f"{odd:,} of {samples.size:,} samples are no number (NaN or infinite)"
             return InputError(path, what, _RESTORE)
-    channels = _channels(found.channels)
-    return _wrong_form(path, f"{found.format} {found.subtype}, {found.samplerate} Hz, {channels}")
-
-
-def _wrong_form(path: Path, found: str) -> InputError:
-    """A readable recording in another form, and the command that converts it."""
+    channels = _channels(sound.channels)
+    found = f"{sound.format} {sound.subtype}, {sound.samplerate} Hz, {channels}"
     old = shlex.quote(str(path))
     new = shlex.quote(str(path.with_name(f"{path.stem}.16k.wav")))
     return InputError(

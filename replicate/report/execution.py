@@ -11,8 +11,8 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
-#: An executed notebook keeps what made it under this key of its metadata.
-METADATA = "replicate"
+from replicate.report.sealed import METADATA, read, sealed
+
 #: How many notebooks run side by side.
 KERNELS = 2
 #: Stands in the prose for a number whose runs are not there.
@@ -46,14 +46,12 @@ class Job:
     @property
     def is_current(self) -> bool:
         """Whether the target was made by exactly this job."""
-        if not self.target.exists():
-            return False
-        metadata = json.loads(self.target.read_text(encoding="utf-8"))["metadata"]
-        return bool(metadata.get(METADATA, {}).get("key") == self.key)
+        page = read(self.target)
+        return page is not None and page["metadata"].get(METADATA, {}).get("key") == self.key
 
 
 def execute(job: Job) -> None:
-    """Execute one notebook; its kernel starts in the working directory.
+    """Execute one notebook; its kernel starts in the working directory, see `kernels_in`.
 
     Raises:
         NotebookError: a cell failed, or the kernel ended.
@@ -61,7 +59,10 @@ def execute(job: Job) -> None:
     import jupytext
     import papermill
 
+    from replicate.report.kernels import Kernel
+
     job.scratch.parent.mkdir(parents=True, exist_ok=True)
+    begun: list[str] = []  # the sources of cells
     try:
         executed = papermill.execute_notebook(
             jupytext.read(job.source),
@@ -72,34 +73,48 @@ def execute(job: Job) -> None:
             progress_bar=False,
             request_save_on_cell_execute=False,  # it is saved at the end, and where a cell fails
             extra_arguments=["--log-level=50"],
+            kernel_manager_class=Kernel,
+            on_cell_start=lambda cell, cell_index: begun.append(cell.source),
         )
     except papermill.PapermillExecutionError as error:
         trace = TERMINAL_COLOURS.sub("", "\n".join(error.traceback))
         raise NotebookError(
-            f"{job.source.name}: {error.ename}: {error.evalue}\n{trace}\nSo far: {job.scratch}"
+            f"{_place(job, error.source)}: {error.ename}: {error.evalue}\n{trace}\n"
+            f"So far: {job.scratch}"
         ) from None
     except RuntimeError as error:  # of nbclient: the kernel died
-        raise NotebookError(f"{job.source.name}: {error}") from None
-    presentable = json.dumps(_presentable(executed, job), indent=1)
+        cell = begun[-1] if begun else ""
+        raise NotebookError(
+            f"{_place(job, cell)}: {error}, in this cell:\n{cell or '(before the first)'}\n"
+            "  -> the system ends a kernel for want of memory: close other programs, then build "
+            "again; pages that are finished are kept"
+        ) from None
+    presentable = json.dumps(_presentable(executed, job))
     if data := job.parameters.get("data"):
         presentable = presentable.replace(json.dumps(data)[1:-1], "PATH")
-    job.scratch.write_text(presentable, encoding="utf-8")
+    job.scratch.write_text(sealed(json.loads(presentable)), encoding="utf-8")
     job.target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(job.scratch, job.target)
 
 
-def execute_all(jobs: Sequence[Job], report: Callable[[Job, float], None]) -> None:
+def _place(job: Job, cell: str) -> str:
+    """`NN_name.md:LINE`, the line on which a cell's source begins, where it is in the file."""
+    before, found, _ = job.source.read_text(encoding="utf-8").partition(cell)
+    return f"{job.source.name}:{before.count(chr(10)) + 1}" if cell and found else job.source.name
+
+
+def execute_all(jobs: Sequence[Job], folder: Path, report: Callable[[Job, float], None]) -> None:
     """Execute the notebooks of a folder side by side; the first that fails ends it all.
 
     Threads suffice, since a kernel is a process; those under way end with the build. Each job that
-    succeeded is reported with its seconds.
+    succeeded is reported with its seconds. Kernels keep their files in `folder`.
 
     Raises:
         NotebookError: with the failed notebook's own message.
     """
     if not jobs:
         return
-    _prepare_kernels()
+    from replicate.report.kernels import kernels_in
 
     def timed(job: Job) -> tuple[Job, float]:
         started = time.monotonic()
@@ -107,19 +122,13 @@ def execute_all(jobs: Sequence[Job], report: Callable[[Job, float], None]) -> No
         return job, time.monotonic() - started
 
     # the folder is that of the whole process, so papermill must not change it
-    with contextlib.chdir(jobs[0].source.parent), ThreadPool(KERNELS) as pool:
+    with (
+        kernels_in(folder),
+        contextlib.chdir(jobs[0].source.parent),
+        ThreadPool(KERNELS) as pool,
+    ):
         for job, seconds in pool.imap_unordered(timed, jobs):
             report(job, seconds)
-
-
-def _prepare_kernels() -> None:
-    """Let the kernels, which inherit the environment, find the package; one thread each."""
-    package = str(Path(__file__).resolve().parents[2])
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [package, os.environ.get("PYTHONPATH")])
-    )
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 
 
 def _presentable(notebook: Any, job: Job) -> Any:

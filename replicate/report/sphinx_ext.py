@@ -7,6 +7,7 @@ damaged utterances shall be left out. Every page says so.
 """
 
 import ast
+import contextlib
 import hashlib
 import json
 import os
@@ -14,21 +15,26 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 from docutils import nodes
+from filelock import Timeout
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
 
 import replicate
-from replicate.files import InputError
-from replicate.report import execution, page
-from replicate.report.execution import METADATA, Job, NotebookError
+from replicate.environment import switch
+from replicate.files import MOST_NAMED, InputError, lock_beside
+from replicate.interrupts import exit_code, sigterm_interrupts
+from replicate.report import execution, halves, page, sealed, unfinished
+from replicate.report.execution import Job, NotebookError
 from replicate.report.page import REAL_CORPORA, Notice
+from replicate.report.sealed import METADATA
 from replicate.runs.code import code_version
 from replicate.runs.experiments import PROFILES
 
@@ -76,7 +82,7 @@ def jobs(book: Path) -> list[Job]:
     heard = not chosen or _has_audio(**chosen)
     common = _common(book, chosen.get("data", ""))
     made = []
-    for source in sorted((book.parent / "notebooks").glob("[0-9][0-9]_*.md")):
+    for source in _sources(book):
         text = source.read_text(encoding="utf-8")
         metadata, values = own(text)
         if heard or metadata.get("needs") != "audio":
@@ -99,6 +105,11 @@ def jobs(book: Path) -> list[Job]:
             )
         )
     return made
+
+
+def _sources(book: Path) -> list[Path]:
+    """The MyST halves of the notebooks of a book."""
+    return sorted((book.parent / "notebooks").glob("[0-9][0-9]_*.md"))
 
 
 def own(notebook: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -134,7 +145,7 @@ def _has_audio(corpus: str, data: str, **_: str) -> bool:
 
 def _common(book: Path, data: str) -> Any:
     """Digest of what all notebooks depend on: code, packages, benchmarks, a corpus on disk."""
-    damaged_left_out = bool(os.environ.get("REPLICATE_SKIP_DAMAGED"))
+    damaged_left_out = switch("REPLICATE_SKIP_DAMAGED")
     packages = [path.stem for folder in sys.path for path in Path(folder).glob("*.dist-info")]
     uncommitted = code_version("audio")[1]  # which pages say
     state = [damaged_left_out, sys.version, sorted(packages), uncommitted]
@@ -156,34 +167,98 @@ def _contents(root: Path, *patterns: str) -> Iterator[bytes]:
 
 
 def _sizes_and_times(data: str) -> Iterator[bytes]:
-    """A corpus may have 12 GB: sizes and times stand for its contents."""
-    root = Path(data)
-    if data and root.exists():
-        for path in [root, *sorted(root.rglob("*"))]:
-            state = path.lstat()
-            yield f"{path}\0{state.st_size}\0{state.st_mtime_ns}\n".encode()
+    """A corpus may have 12 GB: sizes and times stand for its contents, also behind links.
+
+    Which file it is and when it was put there count, too: another's contents may have its size and
+    its time.
+    """
+    known = set()
+    for folder, inner, names in os.walk(data, followlinks=True):
+        here = os.stat(folder)
+        if (here.st_dev, here.st_ino) in known:  # a link to a folder that has been seen
+            inner.clear()
+            continue
+        known.add((here.st_dev, here.st_ino))
+        inner.sort()
+        for path in (folder, *(os.path.join(folder, name) for name in sorted(names))):
+            yield os.fsencode(path) + b"\0"
+            try:
+                state = os.stat(path)
+            except OSError:  # a link to nowhere
+                continue
+            times = (state.st_mtime_ns, state.st_ctime_ns)
+            yield json.dumps([state.st_ino, state.st_size, *times]).encode()
 
 
 def execute_stale(app: Sphinx, config: Config) -> None:
-    """Execute what is missing or stale; drop what has no source any more."""
+    """Execute what is missing or stale; drop the pages of notebooks that are gone."""
     book = Path(app.srcdir)
     try:
-        wanted = jobs(book)
-    except InputError as error:
+        with sigterm_interrupts(), _alone(book) as kernels:
+            wanted = jobs(book)
+            _make_room(book / "notebooks", wanted)
+            stale = [job for job in wanted if not job.is_current]
+            LOG.info("notebooks: %d to execute, %d unchanged", len(stale), len(wanted) - len(stale))
+            execution.execute_all(
+                stale,
+                kernels,
+                lambda job, seconds: LOG.info("  %s: %.1f s", job.source.stem, seconds),
+            )
+    except (InputError, NotebookError) as error:
         _stop(error)
-    for old in (book / "notebooks").glob("*.ipynb"):
-        if old not in {job.target for job in wanted}:
-            old.unlink()
-    stale = [job for job in wanted if not job.is_current]
-    LOG.info("notebooks: %d to execute, %d unchanged", len(stale), len(wanted) - len(stale))
-    try:
-        execution.execute_all(
-            stale, lambda job, seconds: LOG.info("  %s: %.1f s", job.source.stem, seconds)
-        )
-    except NotebookError as error:
-        _stop(error)
+    except OSError as error:
+        what = f"cannot be read or written: {error.strerror}"
+        remedy = "mend that, or free disk space; the same command goes on with what is left to do"
+        _stop(InputError(error.filename or book, what, remedy))
+    except KeyboardInterrupt as error:
+        LOG.error("Interrupted. Pages that are finished are kept; the same command goes on.")
+        raise SystemExit(exit_code(error)) from None
     config.replicate_digest = _digest(book, wanted)
     config.html_theme_options["announcement"] = announcement(**parameters())
+
+
+@contextmanager
+def _alone(book: Path) -> Iterator[Path]:
+    """Wait for another build of this book to end; an empty folder, which is gone afterwards."""
+    folder = book / "_build" / ".kernels"
+    lock = lock_beside(folder)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        LOG.info("waiting for another build of this book")
+        lock.acquire()
+    try:
+        shutil.rmtree(folder, ignore_errors=True)  # of a build that was killed
+        folder.mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+
+def _make_room(folder: Path, wanted: list[Job]) -> None:
+    """Let only pages that a build made be replaced, and remove those that have no source now.
+
+    Says what is damaged, and where the halves of a notebook differ. `InputError` if a page is not
+    as a build made it: it may be someone's work.
+    """
+    states = {job.target: sealed.state(job.target) for job in wanted}
+    if others := [path.name for path, state in states.items() if state == "another's"]:
+        raise InputError(
+            folder,
+            f"{len(others)} pages are not as a build made them, or an earlier version did: "
+            + ", ".join([*others[:MOST_NAMED], *["..."][: len(others) - MOST_NAMED]]),
+            "move what is yours to a name of its own, and remove the rest",
+        )
+    for path, state in states.items():
+        if state == "damaged":
+            kept = sealed.set_aside(path)
+            LOG.info("%s: damaged%s; made anew", path, f", and kept as {kept.name}" if kept else "")
+    for path in set(folder.glob("*.ipynb")) - states.keys():
+        if sealed.state(path) == "sealed":
+            path.unlink()
+    for found in filter(None, (halves.complaint(job.source) for job in wanted)):
+        LOG.warning(found)
 
 
 def _stop(error: Exception) -> NoReturn:
@@ -215,11 +290,11 @@ def announcement(corpus: str = "", profile: str = "", **_: str) -> str:
 
 def add_notice(app: Sphinx, doctree: nodes.document) -> None:
     """Below the title of a page made by a notebook: which corpora made its numbers."""
-    target = Path(app.srcdir) / f"{app.env.docname}.ipynb"
+    made = sealed.read(Path(app.srcdir) / f"{app.env.docname}.ipynb") or {"metadata": {}}
     title = next(iter(doctree.findall(nodes.title)), None)
-    if title is None or not target.exists():
+    made = made["metadata"].get(METADATA, {})
+    if title is None or "parameters" not in made:
         return
-    made = json.loads(target.read_text(encoding="utf-8"))["metadata"][METADATA]
     corpora = _corpora(made, made["parameters"]["corpus"])
     title.parent.insert(title.parent.index(title) + 1, _box(page.notice(*corpora)))
 
@@ -262,8 +337,23 @@ def choose_scripts(
     scripts[:] = [s for s in scripts if "thebe" not in f"{s.filename}{s.attributes}".lower()]
 
 
+def require_book(app: Sphinx) -> None:
+    """End a build of another folder, in which the book's names may mean something else."""
+    folder = Path(app.srcdir)
+    if folder != folder.parent / "notebooks" and _sources(folder):
+        return
+    for made_by_sphinx in (Path(app.outdir), Path(app.outdir).parent):
+        with contextlib.suppress(OSError):
+            made_by_sphinx.rmdir()  # if it is empty
+    place = next((p for p in (folder / "book", folder.parent / "book") if p.is_dir()), "BOOK")
+    what = "is not the folder of the book: it has no folder of notebooks beside it"
+    _stop(InputError(folder, what, f"jupyter-book build {place}"))
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension; called by Sphinx."""
+    require_book(app)
+    unfinished.setup(app)
     # if another than in the last build that finished, all pages are written: numbers cross pages
     app.add_config_value("replicate_digest", "", "html")
     app.connect("config-inited", execute_stale, priority=100)  # the contents are parsed at 900

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from replicate.corpora.standin.planning import Planned
-from replicate.files import InputError
+from replicate.files import InputError, sha256
 from replicate.paper import EMOTIONS
 
 RELEASE = "IEMOCAP_full_release"
@@ -48,6 +48,34 @@ def fingerprint(root: Path) -> Fingerprint:
     for path in sorted((root / RELEASE).glob("Session*/sentences/wav/*/*.wav")):
         audio.update(path.stem.encode() + hashlib.sha256(path.read_bytes()).digest())
     return {"text": text_hash(rows, transcripts), "audio": audio.hexdigest()}
+
+
+#: In a generated folder: its generator, and of each file its size, time of change and SHA-256.
+_FILES = "files.json"
+
+
+def note_files(root: Path, generator: str) -> None:
+    """Note, in a folder just filled, what fills it; `generator` says what made it."""
+    paths = sorted(path for path in root.rglob("*") if path.is_file())
+    files = {path.relative_to(root).as_posix(): [*_state(path), sha256(path)] for path in paths}
+    (root / _FILES).write_text(json.dumps({"generator": generator, "files": files}))
+
+
+def is_as_noted(root: Path, generator: str) -> bool:
+    """Whether a folder still holds all that was noted; only files of another time are read."""
+    try:
+        noted = json.loads((root / _FILES).read_text())
+        return noted["generator"] == generator and all(
+            _state(root / name) == state or sha256(root / name) == digest
+            for name, (*state, digest) in noted["files"].items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _state(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def text_hash(rows: Iterable[Sequence[str]], transcripts: Mapping[str, str]) -> str:
