@@ -1,5 +1,6 @@
 """Readers: real trees, odd trees, and independent listings of the same files."""
 
+import dataclasses
 import os
 import pickle
 import shutil
@@ -748,6 +749,7 @@ def test_form_does_not_matter_to_meld(tmp_path):
     for path in tmp_path.glob("*.csv"):
         text = path.read_text("utf-8").replace(",joy,", ", JOY ,").replace(",1,2\n", ", 1,2 \n")
         path.write_text(text + "\n\n", "utf-8")
+        path.rename(path.with_suffix(".CSV"))
     corpus = meld.read(tmp_path)
     pd.testing.assert_frame_equal(corpus.utterances, clean)
     assert corpus.problems == ()
@@ -784,6 +786,59 @@ def test_the_stand_in_says_what_it_is(standin):
     assert corpus.name == "standin-tiny"
     assert "synthetic" in corpus.title
     assert f"{len(cohort(corpus))} utterances" in corpus.title
+
+
+def lose_a_session(release: Path) -> None:
+    shutil.rmtree(release / "Session5")
+
+
+def lose_a_label_file(release: Path) -> None:
+    label_file(release, "Ses01F_impro01").unlink()
+
+
+def cut_a_recording(release: Path) -> None:
+    path = next(release.rglob("*.wav"))
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def alter_a_recording(release: Path) -> None:
+    path = next(release.rglob("*.wav"))
+    path.write_bytes(path.read_bytes()[:-2] + b"\x01\x00")
+
+
+def lose_the_record(release: Path) -> None:
+    (release.parent / "files.json").unlink()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lose_a_session, lose_a_label_file, cut_a_recording, alter_a_recording, lose_the_record],
+)
+def test_a_stand_in_that_is_no_longer_whole_is_generated_anew(
+    standin, monkeypatch, tmp_path, capsys, spoil
+):
+    whole = open_corpus("standin-tiny")
+    copy = shutil.copytree(whole.root, tmp_path / "standin-tiny")
+    monkeypatch.setenv("REPLICATE_CACHE", str(tmp_path))
+    os.utime(next(copy.rglob("*.wav")))  # a copy has other times, and is whole
+    open_corpus("standin-tiny")
+    assert capsys.readouterr().err == ""
+    spoil(copy / "IEMOCAP_full_release")
+    again = open_corpus("standin-tiny")
+    assert str(copy) in capsys.readouterr().err, "it is said"
+    assert open_waveforms(again).fingerprint == open_waveforms(whole).fingerprint
+    pd.testing.assert_frame_equal(
+        again.utterances.drop(columns="wav"), whole.utterances.drop(columns="wav")
+    )
+
+
+def test_damage_to_a_generated_corpus_has_a_remedy_that_fits(standin):
+    corpus = open_corpus("standin-tiny")
+    broken = corpus.utterances.assign(wav=corpus.utterances["wav"] + ".gone")
+    with pytest.raises(InputError) as refusal:
+        open_waveforms(dataclasses.replace(corpus, utterances=broken))
+    assert "corpus build standin-tiny" in refusal.value.remedy
+    assert "as distributed" not in str(refusal.value)
 
 
 def test_the_stand_ins_words_need_no_speech(standin, monkeypatch, tmp_path):
