@@ -1,6 +1,7 @@
 """Readers: real trees, odd trees, and independent listings of the same files."""
 
 import dataclasses
+import json
 import os
 import pickle
 import shutil
@@ -33,6 +34,7 @@ from replicate.corpora import emodb, iemocap, iemocap_text, meld
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.opening import open_corpus, open_text, read_corpus
 from replicate.corpora.protocol import cohort, split
+from replicate.corpora.standin.manifest import is_as_noted
 from replicate.corpora.table import COLUMNS, Corpus, text_fingerprint, utterance_table
 from replicate.corpora.waveforms import open_waveforms
 from replicate.files import InputError, build_once, replacing
@@ -810,20 +812,26 @@ def lose_the_record(release: Path) -> None:
     (release.parent / "files.json").unlink()
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [lose_a_session, lose_a_label_file, cut_a_recording, alter_a_recording, lose_the_record],
-)
+SPOILT = [lose_a_session, lose_a_label_file, cut_a_recording, alter_a_recording, lose_the_record]
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_a_stand_in_that_is_no_longer_whole_is_known(standin, tmp_path, spoil):
+    copy = shutil.copytree(open_corpus("standin-tiny").root, tmp_path / "standin-tiny")
+    generator = json.loads((copy / "files.json").read_text())["generator"]
+    os.utime(next(copy.rglob("*.wav")))  # another time alone is no damage
+    assert is_as_noted(copy, generator) and not is_as_noted(copy, "another generator")
+    spoil(copy / "IEMOCAP_full_release")
+    assert not is_as_noted(copy, generator)
+
+
 def test_a_stand_in_that_is_no_longer_whole_is_generated_anew(
-    standin, monkeypatch, tmp_path, capsys, spoil
+    standin, monkeypatch, tmp_path, capsys
 ):
     whole = open_corpus("standin-tiny")
     copy = shutil.copytree(whole.root, tmp_path / "standin-tiny")
     monkeypatch.setenv("REPLICATE_CACHE", str(tmp_path))
-    os.utime(next(copy.rglob("*.wav")))  # a copy has other times, and is whole
-    open_corpus("standin-tiny")
-    assert capsys.readouterr().err == ""
-    spoil(copy / "IEMOCAP_full_release")
+    lose_a_session(copy / "IEMOCAP_full_release")
     again = open_corpus("standin-tiny")
     assert str(copy) in capsys.readouterr().err, "it is said"
     assert open_waveforms(again).fingerprint == open_waveforms(whole).fingerprint
