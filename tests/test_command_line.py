@@ -39,6 +39,11 @@ def test_check_judges_a_good_and_a_bad_tree(tmp_path):
     tree = trees.write_iemocap(tmp_path / "good")
     good = replicate("corpus", "check", "iemocap", tree)
     assert good.exit_code == 0 and "Verdict" in good.stdout
+    for wav in tree.rglob("*.wav"):
+        wav.write_bytes(wav.read_bytes()[:-9])
+    few, every = (replicate("corpus", "check", "iemocap", tree, *more) for more in ((), ("--all",)))
+    assert "more)" in few.stdout and "--all" in few.stdout
+    assert all(str(wav) in every.stdout for wav in tree.rglob("*.wav"))
     bad = replicate("corpus", "check", "iemocap", tmp_path / "nowhere")
     assert bad.exit_code == 1 and "no such folder" in bad.stdout
 

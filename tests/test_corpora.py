@@ -1,5 +1,7 @@
 """Readers: real trees, odd trees, and independent listings of the same files."""
 
+import dataclasses
+import json
 import os
 import pickle
 import shutil
@@ -32,6 +34,7 @@ from replicate.corpora import emodb, iemocap, iemocap_text, meld
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.opening import open_corpus, open_text, read_corpus
 from replicate.corpora.protocol import cohort, split
+from replicate.corpora.standin.manifest import is_as_noted
 from replicate.corpora.table import COLUMNS, Corpus, text_fingerprint, utterance_table
 from replicate.corpora.waveforms import open_waveforms
 from replicate.files import InputError, build_once, replacing
@@ -748,6 +751,7 @@ def test_form_does_not_matter_to_meld(tmp_path):
     for path in tmp_path.glob("*.csv"):
         text = path.read_text("utf-8").replace(",joy,", ", JOY ,").replace(",1,2\n", ", 1,2 \n")
         path.write_text(text + "\n\n", "utf-8")
+        path.rename(path.with_suffix(".CSV"))
     corpus = meld.read(tmp_path)
     pd.testing.assert_frame_equal(corpus.utterances, clean)
     assert corpus.problems == ()
@@ -784,6 +788,65 @@ def test_the_stand_in_says_what_it_is(standin):
     assert corpus.name == "standin-tiny"
     assert "synthetic" in corpus.title
     assert f"{len(cohort(corpus))} utterances" in corpus.title
+
+
+def lose_a_session(release: Path) -> None:
+    shutil.rmtree(release / "Session5")
+
+
+def lose_a_label_file(release: Path) -> None:
+    label_file(release, "Ses01F_impro01").unlink()
+
+
+def cut_a_recording(release: Path) -> None:
+    path = next(release.rglob("*.wav"))
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def alter_a_recording(release: Path) -> None:
+    path = next(release.rglob("*.wav"))
+    path.write_bytes(path.read_bytes()[:-2] + b"\x01\x00")
+
+
+def lose_the_record(release: Path) -> None:
+    (release.parent / "files.json").unlink()
+
+
+SPOILT = [lose_a_session, lose_a_label_file, cut_a_recording, alter_a_recording, lose_the_record]
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_a_stand_in_that_is_no_longer_whole_is_known(standin, tmp_path, spoil):
+    copy = shutil.copytree(open_corpus("standin-tiny").root, tmp_path / "standin-tiny")
+    generator = json.loads((copy / "files.json").read_text())["generator"]
+    os.utime(next(copy.rglob("*.wav")))  # another time alone is no damage
+    assert is_as_noted(copy, generator) and not is_as_noted(copy, "another generator")
+    spoil(copy / "IEMOCAP_full_release")
+    assert not is_as_noted(copy, generator)
+
+
+def test_a_stand_in_that_is_no_longer_whole_is_generated_anew(
+    standin, monkeypatch, tmp_path, capsys
+):
+    whole = open_corpus("standin-tiny")
+    copy = shutil.copytree(whole.root, tmp_path / "standin-tiny")
+    monkeypatch.setenv("REPLICATE_CACHE", str(tmp_path))
+    lose_a_session(copy / "IEMOCAP_full_release")
+    again = open_corpus("standin-tiny")
+    assert str(copy) in capsys.readouterr().err, "it is said"
+    assert open_waveforms(again).fingerprint == open_waveforms(whole).fingerprint
+    pd.testing.assert_frame_equal(
+        again.utterances.drop(columns="wav"), whole.utterances.drop(columns="wav")
+    )
+
+
+def test_damage_to_a_generated_corpus_has_a_remedy_that_fits(standin):
+    corpus = open_corpus("standin-tiny")
+    broken = corpus.utterances.assign(wav=corpus.utterances["wav"] + ".gone")
+    with pytest.raises(InputError) as refusal:
+        open_waveforms(dataclasses.replace(corpus, utterances=broken))
+    assert "corpus build standin-tiny" in refusal.value.remedy
+    assert "as distributed" not in str(refusal.value)
 
 
 def test_the_stand_ins_words_need_no_speech(standin, monkeypatch, tmp_path):

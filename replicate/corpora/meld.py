@@ -88,7 +88,8 @@ def _windows(character: str) -> str:
 
 def _turns(root: Path, part: str, problems: list[Problem]) -> Iterator[tuple[str, Turn]]:
     """Place (`file:line`) and values of each whole row of a part's table, whose rows are lines."""
-    path = root / f"{part}_sent_emo.csv"
+    name = f"{part}_sent_emo"
+    path = next(iter(files(root, f"{name}.*", ".csv")), root / f"{name}.csv")
     if not path.is_file():
         raise InputError(path, "no such file", "give the folder with MELD's three *_sent_emo.csv")
     lines, odd = read_lines(path)

@@ -138,7 +138,8 @@ def _is_chunk(content: bytes) -> bool:
 
 def _announced(sound: soundfile.SoundFile) -> int:
     """The samples that a file's head announces, as libsndfile reports it; 0 if it does not know."""
-    found = re.search(r"\bdata\s*(?:size)?\s*: (\d+)\b", sound.extra_info, re.IGNORECASE)
+    line = r"^\s*data(?: size)?\s*: (\d+)\b"
+    found = re.search(line, sound.extra_info, re.IGNORECASE | re.MULTILINE)
     size = int(found[1]) if found else 0
     return size // 2 if size < _UNKNOWN_SIZE else 0
 
