@@ -22,6 +22,7 @@ from replicate.interrupts import end_with
 from replicate.runs.experiments import Experiment
 from replicate.runs.published import is_finished, load_run
 from replicate.runs.store import folder_of
+from replicate.runs.versions import at_hand
 from replicate.training.train import train
 
 
@@ -59,7 +60,11 @@ def open_source(source: Source) -> tuple[Corpus, Waveforms | Features | None]:
     return corpus, open_waveforms(corpus) if corpus.has_audio else corpus.features
 
 
-def _vectors(experiment: Experiment, source: Source) -> WordVectors | None:
+def vectors_of(experiment: Experiment, source: Source) -> WordVectors | None:
+    """The word vectors that an experiment begins with, None if there are none.
+
+    `InputError` as `open_vectors`, or if they have another width than the model takes.
+    """
     embedding = experiment.embedding
     if embedding in ("trainable", "none"):
         return None  # and keep what another embedding has loaded
@@ -78,15 +83,9 @@ def _loaded_vectors(embedding: str, size: int, source: Source) -> WordVectors | 
     return found
 
 
-def check_vectors(experiments: Sequence[Experiment], source: Source) -> None:
-    """Open a file of vectors that experiments need, before hours are spent on others.
-
-    `InputError` if it cannot be read, or its vectors have another width than the models take.
-    """
-    needing = [experiment for experiment in experiments if experiment.embedding == "word2vec"]
-    if source.word2vec is not None and needing:
-        _vectors(needing[0], source)
-        _loaded_vectors.cache_clear()  # several gigabytes, which the workers load themselves
+def forget_vectors() -> None:
+    """Free what `vectors_of` has loaded last: it may be several gigabytes."""
+    _loaded_vectors.cache_clear()
 
 
 def run_one(
@@ -101,11 +100,11 @@ def run_one(
     folder, lock = folder_of(experiment, root), lock_of(experiment, root, wait)
     try:
         with lock:
-            if not is_finished(experiment, root):
+            corpus, sound = open_source(source)
+            if not is_finished(experiment, root, at_hand(corpus, sound)):
                 for leftover in folder.glob(".checkpoint.pt.*"):  # of a process that was killed
                     leftover.unlink()
-                corpus, sound = open_source(source)
-                vectors = _vectors(experiment, source)
+                vectors = vectors_of(experiment, source)
                 train(
                     experiment, corpus, folder,
                     sound=sound, vectors=vectors, device=device, report=print_progress,
