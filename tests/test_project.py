@@ -409,6 +409,19 @@ def test_a_kernel_that_dies_is_named_with_its_cell(tmp_path: Path) -> None:
     assert "os.kill" in str(refusal.value) and "memory" in str(refusal.value)
 
 
+def test_a_page_executed_again_has_the_same_bits(tmp_path: Path) -> None:
+    source, pages = tmp_path / "01_one.md", set()
+    source.write_text(NOTEBOOK.format(name="one", code="print(1)"))
+    with kernels_in(tmp_path):
+        for place in ("a", "b"):
+            job = execution.Job(
+                source, tmp_path / place / "01_one.ipynb", tmp_path / "01_one.ipynb"
+            )
+            execution.execute(job)
+            pages.add(job.target.read_bytes())
+    assert len(pages) == 1
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_build_leaves_nothing_half_written(
     small_book: SmallBook, signum: signal.Signals

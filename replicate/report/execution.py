@@ -140,7 +140,8 @@ def _presentable(notebook: Any, job: Job) -> Any:
         "parameters": job.parameters,
     }
     _fill_in(notebook)
-    for cell in notebook.cells:
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"  # Jupytext draws them, and the same page has the same bits
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
         tags = cell.metadata.get("tags", [])
