@@ -118,15 +118,18 @@ def run(
     """Train a grid of experiments; finished ones are kept, interrupted ones go on."""
     from replicate.corpora.protocol import cohort
     from replicate.files import require_writable
-    from replicate.runs import published
+    from replicate.runs import published, versions
     from replicate.runs.grids import grid
-    from replicate.training import schedule, worker
+    from replicate.training import pretrained, schedule, worker
 
     which = which or PROFILES[profile].grid
     heard = any(model != "text" for model, _ in GRIDS[which].rows)
     source = worker.Source(name, data, word2vec, skip_damaged, heard)
     workers = worker.workers(jobs, device, cluster, gpus_each)
-    opened = worker.open_source(source)[0]
+    opened, sound = worker.open_source(source)
+    place = results / name / profile
+    known = published.stored_records(place)
+    versions.require(known, versions.at_hand(opened, sound), place)
     wanted = replace(PROFILES[profile], seeds=PROFILES[profile].seeds[:seeds])
     experiments = grid(which, name, wanted, cohort(opened), opened.audio_input)
     experiments = _served(experiments, opened, word2vec)
@@ -134,8 +137,9 @@ def run(
     workers = replace(workers, keep=frozenset(kept))
     todo = [e for e in experiments if not worker.is_done(e, results, e in workers.keep)]
     click.echo(f"{len(experiments)} experiments, {len(experiments) - len(todo)} already done")
-    worker.check_vectors(todo, source)
-    require_writable(results / name / profile)
+    if told := pretrained.check(experiments, source, known, place):
+        click.echo(told, err=True)
+    require_writable(place)
     outcomes: list[worker.Outcome] = []
     started = time.perf_counter()
     for outcome in schedule.run_grid(todo, source, workers, results):
@@ -145,7 +149,7 @@ def run(
         click.echo(worker.state(outcomes, len(todo), seconds, running))
     if failed := sum(outcome.error is not None for outcome in outcomes):
         raise click.ClickException(f"{failed} of {len(todo)} experiments failed, see above")
-    published.pack(results / name / profile)
+    published.pack(place)
 
 
 def _served(
@@ -179,12 +183,12 @@ def baselines(
 ) -> None:
     """Compute every baseline that a corpus allows; what is stored is kept."""
     from replicate.corpora.opening import open_corpus
-    from replicate.corpora.table import text_fingerprint
     from replicate.corpora.waveforms import open_waveforms
     from replicate.files import require_writable
     from replicate.report.stored import overview
     from replicate.runs import published
     from replicate.runs.baselines import BASELINES, PROFILE
+    from replicate.runs.versions import at_hand
     from replicate.training import baselines as training_baselines
 
     opened = open_corpus(name, data, skip_damaged)
@@ -192,14 +196,13 @@ def baselines(
     for left_out in sorted(set(BASELINES) - {setting.model for setting in settings}):
         needs = " and ".join(BASELINES[left_out].needs)
         click.echo(f"{left_out} is left out: it needs {needs}", err=True)
-    seen = text_fingerprint(opened.utterances)
-    stored = published.load_runs(name, PROFILE, results, seen)
+    sound = open_waveforms(opened) if opened.has_audio else opened.features
+    stored = published.load_runs(name, PROFILE, results, at_hand(opened, sound))
     done = {result.experiment: result for result in stored}
     todo = [setting for setting in settings if setting not in done]
     click.echo(f"{len(settings)} results, {len(settings) - len(todo)} already there")
     if todo:
         require_writable(results / name / PROFILE)
-        sound = open_waveforms(opened) if opened.has_audio else opened.features
         for result in training_baselines.compute(todo, opened, sound, results):
             done[result.experiment] = result
             click.echo(f"  {result.experiment.name}: {result.provenance.wall_seconds:.1f} s")
@@ -255,16 +258,14 @@ def rerun(
     results: Path,
 ) -> None:
     """Make a random sample of stored results again from nothing; exit code 1 if they differ."""
-    from replicate.corpora.opening import open_text
-    from replicate.corpora.table import text_fingerprint
     from replicate.files import InputError, require_writable
     from replicate.runs import rerun as rerunning
+    from replicate.runs import versions
     from replicate.runs.published import load_runs
+    from replicate.training import pretrained, worker
     from replicate.training.repeats import repeated
-    from replicate.training.worker import Source, workers
 
-    seen = text_fingerprint(open_text(name, data, skip_damaged).utterances)
-    stored = load_runs(name, profile, results, seen)
+    stored = load_runs(name, profile, results)
     if not stored:
         command = "baselines" if profile == "baselines" else "run"
         what = "nothing is stored"
@@ -275,9 +276,13 @@ def rerun(
     if keep:
         require_writable(results)
     heard = any(result.provenance.audio_fingerprint for result in drawn)
-    source = Source(name, data, word2vec, skip_damaged, heard)
+    source = worker.Source(name, data, word2vec, skip_damaged, heard)
+    known, place = {result.experiment.name: result for result in stored}, results / name / profile
+    versions.require(known, versions.at_hand(*worker.open_source(source)), place)
+    trained = [made for made in (one.experiment for one in drawn) if isinstance(made, Experiment)]
+    pretrained.check(trained, source, known, place)
     held = 0
-    for result, again in repeated(drawn, source, workers(jobs, device)):
+    for result, again in repeated(drawn, source, worker.workers(jobs, device)):
         comparison = rerunning.compare(result, again)
         held += comparison.holds
         click.echo(comparison)

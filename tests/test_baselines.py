@@ -20,13 +20,13 @@ from sklearn.svm import SVC
 from replicate.__main__ import main
 from replicate.corpora.opening import open_corpus
 from replicate.corpora.protocol import classes, cohort, split
-from replicate.corpora.table import text_fingerprint
 from replicate.corpora.transcriptions import tokens
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
 from replicate.runs.baselines import BASELINES
 from replicate.runs.published import load_run, load_runs
 from replicate.runs.selection import answers, load_baselines
+from replicate.runs.versions import Seen, at_hand
 from replicate.settings import Fold
 from replicate.stats import classification
 from replicate.stats.summaries import summarise
@@ -282,7 +282,7 @@ def store(tmp_path_factory):
 class TestStore:
     def test_reads_back_what_was_computed(self, store):
         tmp_path, made = store
-        seen = text_fingerprint(small.corpus().utterances)
+        seen = at_hand(small.corpus())
         assert load_runs("small", "baselines", tmp_path, seen)
         found = load_baselines("small", tmp_path).runs
         assert [f.experiment for f in found] == [m.experiment for m in made]
@@ -331,7 +331,7 @@ class TestStore:
 
     def test_another_version_of_the_corpus_is_refused(self, store):
         with pytest.raises(InputError, match="another version of small"):
-            load_runs("small", "baselines", store[0], "0" * 64)
+            load_runs("small", "baselines", store[0], Seen("0" * 64))
 
     def test_a_write_that_was_cut_short_leaves_no_result(self, folder, tmp_path):
         assert len(load_runs("small", "baselines", tmp_path)) == 1

@@ -173,9 +173,12 @@ def test_a_whole_copy_lacks_nothing_and_one_lost_utterance_is_seen(name):
     assert f"{count - 1:,} of {count:,} utterances" in problem.what
 
 
-@pytest.mark.parametrize("name", ["iemocap-text", "meld"])
-def test_the_real_files_lack_nothing(name):
-    assert lacking(read_corpus(name, real(name))) == []
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("iemocap-text", "iemocap-text"), ("iemocap-features", "."), ("meld", "meld")],
+)
+def test_the_real_files_lack_nothing(name, folder):
+    assert lacking(read_corpus(name, real(folder))) == []
 
 
 def test_the_real_counts_are_those_of_the_released_list():

@@ -24,6 +24,7 @@ every_file = pytest.mark.parametrize("file", SOURCES)
 NOT_NUMERICAL = {
     "corpora.standin",
     "corpora.table",
+    "corpora.vector_files",
     "files",
     "runs.code",
     "runs.experiments",

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -370,10 +371,13 @@ def test_the_form_of_a_label_line_does_not_matter(tree, form):
     assert corpus.problems == ()
 
 
-def test_the_case_of_endings_does_not_matter(tree):
+def test_the_case_of_names_and_ids_does_not_matter(tree):
     clean = iemocap.read(tree)
     for path in [*tree.rglob("*.txt"), *tree.rglob("*.wav")]:
         path.rename(path.with_suffix(path.suffix.upper()))
+    for path in tree.rglob("Ses01*.TXT"):
+        path.write_text(re.sub("Ses01[^ \\t]*", lambda found: found[0].lower(), path.read_text()))
+        path.rename(path.with_name(path.name.lower()))
     corpus = iemocap.read(tree)
     assert corpus.problems == () and corpus.utterances["wav"].notna().all()
     pd.testing.assert_frame_equal(

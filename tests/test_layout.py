@@ -24,6 +24,7 @@ LATE_IMPORTS = {
     "corpora.features": "verdicts and checks do without PyTorch",
     "corpora.opening": "a stand-in is read without what gives it voices",
     "corpora.transcriptions": "tokens are had without PyTorch, gensim and optional vectors",
+    "corpora.vector_files": "gensim is needed only where there are vectors",
     "corpora.waveforms": "stored levels are read without PyTorch and soundfile",
     "options": "as `__main__`",
     "report.execution": "only a page that is executed needs papermill",

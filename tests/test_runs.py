@@ -10,6 +10,7 @@ from replicate.files import InputError
 from replicate.runs import code
 from replicate.runs.published import is_finished, load_run, load_runs
 from replicate.runs.store import folder_of
+from replicate.runs.versions import Seen
 from replicate.training.train import train
 
 
@@ -80,9 +81,9 @@ def test_a_run_moved_to_another_corpus_is_refused(run, tmp_path):
 
 
 def test_a_run_of_another_version_of_the_corpus_is_refused(run, tmp_path):
-    load_runs("small", "test", tmp_path, run.provenance.text_fingerprint)
+    load_runs("small", "test", tmp_path, Seen(run.provenance.text_fingerprint))
     with pytest.raises(InputError, match="another version of small"):
-        load_runs("small", "test", tmp_path, "0" * 64)
+        load_runs("small", "test", tmp_path, Seen("0" * 64))
 
 
 def test_a_folder_without_run_json_is_no_finished_run(run, tmp_path):

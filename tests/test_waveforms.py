@@ -303,7 +303,14 @@ def test_recordings_are_decoded_once(corpus):
 
 
 @pytest.mark.parametrize("name", ["samples.int16", "index.json", "recordings.sha256"])
-@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"{}")])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        Path.unlink,
+        lambda path: path.write_bytes(b"{}"),
+        lambda path: path.write_bytes(bytes(path.stat().st_size)),  # as after a power cut
+    ],
+)
 def test_a_spoilt_cache_is_made_anew(corpus, name, spoil):
     good = open_waveforms(corpus)
     before = np.array(good.samples)

@@ -7,7 +7,7 @@
 The labels decide which utterances there are: a transcription line without a label (such as the
 overlaps `..._FXX0`) is left out; a recording without one has lost it, which is damage. Only files
 that begin with `Ses` are read, so stray `._*` files and the folders `Attribute`, `Categorical` and
-`Self-evaluation` do no harm. Blanks, and the case of labels and of endings, do not matter.
+`Self-evaluation` do no harm. Blanks, and the case of ids, labels and endings, do not matter.
 """
 
 import re
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from replicate.corpora.iemocap_ids import EMOTIONS, named, parse
+from replicate.corpora.iemocap_ids import EMOTIONS, named, parse, spelt
 from replicate.corpora.table import Corpus, Problem, files, read_lines, utterance_table
 from replicate.files import InputError
 from replicate.paper import CLASS_SIZES
@@ -46,6 +46,8 @@ _LABEL_LINE = re.compile(
 )
 _ANNOTATOR = re.compile(r"[CA]-\w+:.*")
 _TRANSCRIPT_LINE = re.compile(r"(?P<utterance>[^\s:]+)\s*(?:\[[^]]*\])?\s*:\s*(?P<text>.*)")
+#: How the names of IEMOCAP's files begin, in any case.
+_SES = "[Ss][Ee][Ss]*"
 _RESTORE = "restore it from the corpus as distributed"
 _TWICE = ("occurs a second time", "delete the wrong one of the two")
 
@@ -115,7 +117,7 @@ def _labels(session: Path, problems: list[Problem]) -> Rows:
         if _ANNOTATOR.fullmatch(line) or not (line.startswith("[") or named(line)):
             continue
         match = _LABEL_LINE.fullmatch(line)
-        utterance = match and parse(match["utterance"])
+        utterance = match and parse(spelt(match["utterance"]))
         if match is None or utterance is None:
             what = "is no label line `[start - end]<tab>utterance<tab>label<tab>[v, a, d]`"
             problems.append(Problem(place, what, _RESTORE, "damaged"))
@@ -124,8 +126,9 @@ def _labels(session: Path, problems: list[Problem]) -> Rows:
         else:
             label = match["label"].lower()
             if label not in LABELS:
-                what = f"{match['utterance']} has the unknown label {label!r}"
-                problems.append(Problem(place, what, _RESTORE, "damaged", match["utterance"]))
+                name = utterance.utterance
+                what = f"{name} has the unknown label {label!r}"
+                problems.append(Problem(place, what, _RESTORE, "damaged", name))
             times = {"start": float(match["start"]), "end": float(match["end"])}
             rows[utterance.utterance] = {**vars(utterance), **times, "label": label}
     return rows
@@ -133,8 +136,10 @@ def _labels(session: Path, problems: list[Problem]) -> Rows:
 
 def _unlabelled(session: Path, labelled: Rows) -> Iterator[Problem]:
     """Dialogues that have transcripts or recordings, but no label."""
-    dialogues = {path.stem for path in files(session / "dialog/transcriptions", "Ses*", ".txt")}
-    dialogues |= {path.parent.name for path in files(session / "sentences/wav", "*/Ses*", ".wav")}
+    transcripts = files(session / "dialog/transcriptions", _SES, ".txt")
+    recordings = files(session / "sentences/wav", f"*/{_SES}", ".wav")
+    dialogues = {spelt(path.stem) for path in transcripts}
+    dialogues |= {spelt(path.parent.name) for path in recordings}
     for dialogue in sorted(dialogues - {row["dialogue"] for row in labelled.values()}):
         labels = session / "dialog" / "EmoEvaluation" / f"{dialogue}.txt"
         what = f"no labels for {dialogue}, which has transcripts or recordings"
@@ -146,10 +151,11 @@ def _transcripts(session: Path, labelled: Rows, problems: list[Problem]) -> dict
     found: dict[str, str] = {}
     for place, line in _lines(session / "dialog" / "transcriptions", problems):
         match = _TRANSCRIPT_LINE.fullmatch(line)
-        if match is None or parse(match["utterance"]) is None:
+        utterance = spelt(match["utterance"]) if match else ""
+        if match is None or parse(utterance) is None:
             problems.append(_left_out(place, "no utterance id"))
             continue
-        utterance, text = match["utterance"], " ".join(match["text"].split())
+        text = " ".join(match["text"].split())
         if utterance not in labelled:
             what = f"{utterance} has no label"
             problems.append(
@@ -168,20 +174,21 @@ def _wavs(session: Path, labelled: Rows, problems: list[Problem]) -> dict[str, s
     """Utterance -> its recording, for the labelled utterances of a session."""
     found: dict[str, str] = {}
     dialogues = {row["dialogue"] for row in labelled.values()}
-    for path in files(session / "sentences/wav", "*/Ses*", ".wav"):
-        if path.parent.name not in dialogues:
+    for path in files(session / "sentences/wav", f"*/{_SES}", ".wav"):
+        utterance = spelt(path.stem)
+        if spelt(path.parent.name) not in dialogues:
             continue  # all of it is unlabelled, and one problem
-        if path.stem not in labelled:
+        if utterance not in labelled:
             what = "has no label: its label line is lost"
             problems.append(
                 Problem(str(path), what, _RESTORE, "damaged")
-                if _is_turn(path.stem)
+                if _is_turn(utterance)
                 else _left_out(str(path), "is no recording of a turn")
             )
-        elif path.stem in found:
-            problems.append(_about(labelled[path.stem], str(path), *_TWICE))
+        elif utterance in found:
+            problems.append(_about(labelled[utterance], str(path), *_TWICE))
         else:
-            found[path.stem] = str(path)
+            found[utterance] = str(path)
     return found
 
 
@@ -196,7 +203,7 @@ def _is_turn(utterance: str) -> bool:
 
 def _lines(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, str]]:
     """Place (`file:number`) and text of each line that has any, of a folder's `Ses*.txt`."""
-    for path in files(folder, "Ses*", ".txt"):
+    for path in files(folder, _SES, ".txt"):
         lines, odd = read_lines(path)
         problems += odd
         for number, line in enumerate(lines, start=1):
@@ -206,8 +213,9 @@ def _lines(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, str]]:
 
 def _missing(tree: Path, rows: Rows) -> Iterator[Problem]:
     """What the tree lacks: sessions, or transcripts."""
-    for number in sorted(set("12345") - {str(row["session"]) for row in rows.values()}):
-        what = f"Session{number} is missing, or has no label"
+    absent = sorted(set("12345") - {str(row["session"]) for row in rows.values()})
+    if absent:
+        what = f"no label of {', '.join(f'Session{number}' for number in absent)}"
         yield Problem(str(tree), what, "unpack all five sessions anew", "damaged")
     lacking = [row for _, row in sorted(rows.items()) if row["transcript"] is None]
     if len(lacking) == len(rows):

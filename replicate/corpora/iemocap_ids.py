@@ -6,6 +6,7 @@ from functools import cache
 
 _DIALOGUE = r"Ses(?P<session>\d\d)[FM]_(?P<kind>impro|script)(?P<number>\d\d)[a-z]?(?:_\d+[a-z]?)?"
 _UTTERANCE = re.compile(rf"(?P<dialogue>{_DIALOGUE})_(?P<letter>[FM])(?:XX)?\d+")
+_ANY_CASE = re.compile(rf"(?P<dialogue>{_DIALOGUE})(?P<turn>_[FM](?:XX)?\d+)?", re.IGNORECASE)
 
 #: Label -> class; excitement joins happiness (paper, Section 4.1). Others are outside the cohort.
 EMOTIONS = {
@@ -42,8 +43,17 @@ def dialogue(utterance: str) -> str:
 
 
 def named(line: str) -> bool:
-    """Whether an utterance's id stands anywhere in a line."""
-    return _UTTERANCE.search(line) is not None
+    """Whether an utterance's id stands anywhere in a line, in whatever case."""
+    return re.search(_UTTERANCE.pattern, line, re.IGNORECASE) is not None
+
+
+def spelt(name: str) -> str:
+    """An utterance's or a dialogue's id in IEMOCAP's spelling, whatever its case; else the name."""
+    match = _ANY_CASE.fullmatch(name)
+    if match is None:
+        return name
+    dialogue, turn = match["dialogue"].lower(), (match["turn"] or "").upper()
+    return f"Ses{dialogue[3:5]}{dialogue[5].upper()}{dialogue[6:]}{turn}"
 
 
 def parse(utterance: str) -> UtteranceId | None:

@@ -6,8 +6,10 @@ PyTorch and gensim are imported by what needs them: tokens and vocabularies are 
 from __future__ import annotations
 
 import hashlib
-import pickle
 import re
+import sys
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from replicate.corpora import standin
+from replicate.corpora import standin, vector_files
 from replicate.files import InputError, cache_folder, replacing
 from replicate.settings import PADDING, UNKNOWN, Tokens
 
@@ -111,6 +113,7 @@ class WordVectors:
 
     source: str  # for captions, for example `GoogleNews-vectors-negative300.bin`
     vectors: KeyedVectors
+    notes: tuple[str, ...] = ()  # what was odd about their file
 
     def matrix(self, vocab: Vocabulary, seed: int) -> np.ndarray:
         """Initial embedding matrix: float32 [V, emb_size], the padding row zero.
@@ -141,36 +144,9 @@ class WordVectors:
 
 
 def load_vectors(path: Path) -> WordVectors:
-    """Read vectors in word2vec's binary (`.bin`, `.bin.gz`), text (`.txt`, `.vec`) or gensim form.
-
-    `InputError` if the file is missing or is none of these.
-    """
-    from gensim.models import KeyedVectors
-
-    if not path.exists():
-        raise InputError(path, "no such file", "pass the path of the word vectors to --word2vec")
-    name = path.name.removesuffix(".gz")
-    try:
-        if name.endswith(".bin"):
-            vectors = KeyedVectors.load_word2vec_format(str(path), binary=True)
-        elif name.endswith((".txt", ".vec")):
-            vectors = KeyedVectors.load_word2vec_format(str(path), no_header=_headless(path))
-        else:
-            vectors = KeyedVectors.load(str(path))
-            vectors = getattr(vectors, "wv", vectors)
-    except (OSError, ValueError, EOFError, AttributeError, pickle.UnpicklingError) as error:
-        raise InputError(
-            path,
-            f"not readable as word vectors ({error})",
-            "pass word2vec's .bin or .bin.gz, a .txt or .vec, or a file that gensim saved",
-        ) from error
-    return WordVectors(path.name, vectors)
-
-
-def _headless(path: Path) -> bool:
-    """Whether a text file of vectors lacks word2vec's first line (as GloVe's files do)."""
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        return len(lines.readline().split()) != 2
+    """Read a file of vectors; `InputError` as `vector_files.read`."""
+    vectors, notes = vector_files.read(path)
+    return WordVectors(path.name, vectors, notes)
 
 
 def glove_vectors() -> WordVectors:
@@ -192,25 +168,48 @@ def glove_vectors() -> WordVectors:
     return WordVectors("GloVe 6B, 50-d", vectors)
 
 
-def standin_vectors(size: int = 300, n_sentences: int = 20_000) -> WordVectors:
+#: How many sentences make the stand-in's vectors, and how captions call them.
+SENTENCES = 20_000
+STANDIN_VECTORS = f"gensim on {SENTENCES} extra sentences of the stand-in"
+
+
+def standin_vectors(size: int = 300, n_sentences: int = SENTENCES) -> WordVectors:
     """Skip-gram vectors that gensim trains on extra sentences of the stand-in's own grammar.
 
     They take Word2Vec's place where no pretrained file is at hand; they are cached.
     """
-    from gensim.models import KeyedVectors, Word2Vec
+    from gensim.models import Word2Vec
 
     sentences = standin.sentences(n_sentences, seed=1)
     digest = hashlib.sha256("\n".join(sentences).encode()).hexdigest()[:16]
-    path = cache_folder() / "vectors" / f"standin-{size}d-{digest}.kv"
-    if not path.exists():
+    path = cache_folder() / "vectors" / f"standin-{size}d-{digest}.npz"
+    vectors = _cached(path)
+    if vectors is None:
         trained = Word2Vec(
             [tokens(sentence) for sentence in sentences],
             vector_size=size, sg=1, min_count=2, epochs=5, workers=1, seed=0,
         )  # fmt: skip
-        with replacing(path) as temporary:
-            trained.wv.save(str(temporary), separately=[])
-    vectors = KeyedVectors.load(str(path))
+        vectors = trained.wv
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, words=np.array(vectors.index_to_key), vectors=vectors.vectors)
     return WordVectors(f"gensim on {n_sentences} extra sentences of the stand-in", vectors)
+
+
+def _cached(path: Path) -> KeyedVectors | None:
+    """Vectors that were stored; None where there are none, or they are damaged, which is told."""
+    from gensim.models import KeyedVectors
+
+    try:
+        with np.load(path) as stored:  # whose checksums find damage
+            words, rows = stored["words"].tolist(), stored["vectors"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        print(f"{path} is damaged; it is made anew", file=sys.stderr)
+        return None
+    vectors = KeyedVectors(vector_size=rows.shape[1])
+    vectors.add_vectors(words, rows)
+    return vectors
 
 
 def open_vectors(embedding: str, synthetic: bool, path: Path | None) -> WordVectors | None:

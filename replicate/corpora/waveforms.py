@@ -296,15 +296,18 @@ def _build(folder: Path, recordings: list[Recording]) -> None:
         "lengths": list(lengths.values()),
         "fingerprint": digest.hexdigest(),
         "problems": problems,
+        "written": (folder / _SAMPLES).stat().st_mtime_ns,
     }
     (folder / _INDEX).write_text(json.dumps(index))
 
 
 def _whole(folder: Path) -> bool:
-    """Whether a cached folder holds as many samples as its index says."""
+    """Whether a cached folder holds as many samples as its index says, written when it was."""
     try:
         index = json.loads((folder / _INDEX).read_text())
-        return bool((folder / _SAMPLES).stat().st_size == 2 * sum(index["lengths"]))
+        found = (folder / _SAMPLES).stat()
+        size, written = 2 * sum(index["lengths"]), index["written"]
+        return bool((found.st_size, found.st_mtime_ns) == (size, written))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

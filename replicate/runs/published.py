@@ -11,15 +11,17 @@ clears up; so it does where git has merged branches. Weights that were kept stay
 import shutil
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from filelock import Timeout
 
 from replicate.files import InputError, lock_beside
-from replicate.runs import store
+from replicate.runs import store, versions
 from replicate.runs.experiments import Experiment
 from replicate.runs.published_files import RUNS, files, read, records, remedy, write
 from replicate.runs.store import (
     WEIGHTS,
+    Record,
     Run,
     folder_of,
     kind_of,
@@ -27,27 +29,34 @@ from replicate.runs.store import (
     save_run,
     stored_record,
 )
+from replicate.runs.versions import Seen
 from replicate.settings import RESULTS
 
 
 def load_runs(
-    corpus: str, profile: str, root: Path = RESULTS, text_fingerprint: str | None = None
+    corpus: str, profile: str, root: Path = RESULTS, seen: Seen | None = None
 ) -> list[Run]:
     """All finished runs of a corpus and profile, or `baselines`, verified, in order of their names.
 
-    Where the corpus is at hand, `text_fingerprint` is what they must have seen. `InputError` if a
-    run is damaged, two of one name differ, or one saw another version of the corpus.
+    Where the corpus is at hand, `seen` is what they must have seen of it. `InputError` if a run is
+    damaged, two of one name differ, or one saw another version of the corpus than `seen` or the
+    rest.
     """
     published, unpacked = _stored(root / corpus / profile)
-    runs = [run for _, run in sorted((unpacked | published).items())]
-    for run in runs:
-        if text_fingerprint not in (None, run.provenance.text_fingerprint):
-            raise InputError(
-                run.folder,
-                f"was made from another version of {corpus} than the one at hand",
-                "make it again, or use the corpus it was made from",
-            )
-    return runs
+    runs = unpacked | published
+    if seen is not None:
+        versions.require(runs, seen, root / corpus / profile)
+    versions.require(runs, None, root / corpus / profile)
+    return [run for _, run in sorted(runs.items())]
+
+
+def stored_records(folder: Path) -> dict[str, Record[Any]]:
+    """Name -> record, of what is stored in `results/<corpus>/<profile>`; no table is read."""
+    found = {name: one for path in files(folder, RUNS) for name, one in records(path).items()}
+    for path in sorted(folder.glob(f"*/{kind_of(folder.name).record}")):
+        if (record := stored_record(path.parent)) is not None:
+            found[path.parent.name] = record
+    return found
 
 
 def load_run(folder: Path) -> Run:
@@ -59,8 +68,11 @@ def load_run(folder: Path) -> Run:
     return read_run(folder)
 
 
-def is_finished(experiment: Experiment, root: Path = RESULTS) -> bool:
-    """Whether an experiment's run is stored; `InputError` if one of other settings has its name."""
+def is_finished(experiment: Experiment, root: Path = RESULTS, seen: Seen | None = None) -> bool:
+    """Whether an experiment's run is stored.
+
+    `InputError` if one of other settings has its name, or it saw other data than `seen`.
+    """
     folder = folder_of(experiment, root)
     again = store.remedy(folder)
     found = [stored_record(folder)]
@@ -70,6 +82,8 @@ def is_finished(experiment: Experiment, root: Path = RESULTS) -> bool:
     known = [record for record in found if record is not None]
     if any(record.experiment != experiment for record in known):
         raise InputError(folder, "holds a run of other settings", again)
+    for record in known:  # one, or two that say the same
+        versions.require({folder.name: record}, seen, folder.parent)
     return bool(known)
 
 
@@ -84,6 +98,7 @@ def pack(folder: Path) -> int:
     with lock_beside(folder) as lock:
         published, unpacked = _stored(folder)
         every, new = published | unpacked, unpacked.keys() - published.keys()
+        versions.require(every, None, folder)
         kept = files(folder)
         if new or not _of_one_packing(kept):
             kept = write(folder, [every[name] for name in sorted(every)])

@@ -16,6 +16,7 @@ import pandas as pd
 
 from replicate.files import lock_beside, read_record, replacing
 from replicate.paper import EMOTIONS
+from replicate.runs import versions
 from replicate.runs.code import code_version, difference
 from replicate.runs.experiments import Experiment
 from replicate.runs.store import Run
@@ -86,7 +87,10 @@ class Comparison:
 
 
 def compare(stored: Run, again: Run) -> Comparison:
-    """A stored result and its repeat."""
+    """A stored result and its repeat; `InputError` if they saw other data, which tells nothing."""
+    if differing := versions.other_data(stored, again):
+        what = f"other {' and '.join(differing)} than its repeat"
+        versions.refuse(stored.folder.parent, [stored.experiment.name], 1, what)
     one, other = (classification.predicted(_last(result)) for result in (stored, again))
     truth = _last(stored)["emotion"].to_numpy()
     shares = [float(np.mean(guessed == truth)) for guessed in (one, other)]

@@ -13,8 +13,9 @@ import pandas as pd
 
 from replicate.corpora.iemocap_ids import dialogue
 from replicate.corpora.names import at_hand
-from replicate.corpora.table import Corpus, text_fingerprint
+from replicate.corpora.table import Corpus
 from replicate.paper import EMOTIONS, PAPER_CORPUS
+from replicate.runs import versions
 from replicate.runs.baselines import BASELINES, PROFILE
 from replicate.runs.names import title
 from replicate.runs.published import load_runs
@@ -274,9 +275,11 @@ def load(
     runs come along that read an open choice of the paper otherwise. `InputError` if a run is
     damaged, or saw another version of the corpus.
     """
-    fingerprint = text_fingerprint(seen.utterances) if seen and seen.name == corpus else None
     for profile in profiles:
-        runs = load_runs(corpus, profile, root, fingerprint)
+        runs = load_runs(corpus, profile, root)
+        if seen and seen.name == corpus:
+            by_name = {run.experiment.name: run for run in runs}
+            versions.require(by_name, versions.at_hand_for(runs, seen), root / corpus / profile)
         runs = sorted((r for r in runs if choices or not r.experiment.choice), key=_place)
         if runs:
             return Selection(corpus, profile, tuple(runs))

@@ -22,6 +22,7 @@ from replicate.runs.code import LOADED_CODE, package_versions
 from replicate.runs.experiments import Experiment
 from replicate.runs.published import is_finished, load_run
 from replicate.runs.store import Run, folder_of, save_run
+from replicate.runs.versions import at_hand
 from replicate.training import worker
 from replicate.training.worker import Outcome, Source, Workers
 
@@ -73,7 +74,7 @@ def run_each(
     ray = _connect(str(workers.cluster))
     gpus = workers.gpus if workers.device == "cuda" else 0
     task = ray.remote(train_here).options(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)
-    state = state_of(source, workers.device)
+    state, seen = state_of(source, workers.device), at_hand(*worker.open_source(source))
     pending = {}
     try:
         for experiment in experiments:
@@ -83,7 +84,7 @@ def run_each(
             except Timeout:
                 yield Outcome(experiment, busy=True)
                 continue
-            if is_finished(experiment, root):  # by the scheduler that held the lock
+            if is_finished(experiment, root, seen):  # by the scheduler that held the lock
                 outcome = worker.outcome_of(experiment, root)
                 Path(lock.lock_file).unlink(missing_ok=True)
                 lock.release()

@@ -15,6 +15,7 @@ from typing import Any
 import joblib
 
 from replicate.files import InputError
+from replicate.kernels import compiled
 from replicate.runs.experiments import Experiment
 from replicate.settings import RESULTS
 from replicate.training import cluster
@@ -54,10 +55,18 @@ def _run_each(
         n_jobs=workers.jobs, return_as="generator_unordered", batch_size=1, **nothing_shared
     )
     try:
-        yield from pool(joblib.delayed(run_one)(*task) for task in tasks)
+        yield from pool(
+            joblib.delayed(_one_of_many)(number == 0, task) for number, task in enumerate(tasks)
+        )
     except BrokenProcessPool as error:  # joblib then ends the other processes, too
         raise InputError(
             root,
             "a training process was killed, perhaps for want of memory",
             f"go on with fewer --jobs than {workers.jobs}: no more than an epoch of each is lost",
         ) from error
+
+
+def _one_of_many(first: bool, task: tuple[Any, ...]) -> Outcome:
+    """As `run_one`, in a process of many: the first alone says that kernels are compiled."""
+    compiled._Announcement.made |= not first
+    return run_one(*task)

@@ -28,6 +28,7 @@ from replicate.runs.experiments import Experiment
 from replicate.runs.published import is_finished, load_run
 from replicate.runs.rerun import compare
 from replicate.runs.store import Run, folder_of, weights_of
+from replicate.runs.versions import Seen, at_hand
 from replicate.training import weights
 from replicate.training.train import train
 
@@ -66,7 +67,11 @@ def open_source(source: Source) -> tuple[Corpus, Waveforms | Features | None]:
     return corpus, open_waveforms(corpus) if corpus.has_audio else corpus.features
 
 
-def _vectors(experiment: Experiment, source: Source) -> WordVectors | None:
+def vectors_of(experiment: Experiment, source: Source) -> WordVectors | None:
+    """The word vectors that an experiment begins with, None if there are none.
+
+    `InputError` as `open_vectors`, or if they have another width than the model takes.
+    """
     embedding = experiment.embedding
     if embedding in ("trainable", "none"):
         return None  # and keep what another embedding has loaded
@@ -85,15 +90,9 @@ def _loaded_vectors(embedding: str, size: int, source: Source) -> WordVectors | 
     return found
 
 
-def check_vectors(experiments: Sequence[Experiment], source: Source) -> None:
-    """Open a file of vectors that experiments need, before hours are spent on others.
-
-    `InputError` if it cannot be read, or its vectors have another width than the models take.
-    """
-    needing = [experiment for experiment in experiments if experiment.embedding == "word2vec"]
-    if source.word2vec is not None and needing:
-        _vectors(needing[0], source)
-        _loaded_vectors.cache_clear()  # several gigabytes, which the workers load themselves
+def forget_vectors() -> None:
+    """Free what `vectors_of` has loaded last: it may be several gigabytes."""
+    _loaded_vectors.cache_clear()
 
 
 def run_one(
@@ -110,11 +109,11 @@ def run_one(
     folder, lock = folder_of(experiment, root), lock_of(experiment, root, wait)
     try:
         with lock:
-            if not is_done(experiment, root, keep):
+            corpus, sound = open_source(source)
+            if not is_done(experiment, root, keep, at_hand(corpus, sound)):
                 for leftover in folder.glob(".checkpoint.pt.*"):  # of a process that was killed
                     leftover.unlink()
-                corpus, sound = open_source(source)
-                vectors = _vectors(experiment, source)
+                vectors = vectors_of(experiment, source)
                 make = partial(
                     train, experiment, corpus, sound=sound, vectors=vectors, device=device,
                     report=print_progress, keep=keep,
@@ -139,9 +138,9 @@ def run_one(
         return Outcome(experiment, error=traceback.format_exc())
 
 
-def is_done(experiment: Experiment, root: Path, keep: bool) -> bool:
-    """Whether an experiment's run is stored, and with `keep` its weights as well."""
-    if not is_finished(experiment, root):
+def is_done(experiment: Experiment, root: Path, keep: bool, seen: Seen | None = None) -> bool:
+    """As `is_finished`, and with `keep` whether its weights are stored as well."""
+    if not is_finished(experiment, root, seen):
         return False
     return not keep or weights.are_kept(load_run(folder_of(experiment, root)))
 
