@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import small
 from click.testing import CliRunner
 from filelock import SoftFileLock, Timeout
 from trees import write_iemocap
 
 from replicate import __main__, files, last_resort
 from replicate.files import InputError, UnwritableError, lock_beside, replacing
+from replicate.training import worker
+from replicate.training.train import train
 
 root = pytest.mark.skipif(os.getuid() != 0, reason="needs another user's rights")
 
@@ -66,6 +69,27 @@ def test_where_locks_are_refused_a_file_is_the_lock(tmp_path, monkeypatch, refus
     with lock_beside(tmp_path / "run", timeout=0) as lock:
         Path(lock.lock_file).unlink()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_vanishes_loses_no_run(tmp_path, monkeypatch):
+    def trained(*arguments, **options):
+        run = train(*arguments, **options)
+        for lock in tmp_path.rglob(".*.lock"):
+            lock.unlink()
+        return run
+
+    monkeypatch.setattr(worker, "train", trained)
+    monkeypatch.setattr(worker, "open_source", lambda source: (small.corpus(), None))
+    experiment = small.experiment("text", epochs=1)
+    outcome = worker.run_one(experiment, None, "cpu", tmp_path, os.getpid(), wait=False)
+    assert outcome.error is None and outcome.accuracy >= 0
+
+
+def test_a_full_disk_stops_a_grid_and_is_no_error_of_one_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "train", full)
+    monkeypatch.setattr(worker, "open_source", lambda source: (small.corpus(), None))
+    with pytest.raises(UnwritableError, match="is full"):
+        worker.run_one(small.experiment("text"), None, "cpu", tmp_path, os.getpid(), wait=False)
 
 
 def test_a_user_without_an_entry_in_the_password_file_has_a_name():
