@@ -2,12 +2,14 @@
 
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
+from typing import Any
 
 #: Exit codes, as shells have them: 128 and the signal's number.
 INTERRUPTED, TERMINATED = 130, 143
@@ -44,6 +46,15 @@ def sigterm_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def worker_options() -> dict[str, Any]:
+    """Options of `joblib.Parallel` for processes that end with this one.
+
+    No array is shared, so no folder is made in shared memory that a kill would leave there.
+    """
+    nothing_shared = {"max_nbytes": None, "temp_folder": tempfile.gettempdir()}
+    return {"initializer": end_with, "initargs": (os.getpid(),), **nothing_shared}
 
 
 def end_with(parent: int) -> None:

@@ -6,7 +6,6 @@ process that was killed.
 """
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import joblib
 
 from replicate.files import InputError
+from replicate.interrupts import worker_options
 from replicate.kernels import compiled
 from replicate.runs.experiments import Experiment
 from replicate.settings import RESULTS
@@ -49,10 +49,8 @@ def _run_each(
     if workers.jobs == 1:
         yield from (run_one(*task) for task in tasks)
         return
-    # no array is shared, so no folder is made in shared memory that a kill would leave there
-    nothing_shared: dict[str, Any] = {"max_nbytes": None, "temp_folder": tempfile.gettempdir()}
     pool = joblib.Parallel(
-        n_jobs=workers.jobs, return_as="generator_unordered", batch_size=1, **nothing_shared
+        n_jobs=workers.jobs, return_as="generator_unordered", batch_size=1, **worker_options()
     )
     try:
         yield from pool(

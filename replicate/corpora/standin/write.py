@@ -2,13 +2,10 @@
 
 import csv
 import json
-import os
 import random
-import tempfile
 import wave
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import joblib
 
@@ -16,7 +13,7 @@ from replicate.corpora.standin.channels import SUMMARY
 from replicate.corpora.standin.manifest import RELEASE, TRUTH, fingerprint, truth
 from replicate.corpora.standin.planning import Planned, plan
 from replicate.corpora.standin.voice import SAMPLE_RATE, render, synthesiser
-from replicate.interrupts import end_with
+from replicate.interrupts import worker_options
 
 #: What the annotators of IEMOCAP's files call each label.
 _CATEGORIES = {
@@ -54,10 +51,8 @@ def generate(root: Path, size: str, preset: str, processes: int = 2) -> None:
     utterances = plan(size, preset)
     dialogues = [list(turns) for _, turns in groupby(utterances, lambda u: u.dialogue)]
     # fresh processes, not forks: eSpeak must not be inherited half loaded
-    # no array is shared, so no folder is made in shared memory that a kill would leave there
-    nothing_shared: dict[str, Any] = {"max_nbytes": None, "temp_folder": tempfile.gettempdir()}
-    pool = joblib.Parallel(processes, backend="loky", batch_size=1, **nothing_shared)
-    lengths = pool(joblib.delayed(_record)(dialogue, root, os.getpid()) for dialogue in dialogues)
+    pool = joblib.Parallel(processes, backend="loky", batch_size=1, **worker_options())
+    lengths = pool(joblib.delayed(_record)(dialogue, root) for dialogue in dialogues)
     for dialogue, samples in zip(dialogues, lengths, strict=True):
         _write_dialogue(dialogue, samples, root)
     with (root / TRUTH).open("w", encoding="ascii", newline="") as file:
@@ -74,9 +69,8 @@ def _session(dialogue: str, folder: Path) -> Path:
 # Sound --------------------------------------------------------------------------------------------
 
 
-def _record(dialogue: list[Planned], folder: Path, parent: int) -> list[int]:
-    """Render and write one dialogue's utterances, while `parent` lives; the samples of each."""
-    end_with(parent)
+def _record(dialogue: list[Planned], folder: Path) -> list[int]:
+    """Render and write one dialogue's utterances; the samples of each."""
     name = dialogue[0].dialogue
     target = _session(name, folder) / "sentences" / "wav" / name
     target.mkdir(parents=True)
