@@ -5,7 +5,6 @@ A command imports what it needs when it is called, so that help and errors of us
 
 from __future__ import annotations
 
-import importlib.util
 import random
 import sys
 import time
@@ -21,8 +20,6 @@ from replicate.settings import FOLDS
 
 if TYPE_CHECKING:
     from replicate.corpora.table import Corpus
-    from replicate.runs.store import Run
-    from replicate.training import worker
 
 
 class _Commands(click.Group):
@@ -93,19 +90,21 @@ def corpus_build(name: str) -> None:
 @main.command(epilog=options.GRIDS_IN_WORDS)
 @options.training
 @options.profile()
-@click.option("--grid", "which", type=click.Choice(list(GRIDS)), default="tables",
-              show_default=True)  # fmt: skip
+@click.option("--grid", "which", type=click.Choice(list(GRIDS)),
+              help="Which experiments.  [default: tables; demo has its own]")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(1),
               help="Only so many of the profile's seeds.")  # fmt: skip
 @click.option("--cluster", metavar="ADDRESS",
               help="Train on the Ray cluster at HOST:PORT instead.")  # fmt: skip
 @click.option("--gpus-each", type=click.FloatRange(0, min_open=True), default=0.25,
               show_default=True, help="On a cluster, GPUs for one training.")  # fmt: skip
+@click.option("--keep-weights", is_flag=True,
+              help="Keep the models, for `replicate predict`.")  # fmt: skip
 def run(
     name: str,
     data: Path | None,
     profile: str,
-    which: str,
+    which: str | None,
     word2vec: Path | None,
     device: str,
     jobs: int | None,
@@ -113,6 +112,7 @@ def run(
     seeds: int | None,
     cluster: str | None,
     gpus_each: float,
+    keep_weights: bool,
     results: Path,
 ) -> None:
     """Train a grid of experiments; finished ones are kept, interrupted ones go on."""
@@ -122,9 +122,10 @@ def run(
     from replicate.runs.grids import grid
     from replicate.training import pretrained, schedule, worker
 
+    which = which or PROFILES[profile].grid
     heard = any(model != "text" for model, _ in GRIDS[which].rows)
     source = worker.Source(name, data, word2vec, skip_damaged, heard)
-    workers = _workers(jobs, device, cluster, gpus_each)
+    workers = worker.workers(jobs, device, cluster, gpus_each)
     opened, sound = worker.open_source(source)
     place = results / name / profile
     known = published.stored_records(place)
@@ -132,7 +133,9 @@ def run(
     wanted = replace(PROFILES[profile], seeds=PROFILES[profile].seeds[:seeds])
     experiments = grid(which, name, wanted, cohort(opened), opened.audio_input)
     experiments = _served(experiments, opened, word2vec)
-    todo = [each for each in experiments if not published.is_finished(each, results)]
+    kept = experiments if keep_weights else experiments[-1:] if wanted.keeps else []
+    workers = replace(workers, keep=frozenset(kept))
+    todo = [e for e in experiments if not worker.is_done(e, results, e in workers.keep)]
     click.echo(f"{len(experiments)} experiments, {len(experiments) - len(todo)} already done")
     if told := pretrained.check(experiments, source, known, place):
         click.echo(told, err=True)
@@ -182,6 +185,7 @@ def baselines(
     from replicate.corpora.opening import open_corpus
     from replicate.corpora.waveforms import open_waveforms
     from replicate.files import require_writable
+    from replicate.report.stored import overview
     from replicate.runs import published
     from replicate.runs.baselines import BASELINES, PROFILE
     from replicate.runs.versions import at_hand
@@ -204,7 +208,33 @@ def baselines(
             click.echo(f"  {result.experiment.name}: {result.provenance.wall_seconds:.1f} s")
     published.pack(results / name / PROFILE)
     chosen = [done[setting] for setting in settings]
-    click.echo(_overview(chosen))
+    click.echo(overview(chosen))
+
+
+@main.command()
+@click.argument("run")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path),
+                metavar="[FILE | FOLDER | TABLE.csv]...")  # fmt: skip
+@click.option("--text", help="What is said in the one FILE.")
+@click.option("--json", "as_json", is_flag=True, help="All there is to know, for programs.")
+@options.results
+def predict(run: str, paths: tuple[Path, ...], text: str | None, as_json: bool,
+            results: Path) -> None:  # fmt: skip
+    """Say what a RUN's model makes of recordings and texts; never to be used to judge people.
+
+    RUN is CORPUS/PROFILE/NAME, or CORPUS/PROFILE where one run's weights were kept, such as
+    standin-quick/demo. A TABLE has columns file, text or both.
+    """
+    from replicate.corpora.given import gathered
+    from replicate.training import replies
+    from replicate.training.predict import open_model
+
+    given = gathered(paths, text)
+    if not given:
+        raise click.UsageError("name a FILE, a FOLDER or a TABLE.csv, or pass --text")
+    written = replies.in_json if as_json else replies.in_words
+    for part in written(open_model(run, results), given):
+        click.echo(part)
 
 
 @main.command()
@@ -252,7 +282,7 @@ def rerun(
     trained = [made for made in (one.experiment for one in drawn) if isinstance(made, Experiment)]
     pretrained.check(trained, source, known, place)
     held = 0
-    for result, again in repeated(drawn, source, _workers(jobs, device)):
+    for result, again in repeated(drawn, source, worker.workers(jobs, device)):
         comparison = rerunning.compare(result, again)
         held += comparison.holds
         click.echo(comparison)
@@ -288,18 +318,6 @@ def verdicts(
         return
     click.echo(f"{runs.corpus}, profile {runs.profile}, {len(runs.runs)} runs\n")
     click.echo(claims.told(given))
-
-
-def _overview(chosen: list[Run]) -> str:
-    """Baselines and what they reach, with intervals that draw whole dialogues."""
-    from replicate.report.layout import cells
-    from replicate.runs.selection import answers
-    from replicate.stats.summaries import summarise
-
-    found = summarise(answers(chosen), "dialogue")
-    drawn = found.filter(regex="^(accuracy|uar|macro_f1)(_boot_low|_boot_high)?$")
-    shown = found[["model", "folds"]].join(drawn.rename(columns=lambda c: c.replace("_boot", "")))
-    return cells(shown).to_string(index=False)
 
 
 @main.command()
@@ -367,31 +385,6 @@ def results_unpack(name: str, profile: str, results: Path) -> None:
 
     unpacked = published.unpack(results / name / profile)
     click.echo(f"{results / name / profile}: {unpacked} unpacked")
-
-
-def _workers(
-    jobs: int | None, device: str, cluster: str | None = None, gpus_each: float = 0.0
-) -> worker.Workers:
-    """What trains: a cluster, or this machine, with one training a core that this process may use.
-
-    `InputError` if this machine lacks what that needs, or the options contradict each other.
-    """
-    import joblib
-    import torch
-
-    from replicate.files import InputError
-    from replicate.training import worker
-
-    cuda = device == "cuda"
-    if cuda and importlib.util.find_spec("triton") is None:
-        raise InputError("--device cuda", "needs Triton", "pip install triton, or use --device cpu")
-    if cluster is not None:
-        if jobs is not None:
-            raise InputError("--jobs", "is up to the cluster", "leave --jobs or --cluster out")
-        return worker.Workers(device=device, cluster=cluster, gpus=gpus_each)
-    if cuda and not torch.cuda.is_available():
-        raise InputError("--device cuda", "PyTorch finds no GPU here", "use --device cpu")
-    return worker.Workers(jobs or (1 if cuda else joblib.cpu_count()), device)
 
 
 if __name__ == "__main__":

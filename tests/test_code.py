@@ -30,6 +30,7 @@ NOT_NUMERICAL = {
     "runs.experiments",
     "runs.store",
     "settings.Training",
+    "training.weights",  # written after the last number
 }
 
 

@@ -169,7 +169,7 @@ def test_a_store_that_cannot_be_written_is_found_before_the_training(tmp_path, m
 
 
 def test_a_training_a_core_that_may_be_used():
-    code = "from replicate.__main__ import _workers; print(_workers(None, 'cpu').jobs)"
+    code = "from replicate.training.worker import workers; print(workers(None, 'cpu').jobs)"
     command = [sys.executable, "-c", f"import os; os.sched_setaffinity(0, [0]); {code}"]
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("cores are not to be chosen here")

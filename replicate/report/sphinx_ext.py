@@ -37,6 +37,7 @@ from replicate.report.page import REAL_CORPORA, Notice
 from replicate.report.sealed import METADATA
 from replicate.runs.code import code_version
 from replicate.runs.experiments import PROFILES
+from replicate.runs.store import WEIGHTS
 
 LOG = logging.getLogger(__name__)
 MATHJAX, PLOTLY = "tex-svg-full.js", "plotly.min.js"
@@ -93,7 +94,7 @@ def jobs(book: Path) -> list[Job]:
         for corpus in sorted({*_corpora(metadata, values["corpus"]), values["corpus"]}):
             # a run's record holds the digests of its other files; so does a file of many runs
             stored = book.parent / "results" / corpus
-            for part in _contents(stored, "**/*.json", "**/runs-*.parquet"):
+            for part in _contents(stored, "**/*.json", "**/runs-*.parquet", f"**/*{WEIGHTS}"):
                 key.update(part)
         made.append(
             Job(
@@ -305,7 +306,7 @@ def _corpora(metadata: dict[str, Any], corpus: str) -> list[str]:
     That is its parameter `corpus`, unless its metadata say otherwise: `replicate: {corpora: [...]}`
     names others instead, `replicate: {also: [...]}` others besides.
     """
-    return [*metadata.get("corpora", [corpus]), *metadata.get("also", [])]
+    return list(dict.fromkeys([*metadata.get("corpora", [corpus]), *metadata.get("also", [])]))
 
 
 def _box(found: Notice) -> nodes.Element:

@@ -1,8 +1,13 @@
 """What is stored beside runs: where it comes from, or what would store it."""
 
+from collections.abc import Sequence
+
+from replicate.report.layout import cells
 from replicate.report.sources import Source, commit_name, listed
 from replicate.runs import facts
-from replicate.runs.selection import Missing
+from replicate.runs.selection import Missing, answers
+from replicate.runs.store import Run
+from replicate.stats.summaries import summarise
 from replicate.studies import loudness, released_levels, wordlists
 from replicate.studies.wordlists import Classes
 
@@ -50,3 +55,11 @@ def of_benchmark(name: str) -> Source | Missing:
     commit = f"commit {commit_name(made.commit, made.dirty)}"
     details = (made.hardware, *versions, made.date[:10], commit)
     return Source(f"benchmarks/{name}.py, {made.workload}", False, details, corpus=False)
+
+
+def overview(chosen: Sequence[Run]) -> str:
+    """Baselines and what they reach, with intervals that draw whole dialogues."""
+    found = summarise(answers(chosen), "dialogue")
+    drawn = found.filter(regex="^(accuracy|uar|macro_f1)(_boot_low|_boot_high)?$")
+    shown = found[["model", "folds"]].join(drawn.rename(columns=lambda c: c.replace("_boot", "")))
+    return cells(shown).to_string(index=False)

@@ -105,12 +105,15 @@ class Profile:
     name: str  # as on the command line
     training: Training  # Table 1, or a cheaper version of it
     seeds: tuple[int, ...]  # one run for each
+    grid: str = "tables"  # the grid that is meant unless another is asked for
+    keeps: bool = False  # whether the weights of a grid's last run are always kept
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
         Profile("smoke", Training(epochs=2, development=0.1), (0,)),
+        Profile("demo", Training(epochs=12), (0,), grid="demo", keeps=True),
         Profile("quick", Training(epochs=26, development=0.1), (0, 1, 2)),
         Profile("paper", Training(), tuple(range(10))),
         Profile("paper-dev", Training(development=0.1), tuple(range(10))),
@@ -165,6 +168,7 @@ GRIDS = {
         "Tables 4 and 5 and the models of one modality, on one stratified split",
         TABLE_4 + TABLE_5 + UNIMODAL, "one",
     ),
+    "demo": Grid("one model, for `replicate predict`", TWO[1:], "one", 1),
     "text": Grid("the text model alone, a new stratified split for each seed", TEXT, "own"),
     "text-sessions": Grid("the text model alone, sessions held out", TEXT[:1], "session", 3),
     "text-scenarios": Grid("the text model alone, scenarios held out", TEXT[:1], "scenario", 1),

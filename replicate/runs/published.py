@@ -5,7 +5,7 @@
 only then removes what is in them: the old file of runs, its tables, the folders of its runs.
 Whatever a packing that was killed leaves, files of runs that lie side by side and folders say the
 same of a run that several of them hold. So a reader takes all that there is, and the next packing
-clears up; so it does where git has merged branches.
+clears up; so it does where git has merged branches. Weights that were kept stay where they are.
 """
 
 import shutil
@@ -19,7 +19,16 @@ from replicate.files import InputError, lock_beside
 from replicate.runs import store, versions
 from replicate.runs.experiments import Experiment
 from replicate.runs.published_files import RUNS, files, read, records, remedy, write
-from replicate.runs.store import Record, Run, folder_of, kind_of, read_run, save_run, stored_record
+from replicate.runs.store import (
+    WEIGHTS,
+    Record,
+    Run,
+    folder_of,
+    kind_of,
+    read_run,
+    save_run,
+    stored_record,
+)
 from replicate.runs.versions import Seen
 from replicate.settings import RESULTS
 
@@ -84,7 +93,7 @@ def pack(folder: Path) -> int:
     `InputError` as `load_runs`, or if a run has other columns than the rest. Nothing is lost.
     """
     there = files(folder)
-    if set(folder.glob("*")) == set(there) and _of_one_packing(there):
+    if {*folder.glob("*")} - {*folder.glob(f"*{WEIGHTS}")} == {*there} and _of_one_packing(there):
         return 0
     with lock_beside(folder) as lock:
         published, unpacked = _stored(folder)

@@ -28,6 +28,10 @@ from replicate.settings import RESULTS
 SELECTIONS = ("last-epoch", "development-best", "test-best")
 
 
+#: How the files of weights end, which lie beside the folders of their runs.
+WEIGHTS = ".safetensors"
+
+
 @dataclass(frozen=True)
 class Vectors:
     """The word vectors of a run."""
@@ -140,6 +144,11 @@ def kind_of(profile: str) -> type[Experiment] | type[Setting]:
 def folder_of(experiment: Experiment | Setting, root: Path = RESULTS) -> Path:
     """Where an experiment's run is stored."""
     return root / experiment.place
+
+
+def weights_of(folder: Path) -> Path:
+    """Where the weights of a run lie if they were kept, see `replicate.training.weights`."""
+    return folder.parent / f"{folder.name}{WEIGHTS}"
 
 
 def save_run(run: Run) -> None:

@@ -42,7 +42,10 @@ def _run_each(
     if workers.cluster is not None:
         yield from cluster.run_each(experiments, source, workers, root, wait)
         return
-    tasks = [(item, source, workers.device, root, os.getpid(), wait) for item in experiments]
+    tasks = [
+        (item, source, workers.device, root, os.getpid(), wait, item in workers.keep)
+        for item in experiments
+    ]
     if workers.jobs == 1:
         yield from (run_one(*task) for task in tasks)
         return

@@ -20,7 +20,8 @@ from replicate.corpora.waveforms import Waveforms
 from replicate.files import replacing
 from replicate.runs.code import LOADED_CODE, code_version, package_versions, processor
 from replicate.runs.experiments import Experiment
-from replicate.runs.store import Provenance, Run, Vectors, save_run
+from replicate.runs.store import Provenance, Run, Vectors, save_run, weights_of
+from replicate.training import weights
 from replicate.training.examples import Examples, examples
 from replicate.training.loop import Trainer
 from replicate.training.treatments import answers
@@ -38,11 +39,12 @@ def train(
     vectors: WordVectors | None = None,
     device: str = "cpu",
     report: Report | None = None,
+    keep: bool = False,
 ) -> Run:
     """Train an experiment, or go on where it was interrupted, and store its run.
 
-    `folder` holds the checkpoint meanwhile. The text model needs no sound; `word2vec` and
-    `glove` need vectors.
+    `folder` holds the checkpoint meanwhile; with `keep`, the weights of the last epoch lie beside
+    it, else none. The text model needs no sound; `word2vec` and `glove` need vectors.
     """
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     data = examples(experiment, cohort(corpus), sound)
@@ -65,6 +67,10 @@ def train(
     run = Run(
         experiment, provenance, epochs, trainer.predictions(), answers(trainer, fresh), folder
     )
+    if keep:
+        weights.save(weights_of(folder), experiment, provenance, data.vocab, trainer.model)
+    else:
+        weights_of(folder).unlink(missing_ok=True)  # of an earlier run of this name
     save_run(run)
     checkpoint.unlink(missing_ok=True)
     return run

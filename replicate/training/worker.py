@@ -1,15 +1,20 @@
 """The work of one experiment: open its data, take its lock, train, and say what came of it."""
 
 import datetime
+import importlib.util
 import math
+import shutil
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
+import joblib
 import pandas as pd
+import torch
 from filelock import BaseFileLock, Timeout
 
 from replicate.corpora.features import Features
@@ -21,8 +26,10 @@ from replicate.files import FULL, InputError, UnwritableError, lock_beside, unwr
 from replicate.interrupts import end_with
 from replicate.runs.experiments import Experiment
 from replicate.runs.published import is_finished, load_run
-from replicate.runs.store import folder_of
-from replicate.runs.versions import at_hand
+from replicate.runs.rerun import compare
+from replicate.runs.store import Run, folder_of, weights_of
+from replicate.runs.versions import Seen, at_hand
+from replicate.training import weights
 from replicate.training.train import train
 
 
@@ -89,26 +96,32 @@ def forget_vectors() -> None:
 
 
 def run_one(
-    experiment: Experiment, source: Source, device: str, root: Path, scheduler: int, wait: bool
-) -> Outcome:
+    experiment: Experiment, source: Source, device: str, root: Path, scheduler: int, wait: bool,
+    keep: bool = False,
+) -> Outcome:  # fmt: skip
     """Train one experiment; an error is returned, so that it stops no other experiment.
 
     Only an `UnwritableError` is raised: a full disk stops them all. A worker does not outlive the
     process `scheduler`. Without `wait`, what another scheduler is training is left to it.
+    With `keep`, its weights are there afterwards.
     """
     end_with(scheduler)
     folder, lock = folder_of(experiment, root), lock_of(experiment, root, wait)
     try:
         with lock:
             corpus, sound = open_source(source)
-            if not is_finished(experiment, root, at_hand(corpus, sound)):
+            if not is_done(experiment, root, keep, at_hand(corpus, sound)):
                 for leftover in folder.glob(".checkpoint.pt.*"):  # of a process that was killed
                     leftover.unlink()
                 vectors = vectors_of(experiment, source)
-                train(
-                    experiment, corpus, folder,
-                    sound=sound, vectors=vectors, device=device, report=print_progress,
+                make = partial(
+                    train, experiment, corpus, sound=sound, vectors=vectors, device=device,
+                    report=print_progress, keep=keep,
                 )  # fmt: skip
+                if is_finished(experiment, root):
+                    _weights_again(folder, make)
+                else:
+                    make(folder)
             outcome = outcome_of(experiment, root)
             # whoever waits for it finds the run finished
             Path(lock.lock_file).unlink(missing_ok=True)
@@ -123,6 +136,28 @@ def run_one(
         if isinstance(error, OSError) and error.errno in FULL:
             raise unwritable(folder, error) from error
         return Outcome(experiment, error=traceback.format_exc())
+
+
+def is_done(experiment: Experiment, root: Path, keep: bool, seen: Seen | None = None) -> bool:
+    """As `is_finished`, and with `keep` whether its weights are stored as well."""
+    if not is_finished(experiment, root, seen):
+        return False
+    return not keep or weights.are_kept(load_run(folder_of(experiment, root)))
+
+
+def _weights_again(folder: Path, make: Callable[[Path], Run]) -> None:
+    """The weights of a finished run, from a repeat; `InputError` if that is another model."""
+    scratch = folder.parent / ".again" / folder.name  # where a repeat that is interrupted goes on
+    comparison = compare(load_run(folder), make(scratch))
+    if comparison.holds:
+        weights_of(scratch).replace(weights_of(folder))
+    shutil.rmtree(scratch)
+    weights_of(scratch).unlink(missing_ok=True)
+    with suppress(OSError):
+        scratch.parent.rmdir()  # unless another repeat is there
+    if not comparison.holds:
+        what = f"its weights were not kept, and a repeat has others: {comparison}"
+        raise InputError(folder, what, "train it with --keep-weights and other --results")
 
 
 def lock_of(experiment: Experiment, root: Path, wait: bool) -> BaseFileLock:
@@ -144,6 +179,31 @@ class Workers:
     device: str = "cpu"  # or `cuda`
     cluster: str | None = None  # address of a Ray cluster that trains instead
     gpus: float = 0.25  # on a cluster with `cuda`, the share of a GPU that a training takes
+    keep: frozenset[Experiment] = frozenset()  # whose weights are kept
+
+    def __post_init__(self) -> None:
+        if self.cluster is not None and self.keep:
+            what = "weights are kept only where the training is on this machine"
+            raise InputError("--cluster", what, "leave --cluster out, or --keep-weights")
+
+
+def workers(
+    jobs: int | None, device: str, cluster: str | None = None, gpus_each: float = 0.0
+) -> Workers:
+    """What trains: a cluster, or this machine, with one training a core that this process may use.
+
+    `InputError` if this machine lacks what that needs, or the options contradict each other.
+    """
+    cuda = device == "cuda"
+    if cuda and importlib.util.find_spec("triton") is None:
+        raise InputError("--device cuda", "needs Triton", "pip install triton, or use --device cpu")
+    if cluster is not None:
+        if jobs is not None:
+            raise InputError("--jobs", "is up to the cluster", "leave --jobs or --cluster out")
+        return Workers(device=device, cluster=cluster, gpus=gpus_each)
+    if cuda and not torch.cuda.is_available():
+        raise InputError("--device cuda", "PyTorch finds no GPU here", "use --device cpu")
+    return Workers(jobs or (1 if cuda else joblib.cpu_count()), device)
 
 
 def print_progress(experiment: Experiment, epochs: pd.DataFrame, speed: float) -> None:

@@ -1,0 +1,175 @@
+"""A trained model on recordings and texts of one's own."""
+
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from replicate.corpora.altered import altered_waveforms
+from replicate.corpora.names import at_hand
+from replicate.corpora.protocol import Split
+from replicate.corpora.recordings import read_sound
+from replicate.corpora.transcriptions import tokens
+from replicate.corpora.waveforms import Waveforms
+from replicate.files import InputError
+from replicate.paper import EMOTIONS
+from replicate.runs.experiments import PROFILES
+from replicate.runs.names import title
+from replicate.runs.store import WEIGHTS, weights_of
+from replicate.settings import MARK, RESULTS, UNKNOWN
+from replicate.training.examples import Examples
+from replicate.training.loop import Trainer, encoders
+from replicate.training.weights import Trained, load
+
+WARNING = (
+    "For research on the method only. It must not be used to judge people: neither what they feel, "
+    "nor whether they are honest, healthy or fit for anything."
+)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of a recording, a text or both."""
+
+    file: str | None
+    text: str | None
+    probabilities: dict[str, float]  # class -> its probability
+    attention: dict[str, float] | None  # `audio`, `text` -> its share; None without attention
+    done: tuple[str, ...]  # to the input, before the model had it
+    seconds: float  # for reading and answering
+
+
+class Model:
+    """A trained model; a prediction has one recording in its batch, as treatment `one-by-one`."""
+
+    def __init__(self, path: Path) -> None:
+        """Read weights; `InputError` if they are damaged, or take no recording."""
+        self.trained, tensors = load(path)
+        experiment = self.trained.experiment
+        if experiment.sound == "features":
+            what = "hears acoustic features that another program made, and no recordings"
+            raise InputError(path, what, "take a model that was trained on recordings")
+        # one at a time; and no weights of classes, which are counted in a training part
+        training = replace(
+            experiment.training,
+            test_batches="one utterance at a time",
+            loss="cross entropy, unweighted",
+        )
+        experiment = replace(experiment, training=training)
+        self._trainer = Trainer(experiment, _examples(self.trained), None, "cpu")
+        try:
+            self._trainer.model.load_state_dict(tensors)
+        except RuntimeError as error:
+            what = "does not fit the model of this version"
+            raise InputError(path, what, "use the version that made it, or train again") from error
+
+    @cached_property
+    def about(self) -> tuple[str, ...]:
+        """What it was trained on, and what it must not be used for; a sentence each."""
+        experiment, made = self.trained.experiment, self.trained.provenance
+        name = title(experiment.model, experiment.embedding)
+        origin = (
+            f"{name}, trained on {made.corpus_title}: {made.n_train:,} utterances, "
+            f"{experiment.training.epochs} epochs (profile {experiment.profile})."
+        )
+        mark = f"{MARK}: what it learned is speech that a program made; of people it knows nothing."
+        return (origin, *([mark] if made.synthetic else []), WARNING)
+
+    def predict(
+        self, file: str | Path | None = None, text: str | None = None, place: str = ""
+    ) -> Prediction:
+        """What the model says of a recording, a text or both, as it takes.
+
+        Raises:
+            InputError: what it takes is missing, or cannot be read; `place` is then named where
+                there is no file.
+        """
+        started = time.perf_counter()
+        sound, heard = self._sound(None if file is None else Path(file), place)
+        sentence, read = self._words(text, place or str(file or "--text"))
+        trainer = self._trainer
+        trainer.data = replace(trainer.data, sentences=[sentence], sound=sound)
+        trainer.fused = encoders(trainer.experiment, trainer.data, trainer.device)[0]
+        probabilities, attention = trainer.predict(np.zeros(1, dtype=np.int64))
+        audio = float(attention[0, 0])
+        return Prediction(
+            file=None if file is None else str(file),
+            text=text,
+            probabilities=dict(zip(EMOTIONS, probabilities[0].tolist(), strict=True)),
+            attention=None if np.isnan(audio) else {"audio": audio, "text": 1 - audio},
+            done=(*heard, *read),
+            seconds=time.perf_counter() - started,
+        )
+
+    def _words(self, text: str | None, place: str) -> tuple[np.ndarray, list[str]]:
+        """Word numbers, and what there is to say of them."""
+        model, training = self.trained.experiment.model, self.trained.experiment.training
+        if model == "audio":
+            return np.zeros(0, dtype=np.int64), ["text not read"] if text else []
+        words = tokens(text or "", training.tokens)
+        if not words:
+            what = f"no words, and model {model} reads what is said"
+            raise InputError(place, what, 'pass --text "...", or a table with columns file, text')
+        numbers = self.trained.vocab.encode(words)
+        unknown = [word for word, number in zip(words, numbers, strict=True) if number == UNKNOWN]
+        return numbers, [f"unknown words: {', '.join(unknown)}"] if unknown else []
+
+    def _sound(self, file: Path | None, place: str) -> tuple[Waveforms | None, tuple[str, ...]]:
+        """The recording, and what was done to it."""
+        model, training = self.trained.experiment.model, self.trained.experiment.training
+        if model == "text":
+            return None, ("recording not heard",) if file else ()
+        if file is None:
+            raise InputError(place or "--text", f"model {model} hears a recording", "name a file")
+        samples, done = read_sound(file)
+        only = np.zeros(1, dtype=np.int64)
+        sound = Waveforms(samples, only, np.array([len(samples)]), (str(file),), "")
+        if training.waveform == "loudness normalised per utterance":
+            sound = altered_waveforms("rms", sound, only, np.random.default_rng(0))
+            done = (*done, "loudness normalised")
+        return sound, done
+
+
+def _examples(trained: Trained) -> Examples:
+    """A corpus of one utterance without a class, of which `Model.predict` sets words and sound."""
+    one, none = np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    return Examples(
+        utterances=("",), speakers=np.array([""]), labels=one, parts=Split(none, none, one),
+        sentences=[], vocab=trained.vocab, sound=None, rows=one,
+    )  # fmt: skip
+
+
+def open_model(run: str | Path, root: Path = RESULTS) -> Model:
+    """The model of a run: its folder, its place in a store (`CORPUS/PROFILE/RUN`), or its file.
+
+    Of a corpus and profile where the weights of one run only were kept, `CORPUS/PROFILE` will do.
+
+    Raises:
+        InputError: there is no such run, its weights were not kept, or they are damaged.
+    """
+    for place in (Path(run), root / run):
+        if place.is_file():
+            return Model(place)
+        if weights_of(place).is_file():
+            return Model(weights_of(place))
+        kept = sorted(place.glob(f"*{WEIGHTS}"))
+        if len(kept) == 1:
+            return Model(kept[0])
+        if kept:
+            names = ", ".join(path.stem for path in kept)
+            raise InputError(place, f"has the weights of {len(kept)} runs", f"add one of {names}")
+    raise _missing(run, root)
+
+
+def _missing(run: str | Path, root: Path) -> InputError:
+    """That there are no weights, and what makes them."""
+    parts = (root / run).parts
+    known = [k for k, part in enumerate(parts) if part in PROFILES and k]
+    remedy = "`replicate run --profile demo` makes a model in a minute"
+    if known:
+        corpus, profile = parts[known[-1] - 1], parts[known[-1]]
+        command = f"replicate run --corpus {at_hand(corpus)} --profile {profile} --keep-weights"
+        remedy = f"`{command}` keeps them (with the --grid that the run is of)"
+    return InputError(run, "no weights of such a run are here", remedy)
