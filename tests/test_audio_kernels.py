@@ -297,7 +297,7 @@ print(twice(21))
 def test_kernels_are_kept_where_a_folder_can_be_written(tmp_path: Path, writable: bool) -> None:
     package = tmp_path / "replicate" / "kernels"
     package.mkdir(parents=True)
-    for name in ("__init__.py", "kernels/__init__.py", "kernels/compiled.py"):
+    for name in ("__init__.py", "kernels/__init__.py", "kernels/compiled.py", "kernels/kept.py"):
         shutil.copy(Path(replicate.__file__).parent / name, tmp_path / "replicate" / name)
     (package / "tiny.py").write_text(TINY)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "HOME": os.devnull}

@@ -150,11 +150,11 @@ class Selection:
 
     def command(self) -> str:
         """What makes the runs."""
+        held_out = self.folds in GROUPS
         if self.profile == PROFILE:
             command = f"replicate baselines --corpus {at_hand(self.corpus)}"
-            return command if self.folds == "stratified" else f"{command} --folds {self.folds}"
+            return f"{command} --folds {self.folds}" if held_out else command
         text = "text-" if self.corpus in ("iemocap-text", "iemocap-text-cut", "meld") else ""
-        held_out = self.folds in GROUPS
         name = self.grid or (f"{text}{self.folds}s" if held_out else text.strip("-"))
         grid = f" --grid {name}" if name else ""
         corpus = at_hand(self.corpus)
