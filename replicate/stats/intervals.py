@@ -78,14 +78,16 @@ def share_interval(values: ArrayLike) -> Interval:
     return Interval(*np.clip(mean_interval(values), 0, 1).tolist())
 
 
-def prediction_interval(values: ArrayLike) -> Interval:
+def prediction_interval(values: ArrayLike, level: float = 0.05) -> Interval:
     """Where one more value of the same kind lies, for one value a run; NaN for `without_spread`.
+
+    It lies there with probability 1 - `level`.
 
     Student's t, mean +- t s sqrt(1 + 1/n). The values must be drawn independently and alike, such
     as runs that each have a seed and a random split of their own; then their spread already holds
     the luck of the test utterances.
     """
-    return _student(values, 1)
+    return _student(values, 1, level)
 
 
 def next_share(values: ArrayLike) -> Interval:
@@ -93,13 +95,15 @@ def next_share(values: ArrayLike) -> Interval:
     return Interval(*np.clip(prediction_interval(values), 0, 1).tolist())
 
 
-def _student(values: ArrayLike, scatter: float) -> Interval:
+def _student(values: ArrayLike, scatter: float, level: float = 0.05) -> Interval:
     """Mean +- t s sqrt(`scatter` + 1/n)."""
     values = np.asarray(values, dtype=float)
     if without_spread(values):
         return UNKNOWN
     n, mean = len(values), float(values.mean())
-    margin = float(student.ppf(0.975, n - 1) * values.std(ddof=1) * np.sqrt(scatter + 1 / n))
+    margin = float(
+        student.ppf(1 - level / 2, n - 1) * values.std(ddof=1) * np.sqrt(scatter + 1 / n)
+    )
     return Interval(mean - margin, mean + margin)
 
 

@@ -19,7 +19,7 @@ from replicate.verdicts.criteria import CRITERIA
 from replicate.verdicts.criteria_of_data import Counts
 from replicate.verdicts.criteria_of_splits import CRITERIA_OF_FEATURES, OfSplits
 from replicate.verdicts.criteria_of_splits import gather as gather_splits
-from replicate.verdicts.criterion import Criterion, Finding, Outcome
+from replicate.verdicts.criterion import Criterion, Finding, Outcome, Rule
 from replicate.verdicts.evidence import Evidence, gather
 
 #: The protocol that the criteria were fixed for: profile, kind of held-out part, choice of epoch.
@@ -75,35 +75,23 @@ def of_features(runs: Selection, levels: pd.DataFrame | None = None) -> pd.DataF
         levels: how loud the classes are, `replicate.studies.released_levels.Levels.table`.
 
     Returns:
-        Index `id`, the claims that `criteria_of_features.yml` lists; `statement`, `element`,
-        `reported`, `reproduced`, `low`, `high`, `verdict` (empty where something is missing),
-        `test` and `shortfall`.
+        Index `id`, the claims that `criteria_of_features.yml` lists; as `judge` has them
+        `statement`, `section`, `element`, `reported`, `reproduced`, `low`, `high`, `test`;
+        `verdict` (empty where something is missing) and `shortfall`, with runs that play no part.
     """
     found, rows = gather_splits(runs), []
-    by_id = {claim.id: claim for claim in CLAIMS}
-    for number, criterion in CRITERIA_OF_FEATURES.claims.items():
-        claim = by_id[number]
-        reported = {name: float(value) for name, value in claim.reported.items()}
+    for claim in CLAIMS:
+        if (criterion := CRITERIA_OF_FEATURES.claims.get(claim.id)) is None:
+            continue
         if isinstance(criterion, OfSplits):
-            finding = criterion.judge(reported, found)
+            finding = criterion.judge(_numbers(claim), found)
         else:
-            finding = criterion.judge(reported, replace(found.own, levels=levels))
-        rows.append(
-            {
-                "id": number,
-                "statement": claim.statement.strip(),
-                "element": claim.element,
-                "reported": "; ".join(f"{k} {v:,}" for k, v in claim.reported.items()),
-                "reproduced": finding.reproduced,
-                "low": finding.interval.low,
-                "high": finding.interval.high,
-                "verdict": ""
-                if finding.shortfall or finding.outcome is None
-                else _VERDICTS[finding.outcome],
-                "test": criterion.test,
-                "shortfall": finding.shortfall,
-            }
-        )
+            finding = criterion.judge(_numbers(claim), replace(found.own, levels=levels))
+        lacking = "; ".join(filter(None, (finding.shortfall, found.own.left_out)))
+        verdict = ""
+        if finding.outcome is not None and not finding.shortfall:
+            verdict = _VERDICTS[finding.outcome]
+        rows.append(_told(claim, criterion, finding) | {"verdict": verdict, "shortfall": lacking})
     return pd.DataFrame(rows).set_index("id")
 
 
@@ -153,12 +141,13 @@ def told(given: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _row(claim: Claim, criterion: Criterion, evidence: Evidence) -> dict[str, object]:
-    reported = {name: float(value) for name, value in claim.reported.items()}
-    finding = criterion.judge(reported, evidence)
-    basis = _basis(criterion, evidence)
-    verdict, check = _outcome(basis, criterion, finding)
-    left_out = evidence.left_out if criterion.looks_at == "runs" else ""
+def _numbers(claim: Claim) -> dict[str, float]:
+    """The printed values of a claim by name."""
+    return {name: float(value) for name, value in claim.reported.items()}
+
+
+def _told(claim: Claim, rule: Rule, finding: Finding) -> dict[str, object]:
+    """What is said of a claim whatever judges it."""
     return {
         "id": claim.id,
         "statement": claim.statement,
@@ -168,13 +157,22 @@ def _row(claim: Claim, criterion: Criterion, evidence: Evidence) -> dict[str, ob
         "reproduced": finding.reproduced,
         "low": finding.interval.low,
         "high": finding.interval.high,
+        "test": rule.test,
+        "shortfall": finding.shortfall,
+    }
+
+
+def _row(claim: Claim, criterion: Criterion, evidence: Evidence) -> dict[str, object]:
+    finding = criterion.judge(_numbers(claim), evidence)
+    basis = _basis(criterion, evidence)
+    verdict, check = _outcome(basis, criterion, finding)
+    left_out = evidence.left_out if criterion.looks_at == "runs" else ""
+    return _told(claim, criterion, finding) | {
         "verdict": verdict,
         "check": check,
         "basis": basis,
-        "test": criterion.test,
         "weakness": criterion.weakness,
         "evidence": "; ".join(filter(None, (finding.evidence, finding.shortfall, left_out))),
-        "shortfall": finding.shortfall,
         "corpus": "the paper as printed" if basis == IN_PRINT else _made_on(evidence),
         "synthetic": evidence.synthetic and basis != IN_PRINT,
     }

@@ -128,6 +128,17 @@ class Pair(BaseModel, frozen=True, extra="forbid"):
     better: str
     worse: str
 
+    def gain(self, evidence: Evidence) -> pd.Series:
+        """The better one's accuracy less the other's, seed by seed."""
+        both = evidence.accuracies([self.better, self.worse])
+        gain: pd.Series = both[self.better] - both[self.worse]
+        return gain
+
+
+def named_in(pairs: Iterable[Pair]) -> list[str]:
+    """The models of some pairs."""
+    return sorted({name for pair in pairs for name in (pair.better, pair.worse)})
+
 
 class Difference(OfRuns):
     """Criterion D: the paired 95 % interval of each difference excludes 0; Holm over the pairs."""
@@ -145,14 +156,11 @@ class Difference(OfRuns):
 
     def models(self, reported: Reported) -> list[str]:
         """Those of all pairs."""
-        return sorted({name for pair in self.pairs for name in (pair.better, pair.worse)})
+        return named_in(self.pairs)
 
     def compare(self, reported: Reported, evidence: Evidence) -> Finding:
         """The differences of accuracy, seed by seed."""
-        gains = {}
-        for pair in self.pairs:
-            both = evidence.accuracies([pair.better, pair.worse])
-            gains[f"{pair.better} - {pair.worse}"] = both[pair.better] - both[pair.worse]
+        gains = {f"{pair.better} - {pair.worse}": pair.gain(evidence) for pair in self.pairs}
         seeds = min(map(len, gains.values()))
         if seeds < 2:
             return Finding(shortfall=self.too_few(seeds))
@@ -239,10 +247,8 @@ class ConfusionRates(OfModel):
 
     def compare(self, reported: Reported, evidence: Evidence) -> Finding:
         """The means over seeds."""
-        counts, printed = evidence.confusions(self.model), printed_confusion()
+        rates, printed = evidence.rates(self.model), printed_confusion()
         sizes = {"recall": printed.sum(axis=1), "precision": printed.sum(axis=0)}
-        measures = {"recall": classification.recall, "precision": classification.precision}
-        rates = {rate: pd.DataFrame([of(c) for c in counts]) for rate, of in measures.items()}
         parts, described = [], []
         for key, p in reported.items():
             emotion, rate = key.split()
@@ -251,8 +257,9 @@ class ConfusionRates(OfModel):
             interval = share_interval(ours)
             parts.append(near(ours.mean(), interval, p, self.standard_errors * error))
             described.append(f"{key} {bracketed(ours.mean(), interval)} ({parts[-1]})")
-        outcome = over_seeds(parts, len(counts))
-        return Finding(outcome, "; ".join(described), shortfall=self.too_few(len(counts)))
+        seeds = len(rates["recall"])
+        outcome = over_seeds(parts, seeds)
+        return Finding(outcome, "; ".join(described), shortfall=self.too_few(seeds))
 
 
 class Ranks(OfModel):
@@ -291,12 +298,17 @@ def rank_probabilities(
     right = np.diagonal(samples, axis1=1, axis2=2)
     recall = right / np.maximum(samples.sum(axis=2), 1)
     precision = right / np.maximum(samples.sum(axis=1), 1)
+    return ranks_held(recall, precision).mean()
+
+
+def ranks_held(recall: np.ndarray, precision: np.ndarray) -> pd.DataFrame:
+    """Whether each rank that claim 18 states holds, of rates [n, 4] a row."""
     held = {
         "sadness best recall": recall.argmax(axis=1) == EMOTIONS.index("sadness"),
         "neutrality worst recall": recall.argmin(axis=1) == EMOTIONS.index("neutrality"),
         "happiness best precision": precision.argmax(axis=1) == EMOTIONS.index("happiness"),
     }
-    return pd.DataFrame(held).mean()
+    return pd.DataFrame(held)
 
 
 class ErrorSpread(OfModel):

@@ -6,7 +6,7 @@ claims a difference, the mean over splits decides, by Nadeau and Bengio's test.
 """
 
 import datetime
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,26 +14,22 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass as checked
-from scipy import stats
+from pydantic import BaseModel, Field
 
 from replicate.paper import EMOTIONS, load
 from replicate.runs.selection import Selection
-from replicate.stats import classification
 from replicate.stats.hypothesis_tests import LEVEL, holm, mean_difference
-from replicate.stats.intervals import UNKNOWN, Interval
+from replicate.stats.intervals import UNKNOWN, Interval, prediction_interval
 from replicate.verdicts.criteria_of_data import Extremes, Loudness
-from replicate.verdicts.criteria_of_runs import Order, Pair
-from replicate.verdicts.criterion import Finding, Outcome, Reported, all_of, bracketed
+from replicate.verdicts.criteria_of_runs import Order, Pair, named_in, ranks_held
+from replicate.verdicts.criterion import Finding, Outcome, Reported, Rule, all_of, bracketed
 from replicate.verdicts.evidence import Evidence
+from replicate.verdicts.fitness import fit
 
 RESAMPLES = 1000
 
 #: The fewest for a verdict.
 SPLITS, SESSIONS = 10, 5
-
-_STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
@@ -46,24 +42,19 @@ class Splits:
 
 
 def gather(runs: Selection) -> Splits:
-    """The runs of acoustic features, by what is held out."""
+    """The runs of acoustic features that may decide, by what is held out."""
+    runs, left_out = fit(runs)
     kinds = [runs.of(folds=folds) for folds in ("own", "session")]
     title = next((run.provenance.corpus_title for run in runs), runs.corpus)
-    own, sessions = (Evidence(chosen, title, synthetic=False) for chosen in kinds)
+    own, sessions = (
+        Evidence(chosen, title, synthetic=False, left_out=left_out) for chosen in kinds
+    )
     overlaps = [run.provenance.overlap for run in kinds[0]]
     return Splits(own, sessions, float(np.mean(overlaps)) if overlaps else np.nan)
 
 
-@checked(frozen=True, kw_only=True, config=_STRICT)
-class OfSplits(ABC):
-    """A criterion that looks at random splits; `line` is its test."""
-
-    line = ""
-
-    @property
-    def test(self) -> str:
-        """The test in a line, with the criterion's numbers."""
-        return self.line.format_map(vars(self))
+class OfSplits(Rule):
+    """A rule that looks at random splits."""
 
     @abstractmethod
     def models(self, reported: Reported) -> list[str]:
@@ -83,19 +74,23 @@ class OfSplits(ABC):
         return self.compare(reported, found)
 
 
-@checked(frozen=True, kw_only=True, config=_STRICT)
-class Prediction(OfSplits):
-    """Printed values lie where one run on another split would, at .05 over their number."""
+class OfModel(OfSplits):
+    """A rule of one model."""
 
-    kind: Literal["prediction"]
     model: str
-    values: tuple[Literal["accuracy", "audio score"], ...]
-
-    line = "print lies where one run on another split would"
 
     def models(self, reported: Reported) -> list[str]:
         """That one."""
         return [self.model]
+
+
+class Prediction(OfModel):
+    """Printed values lie where one run on another split would, at .05 over their number."""
+
+    kind: Literal["prediction"]
+    values: tuple[Literal["accuracy", "audio score"], ...]
+
+    line = "print lies where one run on another split would"
 
     def compare(self, reported: Reported, found: Splits) -> Finding:
         """Accuracy and, where it is judged, the audio's share of the attention."""
@@ -105,7 +100,6 @@ class Prediction(OfSplits):
         return predicted(ours, reported)
 
 
-@checked(frozen=True, kw_only=True, config=_STRICT)
 class PredictionOfEach(OfSplits):
     """As `Prediction`, for accuracies of several models: printed name -> model."""
 
@@ -124,24 +118,16 @@ class PredictionOfEach(OfSplits):
         return predicted(ours, reported)
 
 
-@checked(frozen=True, kw_only=True, config=_STRICT)
-class PredictionOfRates(OfSplits):
+class PredictionOfRates(OfModel):
     """As `Prediction`, for every recall and precision of Table 7."""
 
     kind: Literal["prediction of rates"]
-    model: str
 
     line = "every recall and precision of print lies where one run on another split would"
 
-    def models(self, reported: Reported) -> list[str]:
-        """That one."""
-        return [self.model]
-
     def compare(self, reported: Reported, found: Splits) -> Finding:
         """Split by split."""
-        counts = found.own.confusions(self.model)
-        measures = {"recall": classification.recall, "precision": classification.precision}
-        rates = {rate: pd.DataFrame([of(c) for c in counts]) for rate, of in measures.items()}
+        rates = found.own.rates(self.model)
         ours = {name: rates[name.split()[1]][name.split()[0]] for name in reported}
         return replace(predicted(ours, reported), interval=UNKNOWN)
 
@@ -156,28 +142,13 @@ def predicted(ours: Mapping[str, pd.Series], reported: Reported) -> Finding:
     parts: list[Outcome] = []
     described, interval = [], UNKNOWN
     for name, values in ours.items():
-        interval = one_run(values, LEVEL / len(ours))
+        interval = prediction_interval(values, LEVEL / len(ours))
         parts.append("met" if interval.low <= reported[name] <= interval.high else "not met")
         described.append(f"{name} {bracketed(float(values.mean()), interval)} ({parts[-1]})")
     alone = interval if len(ours) == 1 else UNKNOWN
     return Finding(all_of(parts), "; ".join(described), alone)
 
 
-def one_run(values: pd.Series, level: float) -> Interval:
-    """Where one run on another split lies with probability 1 - `level`.
-
-    Student's t, mean +- t s sqrt(1 + 1/n), for n values on splits of their own.
-
-    >>> low, high = one_run(pd.Series([0.62, 0.64, 0.66]), 0.05)
-    >>> round(low, 3), round(high, 3)
-    (0.541, 0.739)
-    """
-    n, scatter = len(values), float(values.std(ddof=1))
-    margin = float(stats.t.ppf(1 - level / 2, n - 1)) * scatter * np.sqrt(1 + 1 / n)
-    return Interval(float(values.mean() - margin), float(values.mean() + margin))
-
-
-@checked(frozen=True, kw_only=True, config=_STRICT)
 class DifferenceOverSplits(OfSplits):
     """Differences that are claimed to be positive; a gain below `margin` counts as none."""
 
@@ -192,20 +163,20 @@ class DifferenceOverSplits(OfSplits):
 
     def models(self, reported: Reported) -> list[str]:
         """Those of all pairs."""
-        return sorted({name for pair in self.pairs for name in (pair.better, pair.worse)})
+        return named_in(self.pairs)
 
     def compare(self, reported: Reported, found: Splits) -> Finding:
         """Over random splits; over sessions the sign must be the same."""
         folds = found.sessions.by_run["fold"].nunique()
         if folds < SESSIONS:
             return Finding(shortfall=f"{folds} of {SESSIONS} sessions held out")
-        gains = [self._gain(pair, found.own) for pair in self.pairs]
+        gains = [pair.gain(found.own) for pair in self.pairs]
         means = [mean_difference(gain, found.overlap) for gain in gains]
         p_values = holm([mean.p_value for mean in means])
         parts: list[Outcome] = []
         described = []
         for pair, mean, p in zip(self.pairs, means, p_values, strict=True):
-            held_out = float(self._gain(pair, found.sessions).mean())
+            held_out = float(pair.gain(found.sessions).mean())
             part: Outcome = "undecided"
             if p < LEVEL and mean.difference > 0 and held_out > 0:
                 part = "met"
@@ -220,14 +191,7 @@ class DifferenceOverSplits(OfSplits):
         alone = Interval(means[0].low, means[0].high) if len(means) == 1 else UNKNOWN
         return Finding(all_of(parts), "; ".join(described), alone)
 
-    @staticmethod
-    def _gain(pair: Pair, evidence: Evidence) -> pd.Series:
-        both = evidence.accuracies([pair.better, pair.worse]).dropna()
-        gain: pd.Series = both[pair.better] - both[pair.worse]
-        return gain
 
-
-@checked(frozen=True, kw_only=True, config=_STRICT)
 class OrderOverSplits(OfSplits):
     """Kendall's tau with the printed order, see `criteria_of_runs.Order`."""
 
@@ -245,7 +209,6 @@ class OrderOverSplits(OfSplits):
         return Order(kind="order", embedding=self.embedding).compare(reported, found.own)
 
 
-@checked(frozen=True, kw_only=True, config=_STRICT)
 class Resampled(OfSplits):
     """Statements of which each must hold in 95 % of bootstrap samples of the splits."""
 
@@ -266,7 +229,6 @@ class Resampled(OfSplits):
         return Finding(outcome, "; ".join(f"{name}: {p:.3f}" for name, p in chances.items()))
 
 
-@checked(frozen=True, kw_only=True, config=_STRICT)
 class ScoreSpreadOverSplits(Resampled):
     """The deviation of scores over utterances lies within a factor of print; GloVe for Word2Vec."""
 
@@ -293,18 +255,12 @@ class ScoreSpreadOverSplits(Resampled):
         return pd.DataFrame(held)
 
 
-@checked(frozen=True, kw_only=True, config=_STRICT)
-class RanksOverSplits(Resampled):
+class RanksOverSplits(OfModel, Resampled):
     """The ranks that Section 5 states: best and worst recall, best precision."""
 
     kind: Literal["ranks"]
-    model: str
 
     line = "each rank holds in 95 % of resampled splits"
-
-    def models(self, reported: Reported) -> list[str]:
-        """That one."""
-        return [self.model]
 
     def statements(self, reported: Reported, found: Splits, draws: np.ndarray) -> pd.DataFrame:
         """By the mean rates over splits."""
@@ -312,28 +268,16 @@ class RanksOverSplits(Resampled):
         right = np.diagonal(counts, axis1=1, axis2=2)
         recall = (right / counts.sum(axis=2))[draws].mean(axis=1)  # [samples, 4]
         precision = (right / np.maximum(counts.sum(axis=1), 1))[draws].mean(axis=1)
-        return pd.DataFrame(
-            {
-                "sadness best recall": recall.argmax(axis=1) == EMOTIONS.index("sadness"),
-                "neutrality worst recall": recall.argmin(axis=1) == EMOTIONS.index("neutrality"),
-                "happiness best precision": precision.argmax(axis=1) == EMOTIONS.index("happiness"),
-            }
-        )
+        return ranks_held(recall, precision)
 
 
-@checked(frozen=True, kw_only=True, config=_STRICT)
-class Errors(Resampled):
+class Errors(OfModel, Resampled):
     """Neutrality is each other class's commonest error, and each takes a `share` of its own."""
 
     kind: Literal["errors"]
-    model: str
     share: float
 
     line = "each statement on the errors holds in 95 % of resampled splits"
-
-    def models(self, reported: Reported) -> list[str]:
-        """That one."""
-        return [self.model]
 
     def statements(self, reported: Reported, found: Splits, draws: np.ndarray) -> pd.DataFrame:
         """By the sums over splits."""
@@ -357,8 +301,7 @@ _Kind = Annotated[
 ]  # fmt: skip
 
 
-@checked(frozen=True, config=_STRICT)
-class Fixed:
+class Fixed(BaseModel, frozen=True, extra="forbid"):
     """Criteria by the number of the claim, and when they were fixed."""
 
     fixed: datetime.date

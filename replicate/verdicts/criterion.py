@@ -38,25 +38,33 @@ class Finding:
     shortfall: str = ""
 
 
-class Criterion(BaseModel, ABC):
-    """When a claim counts as reproduced, fixed before any run.
+class Rule(BaseModel, ABC):
+    """When a claim counts as reproduced, fixed before any run, whatever it looks at.
 
     Attributes:
-        line: the test in a line, with the names of the criterion's numbers in braces.
-        weakness: what the test cannot tell.
-        looks_at: what it takes: trained models, the corpus alone, or the paper's tables alone.
+        line: the test in a line, with the names of the rule's numbers in braces.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     line: ClassVar[str] = ""
-    weakness: ClassVar[str] = ""
-    looks_at: ClassVar[Literal["runs", "corpus", "print"]] = "runs"
 
     @property
     def test(self) -> str:
         """The test in a line."""
         return self.line.format_map(vars(self))
+
+
+class Criterion(Rule):
+    """A rule for the runs of one corpus and protocol, or for its data, or for print alone.
+
+    Attributes:
+        weakness: what the test cannot tell.
+        looks_at: what it takes: trained models, the corpus alone, or the paper's tables alone.
+    """
+
+    weakness: ClassVar[str] = ""
+    looks_at: ClassVar[Literal["runs", "corpus", "print"]] = "runs"
 
     @abstractmethod
     def judge(self, reported: Reported, evidence: Evidence) -> Finding:

@@ -88,6 +88,12 @@ class Evidence:
         seeds = self.answers_of(name).groupby("seed")
         return [classification.confusion(part["emotion"], part["predicted"]) for _, part in seeds]
 
+    def rates(self, name: str) -> dict[str, pd.DataFrame]:
+        """A model's `recall` and `precision`: a row a seed, a column a class."""
+        measures = {"recall": classification.recall, "precision": classification.precision}
+        counts = self.confusions(name)
+        return {rate: pd.DataFrame([of(each) for each in counts]) for rate, of in measures.items()}
+
     def accuracies(self, names: Sequence[str]) -> pd.DataFrame:
         """Accuracy by seed (rows) and model (columns), on folds that all of them ran."""
         rows = self.by_run[self.by_run["name"].isin(names)]
