@@ -125,6 +125,16 @@ class TestFaults:
             open_corpus("own-mine", folder)
         assert error.value.place == f"{folder / 'utterances.csv'}:{line}"
 
+    def test_two_stray_quotes_swallow_no_rows(self, folder):
+        lines = (folder / "utterances.csv").read_text().splitlines()
+        cells = [line.split(",") for line in lines]
+        place = cells[0].index("transcript")
+        cells[3][place], cells[6][place] = '"' + cells[3][place], cells[6][place] + '"'
+        (folder / "utterances.csv").write_text("\n".join(map(",".join, cells)) + "\n")
+        with pytest.raises(InputError, match="no row") as error:
+            open_corpus("own-mine", folder)
+        assert error.value.place.endswith("utterances.csv:4")
+
     @pytest.mark.parametrize(
         ("change", "said"),
         [

@@ -1,12 +1,19 @@
 """MELD (Poria et al. 2019): television dialogue with seven emotions; recordings are optional."""
 
-import csv
 import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from replicate.corpora.table import Corpus, Problem, damaged, files, read_lines, utterance_table
+from replicate.corpora.table import (
+    Corpus,
+    Problem,
+    damaged,
+    fields,
+    files,
+    read_lines,
+    utterance_table,
+)
 from replicate.files import InputError
 
 EMOTIONS = {
@@ -93,7 +100,7 @@ def _turns(root: Path, part: str, problems: list[Problem]) -> Iterator[tuple[str
     if not path.is_file():
         raise InputError(path, "no such file", "give the folder with MELD's three *_sent_emo.csv")
     lines, odd = read_lines(path)
-    header = [name.strip() for name in _fields(lines[0])] if lines else []
+    header = fields(lines[0]) if lines else []
     if missing := set(_COLUMNS) - set(header):
         problem = odd[0].what if odd else f"lacks the columns {sorted(missing)}"
         raise InputError(path, problem, _REMEDY)
@@ -101,21 +108,21 @@ def _turns(root: Path, part: str, problems: list[Problem]) -> Iterator[tuple[str
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
-        fields = _fields(line)
-        if fault := _fault(header, fields):
+        found = fields(line)
+        if fault := _fault(header, found):
             problems.append(Problem(f"{path}:{number}", fault, _REMEDY, "damaged"))
         else:
-            yield f"{path}:{number}", dict(zip(header, fields, strict=True))
+            yield f"{path}:{number}", dict(zip(header, found, strict=True))
 
 
-def _fault(header: list[str], fields: list[str]) -> str:
+def _fault(header: list[str], found: list[str]) -> str:
     """What is wrong with a row; nothing if it is whole."""
-    if not fields:
+    if not found:
         return "is no whole row: a quote is not closed, or closed too early"
-    if len(fields) != len(header):
-        found = f"{len(fields)} of {len(header)} fields"
-        return f"is no whole row, but {found}: cut short, or with a stray quote or comma"
-    turn = dict(zip(header, fields, strict=True))
+    if len(found) != len(header):
+        count = f"{len(found)} of {len(header)} fields"
+        return f"is no whole row, but {count}: cut short, or with a stray quote or comma"
+    turn = dict(zip(header, found, strict=True))
     if turn["Emotion"].lower() not in LABELS:
         return f"has an emotion that is none of MELD's: {turn['Emotion']!r}"
     if odd := [column for column in _NUMBERS if not turn[column].isdecimal()]:
@@ -125,14 +132,6 @@ def _fault(header: list[str], fields: list[str]) -> str:
 
 def _in_time(found: tuple[str, Turn]) -> tuple[int, int]:
     return int(found[1]["Dialogue_ID"]), int(found[1]["Utterance_ID"])
-
-
-def _fields(line: str) -> list[str]:
-    """The fields of a line; none if a quote stands where none may, or is not closed."""
-    try:
-        return [field.strip() for field in next(csv.reader([line], strict=True))]
-    except csv.Error:
-        return []
 
 
 def _wavs(root: Path, part: str, problems: list[Problem]) -> dict[str, str]:

@@ -13,9 +13,7 @@ A folder with
 In commands it is called `own-NAME`, with a name of one's choice under which its results are stored.
 """
 
-import csv
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +21,7 @@ import pandas as pd
 import yaml
 
 from replicate.corpora.features import Features
-from replicate.corpora.table import Corpus, Problem, read_lines, utterance_table
+from replicate.corpora.table import Corpus, Problem, fields, read_lines, utterance_table
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
 
@@ -90,27 +88,26 @@ def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[Problem]]:
     lines, problems = read_lines(path)
     if not lines:
         raise InputError(path, problems[0].what if problems else "is empty", "write it anew")
-    reader = csv.DictReader((line + "\n" for line in lines), strict=True)
-    missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
+    header = fields(lines[0])
+    missing = [name for name in REQUIRED if name not in header]
     if missing:
         raise InputError(f"{path}:1", f"lacks the columns {', '.join(missing)}", "add them")
-    return list(_parsed(path, reader)), problems
+    numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    return [(n, _row(f"{path}:{n}", header, line)) for n, line in numbered[1:]], problems
 
 
-def _parsed(path: Path, reader: "csv.DictReader[str]") -> Iterator[tuple[int, dict[str, str]]]:
-    before = reader.line_num
-    try:
-        for row in reader:
-            if None in row or None in row.values():
-                what = "has more fields or fewer than the first line"
-                raise InputError(f"{path}:{before + 1}", what, "quote commas, close quotes")
-            known = {key: row[key].strip() for key in (*REQUIRED, *OPTIONAL) if key in row}
-            if empty := [key for key in REQUIRED if not known[key]]:
-                raise InputError(f"{path}:{before + 1}", f"{empty[0]} is empty", "fill it in")
-            yield before + 1, known
-            before = reader.line_num
-    except csv.Error as error:
-        raise InputError(f"{path}:{before + 1}", f"no row: {error}", "close quotes") from error
+def _row(place: str, header: list[str], line: str) -> dict[str, str]:
+    """The known columns of a line."""
+    found = fields(line)
+    if not found:
+        raise InputError(place, "no row: a quote is not closed, or closed too early", "mend it")
+    if len(found) != len(header):
+        what = "has more fields or fewer than the first line"
+        raise InputError(place, what, "quote commas, close quotes")
+    row = dict(zip(header, found, strict=True))
+    if empty := [key for key in REQUIRED if not row[key]]:
+        raise InputError(place, f"{empty[0]} is empty", "fill it in")
+    return {key: row[key] for key in (*REQUIRED, *OPTIONAL) if key in row}
 
 
 def _require_unique(path: Path, rows: list[tuple[int, dict[str, str]]]) -> None:

@@ -1,5 +1,6 @@
 """The utterance table that every corpus is read into, what was odd, and text of any encoding."""
 
+import csv
 import dataclasses
 import hashlib
 import re
@@ -98,6 +99,18 @@ def read_lines(path: Path) -> tuple[list[str], list[Problem]]:
             remedy = "none needed; look at the line if its text matters"
             problems.append(Problem(f"{path}:{number}", what, remedy, "note"))
     return lines, problems
+
+
+def fields(line: str) -> list[str]:
+    """The fields of a line of a CSV file, whose rows are lines.
+
+    None if a quote stands where none may, or is not closed: else a stray one would swallow rows up
+    to the next.
+    """
+    try:
+        return [field.strip() for field in next(csv.reader([line], strict=True))]
+    except csv.Error:
+        return []
 
 
 #: Column -> dtype. One row an utterance, sorted by (dialogue, start): time order within a dialogue.
