@@ -5,6 +5,7 @@ paper that is silent and the reason for our reading. Where a tensor changes shap
 B utterances, T samples of the longest, n words of the longest sentence.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple, cast
@@ -178,7 +179,7 @@ class Addition(nn.Module):
         return Fused(text + audio, None)
 
 
-class Attention(nn.Module):
+class Attention(nn.Module, ABC):
     """Equations 9 and 10: softmax over the two modalities' scores, then their weighted sum.
 
     Subclasses give the score a_i of one modality (Equations 4-8); the same weights score both,
@@ -191,9 +192,9 @@ class Attention(nn.Module):
         self.score_relu = True
         self.audio: Attention | None = None
 
+    @abstractmethod
     def score(self, x: Tensor) -> Tensor:
         """Features of one modality [B, n] -> a_i, [B, 1] or [B, n]."""
-        raise NotImplementedError
 
     def forward(self, text: Tensor, audio: Tensor) -> Fused:
         """x_text [B, n], x_audio [B, n] -> y [B, n]."""
