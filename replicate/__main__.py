@@ -182,8 +182,7 @@ def baselines(
     name: str, data: Path | None, skip_damaged: bool, kind: str, seeds: int, results: Path
 ) -> None:
     """Compute every baseline that a corpus allows; what is stored is kept."""
-    from replicate.corpora.opening import open_corpus
-    from replicate.corpora.waveforms import open_waveforms
+    from replicate.corpora.opening import open_corpus, open_sound
     from replicate.files import require_writable
     from replicate.report.stored import overview
     from replicate.runs import published
@@ -196,7 +195,7 @@ def baselines(
     for left_out in sorted(set(BASELINES) - {setting.model for setting in settings}):
         needs = " and ".join(BASELINES[left_out].needs)
         click.echo(f"{left_out} is left out: it needs {needs}", err=True)
-    sound = open_waveforms(opened) if opened.has_audio else opened.features
+    sound = open_sound(opened)
     stored = published.load_runs(name, PROFILE, results, at_hand(opened, sound))
     done = {result.experiment: result for result in stored}
     todo = [setting for setting in settings if setting not in done]

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -258,8 +258,17 @@ Record = TypeVar("Record")
 #: What only a newer version's record has, by pydantic's names: other fields, other choices.
 NEWER = {"unexpected_keyword_argument", "extra_forbidden", "literal_error"}
 
-#: Places that are named where a file does not fit; the same is often wrong with all rows.
+#: How many of many alike things an error names.
 MOST_NAMED = 5
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first few of some names in a line, and whether there are more.
+
+    >>> first_of(["a", "b", "c", "d", "e", "f"])
+    'a, b, c, d, e, ...'
+    """
+    return ", ".join(names[:MOST_NAMED]) + ", ..." * (len(names) > MOST_NAMED)
 
 
 def write_record(path: Path, record: Any, indent: int | None = 1) -> Path:

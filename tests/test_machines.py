@@ -81,7 +81,7 @@ def test_a_lock_that_vanishes_loses_no_run(tmp_path, monkeypatch):
     monkeypatch.setattr(worker, "train", trained)
     monkeypatch.setattr(worker, "open_source", lambda source: (small.corpus(), None))
     experiment = small.experiment("text", epochs=1)
-    outcome = worker.run_one(experiment, None, "cpu", tmp_path, os.getpid(), wait=False)
+    outcome = worker.run_one(experiment, None, "cpu", tmp_path, wait=False)
     assert outcome.error is None and outcome.accuracy >= 0
 
 
@@ -89,7 +89,7 @@ def test_a_full_disk_stops_a_grid_and_is_no_error_of_one_training(tmp_path, monk
     monkeypatch.setattr(worker, "train", full)
     monkeypatch.setattr(worker, "open_source", lambda source: (small.corpus(), None))
     with pytest.raises(UnwritableError, match="is full"):
-        worker.run_one(small.experiment("text"), None, "cpu", tmp_path, os.getpid(), wait=False)
+        worker.run_one(small.experiment("text"), None, "cpu", tmp_path, wait=False)
 
 
 def test_a_user_without_an_entry_in_the_password_file_has_a_name():

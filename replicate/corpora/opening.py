@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 
 from replicate.corpora import emodb, iemocap, iemocap_features, iemocap_text, meld, own, standin
+from replicate.corpora.features import Features
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.names import OWN, require_known, size_and_preset
 from replicate.corpora.standin.manifest import is_as_noted, note_files
 from replicate.corpora.table import Corpus, utterance_table, without_damaged
-from replicate.corpora.waveforms import open_waveforms
+from replicate.corpora.waveforms import Waveforms, open_waveforms
 from replicate.environment import switch
 from replicate.files import InputError, build_once, cache_folder, sha256, unreadable, usable
 
@@ -81,6 +82,11 @@ def open_text(name: str, data: Path | None = None, skip_damaged: bool | None = N
     ]
     root = cache_folder() / name
     return _as_standin(Corpus(name, "", root, utterance_table(said), EMOTIONS))
+
+
+def open_sound(corpus: Corpus) -> Waveforms | Features | None:
+    """A corpus's recordings, or the features in their place; None if it has neither."""
+    return open_waveforms(corpus) if corpus.has_audio else corpus.features
 
 
 def open_audio(name: str, data: str = "") -> Corpus:

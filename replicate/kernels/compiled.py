@@ -99,6 +99,11 @@ class _Announcement(event.Listener):
         pass
 
 
+def leave_announcement() -> None:
+    """Let another process say that kernels are compiled."""
+    _Announcement.made = True
+
+
 def _use_whole_registers() -> None:
     """Use 512-bit registers whole where the CPU has them.
 

@@ -29,7 +29,7 @@ from sphinx.util import logging
 
 import replicate
 from replicate.environment import switch
-from replicate.files import MOST_NAMED, InputError, lock_beside
+from replicate.files import InputError, first_of, lock_beside
 from replicate.interrupts import exit_code, sigterm_interrupts
 from replicate.report import execution, halves, page, sealed, unfinished
 from replicate.report.execution import Job, NotebookError
@@ -248,7 +248,7 @@ def _make_room(folder: Path, wanted: list[Job]) -> None:
         raise InputError(
             folder,
             f"{len(others)} pages are not as a build made them, or an earlier version did: "
-            + ", ".join([*others[:MOST_NAMED], *["..."][: len(others) - MOST_NAMED]]),
+            + first_of(others),
             "move what is yours to a name of its own, and remove the rest",
         )
     for path, state in states.items():

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from replicate.corpora.features import Features
+from replicate.corpora.opening import open_sound
 from replicate.corpora.table import Corpus, text_fingerprint
-from replicate.corpora.waveforms import Waveforms, open_waveforms
-from replicate.files import MOST_NAMED, InputError
+from replicate.corpora.waveforms import Waveforms
+from replicate.files import InputError, first_of
 from replicate.runs.store import Provenance, Record, Run
 
 #: How both versions can be had.
@@ -44,7 +45,7 @@ def at_hand_for(runs: Iterable[Made], corpus: Corpus) -> Seen:
     heard = corpus.has_sound and any(run.provenance.audio_fingerprint for run in runs)
     if not heard:
         return at_hand(corpus)
-    return at_hand(corpus, open_waveforms(corpus) if corpus.has_audio else corpus.features)
+    return at_hand(corpus, open_sound(corpus))
 
 
 def differing(made: Provenance, seen: Seen) -> list[str]:
@@ -88,8 +89,8 @@ def require(runs: Mapping[str, Made], seen: Seen | None, place: Path) -> None:
 def refuse(place: Path, others: Iterable[str], total: int, what: str) -> None:
     """Raise an `InputError` that names the first of the runs that were made from other data."""
     names = sorted(others)
-    named = ", ".join(names[:MOST_NAMED]) + ", ..." * (len(names) > MOST_NAMED)
-    raise InputError(place, f"{len(names)} of {total} runs were made from {what} ({named})", APART)
+    told = f"{len(names)} of {total} runs were made from {what} ({first_of(names)})"
+    raise InputError(place, told, APART)
 
 
 def _most(values: Iterable[Any]) -> Any:

@@ -6,7 +6,6 @@ caller's store whole: nodes need no file system in common. The trainings of a no
 begin anew on another one, and on processors of one kind they end at the same bits.
 """
 
-import os
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -57,7 +56,7 @@ def train_here(
         )
         return Outcome(experiment, error=str(error)), None
     with tempfile.TemporaryDirectory() as root:
-        outcome = worker.run_one(experiment, source, device, Path(root), os.getpid(), wait=True)
+        outcome = worker.run_one(experiment, source, device, Path(root), wait=True)
         if outcome.error is not None:
             return outcome, None
         return outcome, load_run(folder_of(experiment, Path(root)))

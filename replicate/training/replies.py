@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from replicate.corpora.given import Given
-from replicate.files import MOST_NAMED, InputError
+from replicate.files import InputError, first_of
 from replicate.training.predict import Model, Prediction
 
 
@@ -56,15 +56,11 @@ def _together(faults: dict[tuple[str, str], list[str]], total: int) -> InputErro
     (what, remedy), places = next(iter(faults.items()))
     if len(faults) == len(places) == total == 1:
         return InputError(places[0], what, remedy)
-    lines = [f"{len(places)}: {what} ({_first(places)})" for (what, _), places in faults.items()]
+    lines = [f"{len(places)}: {what} ({first_of(places)})" for (what, _), places in faults.items()]
     remedies = "\n     ".join(dict.fromkeys(remedy for _, remedy in faults))
     count = sum(map(len, faults.values()))
     what = "\n   - ".join(["cannot be used", *lines])
     return InputError(f"{count} of {total}", what, remedies)
-
-
-def _first(places: Sequence[str]) -> str:
-    return ", ".join(places[:MOST_NAMED]) + ", ..." * (len(places) > MOST_NAMED)
 
 
 def _in_lines(said: Prediction) -> str:

@@ -5,7 +5,6 @@ leaves what the other is training for last, and then waits for it. The system fr
 process that was killed.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -43,8 +42,7 @@ def _run_each(
         yield from cluster.run_each(experiments, source, workers, root, wait)
         return
     tasks = [
-        (item, source, workers.device, root, os.getpid(), wait, item in workers.keep)
-        for item in experiments
+        (item, source, workers.device, root, wait, item in workers.keep) for item in experiments
     ]
     if workers.jobs == 1:
         yield from (run_one(*task) for task in tasks)
@@ -66,5 +64,6 @@ def _run_each(
 
 def _one_of_many(first: bool, task: tuple[Any, ...]) -> Outcome:
     """As `run_one`, in a process of many: the first alone says that kernels are compiled."""
-    compiled._Announcement.made |= not first
+    if not first:
+        compiled.leave_announcement()
     return run_one(*task)

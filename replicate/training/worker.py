@@ -18,12 +18,11 @@ import torch
 from filelock import BaseFileLock, Timeout
 
 from replicate.corpora.features import Features
-from replicate.corpora.opening import open_corpus
+from replicate.corpora.opening import open_corpus, open_sound
 from replicate.corpora.table import Corpus
 from replicate.corpora.transcriptions import WordVectors, open_vectors
-from replicate.corpora.waveforms import Waveforms, open_waveforms
+from replicate.corpora.waveforms import Waveforms
 from replicate.files import FULL, InputError, UnwritableError, lock_beside, unwritable
-from replicate.interrupts import end_with
 from replicate.runs.experiments import Experiment
 from replicate.runs.published import is_finished, load_run
 from replicate.runs.rerun import compare
@@ -62,9 +61,7 @@ def open_source(source: Source) -> tuple[Corpus, Waveforms | Features | None]:
         InputError: as `open_corpus` and `open_waveforms`.
     """
     corpus = open_corpus(source.corpus, source.data, source.skip_damaged)
-    if not source.heard:
-        return corpus, None
-    return corpus, open_waveforms(corpus) if corpus.has_audio else corpus.features
+    return corpus, open_sound(corpus) if source.heard else None
 
 
 def vectors_of(experiment: Experiment, source: Source) -> WordVectors | None:
@@ -96,23 +93,18 @@ def forget_vectors() -> None:
 
 
 def run_one(
-    experiment: Experiment, source: Source, device: str, root: Path, scheduler: int, wait: bool,
-    keep: bool = False,
-) -> Outcome:  # fmt: skip
+    experiment: Experiment, source: Source, device: str, root: Path, wait: bool, keep: bool = False
+) -> Outcome:
     """Train one experiment; an error is returned, so that it stops no other experiment.
 
-    Only an `UnwritableError` is raised: a full disk stops them all. A worker does not outlive the
-    process `scheduler`. Without `wait`, what another scheduler is training is left to it.
-    With `keep`, its weights are there afterwards.
+    Only an `UnwritableError` is raised: a full disk stops them all. Without `wait`, what another
+    scheduler is training is left to it. With `keep`, its weights are there afterwards.
     """
-    end_with(scheduler)
     folder, lock = folder_of(experiment, root), lock_of(experiment, root, wait)
     try:
         with lock:
             corpus, sound = open_source(source)
             if not is_done(experiment, root, keep, at_hand(corpus, sound)):
-                for leftover in folder.glob(".checkpoint.pt.*"):  # of a process that was killed
-                    leftover.unlink()
                 vectors = vectors_of(experiment, source)
                 make = partial(
                     train, experiment, corpus, sound=sound, vectors=vectors, device=device,
