@@ -38,7 +38,7 @@ from torch import Tensor
 
 from replicate.corpora.iemocap import iemocap_seconds
 from replicate.corpora.transcriptions import pad
-from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms
+from replicate.corpora.waveforms import Waveforms
 from replicate.kernels.audio import FusedAudioEncoder
 from replicate.kernels.audio_batches import FusedAudio
 from replicate.kernels.audio_loops import TAIL
@@ -46,7 +46,7 @@ from replicate.kernels.gru import states
 from replicate.kernels.text import FusedTranscriptionEncoder
 from replicate.model import EmotionModel
 from replicate.runs import facts
-from replicate.settings import ModelConfig
+from replicate.settings import SAMPLE_RATE, ModelConfig
 from replicate.studies import speed
 
 BATCH = 30  # Table 1

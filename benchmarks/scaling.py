@@ -26,11 +26,11 @@ import psutil
 from replicate.corpora.iemocap import DURATIONS, EXTREMES
 from replicate.corpora.standin.channels import prior
 from replicate.corpora.table import utterance_table
-from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms
+from replicate.corpora.waveforms import Waveforms
 from replicate.paper import EMOTIONS
 from replicate.runs import facts
 from replicate.runs.experiments import Experiment
-from replicate.settings import Fold, Training
+from replicate.settings import SAMPLE_RATE, Fold, Training
 from replicate.training.examples import examples
 from replicate.training.loop import Trainer
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import pickle
 import re
@@ -14,6 +15,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torchaudio
 from click.testing import CliRunner
 from slow_build import build_slowly, files_seen, is_whole
@@ -31,7 +33,7 @@ from trees import (
 
 from replicate import paper
 from replicate.__main__ import main
-from replicate.corpora import emodb, iemocap, iemocap_text, meld
+from replicate.corpora import emodb, iemocap, iemocap_text, meld, nemo
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.opening import open_corpus, open_text, read_corpus
 from replicate.corpora.protocol import cohort, split
@@ -423,7 +425,7 @@ def test_a_session_that_is_missing_or_empty_is_damage(tree, left):
     assert len(open_corpus("iemocap", tree, skip_damaged=True).utterances) == len(UTTERANCES) - 1
 
 
-@pytest.mark.parametrize("name", ["iemocap", "iemocap-text", "emodb", "meld"])
+@pytest.mark.parametrize("name", ["iemocap", "iemocap-text", "emodb", "nemo", "meld"])
 @pytest.mark.parametrize("root", ["empty", "wrong", "absent", "file"])
 def test_a_root_without_the_corpus_is_refused(tmp_path, name, root):
     (tmp_path / "empty").mkdir()
@@ -638,6 +640,68 @@ def test_the_case_of_names_does_not_matter_to_emodb(tmp_path):
     assert of(emodb.read(tmp_path), "damaged") == [(str(tmp_path / "03a01wa.wav"), "03a01Wa")]
 
 
+# nEMO
+
+
+def test_the_real_nemo_is_read():
+    corpus = open_corpus("nemo", real("nemo"))
+    sizes = {"anger": 749, "happiness": 749, "neutrality": 809, "sadness": 769}
+    assert cohort(corpus)["emotion"].value_counts().to_dict() == sizes
+    table = corpus.utterances
+    assert table["speaker"].nunique() == 9
+    assert table.groupby("scenario")["transcript"].nunique().eq(1).all()
+    assert corpus.problems == ()
+
+
+NEMO = ("anger", "fear", "happiness", "neutral", "sadness", "surprised")
+
+
+def write_nemo(root: Path, ending: str = "wav", rate: int = 24_000) -> Path:
+    """Two speakers, one sentence in six emotions, in nEMO's layout."""
+    rows = ["file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage"]
+    (root / "samples").mkdir(parents=True)
+    for speaker in ("AB0", "CD0"):
+        for emotion in NEMO:
+            name = f"{speaker}_{emotion}_7"
+            rows.append(f"{name}.wav\t{emotion}\tA.\ta\t    {speaker}\tfemale\t30")
+            soundfile.write(root / "samples" / f"{name}.{ending}", tone(0.5), rate)
+    (root / "data.tsv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.mark.parametrize(("ending", "rate"), [("wav", 24_000), ("FLAC", 16_000)])
+def test_all_six_emotions_of_nemo_are_read_in_either_form_and_four_used(
+    tmp_path, monkeypatch, ending, rate
+):
+    monkeypatch.setenv("REPLICATE_CACHE", str(tmp_path / "cache"))
+    corpus = nemo.read(write_nemo(tmp_path / "nemo", ending, rate))
+    assert sorted(set(corpus.utterances["label"])) == sorted(NEMO)
+    assert len(cohort(corpus)) == 8
+    assert corpus.problems == ()
+    heard = open_waveforms(corpus)
+    assert set(heard.lengths) == {math.ceil(len(tone(0.5)) * 16_000 / rate)}
+
+
+def test_what_is_wrong_in_nemo_is_named(tmp_path):
+    root = write_nemo(tmp_path)
+    lines = (root / "data.tsv").read_text().splitlines()
+    lines[1] = lines[1].replace("\tanger\t", "\tdelight\t")
+    lines[2] = lines[2].partition("\tA.")[0]
+    lines.append(lines[-1])
+    (root / "data.tsv").write_text("\n".join(lines))
+    table = str(root / "data.tsv")
+    assert of(nemo.read(root), "damaged") == [
+        (f"{table}:2", None),
+        (f"{table}:3", None),
+        (f"{table}:14", "CD0_surprised_7"),
+        (str(root / "samples" / "AB0_anger_7.wav"), None),
+        (str(root / "samples" / "AB0_fear_7.wav"), None),
+    ]
+    (root / "data.tsv").write_text("file_id\temotion\n")
+    with pytest.raises(InputError, match="normalized_text"):
+        nemo.read(root)
+
+
 # MELD
 
 
@@ -773,7 +837,7 @@ def test_meld_reports_a_duplicate(tmp_path):
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match=r"iemocap-text, .*, emodb, meld, standin-quick"):
+    with pytest.raises(InputError, match=r"iemocap-text, .*, emodb, nemo, meld, standin-quick"):
         open_corpus("iemocop")
     with pytest.raises(InputError, match=r"sizes .*quick.*presets .*default"):
         open_corpus("standin-huge")

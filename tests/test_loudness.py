@@ -19,14 +19,14 @@ from replicate.corpora.altered import NOMINAL
 from replicate.corpora.opening import open_corpus, open_text
 from replicate.corpora.protocol import cohort
 from replicate.corpora.table import text_fingerprint
-from replicate.corpora.waveforms import SAMPLE_RATE, class_averages, open_waveforms, statistics
+from replicate.corpora.waveforms import class_averages, open_waveforms, statistics
 from replicate.files import InputError
 from replicate.model import AudioFrontEnd
 from replicate.paper import EMOTIONS
 from replicate.report import stored
 from replicate.runs.experiments import CHOICES
 from replicate.runs.selection import Selection, answers, load
-from replicate.settings import RECORDINGS, UNTREATED, Fold, ModelConfig
+from replicate.settings import RECORDINGS, SAMPLE_RATE, UNTREATED, Fold, ModelConfig
 from replicate.stats import classification, hypothesis_tests
 from replicate.stats.summaries import by_run
 from replicate.studies import audit, loudness

@@ -18,13 +18,12 @@ from replicate.__main__ import main
 from replicate.corpora.given import gathered
 from replicate.corpora.opening import open_corpus
 from replicate.corpora.recordings import read_sound
-from replicate.corpora.waveforms import SAMPLE_RATE
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
 from replicate.runs import published
 from replicate.runs.experiments import chosen
 from replicate.runs.store import folder_of, weights_of
-from replicate.settings import ModelConfig
+from replicate.settings import SAMPLE_RATE, ModelConfig
 from replicate.training import weights
 from replicate.training.predict import WARNING, Model, open_model
 from replicate.training.train import train

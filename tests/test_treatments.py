@@ -8,10 +8,9 @@ import torch
 
 from replicate.corpora.altered import FRAME, altered
 from replicate.corpora.protocol import cohort
-from replicate.corpora.waveforms import SAMPLE_RATE
 from replicate.model import FUSIONS
 from replicate.paper import EMOTIONS
-from replicate.settings import RECORDINGS, TREATMENTS
+from replicate.settings import RECORDINGS, SAMPLE_RATE, TREATMENTS
 from replicate.training.examples import examples
 from replicate.training.loop import Trainer
 from replicate.training.treatments import answers, applicable, treated

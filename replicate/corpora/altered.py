@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms
+from replicate.corpora.waveforms import Waveforms
+from replicate.settings import SAMPLE_RATE
 
 FRAME = SAMPLE_RATE // 50  # 20 ms
 NOMINAL = 10 ** (-26 / 20)  # root mean square, as usual for telephone speech (ITU-T P.56)

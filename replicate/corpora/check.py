@@ -11,9 +11,10 @@ from replicate.corpora.distributed import DISTRIBUTED, lacking
 from replicate.corpora.opening import read_corpus
 from replicate.corpora.protocol import cohort
 from replicate.corpora.table import Corpus, Problem, gathered, without_damaged
-from replicate.corpora.waveforms import SAMPLE_RATE, examine, recordings_of
+from replicate.corpora.waveforms import examine, recordings_of
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
+from replicate.settings import SAMPLE_RATE
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ _IEMOCAP = {
 _WHOLE = {"session": 5, "dialogue": 151, "speaker": 10}
 #: As published for text models; 53 more are called `hap` there, without the annotators' agreement.
 _TEXT = {label: _IEMOCAP[label] for label in ("ang", "hap", "exc", "neu", "sad", "fru")}
-#: Busso et al. 2008; Burkhardt et al. 2005; Poria et al. 2019, from the files themselves.
+#: Busso et al. 2008; Burkhardt et al. 2005; Christop 2024; Poria et al. 2019; from their files.
 DISTRIBUTED = {
     "iemocap": Distribution(
         labels=_IEMOCAP,
@@ -41,6 +41,14 @@ DISTRIBUTED = {
             "neutral": 79, "sadness": 62,
         },
         columns={"speaker": 10},
+        parts={},
+    ),
+    "nemo": Distribution(
+        labels={
+            "anger": 749, "fear": 736, "happiness": 749, "neutral": 809, "sadness": 769,
+            "surprised": 669,
+        },
+        columns={"speaker": 9},
         parts={},
     ),
     "meld": Distribution(

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from replicate.corpora import emodb, iemocap, iemocap_features, iemocap_text, meld, own, standin
+from replicate.corpora import (
+    emodb,
+    iemocap,
+    iemocap_features,
+    iemocap_text,
+    meld,
+    nemo,
+    own,
+    standin,
+)
 from replicate.corpora.features import Features
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.names import OWN, require_known, size_and_preset
@@ -22,6 +31,7 @@ READERS: dict[str, Callable[[Path], Corpus]] = {
     "iemocap-text": iemocap_text.read,
     "iemocap-text-cut": iemocap_text.read_cut,
     "emodb": emodb.read,
+    "nemo": nemo.read,
     "meld": meld.read,
 }
 

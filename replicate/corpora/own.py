@@ -59,6 +59,7 @@ def read(root: Path, name: str) -> Corpus:
         utterances=utterance_table(made),
         emotions={label: emotion for label, emotion in emotions.items() if emotion in EMOTIONS},
         problems=tuple(problems),
+        any_form=True,
         features=_features(root, [row["utterance"] for _, row in rows]),
     )
 

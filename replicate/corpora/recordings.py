@@ -8,8 +8,8 @@ import soundfile
 import torch
 from torchaudio.functional import resample
 
-from replicate.corpora.waveforms import SAMPLE_RATE
 from replicate.files import InputError
+from replicate.settings import SAMPLE_RATE
 
 #: Lower rates hold no speech.
 LOWEST_RATE = 4_000

@@ -144,6 +144,7 @@ class Corpus:
     synthetic: bool = False  # True for the stand-in, whose numbers must never pass for IEMOCAP's
     problems: tuple[Problem, ...] = ()
     cut_at_times: bool = False  # its recordings last from `start` to `end`, to the millisecond
+    any_form: bool = False  # recordings are converted as they are read; others must be 16 kHz mono
     features: Features | None = None
     """Acoustic features, for the encoder that takes them in place of recordings."""
 

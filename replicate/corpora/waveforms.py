@@ -21,12 +21,11 @@ import pandas as pd
 
 from replicate.corpora.table import Corpus, Problem, damage
 from replicate.files import InputError, build_once, cache_folder
+from replicate.settings import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import soundfile
     import torch
-
-SAMPLE_RATE = 16_000
 
 #: Seconds by which a recording may be longer or shorter than its times say. IEMOCAP's are within
 #: 0.2 ms.
@@ -192,6 +191,7 @@ class Recording(NamedTuple):
     utterance: str
     path: Path | None
     seconds: float  # NaN where nothing says so
+    any_form: bool  # see `Corpus.any_form`
 
 
 def recordings_of(corpus: Corpus, utterances: pd.DataFrame) -> list[Recording]:
@@ -200,23 +200,32 @@ def recordings_of(corpus: Corpus, utterances: pd.DataFrame) -> list[Recording]:
     if not corpus.cut_at_times:
         seconds[:] = np.nan
     rows = zip(utterances["utterance"], utterances["wav"].fillna(""), seconds, strict=True)
-    return [Recording(name, Path(wav) if wav else None, lasts) for name, wav, lasts in rows]
+    return [
+        Recording(name, Path(wav) if wav else None, lasts, corpus.any_form)
+        for name, wav, lasts in rows
+    ]
 
 
 def examine(recordings: list[Recording]) -> Iterator[tuple[str, np.ndarray | Problem]]:
     """Each utterance with its samples or with what is wrong with its recording."""
-    for utterance, path, seconds in recordings:
+    for utterance, path, seconds, any_form in recordings:
         if path is None:
             what, remedy = f"{utterance} has no recording", _RESTORE
             yield utterance, Problem(utterance, what, remedy, "damaged", utterance)
             continue
         try:
-            samples = decode(path)
+            samples = _converted(path) if any_form else decode(path)
             _require_length(path, len(samples) / SAMPLE_RATE, seconds)
             yield utterance, samples
         except InputError as error:
             problem = Problem(error.place, error.what, error.remedy, "damaged", utterance)
             yield utterance, problem
+
+
+def _converted(path: Path) -> np.ndarray:
+    from replicate.corpora.recordings import read_sound  # with torchaudio, which no other reads by
+
+    return read_sound(path)[0]
 
 
 def _require_length(path: Path, found: float, expected: float) -> None:
@@ -268,7 +277,7 @@ def _key(recordings: list[Recording]) -> str:
 def _state(recordings: list[Recording]) -> str:
     """What they are like now: a digest of sizes, times of change and the seconds they must last."""
     found: list[tuple[int, int, float] | None] = []
-    for _, path, seconds in recordings:
+    for _, path, seconds, _ in recordings:
         try:
             status = path.stat() if path else None
         except OSError:

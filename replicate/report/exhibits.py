@@ -21,11 +21,12 @@ import soundfile
 from matplotlib.figure import Figure
 
 from replicate.corpora.table import Corpus
-from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms
+from replicate.corpora.waveforms import Waveforms
 from replicate.paper import EMOTIONS
 from replicate.report.layout import cells, in_html
 from replicate.report.page import Notice
 from replicate.report.sources import Source, mark, of_corpus
+from replicate.settings import SAMPLE_RATE
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
-from replicate.corpora.waveforms import SAMPLE_RATE
 from replicate.paper import EMOTIONS
 from replicate.report.layout import in_mathtext
+from replicate.settings import SAMPLE_RATE
 
 COLOURS = {
     "anger": "#D55E00",

@@ -72,7 +72,11 @@ CODE: dict[str, dict[str, dict[str, tuple[str, ...] | None]]] = {
         "compiled": {"kernels/compiled.py": None},
     },
     "audio": {
-        "waveforms": {"corpora/waveforms.py": None},
+        "waveforms": {
+            "corpora/waveforms.py": None,
+            "corpora/recordings.py": None,
+            "settings.py": ("SAMPLE_RATE",),
+        },
         "audio_kernels": {
             "kernels/audio.py": None,
             "kernels/audio_batches.py": None,

@@ -20,13 +20,13 @@ from replicate.corpora.iemocap_ids import dialogue
 from replicate.corpora.names import at_hand
 from replicate.corpora.protocol import cohort
 from replicate.corpora.table import Corpus
-from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms, levels, open_waveforms
+from replicate.corpora.waveforms import Waveforms, levels, open_waveforms
 from replicate.files import read_record, write_record
 from replicate.paper import EMOTIONS
 from replicate.runs import facts, selection
 from replicate.runs.selection import Selection, under
 from replicate.runs.store import Run
-from replicate.settings import QUIETEST, RECORDINGS, RESULTS, UNTREATED, ModelConfig
+from replicate.settings import QUIETEST, RECORDINGS, RESULTS, SAMPLE_RATE, UNTREATED, ModelConfig
 from replicate.stats.hypothesis_tests import (
     LEVEL,
     Difference,

@@ -30,13 +30,13 @@ from replicate.corpora.features import LEVEL, Features
 from replicate.corpora.protocol import classes, cohort, groups, split
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.corpora.transcriptions import tokens
-from replicate.corpora.waveforms import SAMPLE_RATE, Waveforms, levels
+from replicate.corpora.waveforms import Waveforms, levels
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
 from replicate.runs.baselines import BASELINES, PACKAGES, Setting
 from replicate.runs.code import BASELINES_CODE, loaded, package_versions, processor, version_of
 from replicate.runs.store import Provenance, Run, folder_of, save_run
-from replicate.settings import QUIETEST, RESULTS, Fold
+from replicate.settings import QUIETEST, RESULTS, SAMPLE_RATE, Fold
 
 
 def wanted(corpus: Corpus, kind: str, splits: int) -> list[Setting]:
