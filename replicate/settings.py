@@ -124,7 +124,12 @@ Embedding = Literal["trainable", "word2vec", "glove", "none"]
 EMB_SIZE: dict[Embedding, int] = {"trainable": 150, "word2vec": 300, "glove": 50, "none": 150}
 
 
-Tokens = Literal["lower case, tags one token, contractions kept", "case kept", "contractions split"]
+Tokens = Literal[
+    "lower case, tags one token, contractions kept",
+    "case kept",
+    "contractions split",
+    "punctuation kept",
+]
 
 
 @dataclass(frozen=True)
@@ -187,8 +192,11 @@ class Training:
 RESULTS = folder_named("REPLICATE_RESULTS") or Path(__file__).parents[1] / "results"
 
 
-#: Kinds of held-out groups -> the column of the utterance table that makes the group.
-GROUPS = {"session": "session", "speaker": "speaker", "scenario": "scenario"}
+#: Kinds of held-out groups -> the column of the utterance table that makes the group. Dialogues are
+#: too many and too short to be held out one by one: a tenth of them is.
+GROUPS = {
+    "session": "session", "speaker": "speaker", "scenario": "scenario", "dialogue": "dialogue"
+}  # fmt: skip
 
 
 #: What `--folds` can be.
@@ -206,8 +214,8 @@ class Fold:
     show); the other kinds hold out one group of utterances.
     """
 
-    kind: Literal["stratified", "session", "speaker", "scenario"] = "stratified"
-    held_out: str = "0"  # the group's value; for `stratified` the number of the draw, as text
+    kind: Literal["stratified", "session", "speaker", "scenario", "dialogue"] = "stratified"
+    held_out: str = "0"  # the group's value; the number of the draw, or of the tenth of dialogues
 
     @property
     def name(self) -> str:

@@ -30,7 +30,7 @@ def corpus(n=64, name="small"):
                 "speaker": f"s{i // 8}",
                 "start": float(i),
                 "label": EMOTIONS[label],
-                "transcript": " ".join([*filler, WORDS[label]]),
+                "transcript": f"{' '.join([*filler, WORDS[label]])}!",
                 "wav": f"{i}.wav",
             }
         )

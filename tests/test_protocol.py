@@ -85,6 +85,18 @@ def test_session_folds_hold_out_two_speakers(real):
         assert len(held) == 2 and len(seen) == 8 and not held & seen
 
 
+@needs_metadata
+def test_dialogue_folds_hold_out_a_tenth_of_the_dialogues_whole(real):
+    tested = []
+    for tenth in groups(real, "dialogue"):
+        parts = split(real, Fold("dialogue", tenth))
+        held, seen = (set(real["dialogue"].iloc[rows]) for rows in (parts.test, parts.train))
+        assert not held & seen
+        assert len(held) in (len(held | seen) // 10, len(held | seen) // 10 + 1)
+        tested.extend(parts.test)
+    assert sorted(tested) == list(range(len(real)))
+
+
 @pytest.mark.skipif(
     not (SHARED / "iemocap-text").exists(), reason="the released transcripts are not at hand"
 )

@@ -39,6 +39,8 @@ def test_other_tokens():
     said = "She's GONE. [LAUGHTER] \u2019cause I'd've"
     split = ["she", "'s", "gone", "[laughter]", "cause", "i", "'d", "'ve"]
     assert tokens(said, "contractions split") == split
+    signs = ["she's", "gone", ".", "[laughter]", "cause", "i'd've", "?", "!"]
+    assert tokens(f"{said}?!", "punctuation kept") == signs
     assert tokens(said, "case kept") == ["She's", "GONE", "[LAUGHTER]", "cause", "I'd've"]
 
 

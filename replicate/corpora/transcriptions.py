@@ -33,13 +33,16 @@ TOKEN = re.compile(r"\[\w+\]|\w+(?:'\w+)*")
 #: The same with contractions in parts: "she", "'s".
 PART = re.compile(r"\[\w+\]|\w+|(?<=\w)'\w+")
 
+#: As `TOKEN`, and what ends a sentence: questions are asked, and some things exclaimed.
+SIGN = re.compile(rf"{TOKEN.pattern}|[?!.]")
+
 
 def tokens(
     transcript: str, kind: Tokens = "lower case, tags one token, contractions kept"
 ) -> list[str]:
-    """Words, in our reading in lower case, and tags such as `[laughter]`; no punctuation."""
+    """Words and tags such as `[laughter]`, in our reading in lower case and without punctuation."""
     text = transcript if kind == "case kept" else transcript.lower()
-    pattern = PART if kind == "contractions split" else TOKEN
+    pattern = {"contractions split": PART, "punctuation kept": SIGN}.get(kind, TOKEN)
     return pattern.findall(text.replace("\u2019", "'"))
 
 

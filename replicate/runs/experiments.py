@@ -72,6 +72,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "relative-frequency": {"training.frequency": "relative frequency"},
     "case-kept": {"training.tokens": "case kept"},
     "contractions-split": {"training.tokens": "contractions split"},
+    "punctuation-kept": {"training.tokens": "punctuation kept"},
     "whole-vocabulary": {"training.vocabulary": "words of the whole corpus"},
     "frozen-vectors": {"training.vectors": "frozen"},
     "loudness-normalised": {"training.waveform": "loudness normalised per utterance"},
@@ -135,8 +136,8 @@ TWO: list[tuple[str, Embedding]] = [("concat", "trainable"), ("att_d1", "trainab
 #: A selection of the choices that have an effect on the text model too: those of high impact first.
 TEXT_CHOICES = (
     "masked", "hidden-tanh", "dropout-text", "adamw", "decay-weights-only", "weighted-loss",
-    "subsampling-off", "case-kept", "contractions-split", "whole-vocabulary", "emb_size-50",
-    "slower", "no-l2",
+    "subsampling-off", "case-kept", "contractions-split", "punctuation-kept", "whole-vocabulary",
+    "emb_size-50", "slower", "no-l2",
 )  # fmt: skip
 
 #: A selection of the choices that have an effect on the audio model.
@@ -171,6 +172,9 @@ GRIDS = {
     "demo": Grid("one model, for `replicate predict`", TWO[1:], "one", 1),
     "text": Grid("the text model alone, a new stratified split for each seed", TEXT, "own"),
     "text-sessions": Grid("the text model alone, sessions held out", TEXT[:1], "session", 3),
+    "text-dialogues": Grid(
+        "the text model alone, a tenth of the dialogues held out", TEXT[:1], "dialogue", 1
+    ),
     "text-scenarios": Grid("the text model alone, scenarios held out", TEXT[:1], "scenario", 1),
     "text-choices": Grid(
         "the text model alone, the paper's open choices read otherwise",
@@ -187,6 +191,7 @@ GRIDS = {
     "speakers": Grid("four models, each speaker held out once", FOUR, "speaker", 1),
     "sessions": Grid("four models, each session held out once", FOUR, "session", 3),
     "splits": Grid("four models, a new stratified split for each seed", FOUR, "own"),
+    "dialogues": Grid("four models, a tenth of the dialogues held out", FOUR, "dialogue", 1),
     "scenarios": Grid("four models, each scenario held out once", FOUR, "scenario", 3),
     "choices": Grid(
         "two models, the paper's open choices read otherwise",

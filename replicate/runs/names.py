@@ -24,6 +24,7 @@ HELD_OUT = {
     "session": "one session",
     "speaker": "one speaker",
     "scenario": "one scenario",
+    "dialogue": "a tenth of the dialogues",
 }
 
 

@@ -98,7 +98,7 @@ class Selection:
             model: one of `FUSION_NAMES`, `audio`, `text` or a baseline, or several; all by default.
             embedding: `trainable`, `word2vec`, `glove` or `none`, or several; all by default.
             folds: `one` (the split that all seeds share), `own` (a split of each seed's own),
-                `stratified` (both), or `session`, `speaker`, `scenario`, each held out once.
+                `stratified` (both), or `session`, `speaker`, `scenario`, `dialogue`, held out.
             choice: a key of `CHOICES` where an open choice of the paper is read otherwise.
         """
         models, embeddings = _several(model), _several(embedding)
@@ -139,9 +139,12 @@ class Selection:
     def missing(self) -> Missing:
         """That there are no such runs, and what makes them."""
         place = f"{self.corpus}, profile {self.profile}"
-        kind = {"stratified": "", "one": "", "own": ", a split for each seed"}.get(
-            self.folds, f", each {self.folds} held out"
-        )
+        kind = {
+            "stratified": "",
+            "one": "",
+            "own": ", a split for each seed",
+            "dialogue": ", dialogues held out",
+        }.get(self.folds, f", each {self.folds} held out")
         usual = self.epoch in ("", "last-epoch")
         epoch = "" if usual else f" that have the {CHOSEN[self.epoch]}"
         return Missing(
