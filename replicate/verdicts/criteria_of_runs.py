@@ -190,8 +190,8 @@ class Order(OfRuns):
         if len(ours) < 2:
             return Finding(shortfall=missing)
         draws = np.random.default_rng(0).integers(len(ours), size=(TAU_RESAMPLES, len(ours)))
-        tau = float(_tau(printed, ours.mean(axis=0)))
-        interval = percentile_interval(_tau(printed, ours[draws].mean(axis=1)))
+        tau = float(kendall_tau(printed, ours.mean(axis=0)))
+        interval = percentile_interval(kendall_tau(printed, ours[draws].mean(axis=1)))
         outcome: Outcome = "undecided"
         if interval.low > 0 or interval.high < 0:
             outcome = "met" if interval.low > 0 else "not met"
@@ -200,7 +200,7 @@ class Order(OfRuns):
         return Finding(outcome, f"tau {bracketed(tau, interval, '+')}", interval, order, missing)
 
 
-def _tau(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def kendall_tau(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Kendall's tau-b of [n] with each row of [..., n]; SciPy's takes a millisecond a row."""
     a, b = np.triu_indices(len(first), 1)
     signs, others = (np.sign(values[..., a] - values[..., b]) for values in (first, second))

@@ -1,0 +1,297 @@
+"""How often a perfect replication meets each criterion, and a second rule that it seldom misses.
+
+A perfect replication trains the very model that the paper trained, on another random split. So its
+runs differ from the printed one by the luck of the split and of the seed, and by nothing else.
+"""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel
+from scipy import stats
+
+from replicate.paper import OWN, Claim, load, printed_confusion
+from replicate.stats import classification
+from replicate.stats.hypothesis_tests import LEVEL, holm
+from replicate.stats.intervals import UNKNOWN, percentile_interval, wilson
+from replicate.stats.summaries import by_run
+from replicate.studies.audit import fractions
+from replicate.verdicts.criteria import CRITERIA
+from replicate.verdicts.criteria_of_data import Words
+from replicate.verdicts.criteria_of_runs import (
+    TAU_RESAMPLES,
+    Accuracy,
+    ConfusionRates,
+    Difference,
+    ErrorSpread,
+    OfModel,
+    Order,
+    Ranks,
+    kendall_tau,
+    ranks_held,
+)
+from replicate.verdicts.criterion import Finding, Outcome, Reported, all_of, bracketed
+from replicate.verdicts.evidence import Evidence
+
+OUTCOMES = ("met", "undecided", "not met")
+
+#: Simulated replications, and of those that cost most.
+DRAWS, FEW = 20_000, 300
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Standard deviations of the accuracy of one model's runs."""
+
+    split: float  # over random splits, the seed's luck taken out
+    seed: float  # over seeds on one split
+    rate: float  # of a class's recall, over seeds on one split
+
+    @property
+    def run(self) -> float:
+        """Over runs that each have a split and a seed of their own."""
+        return float(np.hypot(self.split, self.seed))
+
+
+def within_folds(values: pd.DataFrame, folds: pd.Series) -> float:
+    """Standard deviation between runs on the same fold, the variance pooled over folds and columns.
+
+    >>> values = pd.DataFrame({"accuracy": [0.6, 0.62, 0.7, 0.72]})
+    >>> round(within_folds(values, pd.Series(["a", "a", "b", "b"])), 4)
+    0.0141
+    """
+    squares = (values - values.groupby(folds).transform("mean")) ** 2
+    free = (len(values) - folds.nunique()) * values.shape[1]
+    return float(np.sqrt(squares.to_numpy().sum() / free))
+
+
+def scatter(own: pd.DataFrame, repeated: pd.DataFrame) -> Scatter:
+    """The parts of the luck, from the answers of one model's runs, see `selection.answers`.
+
+    Args:
+        own: runs on splits of their own.
+        repeated: several runs on each fold.
+    """
+    found = by_run(repeated).set_index("run")
+    recalls = {
+        run: classification.recall(classification.confusion(part["emotion"], part["predicted"]))
+        for run, part in repeated.groupby("run")
+    }
+    seed = within_folds(found[["accuracy"]], found["fold"])
+    rate = within_folds(pd.DataFrame(recalls).T, found["fold"])
+    return Scatter(float(np.sqrt(max(by_run(own)["accuracy"].var() - seed**2, 0))), seed, rate)
+
+
+def of_accuracies(tolerance: float, seeds: int, luck: Scatter, rows: int = 1) -> pd.Series:
+    """Chances of the outcomes of criterion A, see `Accuracy`; of several `rows` met together.
+
+    Rows share the printed split and ours; each has seeds of its own.
+    """
+    rng = _rng()
+    printed = rng.normal(0, luck.split, (DRAWS, 1)) + rng.normal(0, luck.seed, (DRAWS, rows))
+    shared = rng.normal(0, luck.split, (DRAWS, 1, 1))
+    ours = shared + rng.normal(0, luck.seed, (DRAWS, rows, seeds))
+    off = np.abs(ours.mean(axis=2) - printed)
+    return _shares(off <= tolerance, off > tolerance + _half(ours))
+
+
+def of_differences(criterion: Difference, printed: Mapping[str, float], luck: Scatter) -> pd.Series:
+    """Chances of the outcomes of criterion D if the printed accuracies are the true ones.
+
+    What a split gives one model it gives the other, so that only seeds scatter.
+    """
+    rng = _rng()
+    ours = {
+        name: printed[name] + rng.normal(0, luck.seed, (FEW, criterion.seeds))
+        for name in criterion.models({})
+    }
+    gains = np.stack([ours[pair.better] - ours[pair.worse] for pair in criterion.pairs], axis=1)
+    p_values = stats.ttest_1samp(gains, 0, axis=2).pvalue  # [draws, pairs]
+    found = np.array([holm(row) for row in p_values]) < LEVEL
+    positive = gains.mean(axis=2) > 0
+    return _shares(found & positive, found & ~positive)
+
+
+def of_rates(standard_errors: float, seeds: int, luck: Scatter) -> pd.Series:
+    """Chances of the outcomes of claim 17's criterion if the printed Table 7 is the truth.
+
+    The utterances of print and those of ours are two draws from it.
+    """
+    truth, (print_, ours) = printed_confusion().to_numpy(), _tables(2, DRAWS)
+    rng = np.random.default_rng(1)  # not the stream that drew the tables
+    met, missed = [], []
+    for axis in (2, 1):
+        sizes = truth.sum(axis=axis - 1)
+        printed, shared = (
+            np.diagonal(table, axis1=1, axis2=2) / table.sum(axis=axis) for table in (print_, ours)
+        )  # [draws, 4]
+        runs = shared[..., None] + rng.normal(0, luck.rate, (*shared.shape, seeds))
+        off, half = np.abs(runs.mean(axis=2) - printed), _half(runs)
+        allowed = standard_errors * np.sqrt(printed * (1 - printed) / sizes)
+        met.append(off <= allowed)
+        missed.append(off > allowed + half)
+    return _shares(np.concatenate(met, axis=1), np.concatenate(missed, axis=1))
+
+
+def of_ranks(criterion: Ranks) -> pd.Series:
+    """Chances of the outcomes of claim 18's criterion if the printed Table 7 is the truth."""
+    rng = np.random.default_rng(1)
+    lowest = np.empty(FEW)
+    for k, table in enumerate(_tables(1, FEW)[0]):
+        again = rng.multinomial(table.sum(), table.ravel() / table.sum(), 1000).reshape(-1, 4, 4)
+        right = np.diagonal(again, axis1=1, axis2=2)
+        recall, precision = right / again.sum(axis=2), right / again.sum(axis=1)
+        lowest[k] = ranks_held(recall, precision).mean().min()
+    return _shares(
+        (lowest >= criterion.probability)[:, None], (lowest <= 1 - criterion.probability)[:, None]
+    )
+
+
+def of_errors(criterion: ErrorSpread) -> pd.Series:
+    """Chances of the outcomes of claim 20's criterion if the printed Table 7 is the truth."""
+    printed = printed_confusion()
+    made = [pd.DataFrame(t, printed.index, printed.columns) for t in _tables(1, FEW)[0]]
+    met = np.array([criterion.spread(table)[0] == "met" for table in made])[:, None]
+    return _shares(met, ~met)
+
+
+def of_order(criterion: Order, printed: Mapping[str, float], luck: Scatter) -> pd.Series:
+    """Chances of the outcomes of claim 12's criterion if the printed accuracies are true."""
+    true = np.array([printed[name] for name in criterion.models({})])
+    rng, seeds = _rng(), criterion.seeds
+    ours = true + rng.normal(0, luck.seed, (FEW, seeds, len(true)))
+    low, high = np.empty((2, FEW, 1))
+    for k, runs in enumerate(ours):
+        means = runs[rng.integers(seeds, size=(TAU_RESAMPLES, seeds))].mean(axis=1)
+        low[k], high[k] = percentile_interval(kendall_tau(true, means))
+    return _shares(low > 0, high < 0)
+
+
+def of_words(reported: Mapping[str, Decimal]) -> pd.Series:
+    """Chances that the Wilson intervals of ours hold all ratios that another test set prints.
+
+    The least fraction behind a printed ratio is taken for the true one, and its denominator for the
+    occurrences in either set; a chance is that nine of ten seeds agree, which read the same words.
+    """
+    held = 1.0
+    for ratio in reported.values():
+        right, n = fractions(ratio)[0]
+        counts = np.arange(n + 1)
+        likely = stats.binom.pmf(counts, n, right / n)
+        low, high = np.array([wilson(count, n) for count in counts]).T
+        inside = (low[:, None] <= counts / n) & (counts / n <= high[:, None])  # [ours, print]
+        held *= float(likely @ inside @ likely)
+    return pd.Series([held, 0.0, 1 - held], list(OUTCOMES))
+
+
+def chances(claim: Claim, luck: Scatter) -> pd.Series | None:
+    """How often a perfect replication has each outcome of a claim's criterion.
+
+    None where that cannot be told. `luck`: how the runs scatter.
+    """
+    criterion = CRITERIA[claim.id]
+    printed = dict(zip(OWN["model"] + "-" + OWN["embedding"], OWN["accuracy"], strict=True))
+    match criterion:
+        case Accuracy():
+            return of_accuracies(criterion.tolerance, criterion.seeds, luck)
+        case Difference() if set(criterion.models({})) <= printed.keys():
+            return of_differences(criterion, printed, luck)
+        case Order():
+            return of_order(criterion, printed, luck)
+        case ConfusionRates():
+            return of_rates(criterion.standard_errors, criterion.seeds, luck)
+        case Ranks():
+            return of_ranks(criterion)
+        case ErrorSpread():
+            return of_errors(criterion)
+        case Words():
+            return of_words(claim.reported)
+    return None
+
+
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def _half(runs: np.ndarray) -> np.ndarray:
+    """Half of the 95 % interval of the mean over the last axis."""
+    n = runs.shape[-1]
+    half: np.ndarray = stats.t.ppf(1 - LEVEL / 2, n - 1) * runs.std(axis=-1, ddof=1) / np.sqrt(n)
+    return half
+
+
+def _tables(sets: int, draws: int) -> np.ndarray:
+    """Confusion matrices drawn row by row from the printed one: [sets, draws, 4, 4]."""
+    rng, truth = _rng(), printed_confusion().to_numpy()
+    rows = [rng.multinomial(row.sum(), row / row.sum(), (sets, draws)) for row in truth]
+    return np.stack(rows, axis=2)
+
+
+def _shares(met: np.ndarray, missed: np.ndarray) -> pd.Series:
+    """Shares of draws by outcome, of whether each part is met or not met: [draws, parts]."""
+    all_met, one_missed = met.all(axis=1).mean(), missed.any(axis=1).mean()
+    undecided = max(1 - all_met - one_missed, 0.0)
+    return pd.Series([all_met, undecided, one_missed], list(OUTCOMES))
+
+
+class TwoRuns(OfModel):
+    """Print and ours are two runs of one model, each with a split of its own.
+
+    Each printed value lies within z sqrt(2) standard errors of ours, z at .05 over the number of
+    values. The standard error of a rate is binomial, that of an accuracy is `spread`, the standard
+    deviation of text alone on IEMOCAP over splits.
+    """
+
+    kind: Literal["two runs"]
+    spread: float = 0.025
+
+    line = "the difference to print is what two runs on two splits may have"
+
+    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
+        """Accuracy, or every rate of Table 7."""
+        rates, printed = evidence.rates(self.model), printed_confusion()
+        sizes = {"recall": printed.sum(axis=1), "precision": printed.sum(axis=0)}
+        judged = {name: p for name, p in reported.items() if not name.endswith("score")}
+        parts: list[Outcome] = []
+        described = []
+        for name, p in judged.items():
+            if name == "accuracy":
+                value, error = evidence.mean(self.model, "accuracy")[0], self.spread
+            else:
+                emotion, rate = name.split()
+                value = rates[rate][emotion].mean()
+                error = float(np.sqrt(p * (1 - p) / sizes[rate][emotion]))
+            near_print = abs(value - p) <= self._errors(len(judged)) * error
+            parts.append("met" if near_print else "not met")
+            described.append(f"{name} {bracketed(value, UNKNOWN)} ({parts[-1]})")
+        missing = self.too_few(len(rates["recall"]))
+        return Finding(all_of(parts), "; ".join(described), shortfall=missing)
+
+    def chances(self, reported: Reported, luck: Scatter) -> pd.Series:
+        """As the function of that name."""
+        if "accuracy" in reported:
+            found = of_accuracies(self._errors(1) * self.spread, self.seeds, luck)
+        else:
+            found = of_rates(self._errors(len(reported)), self.seeds, luck)
+        return pd.Series([found["met"], 0.0, 1 - found["met"]], list(OUTCOMES))
+
+    def _errors(self, values: int) -> float:
+        """How many standard errors of one run the difference of two may have."""
+        return float(stats.norm.ppf(1 - LEVEL / 2 / values) * np.sqrt(2))
+
+
+class SecondRules(BaseModel, frozen=True, extra="forbid"):
+    """`criteria_second.yml`."""
+
+    fixed: datetime.date
+    claims: dict[int, TwoRuns]
+
+
+#: The rules that came after the calibration, beside those that were fixed first.
+SECOND = load(Path(__file__).with_name("criteria_second.yml"), SecondRules)
