@@ -184,7 +184,7 @@ def baselines(
     """Compute every baseline that a corpus allows; what is stored is kept."""
     from replicate.corpora.opening import open_corpus, open_sound
     from replicate.files import require_writable
-    from replicate.report.stored import overview
+    from replicate.report.layout import overview
     from replicate.runs import published
     from replicate.runs.baselines import BASELINES, PROFILE
     from replicate.runs.versions import at_hand

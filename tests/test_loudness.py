@@ -23,7 +23,7 @@ from replicate.corpora.waveforms import class_averages, open_waveforms, statisti
 from replicate.files import InputError
 from replicate.model import AudioFrontEnd
 from replicate.paper import EMOTIONS
-from replicate.report import stored
+from replicate.report import sources
 from replicate.runs.experiments import CHOICES
 from replicate.runs.selection import Selection, answers, load
 from replicate.settings import RECORDINGS, SAMPLE_RATE, UNTREATED, Fold, ModelConfig
@@ -287,9 +287,9 @@ def test_sad_speech_of_emodb_is_not_the_softest():
 
 
 def test_the_source_of_levels_or_what_would_make_them():
-    source = stored.of_levels("emodb")
+    source = sources.of_levels("emodb")
     assert "levels of 339" in source.brief and not source.synthetic
-    absent = stored.of_levels("meld")
+    absent = sources.of_levels("meld")
     assert not absent and "replicate loudness --corpus meld" in absent.remedy
 
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from replicate.corpora.protocol import cohort
 from replicate.model import FUSIONS, EmotionModel
 from replicate.paper import EMOTIONS
-from replicate.report import anatomy, exhibits, layout, page, show, sources, style
-from replicate.report.exhibits import Exhibit
+from replicate.report import anatomy, layout, page, show, sources, style
 from replicate.report.page import Notice
+from replicate.report.show import Exhibit
 from replicate.report.sources import Source
 from replicate.runs import names
 from replicate.runs.experiments import PROFILES
@@ -64,7 +64,7 @@ class TestMark:
     def test_one_synthetic_source_among_any_marks_a_table(self, synthetic, text, index):
         made_by = [Source(text, flag) for flag in synthetic]
         frame = pd.DataFrame({"a": [text]}, index=["b"] if index else None)
-        made = exhibits.table(frame, text, [*made_by, sources.PAPER])
+        made = show.table(frame, text, [*made_by, sources.PAPER])
         assert (f"<caption>{MARK}" in made.body) == any(synthetic)
         assert (f"<caption>{MARK}</caption>" in made.body) == all(synthetic)
         assert (MARK in repr(made)) == any(synthetic) or MARK in text
@@ -72,13 +72,13 @@ class TestMark:
     def test_is_in_the_pixels_of_a_picture(self):
         def pixels(synthetic):
             figure = style.waveforms({"a": np.ones(4000, np.float32)})
-            return exhibits.picture(figure, "alt", "caption", [Source("x", synthetic)]).body
+            return show.picture(figure, "alt", "caption", [Source("x", synthetic)]).body
 
         assert pixels(True) != pixels(False)
 
     def test_is_in_the_data_of_an_interactive_figure(self):
         (source,) = sources.of_runs([run(synthetic=True)])
-        exhibit = exhibits.interactive(go.Figure(), "alt", "caption", [source])
+        exhibit = show.interactive(go.Figure(), "alt", "caption", [source])
         lab = exhibit._repr_mimebundle_()["application/vnd.plotly.v1+json"]
         assert MARK in str(lab["layout"]["annotations"])
         assert "profile paper" in str(lab["layout"]["title"])
@@ -87,7 +87,7 @@ class TestMark:
         with pytest.raises(ValueError, match="source"):
             Exhibit("<p>", "p", "caption", ())
         with pytest.raises(ValueError, match="source"):
-            exhibits.table(pd.DataFrame({"a": [1]}), "caption", [])
+            show.table(pd.DataFrame({"a": [1]}), "caption", [])
 
     def test_one_synthetic_run_marks_runs_mixed_with_others(self):
         mixed = [run(synthetic=True, corpus="standin-quick"), run()]
@@ -160,7 +160,7 @@ class TestPage:
 
     def test_typical_utterances_have_median_length(self):
         table, waveforms = cohort(small.corpus()), small.waveforms()
-        for emotion, utterance in exhibits.typical(table, waveforms).items():
+        for emotion, utterance in show.typical(table, waveforms).items():
             ids = table.loc[table["emotion"] == emotion, "utterance"]
             lengths = np.sort(waveforms.lengths[waveforms.rows(ids)])
             length = waveforms.lengths[waveforms.rows([utterance])][0]
@@ -193,9 +193,9 @@ class TestCorpus:
 
     def test_only_the_stand_in_is_played(self):
         wave = RNG.uniform(-0.1, 0.1, 16_000).astype(np.float32)
-        played = exhibits.player(wave, "noise", self.corpus)
+        played = show.player(wave, "noise", self.corpus)
         assert "data:audio/ogg;base64," in played.body and MARK in html(played)
-        refused = exhibits.player(wave, "noise", replace(self.corpus, synthetic=False))
+        refused = show.player(wave, "noise", replace(self.corpus, synthetic=False))
         assert isinstance(refused, Notice)
 
 

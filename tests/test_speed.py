@@ -13,7 +13,7 @@ from replicate.kernels.audio import FusedFrontEnd
 from replicate.kernels.audio_batches import FusedAudio
 from replicate.model import AudioFrontEnd
 from replicate.paper import EMOTIONS
-from replicate.report import stored
+from replicate.report import sources
 from replicate.runs import facts
 from replicate.runs.rerun import keep, repeats
 from replicate.runs.store import folder_of
@@ -47,9 +47,9 @@ def test_a_measurement_reads_back_and_a_damaged_one_is_named(tmp_path):
 
 
 def test_without_a_benchmark_the_page_says_how_to_run_it(monkeypatch):
-    assert stored.of_benchmark("cuda").title.startswith("benchmarks/cuda.py")
+    assert sources.of_benchmark("cuda").title.startswith("benchmarks/cuda.py")
     monkeypatch.setattr(facts, "load_benchmark", lambda name: None)
-    absent = stored.of_benchmark("cuda")
+    absent = sources.of_benchmark("cuda")
     assert not absent and absent.remedy == "python benchmarks/cuda.py --save"
 
 

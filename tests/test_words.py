@@ -25,7 +25,7 @@ from replicate.corpora.table import text_fingerprint
 from replicate.corpora.transcriptions import discard_probability, tokens, vocabulary
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
-from replicate.report import stored
+from replicate.report import sources
 from replicate.settings import Fold
 from replicate.studies import audit, wordlists
 from replicate.studies.words import (
@@ -360,9 +360,9 @@ def test_a_damaged_list_names_its_remedy(tmp_path):
 def test_the_source_of_a_list_or_what_would_make_it(monkeypatch):
     _, found = lists()
     monkeypatch.setattr(wordlists, "load", lambda corpus: found if corpus == "small" else {})
-    source = stored.of_words("small", "predicted")
+    source = sources.of_words("small", "predicted")
     assert source.synthetic and "64 sentences" in source.brief and "text-trainable" in source.brief
-    absent = stored.of_words("meld", "true")
+    absent = sources.of_words("meld", "true")
     assert not absent and "replicate words" in absent.remedy
 
 

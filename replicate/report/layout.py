@@ -1,9 +1,14 @@
 """How numbers, intervals and models are written, everywhere alike."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+
+from replicate.runs.selection import answers
+from replicate.runs.store import Run
+from replicate.stats.summaries import summarise
 
 NBSP = "\N{NO-BREAK SPACE}"
 
@@ -36,6 +41,14 @@ def cells(frame: pd.DataFrame) -> pd.DataFrame:
             both = zip((_text(value, name) for value in frame[column]), ends, strict=True)
             shown[at(base.lstrip("+"))] = [" ".join(filter(None, pair)) or None for pair in both]
     return pd.DataFrame(shown, index=frame.index)
+
+
+def overview(chosen: Sequence[Run]) -> str:
+    """Baselines and what they reach, with intervals that draw whole dialogues."""
+    found = summarise(answers(chosen), "dialogue")
+    drawn = found.filter(regex="^(accuracy|uar|macro_f1)(_boot_low|_boot_high)?$")
+    shown = found[["model", "folds"]].join(drawn.rename(columns=lambda c: c.replace("_boot", "")))
+    return cells(shown).to_string(index=False)
 
 
 def interval(low: float, high: float, name: str = "") -> str | None:

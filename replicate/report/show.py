@@ -1,27 +1,43 @@
-"""Show what a cell computes: a tidy frame or a figure, with one caption and what made it.
+"""Every table and figure of the book: shown with one caption and a line that says what made it.
 
 A cell defines a function that returns a frame or a figure and decorates it with `exhibit`. The
 frame stays tidy until here. Its column names say what belongs together: `x`, `x_low` and `x_high`
 are one cell, `0.709 [0.630, 0.787]`, or `[0.630, 0.787]` where there is no `x`; a name that begins
 with `p` and a space, or is `p`, holds p values; one that begins with `+` holds differences, which
 keep their sign.
+
+An `Exhibit` cannot be made without its sources, nor shown without naming them. Where a source is
+the stand-in, the mark is part of the table or picture itself, so that it stays when the table or
+picture is copied without its page.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import base64
+import copy
+import hashlib
+import html
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+import soundfile
 from IPython.display import display
 from matplotlib.figure import Figure
 from myst_nb import glue  # type: ignore[import-untyped]
 
 from replicate.corpora.table import Corpus
-from replicate.report.exhibits import interactive, picture, table
+from replicate.corpora.waveforms import Waveforms
+from replicate.paper import EMOTIONS
+from replicate.report.layout import cells, in_html
 from replicate.report.page import Notice
-from replicate.report.sources import Source, of_corpus, of_runs
+from replicate.report.sources import Source, mark, of_corpus, of_runs
 from replicate.report.style import STYLE
 from replicate.runs.selection import Missing, Selection
+from replicate.settings import SAMPLE_RATE
 
 #: What a cell's function may return: a frame, or a figure with its alternative text.
 Make = Callable[[], pd.DataFrame | tuple[Any, str]]
@@ -103,3 +119,160 @@ def say(*made_by: object) -> Callable[[Callable[[], Mapping[str, object]]], None
         display(shown)  # type: ignore[no-untyped-call]
 
     return said
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A table, figure or player that names its sources wherever it is shown.
+
+    Attributes:
+        body: HTML of the table, picture or player.
+        plain: the same as text, for terminals.
+        caption: what it shows, one or two sentences.
+        sources: what made it; at least one.
+        bundle: other forms of the body for front ends that prefer them (MIME type -> data).
+    """
+
+    body: str
+    plain: str
+    caption: str
+    sources: tuple[Source, ...]
+    bundle: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ValueError(f"an exhibit needs a source: {self.caption!r}")
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any number or sound in it comes from the stand-in."""
+        return any(source.synthetic for source in self.sources)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        kind = "exhibit exhibit-stand-in" if self.synthetic else "exhibit"
+        lines = "".join(source.html for source in self.sources)
+        caption = in_html(html.escape(self.caption)) + lines
+        figure = (
+            f'<figure class="{kind}" style="margin:1em 0">'
+            f'<div style="overflow-x:auto">{self.body}</div>'
+            f'<figcaption style="text-align:left">{caption}</figcaption>'
+            "</figure>"
+        )
+        return {**self.bundle, "text/html": figure, "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return "\n".join([self.plain, self.caption, *(source.line for source in self.sources)])
+
+
+#: Cells longer than this hold sentences.
+WORDY = 60
+#: Tables longer than this can be filtered by typing.
+LONG = 20
+#: A field that hides the rows of the table below it which lack the text typed; it needs no server.
+FILTER = (
+    '<label>Show rows with <input type="search" placeholder="a word" oninput="'
+    "const wanted = this.value.toLowerCase();"
+    "for (const row of this.closest('figure').querySelectorAll('tbody tr'))"
+    " row.hidden = !row.textContent.toLowerCase().includes(wanted)"
+    '"></label>'
+)
+
+
+def table(
+    frame: pd.DataFrame,
+    caption: str,
+    sources: Sequence[Source],
+    links: Mapping[str, str] | None = None,
+) -> Exhibit:
+    """A tidy frame as `cells`; empty ones show a dash, `links` lead from texts to notebooks.
+
+    An index is shown unless it only counts; one with a name becomes a column. Sentences share the
+    width of the page.
+    """
+    shown = cells(frame)
+    wordy = any(len(str(cell)) > WORDY for cell in shown.to_numpy().ravel())
+    index = not isinstance(frame.index, pd.RangeIndex)
+    if index and all(shown.index.names) and shown.columns.nlevels == 1:
+        shown, index = shown.reset_index(), False
+    shown = shown.astype(object).where(shown.notna(), "\N{EN DASH}")
+    body = in_html(shown.to_html(border=0, index=index, justify="left"))
+    if marked := mark(sources):
+        body = body.replace("<thead>", f"<caption>{marked}</caption><thead>", 1)
+    if wordy:
+        body = body.replace("<table", '<table style="width:100%;min-width:40rem"', 1)
+        body = body.replace(r"\n", "<br>")  # pandas writes a line's end as \n
+    for text, notebook in (links or {}).items():
+        body = body.replace(f"<td>{text}</td>", f'<td><a href="{notebook}.ipynb">{text}</a></td>')
+    if len(shown) > LONG:
+        body = FILTER + body
+    return Exhibit(body, shown.to_string(index=index), caption, tuple(sources))
+
+
+def picture(figure: Figure, alt: str, caption: str, sources: Sequence[Source]) -> Exhibit:
+    """A matplotlib figure as a PNG, sharper than most screens; `alt` says what is to be seen."""
+    if marked := mark(sources):
+        figure.suptitle(marked, x=0.995, ha="right", fontsize=8, color="#B00000")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+    image = base64.b64encode(file.getvalue()).decode()
+    width = round(figure.get_figwidth() * 96)
+    body = (
+        f'<img alt="{html.escape(alt)}" style="width:{width}px;max-width:100%;height:auto" '
+        f'src="data:image/png;base64,{image}">'
+    )
+    return Exhibit(body, f"[picture: {alt}]", caption, tuple(sources))
+
+
+def interactive(figure: Any, alt: str, caption: str, sources: Sequence[Source]) -> Exhibit:
+    """A plotly figure. The page must load plotly.js once; JupyterLab brings its own."""
+    if marked := mark(sources):
+        figure.add_annotation(
+            text=marked, x=0, y=1, xref="paper", yref="paper", yshift=42,
+            xanchor="left", showarrow=False, font={"size": 11, "color": "#B00000"},
+        )  # fmt: skip
+    described = copy.deepcopy(figure)  # JupyterLab shows this form, without the HTML around it
+    lines = "<br>".join(source.brief for source in sources)
+    described.update_layout(
+        title={"text": caption, "font": {"size": 13}, "subtitle": {"text": lines}},
+        margin={"t": 130},
+    )
+    name = "plot-" + hashlib.sha256(caption.encode()).hexdigest()[:12]
+    body = figure.to_html(
+        full_html=False, include_plotlyjs=False, div_id=name, config={"displaylogo": False}
+    )
+    return Exhibit(
+        f'<div role="img" aria-label="{html.escape(alt)}">{body}</div>',
+        f"[picture: {alt}]",
+        caption,
+        tuple(sources),
+        {"application/vnd.plotly.v1+json": json.loads(described.to_json())},
+    )
+
+
+def player(wave: np.ndarray, caption: str, corpus: Corpus) -> Exhibit | Notice:
+    """An audio element that plays an utterance of the stand-in: samples in [-1, 1) at 16 kHz.
+
+    Recordings of other corpora are not ours to put into a page.
+    """
+    if not corpus.synthetic:
+        return Notice(
+            "Not on this page",
+            f"Recordings of {corpus.title} are not put into pages ({caption}).",
+            "IPython.display.Audio(waveforms.waveform(utterance), rate=16_000)",
+        )
+    file = io.BytesIO()
+    soundfile.write(file, wave, SAMPLE_RATE, format="OGG", subtype="VORBIS")
+    sound = base64.b64encode(file.getvalue()).decode()
+    body = f'<audio controls preload="metadata" src="data:audio/ogg;base64,{sound}"></audio>'
+    return Exhibit(body, f"[sound: {len(wave) / SAMPLE_RATE:.1f} s]", caption, (of_corpus(corpus),))
+
+
+def typical(table: pd.DataFrame, waveforms: Waveforms) -> dict[str, str]:
+    """An utterance of median length for each class: emotion -> id."""
+    lengths = pd.Series(waveforms.lengths, list(waveforms.utterances))
+    chosen = {}
+    for emotion in EMOTIONS:
+        ids = table.loc[table["emotion"] == emotion, "utterance"]
+        ranked = lengths[ids].sort_values(kind="stable")
+        chosen[emotion] = str(ranked.index[len(ranked) // 2])
+    return chosen

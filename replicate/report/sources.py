@@ -5,12 +5,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from replicate.corpora.table import Corpus
+from replicate.runs import facts
 from replicate.runs.code import code_version
 from replicate.runs.experiments import Experiment
 from replicate.runs.rerun import change_since, repeats
-from replicate.runs.selection import CHOSEN
+from replicate.runs.selection import CHOSEN, Missing
 from replicate.runs.store import Run
 from replicate.settings import MARK
+from replicate.studies import loudness, released_levels, wordlists
+from replicate.studies.wordlists import Classes
+
+#: Packages whose versions move times.
+PACKAGES = ("torch", "numba", "triton")
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,48 @@ def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
         )
         for (_, profile), group in groups.items()
     )
+
+
+def of_levels(corpus: str) -> Source | Missing:
+    """The source of a corpus's stored levels, measured here or released by others."""
+    kept = loudness.load(corpus) or released_levels.load(corpus)
+    if kept is None:
+        what = f"The levels of {corpus} have not been stored."
+        return Missing(what, loudness.command(corpus))
+    commit = f"commit {commit_name(kept.commit, kept.dirty)}"
+    table = kept.table
+    count = table["n"].sum() if "n" in table else len(table)
+    return Source(kept.corpus_title, kept.synthetic, (f"levels of {count:,}", commit))
+
+
+def of_words(corpus: str, classes: Classes) -> Source | Missing:
+    """The source of a corpus's stored words, see `wordlists.load`."""
+    kept = wordlists.load(corpus).get(classes)
+    if kept is None:
+        what = f"The words of {corpus} have not been counted ({classes})."
+        return Missing(what, wordlists.command(corpus))
+    return Source(
+        kept.corpus_title,
+        kept.synthetic,
+        (
+            f"{kept.sentences:,} sentences, {kept.words:,} words",
+            *([listed("run", kept.runs)] if kept.runs else []),
+            f"commit {commit_name(kept.commit, kept.dirty)}",
+        ),
+    )
+
+
+def of_benchmark(name: str) -> Source | Missing:
+    """The source of a benchmark's times: workload, machine, versions, date and commit."""
+    made = facts.load_benchmark(name)
+    if made is None:
+        return Missing("This benchmark has not been run.", f"python benchmarks/{name}.py --save")
+    versions = [
+        f"{package} {made.packages[package]}" for package in PACKAGES if package in made.packages
+    ]
+    commit = f"commit {commit_name(made.commit, made.dirty)}"
+    details = (made.hardware, *versions, made.date[:10], commit)
+    return Source(f"benchmarks/{name}.py, {made.workload}", False, details, corpus=False)
 
 
 def _utterances(runs: Sequence[Run]) -> list[str]:

@@ -8,22 +8,19 @@ begin anew on another one, and on processors of one kind they end at the same bi
 
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from filelock import Timeout
 
 from replicate.corpora.table import text_fingerprint
 from replicate.files import InputError
 from replicate.runs.code import LOADED_CODE, package_versions
 from replicate.runs.experiments import Experiment
-from replicate.runs.published import is_finished, load_run
-from replicate.runs.store import Run, folder_of, save_run
-from replicate.runs.versions import at_hand
+from replicate.runs.published import load_run
+from replicate.runs.store import Run, folder_of
 from replicate.training import worker
-from replicate.training.worker import Outcome, Source, Workers
+from replicate.training.worker import FailedElsewhereError, Source, Workers
 
 #: How often a training may begin anew because its node has died.
 RETRIES = 10
@@ -42,66 +39,42 @@ def state_of(source: Source, device: str) -> dict[str, object]:
 
 def train_here(
     experiment: Experiment, source: Source, device: str, state: dict[str, object]
-) -> tuple[Outcome, Run | None]:
-    """Train on this node, if its `state_of` the source is the caller's: the outcome and the run."""
+) -> Run | str:
+    """The run, trained on this node if its `state_of` the source is the caller's, or an error."""
     try:
         here = state_of(source, device)
     except InputError as problem:
-        return Outcome(experiment, error=f"{socket.gethostname()}: {problem}"), None
+        return f"{socket.gethostname()}: {problem}"
     if other := [name for name in state if state[name] != here[name]]:
-        error = InputError(
-            socket.gethostname(),
-            f"has other {', '.join(other)} than the machine that asks",
-            "install the same there",
-        )
-        return Outcome(experiment, error=str(error)), None
+        what = f"has other {', '.join(other)} than the machine that asks"
+        return str(InputError(socket.gethostname(), what, "install the same there"))
     with tempfile.TemporaryDirectory() as root:
         outcome = worker.run_one(experiment, source, device, Path(root), wait=True)
-        if outcome.error is not None:
-            return outcome, None
-        return outcome, load_run(folder_of(experiment, Path(root)))
+        return outcome.error or load_run(folder_of(experiment, Path(root)))
 
 
-def run_each(
-    experiments: Sequence[Experiment], source: Source, workers: Workers, root: Path, wait: bool
-) -> Iterator[Outcome]:
-    """Train experiments on a cluster and yield what became of them as they finish.
+@contextmanager
+def connected(source: Source, workers: Workers) -> Iterator[Callable[[Experiment], Run]]:
+    """What trains an experiment on a node of a cluster, as `worker.run_one` takes it.
 
-    `root` is the run store on this machine; `wait` as in `worker.run_one`. `InputError` if Ray is
-    not installed, or there is no cluster at the address.
+    `InputError` if Ray is not installed, or there is no cluster at the address.
     """
     ray = _connect(str(workers.cluster))
     gpus = workers.gpus if workers.device == "cuda" else 0
     task = ray.remote(train_here).options(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)
-    state, seen = state_of(source, workers.device), at_hand(*worker.open_source(source))
-    pending = {}
+    state = state_of(source, workers.device)
+
+    def train(experiment: Experiment) -> Run:
+        try:
+            found: Run | str = ray.get(task.remote(experiment, source, workers.device, state))
+        except ray.exceptions.RayError as error:
+            found = str(error)
+        if isinstance(found, str):
+            raise FailedElsewhereError(found)
+        return found
+
     try:
-        for experiment in experiments:
-            lock = worker.lock_of(experiment, root, wait)
-            try:
-                lock.acquire()
-            except Timeout:
-                yield Outcome(experiment, busy=True)
-                continue
-            if is_finished(experiment, root, seen):  # by the scheduler that held the lock
-                outcome = worker.outcome_of(experiment, root)
-                Path(lock.lock_file).unlink(missing_ok=True)
-                lock.release()
-                yield outcome
-                continue
-            pending[task.remote(experiment, source, workers.device, state)] = experiment, lock
-        while pending:
-            (ended,), _ = ray.wait(list(pending), num_returns=1)
-            experiment, lock = pending.pop(ended)
-            try:
-                outcome, run = ray.get(ended)
-            except ray.exceptions.RayError as error:
-                outcome, run = Outcome(experiment, error=str(error)), None
-            if run is not None:
-                save_run(replace(run, folder=folder_of(experiment, root)))
-                Path(lock.lock_file).unlink(missing_ok=True)
-            lock.release()
-            yield outcome
+        yield train
     finally:
         ray.shutdown()
 

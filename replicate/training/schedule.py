@@ -7,6 +7,8 @@ process that was killed.
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from replicate.interrupts import worker_options
 from replicate.kernels import compiled
 from replicate.runs.experiments import Experiment
 from replicate.settings import RESULTS
-from replicate.training import cluster
+from replicate.training.cluster import connected
 from replicate.training.worker import Outcome, Source, Workers, run_one
 
 
@@ -38,12 +40,14 @@ def run_grid(
 def _run_each(
     experiments: Sequence[Experiment], source: Source, workers: Workers, root: Path, wait: bool
 ) -> Iterator[Outcome]:
-    if workers.cluster is not None:
-        yield from cluster.run_each(experiments, source, workers, root, wait)
-        return
     tasks = [
         (item, source, workers.device, root, wait, item in workers.keep) for item in experiments
     ]
+    if workers.cluster is not None:  # which trains, so that threads suffice to wait for it
+        with connected(source, workers) as train, ThreadPool(len(tasks) or 1) as waiting:
+            there = partial(run_one, elsewhere=train)
+            yield from waiting.imap_unordered(lambda task: there(*task), tasks)
+        return
     if workers.jobs == 1:
         yield from (run_one(*task) for task in tasks)
         return

@@ -8,14 +8,14 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 import joblib
 import pandas as pd
 import torch
-from filelock import BaseFileLock, Timeout
+from filelock import Timeout
 
 from replicate.corpora.features import Features
 from replicate.corpora.opening import open_corpus, open_sound
@@ -26,7 +26,7 @@ from replicate.files import FULL, InputError, UnwritableError, lock_beside, unwr
 from replicate.runs.experiments import Experiment
 from replicate.runs.published import is_finished, load_run
 from replicate.runs.rerun import compare
-from replicate.runs.store import Run, folder_of, weights_of
+from replicate.runs.store import Run, folder_of, save_run, weights_of
 from replicate.runs.versions import Seen, at_hand
 from replicate.training import weights
 from replicate.training.train import train
@@ -51,6 +51,10 @@ class Outcome:
     accuracy: float = math.nan  # of its stored run on the test set, last epoch
     error: str | None = None  # why there is no run
     busy: bool = False  # whether another scheduler is training it
+
+
+class FailedElsewhereError(Exception):
+    """A training on another machine failed; the message is what that said."""
 
 
 @lru_cache(maxsize=1)
@@ -93,18 +97,29 @@ def forget_vectors() -> None:
 
 
 def run_one(
-    experiment: Experiment, source: Source, device: str, root: Path, wait: bool, keep: bool = False
+    experiment: Experiment,
+    source: Source,
+    device: str,
+    root: Path,
+    wait: bool,
+    keep: bool = False,
+    elsewhere: Callable[[Experiment], Run] | None = None,
 ) -> Outcome:
     """Train one experiment; an error is returned, so that it stops no other experiment.
 
     Only an `UnwritableError` is raised: a full disk stops them all. Without `wait`, what another
-    scheduler is training is left to it. With `keep`, its weights are there afterwards.
+    scheduler is training is left to it. With `keep`, its weights are there afterwards. `elsewhere`
+    is what trains it instead, if anything does.
     """
-    folder, lock = folder_of(experiment, root), lock_of(experiment, root, wait)
+    folder = folder_of(experiment, root)
+    lock = lock_beside(folder, timeout=-1 if wait else 0)
     try:
         with lock:
             corpus, sound = open_source(source)
-            if not is_done(experiment, root, keep, at_hand(corpus, sound)):
+            done = is_done(experiment, root, keep, at_hand(corpus, sound))
+            if elsewhere is not None and not done:
+                save_run(replace(elsewhere(experiment), folder=folder))
+            elif not done:
                 vectors = vectors_of(experiment, source)
                 make = partial(
                     train, experiment, corpus, sound=sound, vectors=vectors, device=device,
@@ -114,15 +129,15 @@ def run_one(
                     _weights_again(folder, make)
                 else:
                     make(folder)
-            outcome = outcome_of(experiment, root)
+            accuracy = float(load_run(folder).epochs["test_accuracy"].iloc[-1])
             # whoever waits for it finds the run finished
             Path(lock.lock_file).unlink(missing_ok=True)
-        return outcome
+        return Outcome(experiment, accuracy)
     except Timeout:
         return Outcome(experiment, busy=True)
     except UnwritableError:
         raise
-    except InputError as error:
+    except (InputError, FailedElsewhereError) as error:
         return Outcome(experiment, error=str(error))
     except Exception as error:
         if isinstance(error, OSError) and error.errno in FULL:
@@ -150,17 +165,6 @@ def _weights_again(folder: Path, make: Callable[[Path], Run]) -> None:
     if not comparison.holds:
         what = f"its weights were not kept, and a repeat has others: {comparison}"
         raise InputError(folder, what, "train it with --keep-weights and other --results")
-
-
-def lock_of(experiment: Experiment, root: Path, wait: bool) -> BaseFileLock:
-    """The lock of a run's folder; without `wait`, taking it raises `Timeout` where it is held."""
-    return lock_beside(folder_of(experiment, root), timeout=-1 if wait else 0)
-
-
-def outcome_of(experiment: Experiment, root: Path) -> Outcome:
-    """The outcome of an experiment whose run is stored."""
-    epochs = load_run(folder_of(experiment, root)).epochs
-    return Outcome(experiment, float(epochs["test_accuracy"].iloc[-1]))
 
 
 @dataclass(frozen=True)
