@@ -225,14 +225,12 @@ def predict(run: str, paths: tuple[Path, ...], text: str | None, as_json: bool,
     standin-quick/demo. A TABLE has columns file, text or both.
     """
     from replicate.corpora.given import gathered
-    from replicate.training import replies
-    from replicate.training.predict import open_model
+    from replicate.training.predict import in_json, in_words, open_model
 
     given = gathered(paths, text)
     if not given:
         raise click.UsageError("name a FILE, a FOLDER or a TABLE.csv, or pass --text")
-    written = replies.in_json if as_json else replies.in_words
-    for part in written(open_model(run, results), given):
+    for part in (in_json if as_json else in_words)(open_model(run, results), given):
         click.echo(part)
 
 

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from replicate.paper import EMOTIONS
-from replicate.runs.published import load_runs
-from replicate.runs.published_files import write as published
+from replicate.runs import published
 from replicate.runs.store import Run
 from replicate.settings import RESULTS
 
@@ -53,6 +52,8 @@ def write(root: Path) -> None:
     """Write the store; all that is neither a run nor a baseline is a copy."""
     shutil.copytree(RESULTS, root, ignore=shutil.ignore_patterns("*.parquet"))
     for folder in RESULTS.glob("*/*/"):
-        results = [r for r in load_runs(*folder.parts[-2:]) if r.experiment.seed < SEEDS]
+        results = [r for r in published.load_runs(*folder.parts[-2:]) if r.experiment.seed < SEEDS]
         if results:
-            published(root / folder.relative_to(RESULTS), [made(result) for result in results])
+            published.write(
+                root / folder.relative_to(RESULTS), [made(result) for result in results]
+            )

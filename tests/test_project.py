@@ -31,7 +31,7 @@ from packaging.utils import canonicalize_name
 
 import replicate
 from replicate.report import execution, halves, sealed, sphinx_ext
-from replicate.report.kernels import kernels_in
+from replicate.report.execution import kernels_in
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -401,8 +401,8 @@ def test_a_kernel_that_dies_is_named_with_its_cell(tmp_path: Path) -> None:
     source = tmp_path / "01_one.md"
     dies = "import os\nos.kill(os.getpid(), 9)"  # as the system does for want of memory
     source.write_text(NOTEBOOK.format(name="one", code=dies))
-    job = execution.Job(source, tmp_path / "01_one.ipynb", tmp_path / "scratch" / "01_one.ipynb")
-    with kernels_in(tmp_path), pytest.raises(execution.NotebookError) as refusal:
+    job = sealed.Job(source, tmp_path / "01_one.ipynb", tmp_path / "scratch" / "01_one.ipynb")
+    with kernels_in(tmp_path), pytest.raises(sealed.NotebookError) as refusal:
         execution.execute(job)
     line = source.read_text().splitlines().index("import os") + 1
     assert str(refusal.value).startswith(f"01_one.md:{line}:")
@@ -414,9 +414,7 @@ def test_a_page_executed_again_has_the_same_bits(tmp_path: Path) -> None:
     source.write_text(NOTEBOOK.format(name="one", code="print(1)"))
     with kernels_in(tmp_path):
         for place in ("a", "b"):
-            job = execution.Job(
-                source, tmp_path / place / "01_one.ipynb", tmp_path / "01_one.ipynb"
-            )
+            job = sealed.Job(source, tmp_path / place / "01_one.ipynb", tmp_path / "01_one.ipynb")
             execution.execute(job)
             pages.add(job.target.read_bytes())
     assert len(pages) == 1

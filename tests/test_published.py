@@ -21,8 +21,7 @@ from replicate.files import InputError
 from replicate.paper import EMOTIONS
 from replicate.runs import published
 from replicate.runs.experiments import Experiment
-from replicate.runs.published import is_finished, load_run
-from replicate.runs.published_files import RUNS, files
+from replicate.runs.published import RUNS, files, is_finished, load_run
 from replicate.runs.store import Vectors, folder_of, save_run, whole
 from replicate.settings import RESULTS
 

@@ -16,7 +16,7 @@ from gensim.models import KeyedVectors
 from replicate.corpora.features import Features
 from replicate.corpora.transcriptions import WordVectors, load_vectors
 from replicate.files import InputError
-from replicate.runs import published_files, versions
+from replicate.runs import published, versions
 from replicate.runs.published import is_finished, load_runs, pack, stored_records
 from replicate.runs.rerun import compare
 from replicate.runs.selection import load
@@ -178,10 +178,10 @@ def test_a_newer_published_record_is_told_apart(tmp_path):
     stored(tmp_path)
     folder = tmp_path / "small/test"
     pack(folder)
-    (old,) = published_files.files(folder, "runs")
+    (old,) = published.files(folder, "runs")
     table = pq.read_table(old).append_column("invented_later", pa.array([1]))
     old.unlink()
-    published_files._write(folder, "runs", table)
+    published._write(folder, "runs", table)
     with pytest.raises(InputError, match=r"newer version.*invented_later") as caught:
         load_runs(*PLACE, tmp_path)
     assert "remove" not in caught.value.remedy

@@ -21,7 +21,6 @@ B, T, N = 7, 16_001, 29
 
 #: Operations that only rearrange or unpack: left out of the drawing.
 VIEWS = {"getitem", "transpose"}
-
 #: PyTorch's names of operations -> words.
 WORDS = {
     "relu": "ReLU",
@@ -34,23 +33,14 @@ WORDS = {
 
 @dataclass
 class Layer:
-    """One box of Figure 1.
+    """One box of Figure 1."""
 
-    Attributes:
-        name: dotted name of the module, or of the operation.
-        text: what it is, with sizes.
-        then: what is done to its output on the spot.
-        shape: of its output, with B, T and n for the sizes that the input sets.
-        parameters: how many it trains.
-        inputs: names of the boxes before it.
-    """
-
-    name: str
-    text: str
-    shape: str
-    parameters: int
-    inputs: list[str] = field(default_factory=list)
-    then: list[str] = field(default_factory=list)
+    name: str  # dotted name of the module, or of the operation
+    text: str  # what it is, with sizes
+    shape: str  # of its output, with B, T and n for the sizes that the input sets
+    parameters: int  # how many it trains
+    inputs: list[str] = field(default_factory=list)  # names of the boxes before it
+    then: list[str] = field(default_factory=list)  # what is done to its output on the spot
 
 
 class _Tracer(fx.Tracer):
@@ -95,7 +85,7 @@ def _operation(
     node: fx.Node, before: list[str], boxes: dict[str, Layer], home: dict[fx.Node, str]
 ) -> None:
     """Give a function or method a box of its own where it joins branches, else the last one's."""
-    verb = _verb(node)
+    verb = str(getattr(node.target, "__name__", node.target))  # `relu`, `transpose`
     home[node] = before[0]
     if verb in ("getattr", "Output"):  # the model's own named tuples
         return
@@ -109,13 +99,6 @@ def _operation(
     box.shape = _shape(node) or box.shape
     if verb not in VIEWS:
         box.then.append(WORDS.get(verb, verb))
-
-
-def _verb(node: fx.Node) -> str:
-    """What a step does: `relu`, `transpose`."""
-    if isinstance(node.target, str):
-        return node.target
-    return getattr(node.target, "__name__", "")
 
 
 def _shape(node: fx.Node) -> str:
@@ -150,10 +133,8 @@ def _describe(module: nn.Module) -> str:
 
 #: Height of a box; rows are 1 apart.
 BOX = 0.72
-
 #: Where the columns are, by what a box has seen.
 CENTRE = {"audio": 1.0, "both": 2.0, "text": 3.0}
-
 #: Parts of the model: pale tints that keep black text readable.
 TINTS = {"audio": "#F3DCE8", "text": "#D5EFE6", "fusion": "#FBE7C2", "classifier": "#DCE9F5"}
 

@@ -1,17 +1,31 @@
-"""Run notebooks with papermill: each in a kernel of its own, whole or not at all."""
+"""Run notebooks with papermill: each in a kernel of its own, whole or not at all.
+
+Kernels are of the Python that builds, whatever others a machine knows; none outlives its build. All
+that a kernel writes for itself lies in a folder of the build's, so a home need not be writable.
+"""
 
 import contextlib
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
-from replicate.report.sealed import METADATA, read, sealed
+import jupytext
+import papermill
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+
+from replicate.report.sealed import METADATA, Job, NotebookError, sealed
 
 #: How many notebooks run side by side.
 KERNELS = 2
@@ -19,48 +33,60 @@ KERNELS = 2
 ABSENT = "(not run yet)"
 GLUED = re.compile(r"\{glue:text\}`([^`:]+)")
 TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+#: The processes of the kernels that were started.
+STARTED: list[subprocess.Popen[bytes]] = []
 
 
-class NotebookError(Exception):
-    """A notebook that cannot be executed; the message says which, where and why."""
+class Kernel(AsyncKernelManager):
+    """A kernel of this Python, with the files of its connection in `$JUPYTER_RUNTIME_DIR`."""
 
-
-@dataclass(frozen=True)
-class Job:
-    """One notebook to execute.
-
-    Attributes:
-        source: the MyST half of a notebook pair.
-        target: the executed `.ipynb`, replaced only by a run that succeeded.
-        scratch: where a run that failed is left.
-        parameters: values for the notebook's cell tagged `parameters`.
-        key: digest of everything the result depends on.
-    """
-
-    source: Path
-    target: Path
-    scratch: Path
-    parameters: dict[str, str] = field(default_factory=dict)
-    key: str = ""
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        place = Path(os.environ["JUPYTER_RUNTIME_DIR"]) / f"kernel-{uuid.uuid4()}.json"
+        self.connection_file = str(place)
 
     @property
-    def is_current(self) -> bool:
-        """Whether the target was made by exactly this job."""
-        page = read(self.target)
-        return page is not None and page["metadata"].get(METADATA, {}).get("key") == self.key
+    def kernel_spec(self) -> KernelSpec:
+        """Of this Python; a machine's own `python3` may be another one, without the package."""
+        return KernelSpec(**get_kernel_dict())
+
+    async def start_kernel(self, **kwargs: Any) -> None:  # type: ignore[override]
+        """Start it, and remember its process."""
+        await super().start_kernel(**kwargs)
+        STARTED.append(self.provisioner.process)  # type: ignore[union-attr]
+
+
+@contextmanager
+def kernels_in(folder: Path) -> Iterator[None]:
+    """Let kernels keep their files in a folder; at the end none of them runs any more.
+
+    A kernel leads a group of its own, so what it started ends with it. After SIGKILL, kernels find
+    by themselves within a second that their build has gone.
+    """
+    package = str(Path(__file__).resolve().parents[2])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    os.environ["JUPYTER_RUNTIME_DIR"] = os.environ["IPYTHONDIR"] = str(folder)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    try:
+        yield
+    finally:
+        for process in STARTED:
+            if process.poll() is None:
+                if sys.platform == "win32":
+                    process.kill()
+                else:
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        STARTED.clear()
 
 
 def execute(job: Job) -> None:
     """Execute one notebook; its kernel starts in the working directory, see `kernels_in`.
 
-    Raises:
-        NotebookError: a cell failed, or the kernel ended.
+    `NotebookError` if a cell failed, or the kernel ended.
     """
-    import jupytext
-    import papermill
-
-    from replicate.report.kernels import Kernel
-
     job.scratch.parent.mkdir(parents=True, exist_ok=True)
     begun: list[str] = []  # the sources of cells
     try:
@@ -108,13 +134,7 @@ def execute_all(jobs: Sequence[Job], folder: Path, report: Callable[[Job, float]
 
     Threads suffice, since a kernel is a process; those under way end with the build. Each job that
     succeeded is reported with its seconds. Kernels keep their files in `folder`.
-
-    Raises:
-        NotebookError: with the failed notebook's own message.
     """
-    if not jobs:
-        return
-    from replicate.report.kernels import kernels_in
 
     def timed(job: Job) -> tuple[Job, float]:
         started = time.monotonic()

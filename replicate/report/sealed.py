@@ -1,4 +1,4 @@
-"""Pages that a build wrote, told from all others by a seal: each carries a digest of itself.
+"""Pages that a build is to make, and those it wrote, told by a seal: a digest of themselves.
 
 Only what carries it, and nobody has changed since, is replaced or removed. Beside the pages nothing
 has to be kept, so a kill between two files and `jupyter-book clean` leave no doubt.
@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,27 @@ METADATA = "replicate"
 SEAL = "seal"
 
 State = Literal["absent", "sealed", "damaged", "another's"]
+
+
+class NotebookError(Exception):
+    """A notebook that cannot be executed; the message says which, where and why."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to execute."""
+
+    source: Path  # the MyST half of a notebook pair
+    target: Path  # the executed `.ipynb`, replaced only by a run that succeeded
+    scratch: Path  # where a run that failed is left
+    parameters: dict[str, str] = field(default_factory=dict)  # for its cell tagged `parameters`
+    key: str = ""  # digest of everything the result depends on
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the target was made by exactly this job."""
+        page = read(self.target)
+        return page is not None and page["metadata"].get(METADATA, {}).get("key") == self.key
 
 
 def sealed(page: dict[str, Any]) -> str:

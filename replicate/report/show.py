@@ -53,12 +53,7 @@ def exhibit(
     The function returns a frame, or a figure of matplotlib or plotly together with its alternative
     text: `return figure, "Recall of sadness .75"`. It is called only if every selection has runs
     and nothing is `Missing`; otherwise the page says what makes them. The function itself is given
-    back, to be called again.
-
-    Args:
-        caption: one sentence.
-        made_by: the selections of runs, the corpora and other sources that made it.
-        links: text of a table's cell -> the notebook that it leads to.
+    back, to be called again. `links` lead from the text of a table's cell to a notebook.
     """
 
     def shown(make: Make) -> Make:
@@ -82,11 +77,7 @@ def exhibit(
 
 
 def _sources(made_by: Iterable[Selection | Corpus | Source | Missing]) -> list[Source]:
-    """The sources in reading order.
-
-    Raises:
-        Missing: a selection has no runs, or something else is not there.
-    """
+    """The sources in reading order; raises what is `Missing`, as runs of a selection."""
     found: list[Source] = []
     for thing in made_by:
         if isinstance(thing, Missing):
@@ -123,21 +114,13 @@ def say(*made_by: object) -> Callable[[Callable[[], Mapping[str, object]]], None
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A table, figure or player that names its sources wherever it is shown.
+    """A table, figure or player that names its sources wherever it is shown."""
 
-    Attributes:
-        body: HTML of the table, picture or player.
-        plain: the same as text, for terminals.
-        caption: what it shows, one or two sentences.
-        sources: what made it; at least one.
-        bundle: other forms of the body for front ends that prefer them (MIME type -> data).
-    """
-
-    body: str
-    plain: str
+    body: str  # HTML
+    plain: str  # the same as text, for terminals
     caption: str
-    sources: tuple[Source, ...]
-    bundle: Mapping[str, Any] = field(default_factory=dict)
+    sources: tuple[Source, ...]  # at least one
+    bundle: Mapping[str, Any] = field(default_factory=dict)  # MIME type -> another form of the body
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -164,10 +147,8 @@ class Exhibit:
         return "\n".join([self.plain, self.caption, *(source.line for source in self.sources)])
 
 
-#: Cells longer than this hold sentences.
-WORDY = 60
-#: Tables longer than this can be filtered by typing.
-LONG = 20
+#: Cells longer than the first hold sentences; tables longer than the second can be filtered.
+WORDY, LONG = 60, 20
 #: A field that hides the rows of the table below it which lack the text typed; it needs no server.
 FILTER = (
     '<label>Show rows with <input type="search" placeholder="a word" oninput="'

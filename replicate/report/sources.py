@@ -10,32 +10,21 @@ from replicate.runs.code import code_version
 from replicate.runs.experiments import Experiment
 from replicate.runs.rerun import change_since, repeats
 from replicate.runs.selection import CHOSEN, Missing
-from replicate.runs.store import Run
+from replicate.runs.store import Provenance, Run
 from replicate.settings import MARK
 from replicate.studies import loudness, released_levels, wordlists
 from replicate.studies.wordlists import Classes
 
-#: Packages whose versions move times.
-PACKAGES = ("torch", "numba", "triton")
-
 
 @dataclass(frozen=True)
 class Source:
-    """What made a table or figure.
+    """What made a table or figure."""
 
-    Attributes:
-        title: the corpus as pages call it, or the paper.
-        synthetic: whether the corpus is the stand-in.
-        details: protocol, seeds, commit: what everybody should see.
-        corpus: whether it is a corpus at all.
-        more: cohort, epochs, folds, word vectors, machines: what a page folds away.
-    """
-
-    title: str
-    synthetic: bool
-    details: tuple[str, ...] = ()
-    corpus: bool = True
-    more: tuple[str, ...] = ()
+    title: str  # the corpus as pages call it, or the paper
+    synthetic: bool  # whether the corpus is the stand-in
+    details: tuple[str, ...] = ()  # protocol, seeds, commit: what everybody should see
+    corpus: bool = True  # whether it is a corpus at all
+    more: tuple[str, ...] = ()  # cohort, epochs, folds, machines: what a page folds away
 
     @property
     def brief(self) -> str:
@@ -64,25 +53,22 @@ PAPER = Source("Lima & Bak (2018), as printed", synthetic=False, corpus=False)
 
 def of_code() -> Source:
     """The source of what shows this project's own modules."""
-    details = (f"commit {commit_name(*code_version('audio'))}",)
-    return Source("this project's modules", False, details, corpus=False)
+    return Source("this project's modules", False, (_commit_now(),), corpus=False)
 
 
 def of_corpus(corpus: Corpus, *details: str) -> Source:
     """The source of what a notebook computes from a corpus on the spot."""
-    return Source(
-        corpus.title,
-        corpus.synthetic,
-        (*details, f"commit {commit_name(*code_version('audio'))}"),
-    )
+    return Source(corpus.title, corpus.synthetic, (*details, _commit_now()))
+
+
+def _commit_now() -> str:
+    return f"commit {commit_name(*code_version('audio'))}"
 
 
 def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
     """The sources of what is computed from stored runs: one for each corpus and profile.
 
-    Args:
-        runs: the runs.
-        selection: how the epoch was chosen, a key of `CHOSEN`; empty where that plays no part.
+    `selection` is how the epoch was chosen, a key of `CHOSEN`; empty where that plays no part.
     """
     kept = repeats()
     groups: dict[tuple[str, str], list[Run]] = {}
@@ -100,7 +86,7 @@ def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
                 ),
             ),
             more=(
-                *_utterances(group),
+                *_cohort(group[0].provenance),
                 *_epochs(group),
                 listed("fold", (run.experiment.fold.name for run in group)),
                 *([CHOSEN[selection]] if selection else []),
@@ -147,23 +133,22 @@ def of_benchmark(name: str) -> Source | Missing:
     made = facts.load_benchmark(name)
     if made is None:
         return Missing("This benchmark has not been run.", f"python benchmarks/{name}.py --save")
-    versions = [
-        f"{package} {made.packages[package]}" for package in PACKAGES if package in made.packages
-    ]
+    # the versions of these move times
+    known = ((name, made.packages.get(name)) for name in ("torch", "numba", "triton"))
+    versions = (f"{name} {version}" for name, version in known if version)
     commit = f"commit {commit_name(made.commit, made.dirty)}"
     details = (made.hardware, *versions, made.date[:10], commit)
     return Source(f"benchmarks/{name}.py, {made.workload}", False, details, corpus=False)
 
 
-def _utterances(runs: Sequence[Run]) -> list[str]:
-    """The size of the cohort; the stand-in's title has it."""
-    made = runs[0].provenance
+def _cohort(made: Provenance) -> list[str]:
+    """Its size; the stand-in's title has it."""
     return [] if made.synthetic else [f"{made.n_utterances:,} utterances"]
 
 
 def _epochs(runs: Sequence[Run]) -> list[str]:
     """For how many epochs the runs trained; none for baselines."""
-    made = [run.experiment for run in runs]
+    made = (run.experiment for run in runs)
     trained = {each.training.epochs for each in made if isinstance(each, Experiment)}
     return [f"{' or '.join(map(str, sorted(trained)))} epochs"] if trained else []
 

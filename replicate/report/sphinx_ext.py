@@ -31,10 +31,9 @@ import replicate
 from replicate.environment import switch
 from replicate.files import InputError, first_of, lock_beside
 from replicate.interrupts import exit_code, sigterm_interrupts
-from replicate.report import execution, halves, page, sealed, unfinished
-from replicate.report.execution import Job, NotebookError
-from replicate.report.page import REAL_CORPORA, Notice
-from replicate.report.sealed import METADATA
+from replicate.report import halves, page, sealed, unfinished
+from replicate.report.page import REAL_CORPORA
+from replicate.report.sealed import METADATA, Job, NotebookError
 from replicate.runs.code import code_version
 from replicate.runs.experiments import PROFILES
 from replicate.runs.store import WEIGHTS
@@ -73,11 +72,8 @@ def jobs(book: Path) -> list[Job]:
     """One job a notebook; its key covers all that its numbers and pictures depend on.
 
     A notebook whose metadata say `replicate: {needs: audio}` keeps its own parameters where the
-    environment's corpus has no recordings.
-
-    Raises:
-        InputError: the corpus cannot be opened, there is no such profile, or a notebook does not
-            know a parameter.
+    environment's corpus has no recordings. `InputError` if that cannot be opened, there is no such
+    profile, or a notebook does not know a parameter.
     """
     chosen = parameters()
     heard = not chosen or _has_audio(**chosen)
@@ -170,8 +166,7 @@ def _contents(root: Path, *patterns: str) -> Iterator[bytes]:
 def _sizes_and_times(data: str) -> Iterator[bytes]:
     """A corpus may have 12 GB: sizes and times stand for its contents, also behind links.
 
-    Which file it is and when it was put there count, too: another's contents may have its size and
-    its time.
+    Which file it is and when it was put there count, too: another may have its size and time.
     """
     known = set()
     for folder, inner, names in os.walk(data, followlinks=True):
@@ -200,11 +195,14 @@ def execute_stale(app: Sphinx, config: Config) -> None:
             _make_room(book / "notebooks", wanted)
             stale = [job for job in wanted if not job.is_current]
             LOG.info("notebooks: %d to execute, %d unchanged", len(stale), len(wanted) - len(stale))
-            execution.execute_all(
-                stale,
-                kernels,
-                lambda job, seconds: LOG.info("  %s: %.1f s", job.source.stem, seconds),
-            )
+            if stale:
+                from replicate.report.execution import execute_all
+
+                execute_all(
+                    stale,
+                    kernels,
+                    lambda job, seconds: LOG.info("  %s: %.1f s", job.source.stem, seconds),
+                )
     except (InputError, NotebookError) as error:
         _stop(error)
     except OSError as error:
@@ -240,8 +238,7 @@ def _alone(book: Path) -> Iterator[Path]:
 def _make_room(folder: Path, wanted: list[Job]) -> None:
     """Let only pages that a build made be replaced, and remove those that have no source now.
 
-    Says what is damaged, and where the halves of a notebook differ. `InputError` if a page is not
-    as a build made it: it may be someone's work.
+    Says what is damaged, and where halves differ. `InputError` if a page may be someone's work.
     """
     states = {job.target: sealed.state(job.target) for job in wanted}
     if others := [path.name for path, state in states.items() if state == "another's"]:
@@ -296,22 +293,15 @@ def add_notice(app: Sphinx, doctree: nodes.document) -> None:
     made = made["metadata"].get(METADATA, {})
     if title is None or "parameters" not in made:
         return
-    corpora = _corpora(made, made["parameters"]["corpus"])
-    title.parent.insert(title.parent.index(title) + 1, _box(page.notice(*corpora)))
+    found = page.notice(*_corpora(made, made["parameters"]["corpus"]))
+    parts = nodes.title(text=found.title), nodes.paragraph(text=found.text)
+    box = nodes.admonition("", *parts, classes=[found.kind, "corpus-notice"])
+    title.parent.insert(title.parent.index(title) + 1, box)
 
 
 def _corpora(metadata: dict[str, Any], corpus: str) -> list[str]:
-    """The corpora whose numbers a notebook shows.
-
-    That is its parameter `corpus`, unless its metadata say otherwise: `replicate: {corpora: [...]}`
-    names others instead, `replicate: {also: [...]}` others besides.
-    """
+    """The corpora whose numbers a notebook shows: its own or its parameter, and what it adds."""
     return list(dict.fromkeys([*metadata.get("corpora", [corpus]), *metadata.get("also", [])]))
-
-
-def _box(found: Notice) -> nodes.Element:
-    parts = nodes.title(text=found.title), nodes.paragraph(text=found.text)
-    return nodes.admonition("", *parts, classes=[found.kind, "corpus-notice"])
 
 
 def add_assets(app: Sphinx) -> None:

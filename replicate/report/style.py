@@ -33,9 +33,6 @@ MODALITIES = {"audio": "#CC79A7", "text": "#009E73"}
 #: For series that are neither classes nor modalities.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A", "#000000")
 
-#: For up to nine models that are drawn as lines.
-CURVES = (*SERIES, "#8C510A")
-
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
@@ -89,8 +86,7 @@ def waveforms(samples: Mapping[str, np.ndarray], one_scale: bool = False) -> Fig
 def levels(level: pd.DataFrame) -> tuple[Figure, str]:
     """Histograms of mean |x| on one logarithmic axis, a class below the other.
 
-    Args:
-        level: a row an utterance, with `emotion` and `average`.
+    `level` has a row an utterance, with `emotion` and `average`.
     """
     figure = Figure(figsize=(7.2, 0.6 + 1.05 * len(EMOTIONS)))
     bins = list(np.geomspace(level["average"].min(), level["average"].max(), 50))
@@ -109,9 +105,7 @@ def levels(level: pd.DataFrame) -> tuple[Figure, str]:
 def attention_scores(answers: pd.DataFrame, reported: pd.Series) -> tuple[Figure, str]:
     """Distribution over test utterances of the audio's score, one row a model.
 
-    Args:
-        answers: with `name`, of the model, and `audio_score`; the text's score is 1 minus this.
-        reported: name -> the paper's mean.
+    `answers` have the model's `name` and `audio_score`; `reported` are the paper's means, by name.
     """
     scores = answers.groupby("name", sort=False)["audio_score"]
     names = list(scores.indices)
@@ -142,13 +136,10 @@ def intervals(
 ) -> tuple[Figure, str]:
     """Values with their intervals, a row a name and in it a point a group; and the same in words.
 
-    Args:
-        groups: label -> index name, columns in order: value, low, high; or values alone. Where not
-            known, NaN. What is labelled `reported` is drawn as the paper's.
-        xlabel: what the values are.
-        lines: label -> value of vertical reference lines.
-        bands: label -> how far a band reaches to either side of zero.
-        written: value -> its text; if that has a % sign, values are shares.
+    `groups`: label -> index name, columns in order value, low, high, or values alone; NaN where not
+    known. What is labelled `reported` is drawn as the paper's. `lines`: label -> value of vertical
+    reference lines; `bands`: label -> how far a band reaches to either side of zero; `written`:
+    value -> its text; if that has a % sign, values are shares.
     """
     frames = {group: pd.DataFrame(rows, dtype=float) for group, rows in groups.items()}
     names = list(dict.fromkeys(name for rows in frames.values() for name in rows.index))
@@ -190,8 +181,7 @@ def _references(axes: Axes, lines: Mapping[str, float], bands: Mapping[str, floa
 def confusions(matrices: Mapping[str, pd.DataFrame]) -> tuple[Figure, str]:
     """Confusion matrices side by side, each row normalised to 1.
 
-    Args:
-        matrices: title -> counts, rows true and columns predicted.
+    `matrices`: title -> counts, rows true and columns predicted.
     """
     figure = Figure(figsize=(3.6 * len(matrices), 3.5))
     panels = figure.subplots(1, len(matrices), squeeze=False)[0]
@@ -218,13 +208,9 @@ def pairs(
 ) -> Figure:
     """A value for every pair of models as a grid of coloured cells.
 
-    Args:
-        values: [models, models], of which the part below the diagonal is drawn; index and columns
-            are names. Cells of 0 have grey text.
-        texts: what to write in each cell.
-        label: what the values are.
-        top: the size with the strongest colour.
-        signed: whether values may be negative; else they are shares.
+    Of `values`, [models, models] with names, the part below the diagonal is drawn, and in each cell
+    its text, grey where the value is 0. `label` says what values are, of which `top` has the
+    strongest colour; unless `signed`, they are shares.
     """
     n = len(values)
     figure = Figure(figsize=(7.2, 5.6))

@@ -15,7 +15,6 @@ from replicate.runs.code import PACKAGES, code_version, package_versions, proces
 from replicate.settings import RESULTS
 
 BENCHMARKS = RESULTS / "benchmarks"
-
 Cell = float | int | str | None
 
 

@@ -15,12 +15,9 @@ def grid(
     cohort: pd.DataFrame,
     audio_input: AudioInput = "raw waveforms",
 ) -> list[Experiment]:
-    """The experiments of a named grid (a key of `GRIDS`), seed by seed.
+    """The experiments of a named grid (a key of `GRIDS`), seed by seed; `InputError` if none is.
 
     `audio_input` is what the corpus has, see `Corpus.audio_input`.
-
-    Raises:
-        InputError: if there is no grid of that name.
     """
     if name not in GRIDS:
         raise InputError(name, "no such grid", f"choose from {', '.join(GRIDS)}")

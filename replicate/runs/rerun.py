@@ -25,6 +25,8 @@ from replicate.stats import classification
 
 #: Where repeats are kept, in the run store.
 REPEATS = "repeats.json"
+#: How many definitions a line names.
+MOST_NAMED = 4
 
 #: Where rounding may differ, what a repeat must keep. Training magnifies rounding from step to
 #: step, so the beginning is held to closer limits than the end: the probabilities before the first
@@ -38,9 +40,6 @@ EARLY_EPOCHS, EARLY_TOLERANCE = 5, 0.02
 FLIPS_TOLERANCE = 0.01
 #: ... and the accuracies, in standard errors of the difference of two proportions.
 STANDARD_ERRORS = 3.0
-
-#: How many definitions a line names.
-MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,9 @@ def compare(stored: Run, again: Run) -> Comparison:
     if differing := versions.other_data(stored, again):
         what = f"other {' and '.join(differing)} than its repeat"
         versions.refuse(stored.folder.parent, [stored.experiment.name], 1, what)
-    one, other = (classification.predicted(_last(result)) for result in (stored, again))
-    truth = _last(stored)["emotion"].to_numpy()
+    last = [result.selected("last-epoch") for result in (stored, again)]
+    one, other = map(classification.predicted, last)
+    truth = last[0]["emotion"].to_numpy()
     shares = [float(np.mean(guessed == truth)) for guessed in (one, other)]
     mean = np.mean(shares)
     return Comparison(
@@ -101,11 +101,11 @@ def compare(stored: Run, again: Run) -> Comparison:
         changed=stored.changed_code,
         identical=all(map(pd.DataFrame.equals, _tables(stored, stored), _tables(again, stored))),
         flips=float(np.mean(one != other)),
-        loss=abs(_loss(again) / _loss(stored) - 1),
+        loss=_losses_apart(stored, again, 1),
         accuracy=shares[1] - shares[0],
         allowed=float(STANDARD_ERRORS * np.sqrt(2 * mean * (1 - mean) / len(one))),
         start=_apart_at_the_start(stored, again),
-        early=_apart_early(stored, again),
+        early=_losses_apart(stored, again, EARLY_EPOCHS),
         on_gpu="cuda" in (stored.provenance.device, again.provenance.device),
         trained=isinstance(stored.experiment, Experiment),
     )
@@ -123,16 +123,12 @@ def _apart_at_the_start(stored: Run, again: Run) -> float:
     return float((first[0] - first[1].reindex(first[0].index)).abs().to_numpy().max())
 
 
-def _apart_early(stored: Run, again: Run) -> float:
-    """Largest relative difference between the losses of an early epoch; 0 of baselines."""
+def _losses_apart(stored: Run, again: Run, epochs: int) -> float:
+    """Largest relative difference between the losses of the first epochs; 0 of baselines."""
     if not len(stored.epochs):
         return 0.0
-    losses = [run.epochs["loss"].to_numpy()[:EARLY_EPOCHS] for run in (stored, again)]
+    losses = [run.epochs["loss"].to_numpy()[:epochs] for run in (stored, again)]
     return float(np.abs(losses[1] / losses[0] - 1).max())
-
-
-def _last(result: Run) -> pd.DataFrame:
-    return result.selected("last-epoch")
 
 
 def _kind(result: Run) -> tuple[object, ...]:
@@ -151,11 +147,6 @@ def _tables(result: Run, stored: Run) -> list[pd.DataFrame]:
         known = treated["treatment"].isin(stored.treated["treatment"])
         treated = treated[known].reset_index(drop=True)
     return [result.predictions, treated, epochs]
-
-
-def _loss(result: Run) -> float:
-    """Of the first epoch; 1 of a baseline."""
-    return float(result.epochs["loss"].iloc[0]) if len(result.epochs) else 1.0
 
 
 @dataclass(frozen=True)
@@ -201,13 +192,12 @@ def change_since(runs: Sequence[Run], known: list[Repeat]) -> str:
     if not changed:
         return ""
     tried = [_of_same_code(run, known) for run in runs if run.changed_code]
+    told = f"code changed since ({named(changed)})"
     if any(repeat.exact and not repeat.identical for found in tried for repeat in found):
-        told = ", and a repeat of a run by the same code had other bits"
-    elif all(any(repeat.identical for repeat in found) for found in tried):
-        told = ", to the same bits as repeats of runs by the same code show"
-    else:
-        told = ""
-    return f"code changed since ({named(changed)}){told}"
+        return f"{told}, and a repeat of a run by the same code had other bits"
+    if all(any(repeat.identical for repeat in found) for found in tried):
+        return f"{told}, to the same bits as repeats of runs by the same code show"
+    return told
 
 
 def _of_same_code(run: Run, known: list[Repeat]) -> list[Comparison]:

@@ -48,10 +48,8 @@ class Missing(LookupError):
 
 #: The models of Tables 4 and 5, then those of one modality: the order of every table.
 MODELS = (*FUSION_NAMES, "audio", "text")
-
 #: What is known of a run in `answers`, beside `run`, its position in the selection.
 IDENTITY = ("corpus", "profile", "model", "embedding", "choice", "folds", "fold", "seed")
-
 #: The columns of `answers`, and what an empty table holds where that is not text.
 _ANSWERS = [
     "run", *IDENTITY, "name", "utterance", "dialogue", "emotion", "predicted", *EMOTIONS,
@@ -92,16 +90,16 @@ class Selection:
         folds: str = "stratified",
         choice: str = "",
     ) -> "Selection":
-        """The runs of some models and embeddings on one kind of folds; there may be none.
+        """The runs of some models and embeddings, by default of all; there may be none.
 
-        Args:
-            model: one of `FUSION_NAMES`, `audio`, `text` or a baseline, or several; all by default.
-            embedding: `trainable`, `word2vec`, `glove` or `none`, or several; all by default.
-            folds: `one` (the split that all seeds share), `own` (a split of each seed's own),
-                `stratified` (both), or `session`, `speaker`, `scenario`, `dialogue`, held out.
-            choice: a key of `CHOICES` where an open choice of the paper is read otherwise.
+        Models are of `FUSION_NAMES`, `audio`, `text` or baselines, embeddings of `EMB_SIZE`. `folds`
+        are `one` (the split that all seeds share), `own` (a split of each seed's own), `stratified`
+        (both), or `session`, `speaker`, `scenario`, `dialogue`, held out. `choice` is a key of
+        `CHOICES` where an open choice of the paper is read otherwise.
         """
-        models, embeddings = _several(model), _several(embedding)
+        models, embeddings = (
+            [names] if isinstance(names, str) else list(names) for names in (model, embedding)
+        )
         chosen = tuple(
             run
             for run in self.runs
@@ -172,11 +170,6 @@ def heading(corpus: str, synthetic: bool) -> str:
     return "reproduced" if corpus == PAPER_CORPUS else "here"
 
 
-def _several(names: str | Collection[str]) -> list[str]:
-    """One name or several, as a list."""
-    return [names] if isinstance(names, str) else list(names)
-
-
 def _on(run: Run, folds: str) -> bool:
     """Whether a run is on a kind of folds, as `Selection.of` names them."""
     fold, seed = run.experiment.fold, run.experiment.seed
@@ -197,13 +190,12 @@ def answers(runs: Sequence[Run], epoch: str = "last-epoch") -> pd.DataFrame:
 
     Runs that have none at this `epoch` have no rows. Columns: `run` (position in `runs`), those of
     `IDENTITY`, `name` (the model as tables call it), `utterance`, `dialogue`, `emotion`,
-    `predicted` (the class of highest probability), the probability of each class, `audio_score`,
-    `audio_spread`.
+    `predicted` (the class of highest probability), that of each class, audio's score and spread.
     """
     chosen = [run.selected(epoch) for run in runs]
     if not any(map(len, chosen)):
         return pd.DataFrame({name: pd.Series(dtype=_TYPES.get(name, "str")) for name in _ANSWERS})
-    known = pd.DataFrame([_identity(run) for run in runs]).rename_axis("run").reset_index()
+    known = pd.DataFrame(map(_identity, runs)).rename_axis("run").reset_index()
     known = known.loc[np.repeat(known.index, list(map(len, chosen)))].reset_index(drop=True)
     rows = pd.concat(chosen, ignore_index=True).assign(**known)
     named = rows["utterance"].map({one: dialogue(one) for one in rows["utterance"].unique()})

@@ -26,8 +26,6 @@ from replicate.settings import RESULTS
 
 #: Which epoch a row of `predictions` comes from. Never compare runs across selections.
 SELECTIONS = ("last-epoch", "development-best", "test-best")
-
-
 #: How the files of weights end, which lie beside the folders of their runs.
 WEIGHTS = ".safetensors"
 

@@ -17,12 +17,6 @@ from replicate.corpora.waveforms import Waveforms
 from replicate.files import InputError, first_of
 from replicate.runs.store import Provenance, Record, Run
 
-#: How both versions can be had.
-APART = (
-    "use the data that they were made from, or keep both apart: another folder as --results (for "
-    "pages and verdicts, as REPLICATE_RESULTS)"
-)
-
 Made = Run | Record[Any]
 
 
@@ -43,9 +37,7 @@ def at_hand(corpus: Corpus, sound: Waveforms | Features | None = None) -> Seen:
 def at_hand_for(runs: Iterable[Made], corpus: Corpus) -> Seen:
     """The data of a corpus as far as runs saw them: recordings are opened for those that did."""
     heard = corpus.has_sound and any(run.provenance.audio_fingerprint for run in runs)
-    if not heard:
-        return at_hand(corpus)
-    return at_hand(corpus, open_sound(corpus))
+    return at_hand(corpus, open_sound(corpus) if heard else None)
 
 
 def differing(made: Provenance, seen: Seen) -> list[str]:
@@ -79,9 +71,16 @@ def require(runs: Mapping[str, Made], seen: Seen | None, place: Path) -> None:
         what = " and ".join(sorted({each for found in others.values() for each in found}))
         than = "than the rest" if among_themselves else "than the one at hand"
         refuse(place, others, len(runs), f"another version of {place.parent.name} {than}: {what}")
-    begun = {name: run for name, run in runs.items() if run.provenance.vectors}
-    usual = {kind: _most(each) for kind, each in _vectors(begun).items()}
-    mixed = [name for name, run in begun.items() if _vectors_of(run) != usual[_kind(run)]]
+    begun: dict[Hashable, dict[str, str | None]] = {}  # by what runs share that read alike
+    for name, run in runs.items():
+        if run.provenance.vectors:
+            made = run.experiment
+            alike = begun.setdefault((made.embedding, made.fold, made.choice), {})
+            alike[name] = _vectors_of(run)
+    mixed: list[str] = []
+    for alike in begun.values():
+        usual = _most(alike.values())
+        mixed += [name for name, vectors in alike.items() if vectors != usual]
     if mixed:
         refuse(place, mixed, len(runs), "other word vectors than the rest")
 
@@ -89,8 +88,12 @@ def require(runs: Mapping[str, Made], seen: Seen | None, place: Path) -> None:
 def refuse(place: Path, others: Iterable[str], total: int, what: str) -> None:
     """Raise an `InputError` that names the first of the runs that were made from other data."""
     names = sorted(others)
-    told = f"{len(names)} of {total} runs were made from {what} ({first_of(names)})"
-    raise InputError(place, told, APART)
+    raise InputError(
+        place,
+        f"{len(names)} of {total} runs were made from {what} ({first_of(names)})",
+        "use the data that they were made from, or keep both apart: another folder as --results "
+        "(for pages and verdicts, as REPLICATE_RESULTS)",
+    )
 
 
 def _most(values: Iterable[Any]) -> Any:
@@ -99,22 +102,9 @@ def _most(values: Iterable[Any]) -> Any:
     return counts.most_common(1)[0][0] if counts else None
 
 
-def _kind(run: Made) -> Hashable:
-    """What runs share whose vocabulary is the same."""
-    made = run.experiment
-    return made.embedding, made.fold, made.choice
-
-
 def _vectors_of(run: Made) -> str | None:
     """What the word vectors of a run are known by; the stand-in's are made on each machine."""
     vectors = run.provenance.vectors
     if vectors is None:
         return None
     return vectors.source if run.provenance.synthetic else vectors.digest or vectors.source
-
-
-def _vectors(runs: Mapping[str, Made]) -> dict[Hashable, list[str | None]]:
-    found: dict[Hashable, list[str | None]] = {}
-    for run in runs.values():
-        found.setdefault(_kind(run), []).append(_vectors_of(run))
-    return found

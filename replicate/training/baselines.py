@@ -49,16 +49,13 @@ def wanted(corpus: Corpus, kind: str, splits: int) -> list[Setting]:
     folds = [Fold(kind, name) for name in names]  # type: ignore[arg-type]
     if not folds:
         raise InputError(corpus.name, f"has no {kind}s", "choose other folds")
-    text = corpus.utterances["transcript"].notna().any()
-    times = corpus.has_audio or corpus.utterances["end"].notna().any()
-    acoustic = corpus.features
-    level = acoustic is not None and any(name.startswith(LEVEL) for name in acoustic.columns)
+    columns = corpus.features.columns if corpus.features else ()
     found = {
-        "text": text,
+        "text": corpus.utterances["transcript"].notna().any(),
         "audio": corpus.has_audio,
-        "features": acoustic,
-        "level": level,
-        "times": times,
+        "features": len(columns),
+        "level": any(name.startswith(LEVEL) for name in columns),
+        "times": corpus.has_audio or corpus.utterances["end"].notna().any(),
     }
     offered = {name for name, there in found.items() if there}
     return [
@@ -130,18 +127,13 @@ def _origin(corpus: Corpus) -> partial[Provenance]:
 
 #: Columns of `features` that say how long and how loud an utterance is.
 LOUDNESS = ["seconds", "average", "spread"]
-
 #: Before the names of acoustic features among the columns of `features`.
 ACOUSTIC = "acoustic: "
-
 #: Coefficients of each frame; 13 of them, frames of 25 ms every 10 ms and 40 mel bands are usual.
 N_MFCC = 13
 FRAMES = {"n_fft": 400, "hop_length": 160, "n_mels": 40, "pad_mode": "constant"}
-
 #: Columns of `features`: the means over time of the coefficients, then their deviations.
 COEFFICIENTS = [f"mfcc_{k}" for k in range(2 * N_MFCC)]
-
-
 #: Training rows of `features`, their classes, test rows -> probabilities of each class, [n, 4].
 Predict = Callable[[pd.DataFrame, np.ndarray, pd.DataFrame], np.ndarray]
 

@@ -33,8 +33,7 @@ def examples(
 ) -> Examples:
     """Split a cohort, number its words, and standardise features as the training part asks.
 
-    Raises:
-        InputError: if the experiment needs audio or transcripts that the corpus lacks.
+    `InputError` if the experiment needs audio or transcripts that the corpus lacks.
     """
     parts = split(table, experiment.fold, experiment.training.development)
     _require(experiment, table, sound)

@@ -42,7 +42,8 @@ def check(
     else:
         vectors = worker.vectors_of(needing[0], source)
         assert vectors is not None
-        vocabulary = _vocabularies(source)
+        table = cohort(worker.open_source(source)[0])
+        vocabulary = functools.cache(lambda reader: examples(reader, table, None).vocab)
         told = _told(vectors, vocabulary(_reader(needing[0])), source.word2vec)
         others = [
             one.name for one, made in stored if not _same(made, vectors, vocabulary(_reader(one)))
@@ -56,12 +57,6 @@ def check(
 def _reader(experiment: Experiment) -> Experiment:
     """The text model whose vocabulary is that of an experiment."""
     return replace(experiment, model="text", seed=0, choice="", architecture=ModelConfig())
-
-
-def _vocabularies(source: Source) -> "functools._lru_cache_wrapper[Vocabulary]":
-    """A function from an experiment to its vocabulary; each is made once."""
-    table = cohort(worker.open_source(source)[0])
-    return functools.cache(lambda experiment: examples(experiment, table, None).vocab)
 
 
 def _told(vectors: WordVectors, vocabulary: Vocabulary, path: Path) -> str:

@@ -59,11 +59,7 @@ class FailedElsewhereError(Exception):
 
 @lru_cache(maxsize=1)
 def open_source(source: Source) -> tuple[Corpus, Waveforms | Features | None]:
-    """The corpus and, where they are needed and there are any, its recordings or its features.
-
-    Raises:
-        InputError: as `open_corpus` and `open_waveforms`.
-    """
+    """The corpus and, where they are needed and there are any, its recordings or its features."""
     corpus = open_corpus(source.corpus, source.data, source.skip_damaged)
     return corpus, open_sound(corpus) if source.heard else None
 
@@ -91,9 +87,8 @@ def _loaded_vectors(embedding: str, size: int, source: Source) -> WordVectors | 
     return found
 
 
-def forget_vectors() -> None:
-    """Free what `vectors_of` has loaded last: it may be several gigabytes."""
-    _loaded_vectors.cache_clear()
+#: Frees what `vectors_of` has loaded last: it may be several gigabytes.
+forget_vectors = _loaded_vectors.cache_clear
 
 
 def run_one(
