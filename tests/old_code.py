@@ -1,7 +1,7 @@
 """What `replicate/runs/code_by_module.json` rests on: every version of a module in git's history.
 
 `python tests/old_code.py` writes the file anew, from the digests that are in it. It is needed only
-where `replicate.runs.definitions` comes to count something else.
+where `replicate.runs.code` comes to count something else.
 """
 
 import ast
@@ -12,8 +12,7 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 
-from replicate.runs.code import PACKAGE, TABLE
-from replicate.runs.definitions import definitions, modules_of
+from replicate.runs.code import PACKAGE, TABLE, definitions, modules_of
 
 #: The last commit whose records have a digest for each module.
 LAST = "523ce5355c95"

@@ -17,8 +17,7 @@ from replicate.runs.grids import grid
 from replicate.runs.published import load_run, load_runs
 from replicate.runs.rerun import compare
 from replicate.runs.store import folder_of
-from replicate.training import cluster as cluster_module
-from replicate.training.schedule import run_grid
+from replicate.training.schedule import run_grid, state_of, train_here
 from replicate.training.worker import Source, Workers
 
 pytest.importorskip("ray", reason="needs the extra [cluster]")
@@ -91,8 +90,8 @@ def test_trainings_take_their_share_of_a_gpu(tmp_path, cluster):
 
 def test_a_node_with_other_code_refuses():
     (experiment,) = experiments(1, 1)
-    state = cluster_module.state_of(SOURCE, "cpu")
-    refusal = cluster_module.train_here(experiment, SOURCE, "cpu", {**state, "code": {}})
+    state = state_of(SOURCE, "cpu")
+    refusal = train_here(experiment, SOURCE, "cpu", {**state, "code": {}})
     assert isinstance(refusal, str) and "has other code" in refusal
 
 

@@ -8,7 +8,7 @@ import old_code
 import pytest
 
 from replicate.runs import code
-from replicate.runs.definitions import _chain, _imported, _name, definitions, modules_of
+from replicate.runs.code import _chain, _imported, _name, definitions, modules_of
 from replicate.runs.published import load_runs
 from replicate.runs.rerun import named, repeats
 from replicate.settings import RESULTS

@@ -31,8 +31,8 @@ LATE_IMPORTS = {
     "report.sphinx_ext": "an unchanged book needs neither a corpus nor papermill",
     "studies.loudness": "verdicts do without signal processing",
     "studies.words": "stored words are read without scikit-learn",
-    "training.cluster": "Ray is optional",
     "training.loop": "the GPU's kernels need Triton, which is for Linux",
+    "training.schedule": "Ray is optional",
 }
 
 #: A study is one question by itself, in a module or in several that begin with its name. Else:

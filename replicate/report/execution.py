@@ -83,10 +83,7 @@ def kernels_in(folder: Path) -> Iterator[None]:
 
 
 def execute(job: Job) -> None:
-    """Execute one notebook; its kernel starts in the working directory, see `kernels_in`.
-
-    `NotebookError` if a cell failed, or the kernel ended.
-    """
+    """Execute one notebook in the working directory; `NotebookError` if a cell or kernel fails."""
     job.scratch.parent.mkdir(parents=True, exist_ok=True)
     begun: list[str] = []  # the sources of cells
     try:
@@ -132,8 +129,7 @@ def _place(job: Job, cell: str) -> str:
 def execute_all(jobs: Sequence[Job], folder: Path, report: Callable[[Job, float], None]) -> None:
     """Execute the notebooks of a folder side by side; the first that fails ends it all.
 
-    Threads suffice, since a kernel is a process; those under way end with the build. Each job that
-    succeeded is reported with its seconds. Kernels keep their files in `folder`.
+    Each that succeeded is reported with its seconds. Kernels keep their files in `folder`.
     """
 
     def timed(job: Job) -> tuple[Job, float]:
@@ -141,7 +137,7 @@ def execute_all(jobs: Sequence[Job], folder: Path, report: Callable[[Job, float]
         execute(job)
         return job, time.monotonic() - started
 
-    # the folder is that of the whole process, so papermill must not change it
+    # threads suffice, since a kernel is a process; but papermill must not change their folder
     with (
         kernels_in(folder),
         contextlib.chdir(jobs[0].source.parent),

@@ -57,10 +57,7 @@ class Notice:
 
 
 def notice(*corpora: str) -> Notice:
-    """Which corpora a page's numbers come from.
-
-    It stands at the top of a notebook in JupyterLab; the book has it below the title.
-    """
+    """Which corpora a page's numbers come from; the book has it below the title."""
     if not corpora:
         return Notice("Corpus: none", NO_CORPUS, kind="note")
     standins = [name for name in corpora if name.startswith("standin-")]

@@ -1,14 +1,12 @@
 """Every table and figure of the book: shown with one caption and a line that says what made it.
 
-A cell defines a function that returns a frame or a figure and decorates it with `exhibit`. The
-frame stays tidy until here. Its column names say what belongs together: `x`, `x_low` and `x_high`
-are one cell, `0.709 [0.630, 0.787]`, or `[0.630, 0.787]` where there is no `x`; a name that begins
-with `p` and a space, or is `p`, holds p values; one that begins with `+` holds differences, which
-keep their sign.
+A cell defines a function that returns a frame or a figure and decorates it with `exhibit`. Column
+names of a tidy frame say what belongs together: `x`, `x_low` and `x_high` are one cell, `0.709
+[0.630, 0.787]`, or `[0.630, 0.787]` where there is no `x`; `p`, or a name that begins with it and a
+space, holds p values; one that begins with `+` holds differences, which keep their sign.
 
-An `Exhibit` cannot be made without its sources, nor shown without naming them. Where a source is
-the stand-in, the mark is part of the table or picture itself, so that it stays when the table or
-picture is copied without its page.
+An `Exhibit` cannot be made without its sources. Where one is the stand-in, the mark is part of the
+table or picture itself, so that it stays when that is copied without its page.
 """
 
 import base64
@@ -231,10 +229,7 @@ def interactive(figure: Any, alt: str, caption: str, sources: Sequence[Source]) 
 
 
 def player(wave: np.ndarray, caption: str, corpus: Corpus) -> Exhibit | Notice:
-    """An audio element that plays an utterance of the stand-in: samples in [-1, 1) at 16 kHz.
-
-    Recordings of other corpora are not ours to put into a page.
-    """
+    """An element that plays samples in [-1, 1) of the stand-in: other recordings are not ours."""
     if not corpus.synthetic:
         return Notice(
             "Not on this page",

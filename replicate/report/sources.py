@@ -66,10 +66,7 @@ def _commit_now() -> str:
 
 
 def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
-    """The sources of what is computed from stored runs: one for each corpus and profile.
-
-    `selection` is how the epoch was chosen, a key of `CHOSEN`; empty where that plays no part.
-    """
+    """The sources of stored runs, one for each corpus and profile; `selection` is of `CHOSEN`."""
     kept = repeats()
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import pickle
 import re
 import shutil
 import sys
@@ -31,7 +32,7 @@ import replicate
 from replicate.environment import switch
 from replicate.files import InputError, first_of, lock_beside
 from replicate.interrupts import exit_code, sigterm_interrupts
-from replicate.report import halves, page, sealed, unfinished
+from replicate.report import halves, page, sealed
 from replicate.report.page import REAL_CORPORA
 from replicate.report.sealed import METADATA, Job, NotebookError
 from replicate.runs.code import code_version
@@ -46,6 +47,11 @@ ASSETS = {"sphinx-mathjax-offline": f"static/mathjax/{MATHJAX}", "plotly": f"pac
 PARAMETERS = re.compile(
     r"^```\{code-cell\}.*\n:tags: \[parameters\]\n(.*?)^```", re.MULTILINE | re.DOTALL
 )
+#: Marks the output of a build that has not ended. Sphinx goes by times and by what it remembers; of
+#: a build that was killed both may deceive it.
+UNFINISHED = ".unfinished"
+#: As of a build with other settings, after which Sphinx writes every page.
+OTHER_SETTINGS = "# Sphinx build info version 1\n#\nconfig: none\ntags: none\n"
 #: A page on disk may not read others, so search shows their titles only.
 NO_EXCERPTS_FROM_DISK = (
     "if (location.protocol === 'file:') DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;"
@@ -110,10 +116,7 @@ def _sources(book: Path) -> list[Path]:
 
 
 def own(notebook: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """What a notebook in MyST says of itself, and the values that it gives its parameters.
-
-    Jupytext would say the same, after a tenth of a second.
-    """
+    """What a notebook in MyST says of itself, and its parameters; Jupytext is far slower."""
     metadata = yaml.safe_load(notebook.split("---\n", 2)[1]).get(METADATA, {})
     cell = PARAMETERS.search(notebook)
     values = {
@@ -328,6 +331,36 @@ def choose_scripts(
     scripts[:] = [s for s in scripts if "thebe" not in f"{s.filename}{s.attributes}".lower()]
 
 
+def forget_damaged(app: Sphinx, config: Config) -> None:
+    """Let Sphinx read all pages anew where one of those that it has read is damaged."""
+    folder = Path(app.doctreedir)
+    if damaged := [path for path in sorted(folder.rglob("*.doctree")) if not _is_whole(path)]:
+        LOG.info("damaged, so all pages are read anew: %s", ", ".join(map(str, damaged)))
+        (folder / "environment.pickle").unlink(missing_ok=True)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        pickle.loads(path.read_bytes())
+    except Exception:  # of whatever kind: damage has no rules
+        return False
+    return True
+
+
+def begin(app: Sphinx) -> None:
+    """Mark the output as unfinished; if it is, its pages may be half written: write them all."""
+    mark = Path(app.outdir) / UNFINISHED
+    if mark.exists():
+        (Path(app.outdir) / ".buildinfo").write_text(OTHER_SETTINGS)
+    mark.touch()
+
+
+def finish(app: Sphinx, exception: Exception | None) -> None:
+    """Take the mark away, unless the build has failed."""
+    if exception is None:
+        (Path(app.outdir) / UNFINISHED).unlink(missing_ok=True)
+
+
 def require_book(app: Sphinx) -> None:
     """End a build of another folder, in which the book's names may mean something else."""
     folder = Path(app.srcdir)
@@ -344,11 +377,13 @@ def require_book(app: Sphinx) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension; called by Sphinx."""
     require_book(app)
-    unfinished.setup(app)
     # if another than in the last build that finished, all pages are written: numbers cross pages
     app.add_config_value("replicate_digest", "", "html")
+    app.connect("config-inited", forget_damaged)
     app.connect("config-inited", execute_stale, priority=100)  # the contents are parsed at 900
+    app.connect("builder-inited", begin)
     app.connect("builder-inited", add_assets)
     app.connect("doctree-read", add_notice)
     app.connect("html-page-context", choose_scripts)
+    app.connect("build-finished", finish)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

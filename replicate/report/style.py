@@ -84,10 +84,7 @@ def waveforms(samples: Mapping[str, np.ndarray], one_scale: bool = False) -> Fig
 
 @styled
 def levels(level: pd.DataFrame) -> tuple[Figure, str]:
-    """Histograms of mean |x| on one logarithmic axis, a class below the other.
-
-    `level` has a row an utterance, with `emotion` and `average`.
-    """
+    """Histograms of utterances' `average`, mean |x|, on one logarithmic axis, an `emotion` each."""
     figure = Figure(figsize=(7.2, 0.6 + 1.05 * len(EMOTIONS)))
     bins = list(np.geomspace(level["average"].min(), level["average"].max(), 50))
     panels = figure.subplots(len(EMOTIONS), sharex=True)
@@ -179,10 +176,7 @@ def _references(axes: Axes, lines: Mapping[str, float], bands: Mapping[str, floa
 
 @styled
 def confusions(matrices: Mapping[str, pd.DataFrame]) -> tuple[Figure, str]:
-    """Confusion matrices side by side, each row normalised to 1.
-
-    `matrices`: title -> counts, rows true and columns predicted.
-    """
+    """Confusion matrices side by side; counts, rows true, by title, are normalised by row."""
     figure = Figure(figsize=(3.6 * len(matrices), 3.5))
     panels = figure.subplots(1, len(matrices), squeeze=False)[0]
     told = []

@@ -68,10 +68,7 @@ def files(folder: Path, *names: str) -> list[Path]:
 
 
 def _read_file(path: Path) -> dict[str, Run]:
-    """Name -> run, of a file of runs and its tables.
-
-    `InputError` if one is damaged, missing or another folder's, or lacks whole distributions.
-    """
+    """Name -> run, of a file of runs and its tables; `InputError` if one is damaged or lost."""
     found, index = _opened_runs(path)
     frames = dict.fromkeys(Experiment.tables, [pd.DataFrame()] * len(found))
     for name, file in json.loads(index.schema.metadata[LINKS])["tables"].items():
@@ -129,9 +126,9 @@ def _parts(path: Path, counts: np.ndarray, of: Sequence[Record[Any]]) -> list[pd
 
 
 def write(folder: Path, runs: Sequence[Run]) -> list[Path]:
-    """Publish runs of one corpus and profile, the file of runs last; the paths of all.
+    """Publish runs of one corpus and profile; `InputError` if one has other columns than the rest.
 
-    `InputError` if a run has other columns than the rest, or nothing can be written there.
+    Returned are the paths of all files, that of runs first, which is written last.
     """
     tables = {name: _stacked(runs, name) for name in runs[0].experiment.tables}
     written = {name: _write(folder, name, table) for name, table in tables.items()}
@@ -261,10 +258,7 @@ def load_run(folder: Path) -> Run:
 
 
 def is_finished(experiment: Experiment, root: Path = RESULTS, seen: Seen | None = None) -> bool:
-    """Whether an experiment's run is stored.
-
-    `InputError` if one of other settings has its name, or it saw other data than `seen`.
-    """
+    """Whether an experiment's run is stored; `InputError` if with other settings or other data."""
     folder = folder_of(experiment, root)
     again = store.remedy(folder)
     found = [stored_record(folder)]

@@ -40,9 +40,9 @@ from replicate.settings import QUIETEST, RESULTS, SAMPLE_RATE, Fold
 
 
 def wanted(corpus: Corpus, kind: str, splits: int) -> list[Setting]:
-    """Every baseline that a corpus's text and recordings allow, on every fold of a kind.
+    """Every baseline that a corpus allows, on so many random splits or every fold of a kind.
 
-    Of random splits there are so many. `InputError` if the corpus has no groups of that kind.
+    `InputError` if the corpus has no groups of that kind.
     """
     table = cohort(corpus)
     names = map(str, range(splits)) if kind == "stratified" else groups(table, kind)
@@ -72,10 +72,7 @@ def compute(
     sound: Waveforms | Features | None,
     root: Path = RESULTS,
 ) -> Iterator[Run]:
-    """Compute and store results of `wanted`, with one thread, as runs are trained.
-
-    `InputError` if a fold is too small for a baseline.
-    """
+    """Compute and store results, with one thread; `InputError` if a fold is too small for one."""
     torch.set_num_threads(1)
     table = cohort(corpus)
     rows = features(corpus, table, sound)

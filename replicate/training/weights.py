@@ -22,7 +22,6 @@ from replicate.runs.store import Provenance, Run, weights_of
 
 #: What the text in a file is called: the model, and the digest.
 MODEL, DIGEST = "model", "sha256"
-
 AGAIN = "make it again with `replicate run --keep-weights`"
 
 
@@ -70,10 +69,7 @@ def load(path: Path) -> tuple[Trained, dict[str, Tensor]]:
 
 
 def are_kept(run: Run) -> bool:
-    """Whether there are whole weights of a run, from the same experiment, text, sound and vectors.
-
-    They may be from a repeat, which has another time and perhaps another machine.
-    """
+    """Whether there are whole weights of a run, perhaps from a repeat on the same data."""
     try:
         found, _ = load(weights_of(run.folder))
     except InputError:
