@@ -64,13 +64,13 @@ def notice(*corpora: str) -> Notice:
     real = dict(_real(name) for name in corpora if name not in standins)
     title = f"Corpus: {'; '.join([MARK] * bool(standins) + list(real))}"
     told = [f"{name}: {what}." for name, what in real.items()]
-    if not standins:
-        return Notice(title, " ".join(told), kind="note")
-    made = (
-        f"{', '.join(standins)}: speech and text made by a program. Its numbers, pictures and "
-        "sounds show what the model does there; they are no results on IEMOCAP."
-    )
-    return Notice(title, " ".join([made, *told, "Each table and figure says what made it."]))
+    if standins:
+        made = (
+            f"{', '.join(standins)}: speech and text made by a program. Its numbers, pictures and "
+            "sounds show what the model does there; they are no results on IEMOCAP."
+        )
+        told = [made, *told, "Each table and figure says what made it."]
+    return Notice(title, " ".join(told), kind="warning" if standins else "note")
 
 
 def called(corpus: str) -> str:

@@ -92,9 +92,9 @@ class Selection:
     ) -> "Selection":
         """The runs of some models and embeddings, by default of all; there may be none.
 
-        Models are of `FUSION_NAMES`, `audio`, `text` or baselines, embeddings of `EMB_SIZE`. `folds`
-        are `one` (the split that all seeds share), `own` (a split of each seed's own), `stratified`
-        (both), or `session`, `speaker`, `scenario`, `dialogue`, held out. `choice` is a key of
+        Models are of `FUSION_NAMES`, `audio`, `text` or baselines, embeddings of `EMB_SIZE`, folds
+        `one` (the split that all seeds share), `own` (a split of each seed's own), `stratified`
+        (both), or held out, `session`, `speaker`, `scenario` or `dialogue`; `choice` is a key of
         `CHOICES` where an open choice of the paper is read otherwise.
         """
         models, embeddings = (
