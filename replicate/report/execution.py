@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -24,9 +24,11 @@ import papermill
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from sphinx.util import logging
 
 from replicate.report.sealed import METADATA, Job, NotebookError, sealed
 
+LOG = logging.getLogger(__name__)
 #: How many notebooks run side by side.
 KERNELS = 2
 #: Stands in the prose for a number whose runs are not there.
@@ -82,8 +84,12 @@ def kernels_in(folder: Path) -> Iterator[None]:
         STARTED.clear()
 
 
-def execute(job: Job) -> None:
-    """Execute one notebook in the working directory; `NotebookError` if a cell or kernel fails."""
+def execute(job: Job) -> str:
+    """Execute one notebook in the working directory, and say how long it took.
+
+    `NotebookError` if a cell fails, or the kernel ends.
+    """
+    started = time.monotonic()
     job.scratch.parent.mkdir(parents=True, exist_ok=True)
     begun: list[str] = []  # the sources of cells
     try:
@@ -118,6 +124,7 @@ def execute(job: Job) -> None:
     job.scratch.write_text(sealed(json.loads(presentable)), encoding="utf-8")
     job.target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(job.scratch, job.target)
+    return f"  {job.source.stem}: {time.monotonic() - started:.1f} s"
 
 
 def _place(job: Job, cell: str) -> str:
@@ -126,25 +133,19 @@ def _place(job: Job, cell: str) -> str:
     return f"{job.source.name}:{before.count(chr(10)) + 1}" if cell and found else job.source.name
 
 
-def execute_all(jobs: Sequence[Job], folder: Path, report: Callable[[Job, float], None]) -> None:
+def execute_all(jobs: Sequence[Job], folder: Path) -> None:
     """Execute the notebooks of a folder side by side; the first that fails ends it all.
 
-    Each that succeeded is reported with its seconds. Kernels keep their files in `folder`.
+    Kernels keep their files in `folder`.
     """
-
-    def timed(job: Job) -> tuple[Job, float]:
-        started = time.monotonic()
-        execute(job)
-        return job, time.monotonic() - started
-
     # threads suffice, since a kernel is a process; but papermill must not change their folder
     with (
         kernels_in(folder),
         contextlib.chdir(jobs[0].source.parent),
         ThreadPool(KERNELS) as pool,
     ):
-        for job, seconds in pool.imap_unordered(timed, jobs):
-            report(job, seconds)
+        for told in pool.imap_unordered(execute, jobs):
+            LOG.info(told)
 
 
 def _presentable(notebook: Any, job: Job) -> Any:

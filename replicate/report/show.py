@@ -124,13 +124,9 @@ class Exhibit:
         if not self.sources:
             raise ValueError(f"an exhibit needs a source: {self.caption!r}")
 
-    @property
-    def synthetic(self) -> bool:
-        """Whether any number or sound in it comes from the stand-in."""
-        return any(source.synthetic for source in self.sources)
-
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        kind = "exhibit exhibit-stand-in" if self.synthetic else "exhibit"
+        synthetic = any(source.synthetic for source in self.sources)
+        kind = "exhibit exhibit-stand-in" if synthetic else "exhibit"
         lines = "".join(source.html for source in self.sources)
         caption = in_html(html.escape(self.caption)) + lines
         figure = (

@@ -89,7 +89,10 @@ def jobs(book: Path) -> list[Job]:
         text = source.read_text(encoding="utf-8")
         metadata, values = own(text)
         if heard or metadata.get("needs") != "audio":
-            _require_known(source.name, chosen, values)
+            if unknown := sorted(chosen.keys() - values):  # of which Papermill only warns
+                what = f"unknown parameter {', '.join(unknown)}"
+                known = f"its cell tagged `parameters` has {', '.join(sorted(values)) or 'none'}"
+                raise InputError(source.name, what, known)
             values |= chosen
         key = common.copy()
         key.update(json.dumps([text, values]).encode())
@@ -125,16 +128,6 @@ def own(notebook: str) -> tuple[dict[str, Any], dict[str, str]]:
         if isinstance(line, ast.Assign)
     }
     return metadata, values
-
-
-def _require_known(name: str, chosen: dict[str, str], own: dict[str, str]) -> None:
-    """Papermill only warns; a misspelt parameter would silently give the default's numbers."""
-    if unknown := sorted(set(chosen) - set(own)):
-        raise InputError(
-            name,
-            f"unknown parameter {', '.join(unknown)}",
-            f"its cell tagged `parameters` has {', '.join(sorted(own)) or 'none'}",
-        )
 
 
 def _has_audio(corpus: str, data: str, **_: str) -> bool:
@@ -201,11 +194,7 @@ def execute_stale(app: Sphinx, config: Config) -> None:
             if stale:
                 from replicate.report.execution import execute_all
 
-                execute_all(
-                    stale,
-                    kernels,
-                    lambda job, seconds: LOG.info("  %s: %.1f s", job.source.stem, seconds),
-                )
+                execute_all(stale, kernels)
     except (InputError, NotebookError) as error:
         _stop(error)
     except OSError as error:
@@ -245,12 +234,9 @@ def _make_room(folder: Path, wanted: list[Job]) -> None:
     """
     states = {job.target: sealed.state(job.target) for job in wanted}
     if others := [path.name for path, state in states.items() if state == "another's"]:
-        raise InputError(
-            folder,
-            f"{len(others)} pages are not as a build made them, or an earlier version did: "
-            + first_of(others),
-            "move what is yours to a name of its own, and remove the rest",
-        )
+        what = f"{len(others)} pages are not as a build made them, or an earlier version did: "
+        remedy = "move what is yours to a name of its own, and remove the rest"
+        raise InputError(folder, what + first_of(others), remedy)
     for path, state in states.items():
         if state == "damaged":
             kept = sealed.set_aside(path)

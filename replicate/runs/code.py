@@ -122,6 +122,8 @@ BASELINES_CODE = ("protocol", "transcriptions", "waveforms", *CODE["baselines"])
 #: Definition -> digest.
 Digests = dict[str, str]
 _Items = tuple[tuple[str, str], ...]
+#: Module -> its digest -> its definitions, of every version that stored results rest on.
+BY_MODULE: dict[str, dict[str, Digests]] = json.loads(TABLE.read_text())
 
 #: The text of this process's code, read at its start: files may change under a long grid.
 _SOURCES = {file: (PACKAGE / file).read_text() for files in FILES.values() for file in files}
@@ -176,18 +178,10 @@ def _together(parts: Mapping[str, Digests]) -> Digests:
     }
 
 
-@cache
-def _by_module() -> dict[str, dict[str, Digests]]:
-    """Module -> its digest -> its definitions, of every version that stored results rest on."""
-    table: dict[str, dict[str, Digests]] = json.loads(TABLE.read_text())
-    return table
-
-
 def by_definition(code: Mapping[str, str]) -> Digests:
     """What a record says of its code, as digests of definitions; those of modules translated."""
-    known = _by_module()
-    old = {part: known[part][digest] for part, digest in code.items()
-           if digest in known.get(part, {})}  # fmt: skip
+    old = {part: BY_MODULE[part][digest] for part, digest in code.items()
+           if digest in BY_MODULE.get(part, {})}  # fmt: skip
     return _together(old) | {name: digest for name, digest in code.items() if name not in old}
 
 

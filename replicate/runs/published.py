@@ -142,11 +142,9 @@ def _stacked(runs: Sequence[Run], name: str) -> pa.Table:
     frames = [getattr(run, name) for run in runs]
     for run, frame in zip(runs, frames, strict=True):
         if not frame.dtypes.equals(frames[0].dtypes):
-            raise InputError(
-                run.folder,
-                f"its {name} have other columns than those of {runs[0].experiment.name}",
-                "store it below another profile, or train both by the same code",
-            )
+            what = f"its {name} have other columns than those of {runs[0].experiment.name}"
+            again = "store it below another profile, or train both by the same code"
+            raise InputError(run.folder, what, again)
     places = [tuple(run.experiment.place.split("/")) for run in runs]
     stacked = pd.concat(frames, keys=places, names=list(KEYS)).reset_index(list(KEYS))
     return pa.Table.from_pandas(stacked, preserve_index=False)
@@ -349,11 +347,9 @@ def _require_same(one: Run, other: Run, place: Path) -> None:
     if not same or not all(
         getattr(one, name).equals(getattr(other, name)) for name in one.experiment.tables
     ):
-        raise InputError(
-            place,
-            f"holds another run than the published one: {one.experiment.name}",
-            "remove one of them; to replace a published run, see `replicate results unpack`",
-        )
+        what = f"holds another run than the published one: {one.experiment.name}"
+        told = "remove one of them; to replace a published run, see `replicate results unpack`"
+        raise InputError(place, what, told)
 
 
 def _of_one_packing(published: list[Path]) -> bool:

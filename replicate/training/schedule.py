@@ -81,11 +81,11 @@ def _run_each(
             joblib.delayed(_one_of_many)(number == 0, task) for number, task in enumerate(tasks)
         )
     except BrokenProcessPool as error:  # joblib then ends the other processes, too
-        raise InputError(
-            root,
-            "a training process was killed, perhaps for want of memory",
-            f"go on with fewer --jobs than {workers.jobs}: no more than an epoch of each is lost",
-        ) from error
+        what = "a training process was killed, perhaps for want of memory"
+        fewer = (
+            f"go on with fewer --jobs than {workers.jobs}: no more than an epoch of each is lost"
+        )
+        raise InputError(root, what, fewer) from error
 
 
 def _one_of_many(first: bool, task: tuple[Any, ...]) -> Outcome:
@@ -150,16 +150,14 @@ def _connect(address: str) -> Any:
     try:
         import ray
     except ImportError as error:
-        raise InputError(
-            "ray", "is not installed", "run `pip install 'lima-bak-replication[cluster]'`"
-        ) from error
+        remedy = "run `pip install 'lima-bak-replication[cluster]'`"
+        raise InputError("ray", "is not installed", remedy) from error
     try:
         if address != "auto":  # Ray itself would wait for long
             host, _, port = address.removeprefix("ray://").rpartition(":")
             socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address=address)
     except (OSError, RuntimeError, ValueError) as error:
-        raise InputError(
-            address, f"no Ray cluster answers here ({error})", "start one with `ray start --head`"
-        ) from error
+        what = f"no Ray cluster answers here ({error})"
+        raise InputError(address, what, "start one with `ray start --head`") from error
     return ray

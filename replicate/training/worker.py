@@ -79,11 +79,9 @@ def vectors_of(experiment: Experiment, source: Source) -> WordVectors | None:
 def _loaded_vectors(embedding: str, size: int, source: Source) -> WordVectors | None:
     found = open_vectors(embedding, open_source(source)[0].synthetic, source.word2vec)
     if found is not None and found.vectors.vector_size != size:
-        raise InputError(
-            source.word2vec or embedding,
-            f"has vectors of {found.vectors.vector_size} dimensions, but the model takes {size}",
-            "pass vectors of that width, as GoogleNews's are",
-        )
+        what = f"has vectors of {found.vectors.vector_size} dimensions, but the model takes {size}"
+        remedy = "pass vectors of that width, as GoogleNews's are"
+        raise InputError(source.word2vec or embedding, what, remedy)
     return found
 
 
