@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import made_runs
-import matplotlib.figure
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -176,8 +176,10 @@ class TestAnatomy:
     def test_parameters_of_the_layers_add_up(self, name):
         model = EmotionModel(ModelConfig(), name, 50, 4)
         total = sum(p.numel() for p in model.parameters())
-        assert sum(layer.parameters for layer in anatomy.layers(model)) == total
-        assert isinstance(anatomy.figure_1(model), matplotlib.figure.Figure)
+        layers = anatomy.layers(model)
+        assert sum(layer.parameters for layer in layers) == total
+        places = anatomy.places(layers)
+        assert len(set(places.values())) == len(layers), "no box hides another"
 
     def test_boxes_follow_the_data(self):
         boxes = {b.name: b for b in anatomy.layers(EmotionModel(ModelConfig(), "att_d1", 50, 4))}

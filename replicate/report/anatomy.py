@@ -1,20 +1,16 @@
-"""The model as its own modules describe it: layers, shapes, parameters, and Figure 1.
+"""The model as its own modules describe it: layers, shapes, parameters, and places in Figure 1.
 
-Nothing here knows the architecture: `torch.fx` records what a real model does with a real input,
-and the table and the drawing follow from the record.
+Nothing here knows the architecture: `torch.fx` records what a real model does with a real input.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from replicate.model import Addition, Attention, Concat, EmotionModel, parameter_counts
-from replicate.report.style import styled
 
 #: Sizes of the example input: no other size in the model equals them, so they can be named.
 B, T, N = 7, 16_001, 29
@@ -131,44 +127,11 @@ def _describe(module: nn.Module) -> str:
     return kind
 
 
-#: Height of a box; rows are 1 apart.
-BOX = 0.72
 #: Where the columns are, by what a box has seen.
 CENTRE = {"audio": 1.0, "both": 2.0, "text": 3.0}
-#: Parts of the model: pale tints that keep black text readable.
-TINTS = {"audio": "#F3DCE8", "text": "#D5EFE6", "fusion": "#FBE7C2", "classifier": "#DCE9F5"}
 
 
-@styled
-def figure_1(model: EmotionModel) -> Figure:
-    """The paper's Figure 1 from the record of a real model, inputs at the top."""
-    boxes = {box.name: box for box in layers(model)}
-    places = _places(list(boxes.values()))
-    rows = max(y for _, y in places.values())
-    figure = Figure(figsize=(7.2, 0.78 * rows))
-    axes = figure.subplots()
-    arrow = {"arrowstyle": "-|>", "color": "#666666", "shrinkA": 0, "shrinkB": 0}
-    for name, (x, y) in places.items():
-        box = boxes[name]
-        for before in box.inputs:
-            start = places[before][0], places[before][1] - BOX / 2
-            axes.annotate("", (x, y + BOX / 2), start, arrowprops=arrow)
-        axes.add_patch(
-            FancyBboxPatch(
-                (x - 0.48, y - BOX / 2), 0.96, BOX, boxstyle="round,pad=0,rounding_size=0.06",
-                facecolor=TINTS.get(name.partition(".")[0], "white"), edgecolor="#444444",
-                linewidth=0.8,
-            )
-        )  # fmt: skip
-        owned = f", {box.parameters:,} parameters" if box.parameters else ""
-        lines = filter(None, [name, box.text, ", ".join(box.then), f"{box.shape}{owned}"])
-        axes.text(x, y, "\n".join(lines), ha="center", va="center", fontsize=6.5)
-    axes.set(xlim=(-0.02, 4.02), ylim=(0.4, rows + 0.6))
-    axes.set_axis_off()
-    return figure
-
-
-def _places(boxes: list[Layer]) -> dict[str, tuple[float, float]]:
+def places(boxes: list[Layer]) -> dict[str, tuple[float, float]]:
     """Centre of each box: rows by distance from the output, each box above those it feeds."""
     users = {box.name: [other.name for other in boxes if box.name in other.inputs] for box in boxes}
     row: dict[str, int] = {}
@@ -180,13 +143,13 @@ def _places(boxes: list[Layer]) -> dict[str, tuple[float, float]]:
         seen = {side[before] for before in box.inputs}
         side.setdefault(box.name, seen.pop() if len(seen) == 1 else "both")
         beside.setdefault((row[box.name], side[box.name]), []).append(box.name)
-    places: dict[str, tuple[float, float]] = {}
+    found: dict[str, tuple[float, float]] = {}
     for (y, column), names in sorted(beside.items()):
         for k, name in enumerate(names):
             x = CENTRE[column] + k - (len(names) - 1) / 2
-            below = [places[user][0] for user in users[name]]
+            below = [found[user][0] for user in users[name]]
             near = all(abs(other - CENTRE[column]) < 1 for other in below)
             if below and near and len(names) == 1 and column != "both":
                 x = sum(below) / len(below)
-            places[name] = (x, float(y))
-    return places
+            found[name] = (x, float(y))
+    return found
