@@ -223,9 +223,8 @@ def load_runs(
 ) -> list[Run]:
     """All finished runs of a corpus and profile, or `baselines`, verified, in order of their names.
 
-    Where the corpus is at hand, `seen` is what they must have seen of it. `InputError` if a run is
-    damaged, two of one name differ, or one saw another version of the corpus than `seen` or the
-    rest.
+    `InputError` if a run is damaged, two of one name differ, or one saw another version of the
+    corpus than the rest, or than `seen` where it is at hand.
     """
     published, unpacked = _stored(root / corpus / profile)
     runs = unpacked | published

@@ -231,10 +231,9 @@ def dialogues(results: Iterable[Run]) -> dict[str, str]:
 
 
 def whole_rounds(runs: Sequence[Run], results: Iterable[Run]) -> list[Run]:
-    """The runs without unfinished rounds, which test some of a kind's groups only.
+    """The runs without unfinished rounds, whose part of a kind's groups may be easier than all.
 
-    Some groups are easier than others, so a part of them may not stand beside all. The baselines'
-    results on the same corpus have every group of a kind.
+    The baselines' results on the same corpus have every group of a kind.
     """
     groups: dict[str, set[str]] = {}
     for result in results:
@@ -266,9 +265,8 @@ def load(
 ) -> Selection:
     """The stored runs of a corpus, under the first of some protocols that has any.
 
-    Where the corpus is at hand (`seen`), they must have seen just this version. With `choices`,
-    runs come along that read an open choice of the paper otherwise. `InputError` if a run is
-    damaged, or saw another version of the corpus.
+    With `choices`, runs come along that read an open choice of the paper otherwise. `InputError` if
+    a run is damaged, or saw another version of the corpus than the rest or one at hand (`seen`).
     """
     for profile in profiles:
         runs = load_runs(corpus, profile, root)

@@ -297,10 +297,9 @@ def features(
 ) -> pd.DataFrame:
     """What baselines may know of each utterance of a cohort; its class is not among it.
 
-    Index utterance, in the cohort's order; `dialogue`, `speaker`, `place` (seconds within the
-    dialogue, or where starts are unknown the number of the turn), `transcript` and `seconds`; with
-    recordings `average` and `spread` (see `waveforms.levels`), and `COEFFICIENTS`; with acoustic
-    features those, `ACOUSTIC` before their names.
+    Index utterance, in the cohort's order; `dialogue`, `speaker`, `place` (seconds, or where starts
+    are unknown turns, within the dialogue), `transcript`, `seconds`; with recordings `average` and
+    `spread` (see `waveforms.levels`) and `COEFFICIENTS`; with features those, after `ACOUSTIC`.
     """
     turns = corpus.utterances.set_index("utterance")
     known = turns["start"].notna().all()
@@ -331,9 +330,8 @@ def mfccs(waveforms: Waveforms, ids: list[str]) -> pd.DataFrame:
 def tested(predict: Predict, rows: pd.DataFrame, table: pd.DataFrame, fold: Fold) -> pd.DataFrame:
     """A baseline's predictions on the test part of a fold; all of the rest is trained on.
 
-    `rows` are those of `features` for the cohort `table`. Returned is one row an utterance:
-    `utterance`, `dialogue`, `emotion`, the probability of each class, and `audio_score`, NaN as for
-    every model without attention.
+    `rows` are `features` of the cohort `table`. Returned: `utterance`, `dialogue`, `emotion`, the
+    probability of each class, and `audio_score`, NaN as for every model without attention.
     """
     parts, labels = split(table, fold), classes(table)
     train, test = rows.iloc[parts.train], rows.iloc[parts.test]
