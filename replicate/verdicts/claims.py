@@ -6,7 +6,6 @@ applied, and its outcome is kept apart, as the column `check`.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pandas as pd
 
@@ -17,10 +16,9 @@ from replicate.runs.selection import Selection
 from replicate.settings import MARK
 from replicate.verdicts.criteria import CRITERIA
 from replicate.verdicts.criteria_of_data import Counts
-from replicate.verdicts.criteria_of_splits import CRITERIA_OF_FEATURES, OfSplits
-from replicate.verdicts.criteria_of_splits import gather as gather_splits
-from replicate.verdicts.criterion import Criterion, Finding, Outcome, Rule
-from replicate.verdicts.evidence import Evidence, gather
+from replicate.verdicts.criteria_of_splits import CRITERIA_OF_FEATURES
+from replicate.verdicts.criterion import Criterion, Finding, Outcome
+from replicate.verdicts.evidence import Evidence, gather, gather_splits
 
 #: The protocol that the criteria were fixed for: profile, kind of held-out part, choice of epoch.
 PAPER_PROTOCOL = ("paper", "stratified", "last-epoch")
@@ -79,18 +77,13 @@ def of_features(runs: Selection, levels: pd.DataFrame | None = None) -> pd.DataF
         `statement`, `section`, `element`, `reported`, `reproduced`, `low`, `high`, `test`;
         `verdict` (empty where something is missing) and `shortfall`, with runs that play no part.
     """
-    found, rows = gather_splits(runs), []
+    evidence, rows = gather_splits(runs, levels), []
     for claim in CLAIMS:
         if (criterion := CRITERIA_OF_FEATURES.claims.get(claim.id)) is None:
             continue
-        if isinstance(criterion, OfSplits):
-            finding = criterion.judge(_numbers(claim), found)
-        else:
-            finding = criterion.judge(_numbers(claim), replace(found.own, levels=levels))
-        lacking = "; ".join(filter(None, (finding.shortfall, found.own.left_out)))
-        verdict = ""
-        if finding.outcome is not None and not finding.shortfall:
-            verdict = _VERDICTS[finding.outcome]
+        finding = criterion.judge(_numbers(claim), evidence)
+        lacking = "; ".join(filter(None, (finding.shortfall, evidence.left_out)))
+        verdict = "" if finding.outcome is None or finding.shortfall else _VERDICTS[finding.outcome]
         rows.append(_told(claim, criterion, finding) | {"verdict": verdict, "shortfall": lacking})
     return pd.DataFrame(rows).set_index("id")
 
@@ -146,7 +139,7 @@ def _numbers(claim: Claim) -> dict[str, float]:
     return {name: float(value) for name, value in claim.reported.items()}
 
 
-def _told(claim: Claim, rule: Rule, finding: Finding) -> dict[str, object]:
+def _told(claim: Claim, criterion: Criterion, finding: Finding) -> dict[str, object]:
     """What is said of a claim whatever judges it."""
     return {
         "id": claim.id,
@@ -157,7 +150,7 @@ def _told(claim: Claim, rule: Rule, finding: Finding) -> dict[str, object]:
         "reproduced": finding.reproduced,
         "low": finding.interval.low,
         "high": finding.interval.high,
-        "test": rule.test,
+        "test": criterion.test,
         "shortfall": finding.shortfall,
     }
 

@@ -21,6 +21,7 @@ from replicate.verdicts.criterion import (
     Reported,
     all_of,
     bracketed,
+    each_holds,
     gains_found,
     near,
     unimodal,
@@ -41,22 +42,22 @@ class OfRuns(Criterion):
         """The models that must have run, as `att_d1-word2vec`."""
 
     @abstractmethod
-    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
+    def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         """`judge`, where all of them have."""
 
     def judge(self, reported: Reported, evidence: Evidence) -> Finding:
-        """`compare`, or which models have not run and what there is of one modality."""
+        """What they say, or which have not run and what there is of one modality."""
         if absent := [name for name in self.models(reported) if name not in evidence.summary]:
             missing = f"no runs of {', '.join(absent)}"
-            return Finding(evidence=self.alone(reported, evidence), shortfall=missing)
-        return self.compare(reported, evidence)
+            return Finding(evidence=self._alone(reported, evidence), shortfall=missing)
+        return self._compare(reported, evidence)
 
-    def alone(self, reported: Reported, evidence: Evidence) -> str:
+    def _alone(self, reported: Reported, evidence: Evidence) -> str:
         """What the models of one modality reach, if the claim is about one."""
         about = any(name.startswith(("audio", "text")) for name in self.models(reported))
         return unimodal(evidence) if about else ""
 
-    def too_few(self, seeds: int) -> str:
+    def _too_few(self, seeds: int) -> str:
         """The shortfall in seeds; empty if there is none."""
         wanted = f"{seeds} of the {self.seeds} seeds that the criterion asks for"
         return wanted if seeds < self.seeds else ""
@@ -103,8 +104,7 @@ class Accuracy(OfModel):
             parts.append(f"text ahead in {self.text_ahead:.0%} of the seeds")
         return ", ".join(parts)
 
-    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
-        """Accuracy, audio score, and how often text is ahead."""
+    def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         value, interval = evidence.mean(self.model, "accuracy")
         parts = [near(value, interval, reported["accuracy"], self.tolerance)]
         notes = []
@@ -118,7 +118,7 @@ class Accuracy(OfModel):
             notes.append(f"text ahead in {ahead.sum()} of {len(ahead)} seeds")
             parts.append("met" if ahead.mean() >= self.text_ahead else "not met")
         seeds = evidence.summary[self.model]["n_seeds"]
-        outcome, missing = over_seeds(parts, seeds), self.too_few(seeds)
+        outcome, missing = over_seeds(parts, seeds), self._too_few(seeds)
         return Finding(outcome, bracketed(value, interval), interval, "; ".join(notes), missing)
 
 
@@ -128,23 +128,29 @@ class Pair(BaseModel, frozen=True, extra="forbid"):
     better: str
     worse: str
 
-    def gain(self, evidence: Evidence) -> pd.Series:
-        """The better one's accuracy less the other's, seed by seed."""
-        both = evidence.accuracies([self.better, self.worse])
-        gain: pd.Series = both[self.better] - both[self.worse]
-        return gain
+
+class OfPairs(OfRuns):
+    """A criterion of differences."""
+
+    pairs: tuple[Pair, ...]
+
+    def models(self, reported: Reported) -> list[str]:
+        """Those of all pairs."""
+        return sorted({name for pair in self.pairs for name in (pair.better, pair.worse)})
+
+    def gains(self, evidence: Evidence) -> dict[str, pd.Series]:
+        """The better one's accuracy less the other's, seed by seed, of each pair by name."""
+        found = {}
+        for pair in self.pairs:
+            both = evidence.accuracies([pair.better, pair.worse])
+            found[f"{pair.better} - {pair.worse}"] = both[pair.better] - both[pair.worse]
+        return found
 
 
-def named_in(pairs: Iterable[Pair]) -> list[str]:
-    """The models of some pairs."""
-    return sorted({name for pair in pairs for name in (pair.better, pair.worse)})
-
-
-class Difference(OfRuns):
+class Difference(OfPairs):
     """Criterion D: the paired 95 % interval of each difference excludes 0; Holm over the pairs."""
 
     kind: Literal["difference"]
-    pairs: tuple[Pair, ...]
 
     weakness = "seeds of one split vary less than splits do; ten seeds miss small differences"
 
@@ -154,19 +160,13 @@ class Difference(OfRuns):
         holm = ", Holm's correction" if len(self.pairs) > 1 else ""
         return f"paired t test over {self.seeds} seeds{holm}"
 
-    def models(self, reported: Reported) -> list[str]:
-        """Those of all pairs."""
-        return named_in(self.pairs)
-
-    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
-        """The differences of accuracy, seed by seed."""
-        gains = {f"{pair.better} - {pair.worse}": pair.gain(evidence) for pair in self.pairs}
-        seeds = min(map(len, gains.values()))
+    def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
+        gains = self.gains(evidence)
+        missing = self._too_few(seeds := min(map(len, gains.values())))
         if seeds < 2:
-            return Finding(shortfall=self.too_few(seeds))
+            return Finding(shortfall=missing)
         found = gains_found(gains, evidence.overlap)
-        alone = self.alone(reported, evidence)
-        return replace(found, evidence=alone, shortfall=self.too_few(seeds))
+        return replace(found, evidence=self._alone(reported, evidence), shortfall=missing)
 
 
 class Order(OfRuns):
@@ -182,11 +182,10 @@ class Order(OfRuns):
         """The rows of Table 4."""
         return [f"{model}-{self.embedding}" for model in TABLE_4["model"]]
 
-    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
-        """Tau of the mean accuracies, and their order."""
+    def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         printed = TABLE_4["accuracy"].to_numpy()
         ours = evidence.accuracies(self.models(reported)).to_numpy()  # [seeds, 7]
-        missing = self.too_few(len(ours))
+        missing = self._too_few(len(ours))
         if len(ours) < 2:
             return Finding(shortfall=missing)
         draws = np.random.default_rng(0).integers(len(ours), size=(TAU_RESAMPLES, len(ours)))
@@ -210,7 +209,10 @@ def kendall_tau(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 class ScoreSpread(OfRuns):
-    """The standard deviation of scores over utterances lies within a factor of print."""
+    """The standard deviation of scores over utterances lies within a factor of print.
+
+    What is compared is the geometric mean over seeds.
+    """
 
     kind: Literal["score spread"]
     factor: float
@@ -222,8 +224,7 @@ class ScoreSpread(OfRuns):
         """Those of which the paper prints a spread."""
         return list(reported)
 
-    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
-        """The geometric mean over seeds, on the scale of logarithms."""
+    def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         parts, described = [], []
         for name, printed in reported.items():
             logs = np.log(evidence.by_seed(name, "audio_score_sd"))
@@ -233,7 +234,7 @@ class ScoreSpread(OfRuns):
             described.append(f"{name} {bracketed(np.exp(logs.mean()), ends)}")
         seeds = min(evidence.summary[name]["n_seeds"] for name in reported)
         outcome = over_seeds(parts, seeds)
-        return Finding(outcome, ", ".join(described), shortfall=self.too_few(seeds))
+        return Finding(outcome, ", ".join(described), shortfall=self._too_few(seeds))
 
 
 class ConfusionRates(OfModel):
@@ -245,8 +246,7 @@ class ConfusionRates(OfModel):
     line = "each rate within {standard_errors:g} binomial standard errors of print"
     weakness = "eight rates are judged at once, and the error of our own test set is not counted"
 
-    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
-        """The means over seeds."""
+    def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         rates, printed = evidence.rates(self.model), printed_confusion()
         sizes = {"recall": printed.sum(axis=1), "precision": printed.sum(axis=0)}
         parts, described = [], []
@@ -257,9 +257,8 @@ class ConfusionRates(OfModel):
             interval = share_interval(ours)
             parts.append(near(ours.mean(), interval, p, self.standard_errors * error))
             described.append(f"{key} {bracketed(ours.mean(), interval)} ({parts[-1]})")
-        seeds = len(rates["recall"])
-        outcome = over_seeds(parts, seeds)
-        return Finding(outcome, "; ".join(described), shortfall=self.too_few(seeds))
+        outcome = over_seeds(parts, seeds := len(rates["recall"]))
+        return Finding(outcome, "; ".join(described), shortfall=self._too_few(seeds))
 
 
 class Ranks(OfModel):
@@ -271,23 +270,20 @@ class Ranks(OfModel):
     line = "each rank has a bootstrap probability of at least {probability:g}"
     weakness = "utterances are drawn one by one, although those of a dialogue resemble each other"
 
-    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
-        """The probabilities, ours and those of the printed table."""
+    def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         answers = evidence.answers_of(self.model)
         ours = rank_probabilities(answers["emotion"], answers["predicted"], answers["utterance"])
         printed = rank_probabilities(*classification.labels(printed_confusion()), None)
-        outcome: Outcome = "undecided"
-        if ours.min() >= self.probability:
-            outcome = "met"
-        elif ours.min() <= 1 - self.probability:
-            outcome = "not met"
         found, in_print = (
             ", ".join(f"P({name}) = {value:.3f}" for name, value in values.items())
             for values in (ours, printed)
         )
-        note = f"the printed Table 7 by itself: {in_print}"
-        missing = self.too_few(answers["seed"].nunique())
-        return Finding(outcome, found, evidence=note, shortfall=missing)
+        return Finding(
+            each_holds(ours, self.probability),
+            found,
+            evidence=f"the printed Table 7 by itself: {in_print}",
+            shortfall=self._too_few(answers["seed"].nunique()),
+        )
 
 
 def rank_probabilities(
@@ -328,17 +324,16 @@ class ErrorSpread(OfModel):
 
     def judge(self, reported: Reported, evidence: Evidence) -> Finding:
         """As the others, beside what the printed table says by itself."""
-        outcome, errors = self.spread(printed_confusion())
+        outcome, errors = self._spread(printed_confusion())
         printed = f"the printed Table 7 by itself: criterion {outcome}: {errors}"
         return replace(super().judge(reported, evidence), evidence=printed)
 
-    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
-        """The errors of a run, as the mean over seeds."""
+    def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         counts = evidence.confusions(self.model)
-        outcome, described = self.spread(sum(counts[1:], counts[0]) / len(counts))
-        return Finding(outcome, described, shortfall=self.too_few(len(counts)))
+        outcome, described = self._spread(sum(counts[1:], counts[0]) / len(counts))
+        return Finding(outcome, described, shortfall=self._too_few(len(counts)))
 
-    def spread(self, counts: pd.DataFrame) -> tuple[Literal["met", "not met"], str]:
+    def _spread(self, counts: pd.DataFrame) -> tuple[Literal["met", "not met"], str]:
         """Whether a confusion matrix meets the criterion, and its errors in words."""
         errors = counts.astype(float) - np.diag(np.diag(counts))
         others = errors.drop(index="neutrality")

@@ -8,7 +8,6 @@ claims a difference, the mean over splits decides, by Nadeau and Bengio's test.
 import datetime
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,14 +16,20 @@ import pandas as pd
 from pydantic import BaseModel, Field
 
 from replicate.paper import EMOTIONS, load
-from replicate.runs.selection import Selection
-from replicate.stats.hypothesis_tests import LEVEL, holm, mean_difference
-from replicate.stats.intervals import UNKNOWN, Interval, prediction_interval
+from replicate.stats.hypothesis_tests import LEVEL, Mean
+from replicate.stats.intervals import UNKNOWN, prediction_interval
 from replicate.verdicts.criteria_of_data import Extremes, Loudness
-from replicate.verdicts.criteria_of_runs import Order, Pair, named_in, ranks_held
-from replicate.verdicts.criterion import Finding, Outcome, Reported, Rule, all_of, bracketed
+from replicate.verdicts.criteria_of_runs import OfModel, OfPairs, OfRuns, Order, ranks_held
+from replicate.verdicts.criterion import (
+    Finding,
+    Outcome,
+    Reported,
+    all_of,
+    bracketed,
+    each_holds,
+    gains_found,
+)
 from replicate.verdicts.evidence import Evidence
-from replicate.verdicts.fitness import fit
 
 RESAMPLES = 1000
 
@@ -32,76 +37,52 @@ RESAMPLES = 1000
 SPLITS, SESSIONS = 10, 5
 
 
-@dataclass(frozen=True)
-class Splits:
-    """What the models found."""
+class OfSplits(OfRuns):
+    """A criterion of models that have run on random splits, each with a seed of its own."""
 
-    own: Evidence  # a random split for each seed
-    sessions: Evidence  # each session held out in turn, by several seeds
-    overlap: float  # n_test / n_train of the random splits
-
-
-def gather(runs: Selection) -> Splits:
-    """The runs of acoustic features that may decide, by what is held out."""
-    runs, left_out = fit(runs)
-    kinds = [runs.of(folds=folds) for folds in ("own", "session")]
-    title = next((run.provenance.corpus_title for run in runs), runs.corpus)
-    own, sessions = (
-        Evidence(chosen, title, synthetic=False, left_out=left_out) for chosen in kinds
-    )
-    overlaps = [run.provenance.overlap for run in kinds[0]]
-    return Splits(own, sessions, float(np.mean(overlaps)) if overlaps else np.nan)
-
-
-class OfSplits(Rule):
-    """A rule that looks at random splits."""
-
-    @abstractmethod
-    def models(self, reported: Reported) -> list[str]:
-        """The models that must have run, as `att_d1-glove`."""
-
-    @abstractmethod
-    def compare(self, reported: Reported, found: Splits) -> Finding:
-        """`judge`, where all of them have."""
-
-    def judge(self, reported: Reported, found: Splits) -> Finding:
+    def judge(self, reported: Reported, evidence: Evidence) -> Finding:
         """What the runs say, or what is missing."""
-        counts = {name: row["n_seeds"] for name, row in found.own.summary.items()}
         for name in self.models(reported):
-            if counts.get(name, 0) < SPLITS:
-                lacking = f"{counts.get(name, 0)} of {SPLITS} splits of {name}"
-                return Finding(shortfall=lacking)
-        return self.compare(reported, found)
+            splits = evidence.summary[name]["n_seeds"] if name in evidence.summary else 0
+            if splits < SPLITS:
+                return Finding(shortfall=f"{splits} of {SPLITS} splits of {name}")
+        return self._compare(reported, evidence)
 
 
-class OfModel(OfSplits):
-    """A rule of one model."""
-
-    model: str
-
-    def models(self, reported: Reported) -> list[str]:
-        """That one."""
-        return [self.model]
-
-
-class Prediction(OfModel):
+class Predicted(OfSplits):
     """Printed values lie where one run on another split would, at .05 over their number."""
+
+    @abstractmethod
+    def ours(self, reported: Reported, evidence: Evidence) -> Mapping[str, pd.Series]:
+        """Name of a printed value -> our values, one a split."""
+
+    def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
+        ours = self.ours(reported, evidence)
+        parts: list[Outcome] = []
+        described, interval = [], UNKNOWN
+        for name, values in ours.items():
+            interval = prediction_interval(values, LEVEL / len(ours))
+            parts.append("met" if interval.low <= reported[name] <= interval.high else "not met")
+            described.append(f"{name} {bracketed(float(values.mean()), interval)} ({parts[-1]})")
+        alone = interval if len(ours) == 1 else UNKNOWN
+        return Finding(all_of(parts), "; ".join(described), alone)
+
+
+class Prediction(OfModel, Predicted):
+    """`Predicted`, for the accuracy of one model and the audio's share of the attention."""
 
     kind: Literal["prediction"]
     values: tuple[Literal["accuracy", "audio score"], ...]
 
     line = "print lies where one run on another split would"
 
-    def compare(self, reported: Reported, found: Splits) -> Finding:
-        """Accuracy and, where it is judged, the audio's share of the attention."""
-        ours: dict[str, pd.Series] = {
-            value: found.own.by_seed(self.model, value.replace(" ", "_")) for value in self.values
-        }
-        return predicted(ours, reported)
+    def ours(self, reported: Reported, evidence: Evidence) -> Mapping[str, pd.Series]:
+        """Those that are judged."""
+        return {v: evidence.by_seed(self.model, v.replace(" ", "_")) for v in self.values}
 
 
-class PredictionOfEach(OfSplits):
-    """As `Prediction`, for accuracies of several models: printed name -> model."""
+class PredictionOfEach(Predicted):
+    """`Predicted`, for accuracies of several models: printed name -> model."""
 
     kind: Literal["prediction of each"]
     values: dict[str, str]
@@ -112,125 +93,79 @@ class PredictionOfEach(OfSplits):
         """Those named."""
         return list(self.values.values())
 
-    def compare(self, reported: Reported, found: Splits) -> Finding:
+    def ours(self, reported: Reported, evidence: Evidence) -> Mapping[str, pd.Series]:
         """Their accuracies."""
-        ours = {name: found.own.by_seed(m, "accuracy") for name, m in self.values.items()}
-        return predicted(ours, reported)
+        return {name: evidence.by_seed(m, "accuracy") for name, m in self.values.items()}
 
 
-class PredictionOfRates(OfModel):
-    """As `Prediction`, for every recall and precision of Table 7."""
+class PredictionOfRates(OfModel, Predicted):
+    """`Predicted`, for every recall and precision of Table 7."""
 
     kind: Literal["prediction of rates"]
 
     line = "every recall and precision of print lies where one run on another split would"
 
-    def compare(self, reported: Reported, found: Splits) -> Finding:
-        """Split by split."""
-        rates = found.own.rates(self.model)
-        ours = {name: rates[name.split()[1]][name.split()[0]] for name in reported}
-        return replace(predicted(ours, reported), interval=UNKNOWN)
+    def ours(self, reported: Reported, evidence: Evidence) -> Mapping[str, pd.Series]:
+        """As Table 7 names them."""
+        rates = evidence.rates(self.model)
+        return {name: rates[name.split()[1]][name.split()[0]] for name in reported}
 
 
-def predicted(ours: Mapping[str, pd.Series], reported: Reported) -> Finding:
-    """Whether each printed value lies in the interval of one more run.
-
-    Args:
-        ours: name of a printed value -> our values, one a split.
-        reported: the printed values.
-    """
-    parts: list[Outcome] = []
-    described, interval = [], UNKNOWN
-    for name, values in ours.items():
-        interval = prediction_interval(values, LEVEL / len(ours))
-        parts.append("met" if interval.low <= reported[name] <= interval.high else "not met")
-        described.append(f"{name} {bracketed(float(values.mean()), interval)} ({parts[-1]})")
-    alone = interval if len(ours) == 1 else UNKNOWN
-    return Finding(all_of(parts), "; ".join(described), alone)
-
-
-class DifferenceOverSplits(OfSplits):
+class DifferenceOverSplits(OfSplits, OfPairs):
     """Differences that are claimed to be positive; a gain below `margin` counts as none."""
 
     kind: Literal["difference"]
     margin: float
-    pairs: tuple[Pair, ...]
 
     line = (
         "t test over ten splits with Nadeau and Bengio's and Holm's "
         "corrections; sessions agree in sign"
     )
 
-    def models(self, reported: Reported) -> list[str]:
-        """Those of all pairs."""
-        return named_in(self.pairs)
-
-    def compare(self, reported: Reported, found: Splits) -> Finding:
-        """Over random splits; over sessions the sign must be the same."""
-        folds = found.sessions.by_run["fold"].nunique()
-        if folds < SESSIONS:
+    def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
+        sessions = evidence.sessions
+        folds = sessions.by_run["fold"].nunique() if sessions else 0
+        if sessions is None or folds < SESSIONS:
             return Finding(shortfall=f"{folds} of {SESSIONS} sessions held out")
-        gains = [pair.gain(found.own) for pair in self.pairs]
-        means = [mean_difference(gain, found.overlap) for gain in gains]
-        p_values = holm([mean.p_value for mean in means])
-        parts: list[Outcome] = []
-        described = []
-        for pair, mean, p in zip(self.pairs, means, p_values, strict=True):
-            held_out = float(pair.gain(found.sessions).mean())
+        held_out = {name: float(gain.mean()) for name, gain in self.gains(sessions).items()}
+
+        def decide(name: str, mean: Mean, p: float) -> tuple[Outcome, str]:
             part: Outcome = "undecided"
-            if p < LEVEL and mean.difference > 0 and held_out > 0:
+            if p < LEVEL and mean.difference > 0 and held_out[name] > 0:
                 part = "met"
             elif (p < LEVEL and mean.difference < 0) or mean.high < self.margin:
                 part = "not met"
-            parts.append(part)
-            interval = Interval(mean.low, mean.high)
-            described.append(
-                f"{pair.better} - {pair.worse}: {bracketed(mean.difference, interval, '+')}, "
-                f"p = {p:.3f}, sessions {held_out:+.3f} ({part})"
-            )
-        alone = Interval(means[0].low, means[0].high) if len(means) == 1 else UNKNOWN
-        return Finding(all_of(parts), "; ".join(described), alone)
+            return part, f"p = {p:.3f}, sessions {held_out[name]:+.3f} ({part})"
+
+        return gains_found(self.gains(evidence), evidence.overlap, decide)
 
 
-class OrderOverSplits(OfSplits):
-    """Kendall's tau with the printed order, see `criteria_of_runs.Order`."""
-
-    kind: Literal["order"]
-    embedding: str
+class OrderOverSplits(OfSplits, Order):
+    """`Order`, where a split is what is drawn."""
 
     line = "Kendall's tau with the printed order, bootstrap over splits"
-
-    def models(self, reported: Reported) -> list[str]:
-        """The rows of Table 4."""
-        return Order(kind="order", embedding=self.embedding).models(reported)
-
-    def compare(self, reported: Reported, found: Splits) -> Finding:
-        """A split is what is drawn."""
-        return Order(kind="order", embedding=self.embedding).compare(reported, found.own)
 
 
 class Resampled(OfSplits):
     """Statements of which each must hold in 95 % of bootstrap samples of the splits."""
 
     @abstractmethod
-    def statements(self, reported: Reported, found: Splits, draws: np.ndarray) -> pd.DataFrame:
+    def _held(self, reported: Reported, evidence: Evidence, draws: np.ndarray) -> pd.DataFrame:
         """Whether each statement (column) holds in each sample (row) `draws` [samples, splits]."""
 
-    def compare(self, reported: Reported, found: Splits) -> Finding:
-        """How often each statement holds."""
-        seeds = found.own.answers_of(self.models(reported)[0])["seed"].nunique()
+    def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
+        seeds = evidence.answers_of(self.models(reported)[0])["seed"].nunique()
         draws = np.random.default_rng(0).integers(seeds, size=(RESAMPLES, seeds))
-        chances = self.statements(reported, found, draws).mean()
-        outcome: Outcome = "undecided"
-        if chances.min() >= 1 - LEVEL:
-            outcome = "met"
-        elif chances.min() <= LEVEL:
-            outcome = "not met"
-        return Finding(outcome, "; ".join(f"{name}: {p:.3f}" for name, p in chances.items()))
+        chances = self._held(reported, evidence, draws).mean()
+        told = "; ".join(f"{name}: {p:.3f}" for name, p in chances.items())
+        return Finding(each_holds(chances, 1 - LEVEL), told)
 
 
 class ScoreSpreadOverSplits(Resampled):
-    """The deviation of scores over utterances lies within a factor of print; GloVe for Word2Vec."""
+    """The deviation of scores over utterances lies within a factor of print; GloVe for Word2Vec.
+
+    What is compared is the geometric mean over splits.
+    """
 
     kind: Literal["score spread"]
     factor: float
@@ -244,11 +179,10 @@ class ScoreSpreadOverSplits(Resampled):
         """Those of which the paper prints a spread."""
         return [name.replace("word2vec", "glove") for name in reported]
 
-    def statements(self, reported: Reported, found: Splits, draws: np.ndarray) -> pd.DataFrame:
-        """The mean over splits of its logarithm."""
+    def _held(self, reported: Reported, evidence: Evidence, draws: np.ndarray) -> pd.DataFrame:
         held = {}
         for name, printed in zip(self.models(reported), reported.values(), strict=True):
-            deviations = found.own.by_seed(name, "audio_score_sd").to_numpy()
+            deviations = evidence.by_seed(name, "audio_score_sd").to_numpy()
             away = np.log(deviations)[draws].mean(axis=1) - np.log(printed)
             label = f"{name} {np.exp(np.log(deviations).mean()):.3f} ({printed} in print)"
             held[label] = np.abs(away) <= np.log(self.factor)
@@ -256,15 +190,14 @@ class ScoreSpreadOverSplits(Resampled):
 
 
 class RanksOverSplits(OfModel, Resampled):
-    """The ranks that Section 5 states: best and worst recall, best precision."""
+    """The ranks that Section 5 states, of the mean rates over splits."""
 
     kind: Literal["ranks"]
 
     line = "each rank holds in 95 % of resampled splits"
 
-    def statements(self, reported: Reported, found: Splits, draws: np.ndarray) -> pd.DataFrame:
-        """By the mean rates over splits."""
-        counts = np.stack(found.own.confusions(self.model)).astype(float)  # [splits, 4, 4]
+    def _held(self, reported: Reported, evidence: Evidence, draws: np.ndarray) -> pd.DataFrame:
+        counts = np.stack(evidence.confusions(self.model)).astype(float)  # [splits, 4, 4]
         right = np.diagonal(counts, axis1=1, axis2=2)
         recall = (right / counts.sum(axis=2))[draws].mean(axis=1)  # [samples, 4]
         precision = (right / np.maximum(counts.sum(axis=1), 1))[draws].mean(axis=1)
@@ -272,16 +205,18 @@ class RanksOverSplits(OfModel, Resampled):
 
 
 class Errors(OfModel, Resampled):
-    """Neutrality is each other class's commonest error, and each takes a `share` of its own."""
+    """Neutrality is each other class's commonest error, and each takes a `share` of its own.
+
+    Errors are summed over splits.
+    """
 
     kind: Literal["errors"]
     share: float
 
     line = "each statement on the errors holds in 95 % of resampled splits"
 
-    def statements(self, reported: Reported, found: Splits, draws: np.ndarray) -> pd.DataFrame:
-        """By the sums over splits."""
-        counts = np.stack(found.own.confusions(self.model)).astype(float)
+    def _held(self, reported: Reported, evidence: Evidence, draws: np.ndarray) -> pd.DataFrame:
+        counts = np.stack(evidence.confusions(self.model)).astype(float)
         errors = counts * (1 - np.eye(len(EMOTIONS)))
         sums = errors[draws].sum(axis=1)  # [samples, true, predicted]
         neutral = EMOTIONS.index("neutrality")

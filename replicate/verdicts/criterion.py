@@ -1,7 +1,7 @@
 """What every criterion is, what it finds, and the parts that criteria are made of."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from replicate.stats import hypothesis_tests
+from replicate.stats.hypothesis_tests import LEVEL, Mean, holm, mean_difference
 from replicate.stats.intervals import UNKNOWN, Interval
 from replicate.verdicts.evidence import Evidence
 
@@ -38,33 +38,25 @@ class Finding:
     shortfall: str = ""
 
 
-class Rule(BaseModel, ABC):
-    """When a claim counts as reproduced, fixed before any run, whatever it looks at.
+class Criterion(BaseModel, ABC):
+    """When a claim counts as reproduced, fixed before any run.
 
     Attributes:
-        line: the test in a line, with the names of the rule's numbers in braces.
+        line: the test in a line, with the names of the criterion's numbers in braces.
+        weakness: what the test cannot tell.
+        looks_at: what it takes: trained models, the corpus alone, or the paper's tables alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     line: ClassVar[str] = ""
+    weakness: ClassVar[str] = ""
+    looks_at: ClassVar[Literal["runs", "corpus", "print"]] = "runs"
 
     @property
     def test(self) -> str:
         """The test in a line."""
         return self.line.format_map(vars(self))
-
-
-class Criterion(Rule):
-    """A rule for the runs of one corpus and protocol, or for its data, or for print alone.
-
-    Attributes:
-        weakness: what the test cannot tell.
-        looks_at: what it takes: trained models, the corpus alone, or the paper's tables alone.
-    """
-
-    weakness: ClassVar[str] = ""
-    looks_at: ClassVar[Literal["runs", "corpus", "print"]] = "runs"
 
     @abstractmethod
     def judge(self, reported: Reported, evidence: Evidence) -> Finding:
@@ -88,25 +80,43 @@ def near(value: float, interval: Interval, target: float, tolerance: float) -> O
     return "undecided" if reaches else "not met"
 
 
-def gains_found(gains: Mapping[str, pd.Series], overlap: float = 0.0) -> Finding:
+def each_holds(chances: pd.Series, probability: float) -> Outcome:
+    """Whether each of some statements is so probable; not met if one is as improbable."""
+    if chances.min() >= probability:
+        return "met"
+    return "not met" if chances.min() <= 1 - probability else "undecided"
+
+
+def _ahead(name: str, mean: Mean, p: float) -> tuple[Outcome, str]:
+    significance = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+    if p >= LEVEL:
+        return "undecided", significance
+    return "met" if mean.difference > 0 else "not met", significance
+
+
+def gains_found(
+    gains: Mapping[str, pd.Series],
+    overlap: float = 0.0,
+    decide: Callable[[str, Mean, float], tuple[Outcome, str]] = _ahead,
+) -> Finding:
     """Paired differences that are claimed to be positive: t tests with Holm's correction.
 
-    `overlap` is n_test / n_train of random splits, see `mean_difference`.
+    Args:
+        gains: name -> differences.
+        overlap: n_test / n_train of random splits, see `mean_difference`.
+        decide: from a name, its mean and its corrected p value to an outcome, with the reason.
     """
-    means = [hypothesis_tests.mean_difference(gain, overlap) for gain in gains.values()]
-    intervals = [Interval(mean.low, mean.high) for mean in means]
-    p_values = hypothesis_tests.holm([mean.p_value for mean in means])
+    means = [mean_difference(gain, overlap) for gain in gains.values()]
+    p_values = holm([mean.p_value for mean in means])
     parts: list[Outcome] = []
     described = []
-    for name, mean, interval, p in zip(gains, means, intervals, p_values, strict=True):
-        if p >= hypothesis_tests.LEVEL:
-            parts.append("undecided")
-        else:
-            parts.append("met" if mean.difference > 0 else "not met")
-        significance = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
-        described.append(f"{name}: {bracketed(mean.difference, interval, '+')}, {significance}")
-    interval = intervals[0] if len(intervals) == 1 else UNKNOWN
-    return Finding(all_of(parts), "; ".join(described), interval)
+    for name, mean, p in zip(gains, means, p_values, strict=True):
+        part, reason = decide(name, mean, p)
+        parts.append(part)
+        interval = Interval(mean.low, mean.high)
+        described.append(f"{name}: {bracketed(mean.difference, interval, '+')}, {reason}")
+    alone = interval if len(means) == 1 else UNKNOWN
+    return Finding(all_of(parts), "; ".join(described), alone)
 
 
 def bracketed(value: float, interval: Interval, sign: str = "") -> str:

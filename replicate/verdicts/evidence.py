@@ -1,7 +1,7 @@
 """What the claims are judged by: stored runs, words and loudness of one corpus."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,8 @@ class Evidence:
         words: from `replicate.studies.words.word_table`, for each seed.
         by_text_alone: whether that is a run of text alone, and not of Att_d^1 with Word2Vec.
         levels: from `replicate.studies.loudness.of_cohort`.
+        left_out: which runs play no part.
+        sessions: the same models with each session held out, where criteria of splits ask for it.
     """
 
     runs: Selection
@@ -37,7 +39,8 @@ class Evidence:
     words: Sequence[pd.DataFrame] = ()
     by_text_alone: bool = False
     levels: pd.DataFrame | None = None
-    left_out: str = ""  # which runs play no part
+    left_out: str = ""
+    sessions: "Evidence | None" = None
 
     @property
     def overlap(self) -> float:
@@ -131,6 +134,16 @@ def gather(runs: Selection, corpus: Corpus | None = None) -> Evidence:
         levels=levels,
         left_out=left_out,
     )
+
+
+def gather_splits(runs: Selection, levels: pd.DataFrame | None = None) -> Evidence:
+    """The runs of acoustic features that may decide: on a split of their own, and by sessions."""
+    runs, left_out = fit(runs)
+    title = next((run.provenance.corpus_title for run in runs), runs.corpus)
+    own, sessions = (
+        Evidence(runs.of(folds=folds), title, synthetic=False) for folds in ("own", "session")
+    )
+    return replace(own, levels=levels, left_out=left_out, sessions=sessions)
 
 
 def deciding(runs: Selection) -> Selection:
