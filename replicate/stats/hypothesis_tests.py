@@ -1,13 +1,11 @@
 """Is one model better than another? The test that fits how the runs were drawn.
 
-All models are compared on what all of them ran: `each_pair` takes a table with a column for each
-model and returns a row for each pair of models, `first` minus `second`. With a reference, a column
-from which each other one is told apart, those are all the pairs. `p_holm` is the p value after
-Holm's correction for all of them.
+The same test utterances call for Cochran's Q and McNemar's test; many seeds on one split for paired
+tests over seeds; many random splits, whose training parts overlap, for Nadeau and Bengio's
+correction; groups held out in turn for a bootstrap that draws whole groups.
 
-Which test: the same test utterances call for Cochran's Q and McNemar's test; many seeds on one
-split for paired tests over seeds; many random splits, whose training parts overlap, for Nadeau and
-Bengio's correction; groups held out in turn for a bootstrap that draws whole groups.
+Tables have a column for each model, of what all of them ran; tests of pairs give a row for each,
+`first` less `second`. `p_holm` is the p value after Holm's correction for all rows.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +16,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
-from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import cochrans_q
 from statsmodels.stats.contingency_tables import mcnemar as exact_mcnemar
 
@@ -61,7 +58,7 @@ def each_pair(
     test: Callable[[pd.Series, pd.Series], Mapping[str, object]],
     reference: str | None = None,
 ) -> pd.DataFrame:
-    """A test of each pair of columns: `first`, `second`, and what the test finds, by name."""
+    """A test of each pair of columns, or of all with the reference: `first`, `second`, its results."""
     pairs = list(combinations(table, 2))
     if reference is not None:
         pairs = [(column, reference) for column in table if column != reference]
@@ -76,9 +73,8 @@ def each_pair(
 class Paired(Difference):
     """Accuracies on the same utterances, `only_first` of which the first model alone gets right.
 
-    The interval is exact, given how many utterances the two disagree on (Clopper-Pearson). It
-    excludes 0 just where `p_value`, of McNemar's exact test, is below 0.05; NaN if they disagree on
-    none.
+    The interval is exact, given on how many the two disagree (Clopper-Pearson). It excludes 0 just
+    where `p_value`, of McNemar's exact test, is below 0.05; NaN if they disagree on none.
     """
 
     only_first: int
@@ -92,7 +88,7 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> Paired:
     n, disagree = len(right), only_first + only_second
     low = high = np.nan
     if disagree:
-        share = binomtest(only_first, disagree).proportion_ci(0.95, method="exact")
+        share = stats.binomtest(only_first, disagree).proportion_ci(0.95, method="exact")
         low, high = ((2 * end - 1) * disagree / n for end in share)
     p_value = float(exact_mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue)
     return Paired(n, (only_first - only_second) / n, low, high, p_value, only_first, only_second)
@@ -114,8 +110,7 @@ def cochran(right: pd.DataFrame) -> dict[str, float]:
 def over_utterances(right: pd.DataFrame, reference: str | None = None) -> pd.DataFrame:
     """McNemar's exact test of each pair on one test set, to follow a significant `cochran`.
 
-    Returns:
-        `first`, `second`, the fields of `Paired`, `p_holm`.
+    Returns `first`, `second`, the fields of `Paired`, `p_holm`.
     """
     return with_holm(each_pair(right, lambda a, b: vars(mcnemar(a, b)), reference))
 
@@ -127,8 +122,7 @@ def each_training(right: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Returns:
         By `fold` and `seed`: what `cochran` finds, `p_holm` (for all of these rows), and `apart`,
-        the number of pairs that `over_utterances` tells apart; then these pairs, whose correction
-        is for one training.
+        how many pairs are told apart; then the pairs, whose correction is for one training.
     """
     parts = dict(iter(right.groupby(level=["fold", "seed"])))
     found = {key: over_utterances(part) for key, part in parts.items()}
@@ -156,9 +150,8 @@ class Mean(Difference):
 def mean_difference(differences: ArrayLike, overlap: float = 0.0, level: float = LEVEL) -> Mean:
     """Paired t test and interval, with Nadeau and Bengio's correction (2003) for random splits.
 
-    The training parts of random splits overlap, so differences on them are correlated; the plain t
-    test takes their spread for too much evidence. The variance of the mean of J differences is
-    s^2 (1/J + n_test/n_train).
+    The training parts of random splits overlap, so differences on them are correlated. The variance
+    of the mean of J differences is s^2 (1/J + n_test/n_train).
 
     Args:
         differences: one for each seed or split; of none all is NaN.
@@ -181,8 +174,7 @@ def mean_difference(differences: ArrayLike, overlap: float = 0.0, level: float =
 def over_seeds(values: pd.DataFrame, reference: str | None = None) -> pd.DataFrame:
     """Paired t test of each pair: what other seeds would give on the same test utterances.
 
-    Returns:
-        `first`, `second`, the fields of `Mean`, `p_holm`.
+    Returns `first`, `second`, the fields of `Mean`, `p_holm`.
     """
     found = each_pair(values, lambda a, b: vars(mean_difference(_gaps(a, b))), reference)
     return with_holm(found)
@@ -191,11 +183,10 @@ def over_seeds(values: pd.DataFrame, reference: str | None = None) -> pd.DataFra
 def by_ranks(values: pd.DataFrame) -> pd.DataFrame:
     """Wilcoxon's signed-rank test of each pair, which asks the same without a normal distribution.
 
-    Accuracies on one test set are counts of it, so that differences often tie. SciPy's test is
-    exact with ties up to 13 differences, more than any profile has seeds; zeros are dropped.
+    Accuracies on one test set are counts, so that differences often tie. SciPy's test is exact with
+    ties up to 13 differences, more than any profile has seeds; zeros are dropped.
 
-    Returns:
-        `first`, `second`, `low`, `high` (see `signed_rank_interval`), `p_value`, `p_holm`.
+    Returns `first`, `second`, `low`, `high` (see `signed_rank_interval`), `p_value`, `p_holm`.
     """
 
     def test(first: pd.Series, second: pd.Series) -> dict[str, float]:
@@ -210,15 +201,14 @@ def by_ranks(values: pd.DataFrame) -> pd.DataFrame:
 def _gaps(first: pd.Series, second: pd.Series) -> np.ndarray:
     if len(first) < 2:
         raise ValueError(f"{len(first)} paired values; at least two are needed")
-    gaps: np.ndarray = (first - second).to_numpy().round(PLACES)
-    return gaps
+    return np.asarray((first - second).round(PLACES))
 
 
 def signed_rank_interval(differences: ArrayLike) -> Interval:
     """The shifts that Wilcoxon's signed-rank test does not reject (Hollander & Wolfe, Section 3.3).
 
-    The ends are ordered means of two differences (Walsh averages), so that coverage is at least
-    95 % for any symmetric distribution; NaN below six differences, where no test can reject.
+    The ends are ordered means of two differences (Walsh averages), so coverage is at least 95 % for
+    any symmetric distribution; NaN below six differences, where no test can reject.
     """
     values = np.asarray(differences, dtype=float)
     below = int(np.searchsorted(_signed_rank_distribution(len(values)), LEVEL / 2, side="right"))
@@ -233,8 +223,7 @@ def _signed_rank_distribution(n: int) -> np.ndarray:
     ways = np.ones(1)
     for rank in range(1, n + 1):  # the product of the polynomials (1 + x^rank) / 2
         ways = (np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))) / 2
-    distribution: np.ndarray = ways.cumsum()
-    return distribution
+    return np.cumsum(ways)
 
 
 def between(first: ArrayLike, second: ArrayLike, overlap: float = 0.0) -> Estimate:
@@ -262,10 +251,9 @@ def over_clusters(
     """Percentile bootstrap of the difference in accuracy that draws whole clusters.
 
     Utterances of one dialogue or speaker resemble each other; an interval over single utterances
-    would be too narrow. So is this one where there are only a few clusters, as with five sessions.
+    would be too narrow. So is this one where clusters are few, as five sessions are.
 
-    Returns:
-        `first`, `second`, `n` (clusters), `difference`, `low`, `high`.
+    Returns `first`, `second`, `n` (clusters), `difference`, `low`, `high`.
     """
     n = pd.Index(clusters).nunique()
 

@@ -1,8 +1,7 @@
-"""Intervals of means, shares and differences.
+"""Intervals of means, shares and differences: over seeds or over utterances.
 
-Two different questions have two different intervals. Over seeds: where does the mean of many
-trainings lie on these test utterances? Over utterances: what would these trainings give on other
-utterances?
+Over seeds: where does the mean of many trainings lie on these test utterances? Over utterances:
+what would these trainings give on others?
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -81,11 +80,9 @@ def share_interval(values: ArrayLike) -> Interval:
 def prediction_interval(values: ArrayLike, level: float = 0.05) -> Interval:
     """Where one more value of the same kind lies, for one value a run; NaN for `without_spread`.
 
-    It lies there with probability 1 - `level`.
-
-    Student's t, mean +- t s sqrt(1 + 1/n). The values must be drawn independently and alike, such
-    as runs that each have a seed and a random split of their own; then their spread already holds
-    the luck of the test utterances.
+    Student's t, mean +- t s sqrt(1 + 1/n); it lies there with probability 1 - `level`. The values
+    must be drawn independently and alike, such as runs that each have a seed and a random split of
+    their own; then their spread already holds the luck of the test utterances.
     """
     return _student(values, 1, level)
 

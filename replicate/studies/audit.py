@@ -16,15 +16,12 @@ from replicate.paper import CLASS_SIZES as SIZES
 from replicate.paper import EMOTIONS, OWN, ROUNDING, TABLE_8, TESTED, WORDS, printed_confusion
 from replicate.stats import classification
 from replicate.stats.hypothesis_tests import LEVEL
-from replicate.stats.intervals import Estimate, percentile_interval, wilson
+from replicate.stats.intervals import percentile_interval, wilson
 from replicate.stats.power import disagreement_ceiling
 
-#: Utterances of each class in IEMOCAP.
+#: Utterances of each class in IEMOCAP, and of the two labels that the paper merges into happiness.
 CLASS_SIZES = dict(zip(EMOTIONS, SIZES, strict=True))
-
-#: The two labels that the paper merges into happiness.
 MERGED = {"happiness": HAPPY, "excitement": EXCITED}
-
 
 #: Occurrences up to which a word's fraction is looked for.
 MOST = 200
@@ -70,12 +67,10 @@ def measures(counts: pd.DataFrame) -> pd.DataFrame:
     }
     matrix = counts.to_numpy()
     draws = classification.bootstrap_confusions(*classification.labels(counts))
-    ends = {name: percentile_interval(of(draws)) for name, of in kinds.items()}
-    ends["accuracy"] = wilson(np.trace(matrix), matrix.sum())
-    rows = {
-        name: Estimate(float(of(matrix)), *ends[name]).named("value") for name, of in kinds.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").astype(float)
+    rows = {name: [of(matrix), *percentile_interval(of(draws))] for name, of in kinds.items()}
+    rows["accuracy"][1:] = wilson(np.trace(matrix), matrix.sum())
+    columns = ["value", "value_low", "value_high"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns, dtype=float)
 
 
 # --- what the test set can resolve ---
@@ -176,15 +171,8 @@ def likely_counts(counted: pd.DataFrame, total: int) -> pd.DataFrame:
     level = 1 - LEVEL / max(len(counted), 1)
     low, high = hypergeom.interval(level, total, counted["sentences"], TESTED)
     often = counted["present"] / counted["sentences"]
-    return pd.DataFrame(
-        {
-            "low_sentences": low,
-            "high_sentences": high,
-            "low": np.floor(low * often),
-            "high": np.ceil(high * often),
-        },
-        counted.index,
-    ).astype(int)
+    likely = pd.DataFrame({"low_sentences": low, "high_sentences": high}, counted.index)
+    return likely.assign(low=np.floor(low * often), high=np.ceil(high * often)).astype(int)
 
 
 #: What a ratio of Table 6 may count -> the columns of `likely_counts` on it.
@@ -206,13 +194,12 @@ def fractions_left(counted: pd.DataFrame, total: int) -> pd.DataFrame:
     left = bare.merge(words(), on=["emotion", "word"], validate="one_to_one")
     likely = likely_counts(left, total)
     for unit, suffix in UNITS.items():
-        ranges = list(zip(likely[f"low{suffix}"], likely[f"high{suffix}"], strict=True))
-        within = [
+        ranges = [*likely[[f"low{suffix}", f"high{suffix}"]].itertuples(index=False, name=None)]
+        left[f"{unit}_range"] = pd.Series(ranges)
+        left[unit] = pd.Series(
             [(k, n) for k, n in fitting if low <= n <= high]
             for fitting, (low, high) in zip(left["fractions"], ranges, strict=True)
-        ]
-        left[f"{unit}_range"] = pd.Series(ranges)
-        left[unit] = pd.Series(within)
+        )
     return left
 
 
@@ -232,12 +219,7 @@ def loudness_gaps() -> pd.DataFrame:
         gap = loud["wave_avg"] - soft["wave_avg"]
         spreads = np.array([loud["wave_avg_std"], soft["wave_avg_std"]])
         rows[loud["emotion"], soft["emotion"]] = {
-            "d": gap / _quadratic_mean(spreads),
-            "low": (gap - 2 * ROUNDING) / _quadratic_mean(spreads + ROUNDING),
-            "high": (gap + 2 * ROUNDING) / _quadratic_mean(spreads - ROUNDING),
+            name: (gap + 2 * off) / np.sqrt(((spreads - off) ** 2).mean())
+            for name, off in {"d": 0.0, "low": -ROUNDING, "high": ROUNDING}.items()
         }
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _quadratic_mean(values: np.ndarray) -> float:
-    return float(np.sqrt((values**2).mean()))

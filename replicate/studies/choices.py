@@ -1,9 +1,9 @@
 """What another reading of the paper's open choices changes."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from itertools import combinations
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,6 @@ from replicate.runs.store import Run
 from replicate.settings import FUSION_NAMES
 from replicate.stats.equivalence import size_tests
 from replicate.stats.hypothesis_tests import LEVEL, holm, mean_difference
-from replicate.stats.power import detectable
 from replicate.stats.summaries import by_run
 
 #: What a choice is compared on: the same experiment in all but the choice.
@@ -30,13 +29,10 @@ SETTING = "printed setting"
 IMPACTS = (*reversed(get_args(paper.Impact)), SETTING)
 
 #: What is computed for `effects`.
-EFFECTS = (
-    "difference", "difference_low", "difference_high", "n", "p_larger", "p_smaller"
-)  # fmt: skip
+EFFECTS = ["difference", "difference_low", "difference_high", "n", "p_larger", "p_smaller"]
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """Another reading of what is open, the `subject`, or another setting of what is printed.
 
     The `reason` is that of ours; the `impact`, one of `IMPACTS`, was expected before the runs.
@@ -50,11 +46,7 @@ class Reading:
 
 
 def reading(name: str) -> Reading:
-    """The words for a key of `CHOICES`, from the paper as data.
-
-    >>> reading("gru-last").subject, reading("gru-last").other
-    ('output of the GRU', 'last state')
-    """
+    """The words for a key of `CHOICES`, from the paper as data."""
     ((field, value),) = CHOICES[name].items()
     for choice in paper.OPEN_CHOICES:
         other = choice.readings.get(name, str(value) if choice.field == field else None)
@@ -97,16 +89,6 @@ def _belongs(run: Run, name: str) -> bool:
         and made.choice in grid.choices
         and (made.fold == drawn if drawn else made.fold.kind == grid.folds)
     )
-
-
-def asked(grids: Sequence[str]) -> list[str]:
-    """The open choices that some grids read otherwise, settings that the paper prints left out.
-
-    >>> asked(["front-ends"])
-    ['strided', 'residual-second', 'relu-first']
-    """
-    every = dict.fromkeys(name for grid in grids for name in GRIDS[grid].choices if name)
-    return [name for name in every if reading(name).impact != SETTING]
 
 
 def differences(answers: pd.DataFrame) -> pd.DataFrame:
@@ -153,7 +135,7 @@ def effects(answers: pd.DataFrame, overlap: float = 0.0, region: float = PRINTED
         rows[str(choice)] = [mean.difference, mean.low, mean.high, mean.n, *sizes]
     found = pd.DataFrame.from_dict(rows, orient="index", columns=EFFECTS).rename_axis("choice")
     for p_value in ("p_larger", "p_smaller"):
-        found[p_value] = holm(found[p_value]) if len(found) else found[p_value]
+        found[p_value] = holm(found[p_value])
     sure = [found["p_larger"] < LEVEL, found["p_smaller"] < LEVEL]
     found["size"] = np.select(sure, ["more", "less"], "cannot be told")
     found["impact"] = [reading(str(name)).impact for name in found.index]
@@ -161,14 +143,7 @@ def effects(answers: pd.DataFrame, overlap: float = 0.0, region: float = PRINTED
 
 
 def flips(answers: pd.DataFrame) -> pd.Series:
-    """Share of test utterances whose predicted class another choice changes, mean over runs.
-
-    >>> answers = pd.DataFrame({"choice": ["", "", "adamw", "adamw"], "model": "text",
-    ...     "embedding": "trainable", "fold": "stratified-0", "seed": 0,
-    ...     "utterance": [*"abab"], "predicted": ["anger", "anger", "anger", "sadness"]})
-    >>> flips(answers).to_dict()
-    {'adamw': 0.5}
-    """
+    """Share of test utterances whose predicted class another choice changes, mean over runs."""
     key = [*SAME, "utterance"]
     ours = answers.loc[answers["choice"] == "", [*key, "predicted"]]
     other = answers[answers["choice"] != ""].merge(ours, on=key, suffixes=("", "_ours"))
@@ -180,15 +155,10 @@ def flips(answers: pd.DataFrame) -> pd.Series:
 def flips_of_seeds(answers: pd.DataFrame) -> float:
     """The same for two seeds of our reading, mean over pairs; NaN if they share no utterance."""
     ours = answers[answers["choice"] == ""]
-    by_seed = ours.pivot(
-        index=["model", "embedding", "fold", "utterance"], columns="seed", values="predicted"
-    )
-    shares = [
-        (both[a] != both[b]).mean()
-        for a, b in combinations(by_seed, 2)
-        if len(both := by_seed[[a, b]].dropna())
-    ]
-    return float(np.mean(shares)) if shares else np.nan
+    index = ["model", "embedding", "fold", "utterance"]
+    by_seed = ours.pivot(index=index, columns="seed", values="predicted")
+    both = (by_seed[[a, b]].dropna() for a, b in combinations(by_seed, 2))
+    return float(pd.Series([pair.nunique(axis=1).eq(2).mean() for pair in both]).mean())
 
 
 def spread_of_fusions(answers: pd.DataFrame) -> float:
@@ -198,12 +168,3 @@ def spread_of_fusions(answers: pd.DataFrame) -> float:
     if set(seeds.index) != set(FUSION_NAMES) or seeds.nunique() > 1:
         return np.nan
     return float(np.ptp(runs.groupby("model")["accuracy"].mean()))
-
-
-def widest(n: int, effect: float = PRINTED) -> float:
-    """The spread over n seeds up to which an effect is found with probability `power.POWER`.
-
-    >>> round(widest(3), 3), round(widest(10), 3)
-    (0.009, 0.031)
-    """
-    return float(effect / detectable([1.0], [n]).to_numpy()[0, 0])

@@ -5,7 +5,7 @@ knows how much: in all, and for each utterance. So a score can be asked whether 
 preset to preset here, from utterance to utterance in `studies.importance_by_utterance`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -34,21 +34,14 @@ FUSED = [model for model, _ in GRIDS[GRID].rows if model in FUSION_NAMES]
 #: Measures of `measured` that are held against the truth -> the models that have them.
 MEASURES = {"score": ATTENDING, "untrained": ATTENDING, "zeroed": FUSED, "shuffled": FUSED}
 
-#: Shares of a loss are unknown where the whole loss of accuracy is smaller: a few utterances.
-LEAST_LOSS = 0.05
-
-#: A score that moves by less, where the truth moves by 1, hardly moves.
-LEAST_SLOPE = 0.1
-
-#: Rank correlations below are weak: with the truth of a few corpora ...
-WEAK = 0.5
-
+LEAST_LOSS = 0.05  # shares of a smaller loss of accuracy, a few utterances, are unknown
+LEAST_SLOPE = 0.1  # a score that moves by less, where the truth moves by 1, hardly moves
+WEAK = 0.5  # rank correlations below are weak, with the truth of a few corpora
 
 FOLLOWS, HARDLY = "follows the truth", "in the right order, but hardly moves"
 ASTRAY, UNKNOWN = "does not follow", "cannot be told"
 
-#: Treatments (`replicate.training.treatments`) that take a modality away; with "audio-" and "text-"
-#: before.
+#: Treatments that take a modality away; with "audio-" and "text-" before.
 ABLATIONS = {"zeroed": "zero", "shuffled": "shuffled"}
 _TREATED = [f"{m}-{how}" for m in ("audio", "text") for how in ABLATIONS.values()]
 
@@ -75,15 +68,12 @@ def truth() -> pd.DataFrame:
     rows = {}
     for preset in standin.PRESETS:
         known = standin.ceilings(preset)
-        text, audio, both = known.loc[["text", "audio", "both"], "bits"]
-        lifts = (known["accuracy"] - known["accuracy"]["majority"])[["audio", "text"]]
+        bits, lift = known["bits"], known["accuracy"] - known["accuracy"]["majority"]
         rows[preset] = {
-            "text": text,
-            "audio": audio,
-            "both": both,
-            "share": share(audio, text),
-            "share_added": share(both - text, both - audio),
-            "share_accuracy": share(*lifts),
+            **bits[["text", "audio", "both"]],
+            "share": share(bits["audio"], bits["text"]),
+            "share_added": share(bits["both"] - bits["text"], bits["both"] - bits["audio"]),
+            "share_accuracy": share(lift["audio"], lift["text"]),
         }
     return pd.DataFrame.from_dict(rows, orient="index").sort_values("share").rename_axis("preset")
 
@@ -96,8 +86,8 @@ def share(audio: float, text: float, least: float = 1e-9) -> float:
 
 def corpora(size: str) -> dict[str, str]:
     """Preset -> name of the stand-in of that size and preset, by rising share of the audio."""
-    named = {preset: f"standin-{size}-{preset}" for preset in truth().index}
-    return named | {"default": f"standin-{size}"}
+    ending = {preset: f"-{preset}" for preset in truth().index} | {"default": ""}
+    return {preset: f"standin-{size}{end}" for preset, end in ending.items()}
 
 
 # --- what trained models say ---
@@ -109,12 +99,11 @@ def load(size: str, *profiles: str, root: Path = RESULTS) -> dict[str, Selection
     Returns:
         Preset -> its runs, of which there may be none; by rising share of the audio.
     """
-    models = [model for model, _ in GRIDS[GRID].rows]
+    models, embeddings = zip(*GRIDS[GRID].rows, strict=True)
     for profile in profiles:
         runs = {
-            preset: replace(
-                load_runs(name, profile, root=root).of(models, ("trainable", "none"), "one"),
-                grid=GRID,
+            preset: replace(load_runs(name, profile, root=root), grid=GRID).of(
+                models, embeddings, "one"
             )
             for preset, name in corpora(size).items()
         }
@@ -153,12 +142,9 @@ def measured(rows: pd.DataFrame) -> pd.DataFrame:
         NaN where it has one modality: the accuracy lost if one is `zeroed` or `shuffled`, as
         `audio_zeroed` and so on, and under `zeroed` and `shuffled` the audio's share of both.
     """
-    groups = rows.groupby(["preset", "model", "seed"], sort=False)
-    found = [
-        {"preset": preset, "model": model, "seed": seed, **_measures(part)}
-        for (preset, model, seed), part in groups
-    ]
-    return pd.DataFrame(found)
+    by = ["preset", "model", "seed"]
+    groups = rows.groupby(by, sort=False)
+    return pd.DataFrame([part.iloc[0][by].to_dict() | _measures(part) for _, part in groups])
 
 
 def _measures(part: pd.DataFrame) -> dict[str, float]:
@@ -250,10 +236,8 @@ def agreement(values: pd.Series, known: pd.Series) -> dict[str, float | str]:
 _AGREEMENT = ("rho", "rho_low", "rho_high", "tau", "p_value", "slope", "slope_low", "slope_high")
 
 
-def orders(
-    table: pd.DataFrame, measures: Sequence[str] = tuple(MEASURES), known: pd.Series | None = None
-) -> pd.DataFrame:
-    """How measures of each model, from `measured`, go with the truth from preset to preset.
+def orders(table: pd.DataFrame, known: pd.Series | None = None) -> pd.DataFrame:
+    """How `MEASURES` of each model, from `measured`, go with the truth from preset to preset.
 
     What is `known` is the share that `truth` gives by default.
 
@@ -263,8 +247,8 @@ def orders(
     """
     known, learned = truth()["share"] if known is None else known, reached(table)
     rows = []
-    for measure in measures:
-        for model in MEASURES[measure]:
+    for measure, models in MEASURES.items():
+        for model in models:
             values = table[table["model"] == model].set_index("preset")[measure]
             if len(values):
                 row = {"measure": measure, "model": model, **agreement(values, known)}
@@ -295,12 +279,11 @@ def _slope(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def _all_orders(y: np.ndarray, x: np.ndarray) -> tuple[float, np.ndarray]:
     """Exact p value of rho, and rho under every order of `y`."""
-    found = stats.permutation_test(
-        (y,),
-        lambda values, axis: rank_correlation(np.moveaxis(values, axis, -1), x),
-        permutation_type="pairings",
-        vectorized=True,
-    )
+
+    def rho(values: np.ndarray, axis: int) -> np.ndarray:
+        return rank_correlation(np.moveaxis(values, axis, -1), x)
+
+    found = stats.permutation_test((y,), rho, permutation_type="pairings", vectorized=True)
     return float(found.pvalue), found.null_distribution
 
 

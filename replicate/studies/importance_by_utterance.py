@@ -20,11 +20,8 @@ from replicate.studies.importance import (
     rank_correlation,
 )
 
-#: ... and of many utterances.
-WEAK_BY_UTTERANCE = 0.1
-
-#: Probabilities below count as this, where a logarithm is taken.
-LEAST_PROBABILITY = 1e-9
+WEAK_BY_UTTERANCE = 0.1  # rank correlations below are weak, with the truth of many utterances
+LEAST_PROBABILITY = 1e-9  # those below count as this, where a logarithm is taken
 
 #: Rank correlations of each run, by name, from positions of utterances.
 Statistic: TypeAlias = Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -122,7 +119,8 @@ def _over_runs(part: pd.DataFrame, rhos: Statistic) -> dict[str, float]:
 
     `_low`, `_high` draw whole dialogues; `_seeds_low`, `_seeds_high` are Student's t over seeds.
     """
-    own, runs = part[part["treatment"] == ""], _runs(part)
+    own = part[part["treatment"] == ""]
+    runs = own.groupby(["preset", "seed"], as_index=False).size()  # the rows of `_matrix`
     answered = own.groupby("utterance").agg(runs=("model", "size"), dialogue=("dialogue", "first"))
     shared = answered[answered["runs"] == len(runs)]  # the columns of `_matrix`
     table = shared.assign(position=range(len(shared)))
@@ -168,9 +166,3 @@ def _matrix(part: pd.DataFrame, column: str, treatment: str = "") -> np.ndarray:
     wide = chosen.pivot(index=["preset", "seed"], columns="utterance", values=column)
     matrix: np.ndarray = wide.dropna(axis="columns").to_numpy(dtype=float)
     return matrix
-
-
-def _runs(part: pd.DataFrame) -> pd.DataFrame:
-    """`preset` and `seed` of the rows of `_matrix`."""
-    runs = part[["preset", "seed"]].drop_duplicates()
-    return runs.sort_values(["preset", "seed"], ignore_index=True)

@@ -1,7 +1,7 @@
 """Is the audio model a loudness detector? Levels of utterances, and altered recordings.
 
-`results/<corpus>/loudness.json` holds ids, classes, speakers and levels: `replicate loudness`
-writes it where the recordings are, and pages read it where they are not.
+`replicate loudness` writes ids, classes, speakers and levels to `results/<corpus>/loudness.json`,
+for pages where the recordings are not at hand.
 
 A treatment (`replicate.training.treatments`) leaves the weights alone, so every altered answer has
 its partner: the same training on the same utterance as it is.
@@ -107,20 +107,12 @@ def command(corpus: str) -> str:
 
 
 def shift(level: pd.DataFrame) -> float:
-    """How far the treatment `rms` raises a cohort's recordings, in dB, mean.
-
-    >>> shift(pd.DataFrame({"spread": [NOMINAL, NOMINAL / 10]}))
-    10.0
-    """
+    """How far the treatment `rms` raises a cohort's recordings, in dB, mean."""
     return float((20 * np.log10(NOMINAL / level["spread"].clip(lower=QUIETEST))).mean())
 
 
 def nearest(moved: float) -> str:
-    """Whichever of `SHIFTS` comes nearest to a shift of the mean level, in dB.
-
-    >>> nearest(4.0)
-    'louder'
-    """
+    """Whichever of `SHIFTS` comes nearest to a shift of the mean level, in dB."""
     return min(SHIFTS, key=lambda name: abs(SHIFTS[name] - moved))
 
 
@@ -135,8 +127,7 @@ def above(level: pd.DataFrame, emotion: str) -> pd.DataFrame:
     means = decibels.pivot_table("decibels", "speaker", "emotion").dropna()[list(EMOTIONS)]
     rows = over_seeds(means, emotion).set_index("first").rename_axis(None)
     softer = means.gt(means[emotion], axis="index").sum()
-    columns = ["difference", "low", "high", "p_holm"]
-    return rows[columns].assign(softer=softer, speakers=len(means))
+    return rows[["difference", "low", "high", "p_holm"]].assign(softer=softer, speakers=len(means))
 
 
 # --- loudness alone ---
@@ -201,11 +192,11 @@ def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     correct, first = right(answered), str(answered.columns[0])
     rows = gains(correct, unit)
     rows.insert(0, "accuracy", correct.mean()[rows.index])
-    by_unit = correct.groupby(level=unit).mean()
-    rows[["unit_low", "unit_high", "p_holm"]] = np.nan
+    by_unit, over_units = correct.groupby(level=unit).mean(), ["unit_low", "unit_high", "p_holm"]
+    rows[over_units] = np.nan
     if len(by_unit) > 1:
-        over_units = over_seeds(by_unit, first).set_index("first")
-        rows[["unit_low", "unit_high", "p_holm"]] = over_units[["low", "high", "p_holm"]]
+        tested = over_seeds(by_unit, first).set_index("first")
+        rows[over_units] = tested[["low", "high", "p_holm"]]
     tests = [
         over_utterances(part, first).set_index("first")["p_holm"] < LEVEL
         for _, part in correct.groupby(level="seed")
@@ -218,16 +209,10 @@ def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
 
 
 def gains(true: pd.DataFrame, unit: Unit) -> pd.DataFrame:
-    """Shares of each other column less that of the first, with bootstrap intervals.
+    """Shares of each other column less that of the first, from a bool table indexed as `answers`.
 
-    These draw whole dialogues, all seeds together, or whole folds.
-
-    Args:
-        true: bool, with the index of `answers`.
-        unit: see `effects`.
-
-    Returns:
-        Index heading; `difference`, `low`, `high`.
+    Index heading; `difference`, `low`, `high`, which draw whole dialogues, all seeds together, or
+    whole folds.
     """
     rows = over_clusters(true, _clusters(true.index, unit), str(true.columns[0]))
     return rows.set_index("first")[["difference", "low", "high"]].rename_axis(None)
@@ -239,11 +224,10 @@ def _clusters(index: pd.Index, unit: Unit) -> pd.Index:
 
 
 def contrast(first: pd.Series, second: pd.Series, unit: Unit) -> Difference:
-    """The share of the first less that of the second, which chance may have made in two ways.
+    """The share of the first less that of the second: bool, with the index of `answers`.
 
     The interval is a bootstrap as in `gains`: would other utterances give it? The p value is that
-    of the paired t test over units: would other trainings or speakers? Both are bool, with the
-    levels `fold`, `seed` and `utterance` of `answers`.
+    of the paired t test over units: would other trainings or speakers?
     """
     gaps = first.astype(float) - second.astype(float)
     by_unit = gaps.groupby(level=unit).mean()
@@ -306,8 +290,7 @@ def _spectrum(wave: np.ndarray) -> np.ndarray:
 
 def _decibels(power: np.ndarray) -> np.ndarray:
     """No less than -120 dB, since digital silence has no logarithm."""
-    level: np.ndarray = 10 * np.log10(power + 1e-12)
-    return level
+    return np.asarray(10 * np.log10(power + 1e-12))
 
 
 def _alike(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:

@@ -79,22 +79,12 @@ def class_averages(by_speaker: pd.DataFrame) -> pd.DataFrame:
     >>> class_averages(pd.DataFrame(two, columns=list(COLUMNS))).round(4).to_dict("records")
     [{'n': 4, 'WaveAvg': 0.25, 'WaveAvgStd': 0.0866, 'WaveStdAvg': 0.3}]
     """
-    n = by_speaker["n"]
-    sums = pd.DataFrame(
-        {
-            "n": n,
-            "average": n * by_speaker["average"],
-            "square": n * (by_speaker["average_deviation"] ** 2 + by_speaker["average"] ** 2),
-            "spread": n * by_speaker["spread"],
-        }
+    means = by_speaker[["average", "spread"]].assign(
+        square=by_speaker["average_deviation"] ** 2 + by_speaker["average"] ** 2
     )
-    total = sums.groupby(by_speaker["emotion"]).sum()
-    mean = total["average"] / total["n"]
-    return pd.DataFrame(
-        {
-            "n": total["n"],
-            "WaveAvg": mean,
-            "WaveAvgStd": np.sqrt(total["square"] / total["n"] - mean**2),
-            "WaveStdAvg": total["spread"] / total["n"],
-        }
-    )
+    sums = means.mul(by_speaker["n"], axis="index").groupby(by_speaker["emotion"]).sum()
+    n = by_speaker.groupby("emotion")["n"].sum()
+    mean = sums.div(n, axis="index")
+    deviation = np.sqrt(mean["square"] - mean["average"] ** 2)
+    columns = {"n": n, "WaveAvg": mean["average"], "WaveAvgStd": deviation}
+    return pd.DataFrame(columns | {"WaveStdAvg": mean["spread"]})

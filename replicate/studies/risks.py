@@ -1,7 +1,7 @@
-"""What the protocol does not control, measured on stored predictions.
+"""What the protocol does not control, measured on stored predictions, without transcripts.
 
 What a kind of fold gives away, texts that occur in training too, the choice of the epoch, and the
-other utterances of a test batch. No transcript is needed for any of it.
+other utterances of a test batch.
 """
 
 from collections.abc import Mapping
@@ -24,13 +24,11 @@ from replicate.stats.summaries import RUN, less_held_out
 #: Epochs of random batches that are drawn to measure padding.
 EPOCHS = 100
 
-#: Columns of `lost`.
+#: Columns of `lost`, and of `fluctuation`.
 LOST = (
     "lost", "lost_low", "lost_high", "over", "over_low", "over_high", "utterances", "dialogues",
     "groups",
 )  # fmt: skip
-
-#: Columns of `fluctuation`.
 FLUCTUATION = ("sd", "autocorrelation", "best_settled", "by_chance", "early")
 
 #: Share of the epochs, the last ones, in which the test accuracy is taken to have settled.
@@ -80,10 +78,9 @@ def lost(rows: pd.DataFrame) -> pd.DataFrame:
         gap = less_held_out(rows, kind)
         if len(gap):
             held_out = rows[rows["folds"] == kind].drop_duplicates("utterance")
-            group = held_out.set_index("utterance")["fold"]
-            of_gap = group[gap.index.get_level_values("utterance")].to_numpy()
-            over = mean_difference(gap.groupby(of_gap).mean())
-            dialogues = gap.index.get_level_values("dialogue")
+            dialogues, utterances = map(gap.index.get_level_values, ("dialogue", "utterance"))
+            groups = held_out.set_index("utterance")["fold"][utterances].to_numpy()
+            over = mean_difference(gap.groupby(groups).mean())
             found[kind] = {
                 **mean_over_clusters(gap, dialogues).named("lost"),
                 **over.named("over"),
@@ -123,11 +120,7 @@ def style(utterance: str) -> str:
 
 
 def by_style(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows as `dialogues` `all`, and once more as `scripted` or `improvised` where ids tell.
-
-    >>> by_style(pd.DataFrame({"utterance": ["Ses01F_impro01_F000"]}))["dialogues"].tolist()
-    ['all', 'improvised']
-    """
+    """The rows as `dialogues` `all`, and once more as `scripted` or `improvised` where ids tell."""
     styles = rows["utterance"].map(style)
     parts = [rows.assign(dialogues="all")]
     parts += [rows[styles == name].assign(dialogues=name) for name in ("scripted", "improvised")]
@@ -208,16 +201,13 @@ def fluctuation(accuracies: np.ndarray) -> dict[str, float]:
     """
     n = max(2, round(SETTLED * len(accuracies)))
     rest, early = detrend(accuracies[-n:]), float(accuracies.argmax() < len(accuracies) - n)
-    sd = float(rest.std(ddof=1))
+    sd, phi, best, by_chance = float(rest.std(ddof=1)), np.nan, 0.0, 0.0
     if sd < 1e-9:
-        still = {"sd": 0.0, "autocorrelation": np.nan, "best_settled": 0.0, "by_chance": 0.0}
-        return still | {"early": early}
-    phi = float(rest[1:] @ rest[:-1] / (rest @ rest))
-    best = best_of_epochs(min(max(phi, 0.0), 0.99), len(rest))
-    return {
-        "sd": sd, "autocorrelation": phi, "best_settled": float(rest.max()),
-        "by_chance": sd * best, "early": early,
-    }  # fmt: skip
+        sd = 0.0
+    else:
+        phi, best = float(rest[1:] @ rest[:-1] / (rest @ rest)), float(rest.max())
+        by_chance = sd * best_of_epochs(min(max(phi, 0.0), 0.99), len(rest))
+    return dict(zip(FLUCTUATION, (sd, phi, best, by_chance, early), strict=True))
 
 
 def padding(seconds: np.ndarray, batch: int, rng: np.random.Generator) -> dict[str, float]:

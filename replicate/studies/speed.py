@@ -59,15 +59,15 @@ def gaps(
     direction = torch.randn_like(true)
     gradients = _gradients(exact, true, direction)
     largest = max(float(gradient.abs().max()) for gradient in gradients)
-    errors = []
+    errors = {}
     for name, (front_end, forward) in ways.items():
         front_end.load_state_dict(state)
         output = forward()
         ours = _gradients(front_end, output, direction)
         gap = max(float((a - b).abs().max()) for a, b in zip(ours, gradients, strict=True))
         error = float((output - true).detach().abs().max() / true.detach().abs().max())
-        errors.append({"way": name, "output error": error, "gradient error": gap / largest})
-    return pd.DataFrame(errors).set_index("way")
+        errors[name] = {"output error": error, "gradient error": gap / largest}
+    return pd.DataFrame.from_dict(errors, orient="index").rename_axis("way")
 
 
 def _gradients(module: nn.Module, output: Tensor, direction: Tensor) -> list[Tensor]:
@@ -79,21 +79,13 @@ def _gradients(module: nn.Module, output: Tensor, direction: Tensor) -> list[Ten
 
 
 def training_steps() -> int:
-    """Steps of a training by the paper's protocol: epochs times batches an epoch.
-
-    >>> training_steps() == 150 * 166
-    True
-    """
+    """Steps of a training by the paper's protocol: epochs times batches an epoch."""
     training = Training()
     return training.epochs * math.ceil(float(paper.COUNTS["train"]) / training.batch_size)
 
 
 def epoch_seconds(size: pd.DataFrame) -> float:
-    """Seconds of an epoch of the paper's corpus: seconds an utterance of the largest corpus timed.
-
-    >>> round(epoch_seconds(pd.DataFrame({"utterances": [1000, 2000], "seconds": [2.0, 6.0]})), 1)
-    16.6
-    """
+    """Seconds of an epoch of the paper's corpus, as of an utterance of the largest that was timed."""
     largest = size.iloc[-1]
     utterances = sum(map(float, paper.COUNTS.values()))
     return float(largest["seconds"] / largest["utterances"] * utterances)
@@ -118,12 +110,7 @@ def training_seconds(
 
 
 def worth_cores(together: pd.DataFrame) -> pd.Series:
-    """How many cores of the same machine would train as much, each alone: trainings * core / time.
-
-    >>> rows = [("GPU", 1, 2.0), ("GPU", 8, 10.0), ("CPU", 1, 15.0)]
-    >>> worth_cores(pd.DataFrame(rows, columns=["way", "trainings", "seconds"])).tolist()
-    [7.5, 12.0, 1.0]
-    """
+    """How many cores of this machine would train as much, each alone: trainings * core / time."""
     core = together.query("way == 'CPU' and trainings == 1")["seconds"].iloc[0]
     worth: pd.Series = together["trainings"] * core / together["seconds"]
     return worth
@@ -158,22 +145,20 @@ def _end(run: Run) -> datetime:
 def repeated_on_cpu(runs: Iterable[Run], repeats: Sequence[Repeat]) -> list[tuple[Run, Repeat]]:
     """Runs of a GPU that a CPU trained again by the same code, each with that repeat."""
     on_gpu = {run.experiment.place: run for run in runs if run.provenance.device == "cuda"}
+    pairs = [(on_gpu.get(repeat.run), repeat) for repeat in repeats if repeat.device == "cpu"]
     return [
-        (on_gpu[repeat.run], repeat)
-        for repeat in repeats
-        if repeat.device == "cpu"
-        and repeat.run in on_gpu
-        and not difference(repeat.made_by, on_gpu[repeat.run].provenance.code)
+        (run, repeat)
+        for run, repeat in pairs
+        if run and not difference(repeat.made_by, run.provenance.code)
     ]
 
 
 def flips_between_seeds(run: Run, runs: Iterable[Run]) -> float:
     """Mean share of classes that differ in runs of the same experiment with other seeds, or NaN."""
+    seed, made = run.experiment.seed, run.experiment
     flips = [
         compare(run, other).flips
         for other in runs
-        if other is not run
-        and replace(other.experiment, seed=run.experiment.seed)  # type: ignore[arg-type]
-        == run.experiment
+        if other is not run and replace(other.experiment, seed=seed) == made  # type: ignore[arg-type]
     ]
     return float(np.mean(flips)) if flips else math.nan

@@ -1,8 +1,8 @@
 """Single words with their statistics, of texts that may not be shown: `results/<corpus>/words/`.
 
-No clone of this repository has the transcripts of IEMOCAP or MELD. Their licences leave room for
-facts about them: words with counts, each by itself, never a sentence. `replicate words` computes
-them where the corpus is at hand and keeps the ones on top and those that the paper names.
+The licences of IEMOCAP and MELD leave room for facts about their transcripts: words with counts,
+each by itself, never a sentence. `replicate words` computes them where the corpus is at hand and
+keeps the ones on top and those that the paper names.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from replicate.corpora.protocol import cohort, split
 from replicate.corpora.table import Corpus
 from replicate.corpora.transcriptions import discard_probability, tokens, vocabulary
 from replicate.files import InputError, read_record, write_record
-from replicate.paper import TABLE_6, WORDS
+from replicate.paper import WORDS
 from replicate.runs import facts
 from replicate.runs.code import PACKAGES
 from replicate.runs.selection import answers
@@ -105,9 +105,7 @@ class WordList(facts.Facts):
 
 
 def make(corpus: Corpus, runs: Sequence[Run]) -> Iterator[WordList]:
-    """The lists of a corpus, one for each of `Classes`; without runs, only that of true classes.
-
-    The runs are of text alone, each with a test set.
+    """The lists of a corpus by `Classes`, from runs of text alone; without these, of true classes.
 
     Raises:
         InputError: it has no transcripts.
@@ -153,33 +151,9 @@ def _list(
 
 
 def reported(table: pd.DataFrame) -> pd.Series:
-    """The ratio that the paper gives a row's word and class, in Table 6 or its text, else NaN.
-
-    Args:
-        table: with columns `emotion` and `word`. Its tags stand in brackets, the paper's do not.
-    """
+    """The ratio that the paper gives the `word` and `emotion` of a row, tags in brackets; or NaN."""
     pairs = zip(table["emotion"], table["word"].str.strip("[]"), strict=True)
-    printed = [float(WORDS.get(pair, np.nan)) for pair in pairs]
-    return pd.Series(printed, table.index, dtype=float)
-
-
-def printed_words(words: pd.DataFrame) -> pd.DataFrame:
-    """The words of Table 6 with their rows in ours, in the order of the print.
-
-    Args:
-        words: from `words.word_table`; where it has a word with and without brackets, the bare one
-            counts.
-
-    Returns:
-        `emotion`, `word`, `reported` (the printed ratio), and the columns of `word_table` with
-        `rank` (in the class, by mutual information), NaN where our sentences lack the word.
-    """
-    bare = words["word"].str.strip("[]")
-    ranks = words.groupby("emotion")["mutual_information"].rank(ascending=False, method="min")
-    ranked = words.assign(rank=ranks, tag=bare != words["word"], word=bare)
-    ranked = ranked.sort_values("tag", kind="stable").drop_duplicates(["emotion", "word"])
-    table = TABLE_6.rename(columns={"ratio": "reported"})
-    return table.merge(ranked.drop(columns="tag"), how="left", on=["emotion", "word"])
+    return pd.Series([WORDS.get(pair, np.nan) for pair in pairs], table.index, dtype=float)
 
 
 def save(found: WordList, root: Path = RESULTS) -> Path:

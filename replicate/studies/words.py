@@ -1,9 +1,8 @@
 """Table 6: which words go with which class, by the paper's method and by a corrected one.
 
 The paper scores a word by "the ratio between how many times that word was in a sentence predicted
-to a specific emotion and the total number of times it was present in the testing set", and ranks
-words by mutual information. Ratios count occurrences (tokens); mutual information is that of the
-word's presence in a sentence and the sentence's class against the rest.
+to a specific emotion and the total number of times it was present in the testing set", so it counts
+occurrences, and ranks words by mutual information, here that of presence in a sentence and class.
 
 Three things are missing. Mutual information has no sign: a word that a class avoids ranks as high
 as one that it attracts. It is above zero for any word by chance alone: the expectation under
@@ -55,13 +54,12 @@ def word_table(
     Args:
         sentences: the tokens of each test sentence.
         classes: class of each sentence: the predicted one for Table 6, or the true one.
-        unit: of the mutual information and what follows from it: a word's presence in a sentence,
-            or each token by itself, in which case `sentences` counts occurrences too.
+        unit: `tokens`: mutual information and what follows from it take each occurrence by itself.
 
     Returns:
         One row a class and word, classes in the order of `EMOTIONS`, words in alphabetical order:
         `emotion`, `word`; `count` (occurrences in sentences of that class), `present` (all), their
-        `ratio` with Wilson's interval `low`, `high`; `sentences` with the word;
+        `ratio` with Wilson's interval `low`, `high`; `sentences` (or tokens) with the word;
         `mutual_information` (nats) of presence and class; `sign` (+1 where sentences with the word
         have the class more often than those without, -1 less often, else 0); `corrected` (what is
         above the `expected_information`, with the sign; 0 if nothing is); `p_value` (`association`)
@@ -108,17 +106,13 @@ def _counts(sentences: Sequence[Sequence[str]], classes: Sized) -> tuple[csr_arr
 
 def _membership(classes: Sequence[str]) -> np.ndarray:
     """1 where a sentence has a class: float64 [4, sentences]."""
-    members: np.ndarray = np.asarray(classes)[None, :] == np.array(EMOTIONS)[:, None]
-    return members.astype(float)
+    return np.array([np.asarray(classes) == emotion for emotion in EMOTIONS], dtype=float)
 
 
 def _by_class(times: csr_array, of_class: np.ndarray, unit: Unit = "sentences") -> np.ndarray:
     """Sentences, or tokens, by other / this word and by rest / class: float64 [4 * words, 2, 2].
 
-    Args:
-        times: whether, or how often, a sentence has a word [sentences, words].
-        of_class: how much of each sentence counts for each class [4, sentences].
-        unit: what is counted.
+    From how often a sentence has a word [sentences, words], and counts for a class [4, sentences].
     """
     both = (times.T @ of_class.T).T  # [4, words]
     sizes = both.sum(axis=1) if unit == "tokens" else of_class.sum(axis=1)  # [4]
@@ -134,8 +128,7 @@ def mutual_information(joint: np.ndarray) -> np.ndarray:
     p = joint / joint.sum(axis=(-2, -1), keepdims=True)
     rows, columns = p.sum(axis=-1, keepdims=True), p.sum(axis=-2, keepdims=True)
     terms = xlogy(p, p) - xlogy(p, rows) - xlogy(p, columns)
-    nats: np.ndarray = terms.sum(axis=(-2, -1)).clip(min=0.0)
-    return nats
+    return np.asarray(terms.sum(axis=(-2, -1)).clip(min=0.0))
 
 
 def expected_information(joint: np.ndarray) -> np.ndarray:
@@ -153,29 +146,27 @@ def expected_information(joint: np.ndarray) -> np.ndarray:
         if 0 < word < n and 0 < of_class < n:
             same_margins = np.array([[n - word - of_class, of_class], [word, 0]])
             expected[k] = expected_mutual_information(same_margins, n)
-    values: np.ndarray = expected[which]
-    return values
+    return np.asarray(expected[which])
 
 
 def association(joint: np.ndarray) -> np.ndarray:
     """Fisher's exact test, two-sided as twice the smaller tail: [n, 2, 2] -> [n].
 
-    Twice the tail, since a sign is reported: half the p value is that of the sign alone. Sentences
-    count as independent, which those of one dialogue are not quite.
+    Half of it is the p value of the sign alone. Sentences count as independent, which those of one
+    dialogue are not quite.
     """
     kinds, which = np.unique(joint.astype(np.int64), axis=0, return_inverse=True)
     both, rows, columns = kinds[:, 1, 1], kinds[:, 1].sum(axis=-1), kinds[:, :, 1].sum(axis=-1)
     known = kinds.sum(axis=(1, 2)), columns, rows
     tails = hypergeom.cdf(both, *known), hypergeom.sf(both - 1, *known)
-    p_values: np.ndarray = (2 * np.minimum(*tails)).clip(max=1.0)[which]
-    return p_values
+    return np.asarray((2 * np.minimum(*tails)).clip(max=1.0)[which])
 
 
 def fewest(sentences: int, words: int) -> int:
     """In how many sentences a word must be to count, if it goes with one class alone.
 
-    For one of four equally large classes, and if no other word counts: Benjamini and Hochberg's
-    correction then asks as much as Bonferroni's.
+    For one of four equally large classes, and if no other word counts: then Benjamini and
+    Hochberg's correction asks as much as Bonferroni's.
     """
     present = np.arange(1, sentences // len(EMOTIONS) + 1)
     of_class = np.full(len(present), len(present))
@@ -188,9 +179,8 @@ def fewest(sentences: int, words: int) -> int:
 
 def _sign(joint: np.ndarray) -> np.ndarray:
     """Sign of the association, from the determinant of the 2 x 2 counts: int64 [...]."""
-    with_both = joint[..., 0, 0] * joint[..., 1, 1]
-    signs: np.ndarray = np.sign(with_both - joint[..., 0, 1] * joint[..., 1, 0]).astype(np.int64)
-    return signs
+    both, either = joint[..., 0, 0] * joint[..., 1, 1], joint[..., 0, 1] * joint[..., 1, 0]
+    return np.asarray(np.sign(both - either), dtype=np.int64)
 
 
 def survival(
@@ -245,11 +235,10 @@ def described(utterances: pd.DataFrame) -> pd.DataFrame:
             class or a predicted one.
 
     Returns:
-        Added columns: `rank` (in its class, by mutual information, the paper's method; NaN without
-        a sign) and `corrected_rank` (by `corrected`, among the words that the class attracts with a
-        `q_value` of at most `FALSE_DISCOVERIES`; NaN for others); `survival` in the two orders, as
-        `survival` and `corrected_survival`, and where whole dialogues are drawn, as
-        `dialogue_survival` and `corrected_dialogue_survival`.
+        Added columns: `rank` (in its class, by mutual information; NaN without a sign) and
+        `corrected_rank` (by `corrected`; NaN unless the class attracts it and `q_value` is at most
+        `FALSE_DISCOVERIES`); `survival` in the two orders, as `survival` and `corrected_survival`,
+        and where whole dialogues are drawn, `dialogue_survival` and `corrected_dialogue_survival`.
     """
     sentences = [tokens(text) for text in utterances["transcript"].fillna("")]
     classes = utterances["emotion"].tolist()
@@ -276,12 +265,11 @@ def on_top(table: pd.DataFrame, n: int = TOP) -> pd.DataFrame:
 
 @cache  # a page asks three times
 def in_grammar(preset: str, n: int = 4000) -> pd.DataFrame:
-    """What is true of each word of the stand-in, from fresh sentences of its grammar.
+    """What is true of each word of the stand-in, from n fresh sentences of each symbol.
 
     A sentence's words depend on its class through the text symbol alone, whose probabilities are
-    known; so each fresh sentence counts for every class as much as its symbol does. Dialogues keep
-    to topics and scripts repeat lines, which no fresh sentence does: what a corpus shows beyond
-    these shares is chance. There are n sentences of each symbol.
+    known; so each counts for every class as much as its symbol does. What a corpus shows beyond
+    these shares is chance: its dialogues keep to topics and its scripts repeat lines.
 
     Returns:
         `emotion`, `word`, `true_share` (of the sentences with the word, those of the class) and
