@@ -51,23 +51,14 @@ _STRICT = ConfigDict(extra="forbid")
 
 @dataclass(frozen=True, config=_STRICT)
 class Claim:
-    """A claim of the paper.
+    """A claim of the paper."""
 
-    Attributes:
-        id: its number, 1-29.
-        statement: what is claimed, in our words.
-        section: where the paper says it.
-        element: the table, row or text there.
-        reported: the printed values by name, with the digits of print.
-        needs: the evidence that it takes.
-    """
-
-    id: int
-    statement: str
-    section: str
-    element: str
-    reported: dict[str, Decimal]
-    needs: tuple[str, ...]
+    id: int  # its number, 1-29
+    statement: str  # what is claimed, in our words
+    section: str  # where the paper says it
+    element: str  # the table, row or text there
+    reported: dict[str, Decimal]  # the printed values by name, with the digits of print
+    needs: tuple[str, ...]  # the evidence that it takes
 
 
 CLAIMS = load(FOLDER / "claims.yml", tuple[Claim, ...])
@@ -94,39 +85,30 @@ TESTED = int(COUNTS["test"])
 class Row:
     """A row of a table as printed; each table has some of these columns.
 
-    Attributes:
-        name: of a setting of Tables 1-3.
-        printed: that setting as printed, and `value` as a number or pair of numbers.
-        field: the field of `Experiment` that holds it, dotted.
-        model: of Tables 4 and 5, with `embedding` and the paper's `label`.
-        audio_score: mean over the test set, as `text_score`; none without attention.
-        same_as: our model of the kind of one that is quoted.
-        word: of Table 6; `ratio` of its occurrences are predicted as `emotion`.
-        anger: of Table 7, how often each class is predicted; its `accuracy` is the rate of the row
-            (recall, in standard terms), its `recall` that of the column (precision).
-        wave_avg: of Table 8, in units of full scale, as the next two.
+    Table 7's `accuracy` is the rate of a row (recall, in standard terms), its `recall` that of a
+    column (precision).
     """
 
-    name: str | None = None
+    name: str | None = None  # of a setting of Tables 1-3
     printed: str | None = None
-    value: int | float | tuple[int, int] | None = None
-    field: str | None = None
-    model: str | None = None
+    value: int | float | tuple[int, int] | None = None  # as printed
+    field: str | None = None  # of `Experiment`, dotted
+    model: str | None = None  # of Tables 4 and 5
     embedding: Literal["trainable", "word2vec"] | None = None
-    label: str | None = None
+    label: str | None = None  # the paper's name of the model
     emotion: Emotion | None = None
-    word: str | None = None
-    ratio: float | None = None
-    anger: int | None = None
+    word: str | None = None  # of Table 6
+    ratio: float | None = None  # of its occurrences, those that are predicted as `emotion`
+    anger: int | None = None  # of Table 7: how often each class is predicted
     happiness: int | None = None
     neutrality: int | None = None
     sadness: int | None = None
     accuracy: float | None = None
     recall: float | None = None
-    audio_score: float | None = None
+    audio_score: float | None = None  # mean over the test set; none without attention
     text_score: float | None = None
-    same_as: str | None = None
-    wave_avg: float | None = None
+    same_as: str | None = None  # our model of the kind of one that is quoted
+    wave_avg: float | None = None  # of Table 8, in units of full scale
     wave_avg_std: float | None = None
     wave_std_avg: float | None = None
 
@@ -155,27 +137,16 @@ Impact = Literal["low", "medium", "high", "very high"]
 
 @dataclass(frozen=True, config=_STRICT)
 class Choice:
-    """Something that the paper leaves open.
+    """Something that the paper leaves open."""
 
-    Attributes:
-        choice: what is open.
-        place: where in the paper.
-        alternatives: readings that fit the paper, the default first.
-        default: ours.
-        reason: why.
-        impact: how much it can move the results, as expected before the runs.
-        field: the field of `Experiment` that holds it, dotted; None where code alone does.
-        readings: key of `replicate.runs.experiments.CHOICES` -> the alternative that it is, where
-            that changes another field.
-    """
-
-    choice: str
-    place: str
-    alternatives: tuple[str, ...]
-    default: str
-    reason: str
-    impact: Impact
-    field: str | None = None
+    choice: str  # what is open
+    place: str  # where in the paper
+    alternatives: tuple[str, ...]  # readings that fit the paper, the default first
+    default: str  # ours
+    reason: str  # why
+    impact: Impact  # how much it can move the results, as expected before the runs
+    field: str | None = None  # of `Experiment`, dotted; None where code alone holds it
+    #: Key of `replicate.runs.experiments.CHOICES` -> alternative, where that changes another field.
     readings: dict[str, str] = Field(default_factory=dict)
 
 

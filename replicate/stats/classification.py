@@ -30,8 +30,7 @@ def _cells(true: ArrayLike, guessed: ArrayLike) -> np.ndarray:
     rows, columns = (classes.get_indexer(pd.Index(np.asarray(x))) for x in (true, guessed))
     if min(rows.min(), columns.min()) < 0:
         raise ValueError(f"a class is none of {EMOTIONS}")
-    cells: np.ndarray = len(EMOTIONS) * rows + columns
-    return cells
+    return np.asarray(len(EMOTIONS) * rows + columns)
 
 
 def confusion(true: ArrayLike, guessed: ArrayLike) -> pd.DataFrame:
@@ -74,8 +73,7 @@ def kappas(confusions: np.ndarray) -> np.ndarray:
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """A quotient that is NaN where the denominator is 0."""
     unknown = np.full(np.shape(whole), np.nan)
-    quotient: np.ndarray = np.divide(part, whole, out=unknown, where=np.asarray(whole) != 0)
-    return quotient
+    return np.asarray(np.divide(part, whole, out=unknown, where=np.asarray(whole) != 0))
 
 
 def reliability(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:

@@ -58,7 +58,7 @@ def each_pair(
     test: Callable[[pd.Series, pd.Series], Mapping[str, object]],
     reference: str | None = None,
 ) -> pd.DataFrame:
-    """A test of each pair of columns, or of all with the reference: `first`, `second`, its results."""
+    """A test of each pair of columns, or of each with one: `first`, `second`, what it finds."""
     pairs = list(combinations(table, 2))
     if reference is not None:
         pairs = [(column, reference) for column in table if column != reference]

@@ -59,15 +59,10 @@ Unit = Literal["seed", "fold"]
 
 @dataclass(frozen=True, kw_only=True)
 class Loudness(facts.Facts):
-    """The levels of a corpus's cohort.
+    """The levels of a corpus's cohort."""
 
-    Attributes:
-        audio_fingerprint: SHA-256 of ids and samples.
-        rows: the values of `COLUMNS` for each utterance.
-    """
-
-    audio_fingerprint: str
-    rows: list[tuple[str, str, str, float, float]]
+    audio_fingerprint: str  # SHA-256 of ids and samples
+    rows: list[tuple[str, str, str, float, float]]  # `COLUMNS` of each utterance
 
     @property
     def table(self) -> pd.DataFrame:

@@ -85,7 +85,7 @@ def training_steps() -> int:
 
 
 def epoch_seconds(size: pd.DataFrame) -> float:
-    """Seconds of an epoch of the paper's corpus, as of an utterance of the largest that was timed."""
+    """Seconds of an epoch of the paper's corpus, by those of an utterance of the largest timed."""
     largest = size.iloc[-1]
     utterances = sum(map(float, paper.COUNTS.values()))
     return float(largest["seconds"] / largest["utterances"] * utterances)

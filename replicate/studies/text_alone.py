@@ -65,17 +65,11 @@ Verdict = Literal["no", "yes", "cannot be told", "another question"]
 
 @dataclass(frozen=True)
 class TextAlone:
-    """All that is stored of text alone on one corpus; each selection may be empty.
+    """All that is stored of text alone on one corpus; each selection may be empty."""
 
-    Attributes:
-        runs: by the paper's protocol, with every reading of what it leaves open.
-        development: the same with a tenth of the training part held back to choose the epoch.
-        baselines: results of simple classifiers.
-    """
-
-    runs: Selection
-    development: Selection
-    baselines: Selection
+    runs: Selection  # by the paper's protocol, with every reading of what it leaves open
+    development: Selection  # the same with a tenth of the training part kept to choose the epoch
+    baselines: Selection  # results of simple classifiers
 
     def by(self, epoch: str) -> Selection:
         """All runs that have this choice of the epoch, see `replicate.runs.store.SELECTIONS`."""

@@ -40,25 +40,16 @@ COLUMNS = (
     "survival", "corrected_survival", "dialogue_survival", "corrected_dialogue_survival",
 )  # fmt: skip
 
-Cell = float | int | str | None
-
 
 @dataclass(frozen=True)
 class Thinned:
-    """What Equation 1, f a count, leaves of a training part of so many `tokens`, on average.
+    """What Equation 1, f a count, leaves of a training part, on average."""
 
-    Attributes:
-        most_frequent: occurrences of the most frequent word.
-        highest: the probability with which that word is discarded.
-        dropped: share of the tokens that go.
-        emptied: share of the sentences of which all words would go.
-    """
-
-    tokens: int
-    most_frequent: int
-    highest: float
-    dropped: float
-    emptied: float
+    tokens: int  # of the training part
+    most_frequent: int  # occurrences of the most frequent word
+    highest: float  # the probability with which that word is discarded
+    dropped: float  # share of the tokens that go
+    emptied: float  # share of the sentences of which all words would go
 
 
 def thinned(sentences: Sequence[Sequence[str]], t: float) -> Thinned:
@@ -77,25 +68,15 @@ def thinned(sentences: Sequence[Sequence[str]], t: float) -> Thinned:
 
 @dataclass(frozen=True, kw_only=True)
 class WordList(facts.Facts):
-    """What `words.described` finds, cut to the words on top.
-
-    Attributes:
-        classes: see `Classes`.
-        sentences: how many there are.
-        words: how many different ones there are.
-        thinned: what Equation 1 does to the training part of the first random split.
-        found: pairs of a word and a class whose `q_value` is at most `words.FALSE_DISCOVERIES`.
-        runs: names of the runs that predicted; none for true classes.
-        rows: column -> value, for each word.
-    """
+    """What `words.described` finds, cut to the words on top."""
 
     classes: Classes
-    sentences: int
-    words: int
-    thinned: Thinned
-    found: int
-    runs: tuple[str, ...]
-    rows: list[dict[str, Cell]]
+    sentences: int  # how many there are
+    words: int  # how many different ones
+    thinned: Thinned  # the training part of the first random split
+    found: int  # pairs of a word and a class with a `q_value` of `words.FALSE_DISCOVERIES` or less
+    runs: tuple[str, ...]  # names of those that predicted; none for true classes
+    rows: list[dict[str, facts.Cell]]  # column -> value, for each word
 
     @property
     def table(self) -> pd.DataFrame:
@@ -151,7 +132,7 @@ def _list(
 
 
 def reported(table: pd.DataFrame) -> pd.Series:
-    """The ratio that the paper gives the `word` and `emotion` of a row, tags in brackets; or NaN."""
+    """The ratio that the paper gives a row's `word` (tags in brackets) and `emotion`, else NaN."""
     pairs = zip(table["emotion"], table["word"].str.strip("[]"), strict=True)
     return pd.Series([WORDS.get(pair, np.nan) for pair in pairs], table.index, dtype=float)
 

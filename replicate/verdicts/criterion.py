@@ -21,36 +21,23 @@ Reported: TypeAlias = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Finding:
-    """What a criterion finds.
+    """What a criterion finds."""
 
-    Attributes:
-        outcome: None where there is nothing to judge.
-        reproduced: our values.
-        interval: of our value, where it is one number.
-        evidence: what else to know.
-        shortfall: what is missing for a verdict; empty if nothing is.
-    """
-
-    outcome: Outcome | None = None
-    reproduced: str = ""
-    interval: Interval = UNKNOWN
-    evidence: str = ""
-    shortfall: str = ""
+    outcome: Outcome | None = None  # None where there is nothing to judge
+    reproduced: str = ""  # our values
+    interval: Interval = UNKNOWN  # of our value, where it is one number
+    evidence: str = ""  # what else to know
+    shortfall: str = ""  # what is missing for a verdict; empty if nothing is
 
 
 class Criterion(BaseModel, ABC):
-    """When a claim counts as reproduced, fixed before any run.
-
-    Attributes:
-        line: the test in a line, with the names of the criterion's numbers in braces.
-        weakness: what the test cannot tell.
-        looks_at: what it takes: trained models, the corpus alone, or the paper's tables alone.
-    """
+    """When a claim counts as reproduced, fixed before any run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    line: ClassVar[str] = ""
-    weakness: ClassVar[str] = ""
+    line: ClassVar[str] = ""  # the test, with the names of the criterion's numbers in braces
+    weakness: ClassVar[str] = ""  # what the test cannot tell
+    #: Trained models, the corpus alone, or the paper's tables alone.
     looks_at: ClassVar[Literal["runs", "corpus", "print"]] = "runs"
 
     @property

@@ -20,27 +20,16 @@ from replicate.verdicts.fitness import fit
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a criterion may look at; a model is named with its embedding: `att_d1-word2vec`.
+    """All that a criterion may look at; a model is named with its embedding: `att_d1-word2vec`."""
 
-    Attributes:
-        runs: of one corpus, protocol and kind of held-out part; there may be none.
-        title: of the corpus.
-        synthetic: whether the corpus is the stand-in.
-        words: from `replicate.studies.words.word_table`, for each seed.
-        by_text_alone: whether that is a run of text alone, and not of Att_d^1 with Word2Vec.
-        levels: from `replicate.studies.loudness.of_cohort`.
-        left_out: which runs play no part.
-        sessions: the same models with each session held out, where criteria of splits ask for it.
-    """
-
-    runs: Selection
-    title: str
-    synthetic: bool
-    words: Sequence[pd.DataFrame] = ()
-    by_text_alone: bool = False
-    levels: pd.DataFrame | None = None
-    left_out: str = ""
-    sessions: "Evidence | None" = None
+    runs: Selection  # of one corpus, protocol and kind of held-out part; there may be none
+    title: str  # of the corpus
+    synthetic: bool  # whether the corpus is the stand-in
+    words: Sequence[pd.DataFrame] = ()  # `replicate.studies.words.word_table` of each seed
+    by_text_alone: bool = False  # whether they are of text alone, and not of Att_d^1 with Word2Vec
+    levels: pd.DataFrame | None = None  # `replicate.studies.loudness.of_cohort`
+    left_out: str = ""  # which runs play no part
+    sessions: "Evidence | None" = None  # each held out, where criteria of splits ask for it
 
     @property
     def overlap(self) -> float:
