@@ -117,15 +117,11 @@ def interval_over_clusters(
     cluster: str,
     statistic: Callable[[pd.DataFrame], pd.DataFrame],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Percentile bootstrap of any statistics of a table that draws whole groups of its rows.
+    """Percentile bootstrap of statistics of a table that draws whole groups of its rows.
 
-    Args:
-        table: the rows.
-        cluster: the column whose values are drawn as a whole, such as the speaker.
-        statistic: table -> table of numbers.
-
-    Returns:
-        The ends of the 95 % intervals, in the shape of the statistics; NaN of but one group.
+    Rows of the same value in the column `cluster`, such as the speaker, are a group. Gives the
+    lower and the upper ends of the 95 % intervals, in the shape of the statistics; NaN of but one
+    group.
     """
     groups = [group for _, group in table.groupby(cluster)]
     if len(groups) < 2:

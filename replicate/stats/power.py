@@ -47,11 +47,8 @@ def detectable(
 def mcnemar_power(n: int, disagreement: float, difference: float, level: float = LEVEL) -> float:
     """Probability that McNemar's exact test finds a true difference, in its direction.
 
-    Args:
-        n: test utterances.
-        disagreement: share of utterances on which one of the two models alone is right.
-        difference: of their accuracies, from 0 to `disagreement`.
-        level: two-sided.
+    Of n test utterances, `disagreement` is the share on which one of the two models alone is right;
+    the difference of their accuracies is from 0 to that. The level is two-sided.
     """
     differ = np.arange(n + 1)
     most = binom.ppf(level / 2, differ, 0.5) - 1  # that the worse model alone may get right

@@ -165,8 +165,8 @@ def likely_counts(counted: pd.DataFrame, total: int) -> pd.DataFrame:
 
     Returns:
         `low_sentences`, `high_sentences`: how many sentences of the test set have the word, by the
-        hypergeometric distribution; `low`, `high`: occurrences, as if all these sentences had the
-        word as often as it is in one on average. All rows hold together with 95 % (Bonferroni).
+        hypergeometric distribution; `low`, `high`: occurrences, at their mean in a sentence with
+        the word. All rows hold together with 95 % (Bonferroni).
     """
     level = 1 - LEVEL / max(len(counted), 1)
     low, high = hypergeom.interval(level, total, counted["sentences"], TESTED)
@@ -182,9 +182,7 @@ UNITS = {"occurrences": "", "sentences": "_sentences"}
 def fractions_left(counted: pd.DataFrame, total: int) -> pd.DataFrame:
     """What the counts of a corpus leave of the fractions that may stand behind printed ratios.
 
-    Args:
-        counted: see `likely_counts`; with `emotion` and `word`, tags in brackets.
-        total: sentences of the corpus.
+    The arguments are those of `likely_counts`, with `emotion` and `word` (tags in brackets).
 
     Returns:
         The columns of `words` for each printed word that occurs; for either of `UNITS` its name
@@ -210,9 +208,9 @@ def loudness_gaps() -> pd.DataFrame:
     """Differences of mean loudness between neighbours of Table 8, and from first to last.
 
     Returns:
-        Index (louder, softer); `d`, Cohen's: `WaveAvg` less `WaveAvg`, in units of the square root
-        of the mean of both variances (`WaveAvgStd` squared), as if the classes were equally large;
-        `low` and `high`, the least and the most that the rounding of the print allows.
+        Index (louder, softer); `d`, Cohen's: `WaveAvg` less `WaveAvg` over the quadratic mean of
+        both `WaveAvgStd`, as if the classes were equally large; `low` and `high`, the least and the
+        most that the rounding of the print allows.
     """
     rows, classes = {}, TABLE_8.to_dict("records")
     for loud, soft in (*pairwise(classes), (classes[0], classes[-1])):

@@ -302,7 +302,7 @@ def needed(n: int) -> float:
 def power(noise: float, known: pd.Series, trials: int = 10_000) -> float:
     """The chance that a measure which is the truth and noise is found to be in order.
 
-    The `noise` is the standard deviation of a corpus's mean, as a share of the measure's own range.
+    The standard deviation of a corpus's mean, `noise`, is a share of the measure's own range.
     """
     x = known.to_numpy()
     errors = np.random.default_rng(0).normal(0, noise * np.ptp(x), (trials, len(x)))

@@ -180,9 +180,9 @@ def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     Returns:
         Index heading; `accuracy`; `difference`, `low`, `high` of `gains`; `unit_low`, `unit_high`
         and `p_holm` of `over_seeds` over units, NaN for one unit; `found`, in how many of the
-        `seeds` McNemar's exact test finds a difference, Holm's correction applied (both corrections
-        are for all columns); `changed`, the share of answers that are another class, with
-        `changed_low`, `changed_high` (t over units).
+        `seeds` McNemar's exact test finds a difference (both with Holm's correction for all
+        columns); `changed`, the share of answers that are another class, with `changed_low`,
+        `changed_high` (t over units).
     """
     correct, first = right(answered), str(answered.columns[0])
     rows = gains(correct, unit)
@@ -247,9 +247,7 @@ def versions(samples: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def remains(recordings: Sequence[np.ndarray], pieces: int) -> pd.DataFrame:
-    """What each treatment leaves of recordings, int16 [T] each.
-
-    The envelope is cut into so many `pieces`, as the pool does.
+    """What each treatment leaves of recordings, int16 [T] each, whose envelope has so many pieces.
 
     Returns:
         Index treatment; `level` (dB above the untreated recording, mean over recordings), `range`

@@ -1,9 +1,9 @@
 """How loud IEMOCAP's classes are, by levels that others published (Section 5, Table 8).
 
-They cut each utterance by time from the recording of its dialogue, both microphones averaged: it is
-softer there than in the sentence files that the paper used, and the partner may be heard. So order
-and ratios of the classes can be compared with print, absolute values cannot. The mean RMS of the
-sentence files is known, too.
+They cut each utterance by time from the recording of its dialogue, both microphones averaged:
+softer than in the sentence files that the paper used, and the partner may be heard. So order and
+ratios of the classes can be compared with print, absolute values cannot. The mean RMS is of
+sentence files.
 
 `results/iemocap-features/levels.json` holds one row for each speaker and class, no utterance.
 """
@@ -64,16 +64,10 @@ def load(corpus: str = "iemocap-features", root: Path = RESULTS) -> Levels | Non
 
 
 def class_averages(by_speaker: pd.DataFrame) -> pd.DataFrame:
-    """The averages of Table 8 from those of each speaker and class.
+    """The averages of Table 8 from those of each speaker and class, `Levels.table`.
 
     WaveAvg and WaveStdAvg are means weighted by n; the variance of a class is the mean of its
-    speakers' variances and squared means, less the square of its mean.
-
-    Args:
-        by_speaker: `Levels.table`.
-
-    Returns:
-        Index emotion; `n`, `WaveAvg`, `WaveAvgStd`, `WaveStdAvg`.
+    speakers' variances and squared means, less the square of its mean. By emotion, with `n`.
 
     >>> two = [("a", "anger", 1, 0.1, 0.0, 0.3, 0.0), ("b", "anger", 3, 0.3, 0.0, 0.3, 0.0)]
     >>> class_averages(pd.DataFrame(two, columns=list(COLUMNS))).round(4).to_dict("records")

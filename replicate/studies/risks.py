@@ -177,9 +177,9 @@ def epochs(runs: Selection) -> pd.DataFrame:
 def gain(rows: pd.DataFrame, epoch: str) -> Mean:
     """What choosing the epoch so adds to the last one, over what of the runs is independent.
 
-    The rows are those of `epochs` for one model and kind of folds. Random splits that are drawn
-    anew are corrected for what their training parts share. Seeds on the same utterances are
-    averaged where groups are held out, and the groups count.
+    The rows are `epochs` of one model and kind of folds. Random splits that are drawn anew are
+    corrected for what their training parts share. Where groups are held out, their seeds are
+    averaged.
     """
     gains = (rows[epoch] - rows["last-epoch"]).dropna()
     if (rows["folds"] != "stratified").any():
@@ -189,15 +189,12 @@ def gain(rows: pd.DataFrame, epoch: str) -> Mean:
 
 
 def fluctuation(accuracies: np.ndarray) -> dict[str, float]:
-    """How the test accuracy, float64 [epochs], moves once it has settled.
+    """How the test accuracy, float64 [epochs], moves once it has settled: `FLUCTUATION`.
 
-    A straight line through the last `SETTLED` of the epochs is taken off first.
-
-    Returns:
-        `sd`, `autocorrelation` of neighbouring epochs (NaN where nothing moves); `best_settled`,
-        how far the best of these epochs lies above their mean, and `by_chance`, how far it would if
-        nothing else moved them, see `power.best_of_epochs`; `early`, 1 if the best of all epochs
-        comes before these.
+    A straight line through the last `SETTLED` of the epochs is taken off first. `sd` and
+    `autocorrelation` of neighbouring epochs (NaN where nothing moves); `best_settled`, how far the
+    best of these epochs lies above their mean, and `by_chance`, how far it would if nothing else
+    moved them, see `power.best_of_epochs`; `early`, 1 if the best of all epochs comes before these.
     """
     n = max(2, round(SETTLED * len(accuracies)))
     rest, early = detrend(accuracies[-n:]), float(accuracies.argmax() < len(accuracies) - n)

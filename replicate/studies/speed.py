@@ -40,10 +40,10 @@ def gaps(
     waveforms: Waveforms,
     rows: np.ndarray,
 ) -> pd.DataFrame:
-    """Front ends against eager float64, all with the same weights.
+    """Front ends against eager float64, all with the same weights, on a batch of rows.
 
     Args:
-        ways: name -> front end, and what it makes of the batch; its weights are overwritten.
+        ways: name -> front end, whose weights are overwritten, and what it makes of the batch.
         waveforms: of the corpus.
         rows: of the batch.
 
@@ -97,8 +97,8 @@ def training_seconds(
     """Seconds of a core for one training, two of them side by side.
 
     With audio: epochs times `epoch_seconds`. Text alone: steps times the parts of a step that have
-    no audio (`part` and `ms`). Both divided by the throughput of two trainings relative to twice
-    that of one.
+    no audio (`part` and `ms`). Both divided by the throughput of two trainings over twice that of
+    one.
     """
     ms = parts.set_index("part")["ms"]
     text_step = (ms["text"] + ms["fusion, classifier"] + ms["optimiser"]) / 1000

@@ -8,7 +8,7 @@ both, `intervals.prediction_interval` says where the next one would lie.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -48,14 +48,6 @@ OBJECTIONS = {
 
 #: How the cohort's objection is answered by runs.
 CUT = "trained and tested on the paper's numbers of each class"
-
-#: What an answer lacks where there are no runs.
-_UNKNOWN = {
-    "difference": np.nan, "low": np.nan, "high": np.nan, "p": np.nan, "one_run_high": np.nan,
-    "n": 0, "of": "",
-}  # fmt: skip
-
-Answer: TypeAlias = dict[str, float | int | str]
 
 Verdict = Literal["no", "yes", "cannot be told", "another question"]
 
@@ -116,9 +108,7 @@ def accuracies(runs: Selection) -> pd.Series:
 
 
 def chance(accuracy: float, n: float) -> float:
-    """Standard deviation of accuracy if only the luck of the test utterances varies: sqrt(p q / n).
-
-    p is the chance that one of the n utterances is answered rightly, q is 1 - p.
+    """Standard deviation of accuracy by the luck of n test utterances alone: sqrt(p (1 - p) / n).
 
     >>> round(chance(0.5, 100), 3)
     0.05
@@ -136,18 +126,14 @@ def p_value_of_next(values: ArrayLike, value: float) -> float:
     >>> round(p_value_of_next([0.60, 0.64, 0.66], high), 3)
     0.05
     """
-    sample = np.asarray(values, dtype=float)
-    if without_spread(sample):
-        return np.nan
-    error = sample.std(ddof=1) * np.sqrt(1 + 1 / len(sample))
-    return float(2 * stats.t.sf(abs(value - sample.mean()) / error, len(sample) - 1))
+    gap = mean_difference(np.asarray(values) - value, overlap=1)  # as of one more value
+    return gap.p_value if gap.spread > 0 else np.nan
 
 
 def left(printed: float, one_run: Interval) -> Interval:
     """The difference between a printed single run and the mean of text alone: its 95 % interval.
 
-    Both runs are taken to scatter alike. Then this is the interval for one run of text alone, seen
-    from the printed accuracy.
+    Both runs are taken to scatter alike: then it is the interval for one run, seen from the print.
 
     >>> difference = left(0.75, Interval(0.5, 0.625))
     >>> difference.low, difference.high
@@ -182,8 +168,7 @@ def by_epoch(runs: Selection) -> pd.DataFrame:
 def pairs_can_show(spread: float, n: int, overlap: float) -> tuple[float, float]:
     """What pairs of runs on random splits can show, by Nadeau and Bengio's correction.
 
-    The standard error of the mean of n differences with the standard deviation s, the `spread`, is
-    s sqrt(1/n + n_test/n_train).
+    The standard error of the mean of n differences is `spread` * sqrt(1/n + n_test/n_train).
 
     Returns:
         The true difference that is found with probability `power.POWER`, and how far the 90 %
@@ -224,6 +209,20 @@ def verdict(reach: float, change: Interval, own: float = np.nan) -> Verdict:
     return "no" if ends == {bool(reach >= TARGET)} else "yes"
 
 
+class Answer(NamedTuple):
+    """What an objection changes in text alone, as far as there are runs."""
+
+    objection: str
+    reading: str  # a key of `CHOICES`, or words
+    difference: float = np.nan
+    low: float = np.nan  # its 95 % interval
+    high: float = np.nan
+    n: int = 0
+    of: str = ""  # what the interval is over
+    p: float = np.nan  # of the paired t test; NaN where nothing is paired
+    one_run_high: float = np.nan  # of the interval for one run; NaN with fewer runs than ours
+
+
 def answered(text: TextAlone, cut: TextAlone, epoch: str) -> pd.DataFrame:
     """Every objection, answered as far as there are runs.
 
@@ -233,20 +232,14 @@ def answered(text: TextAlone, cut: TextAlone, epoch: str) -> pd.DataFrame:
         epoch: one of `SELECTIONS`.
 
     Returns:
-        One row an objection and reading, by objection: `objection`, `reading` (a key of `CHOICES`,
-        or words); what it changes in text alone, `difference` with `low` and `high`; `p` of the
-        paired t test and `p_holm`, NaN where nothing is paired; `one_run_high`, the upper end of
-        the interval for one run under the objection, NaN with fewer runs than ours; `n` and `of`,
-        what the interval is over; `by_change` and `by_own_runs`, by either rule of `verdict`
-        whether the conclusion changes. No rows without runs by our reading.
+        One row an `Answer`, by objection; `p_holm`; `by_change` and `by_own_runs`, by either rule
+        of `verdict` whether the conclusion changes. No rows without runs by our reading.
     """
     ours = text.drawn(epoch, "trainable")
     if not ours:
-        rules = ["by_change", "by_own_runs"]
-        return pd.DataFrame(columns=["objection", "reading", *_UNKNOWN, "p_holm", *rules])
+        return pd.DataFrame(columns=[*Answer._fields, "p_holm", "by_change", "by_own_runs"])
     answers = [*_otherwise(text, ours), *_other_folds(text, ours), *_other_cohort(cut, ours)]
-    rows = pd.DataFrame([{**_UNKNOWN, **answer} for answer in answers])
-    rows = rows.sort_values("objection", kind="stable", ignore_index=True)
+    rows = pd.DataFrame(answers).sort_values("objection", kind="stable", ignore_index=True)
     known = rows["p"].notna()
     rows.loc[known, "p_holm"] = holm(rows.loc[known, "p"]) if known.any() else np.nan
     reach, nothing = prediction_interval(accuracies(ours)).high, pd.Series(np.nan, rows.index)
@@ -258,10 +251,10 @@ def answered(text: TextAlone, cut: TextAlone, epoch: str) -> pd.DataFrame:
 
 def _verdicts(rows: pd.DataFrame, reach: float, own: pd.Series) -> list[Verdict]:
     """Of each row; the paper has no number for groups held out, so that is another question."""
-    columns = (rows["objection"], rows["low"], rows["high"], own)
+    changes = map(Interval, rows["low"], rows["high"])
     return [
-        "another question" if objection == "split" else verdict(reach, Interval(low, high), one_run)
-        for objection, low, high, one_run in zip(*columns, strict=True)
+        "another question" if objection == "split" else verdict(reach, change, one_run)
+        for objection, change, one_run in zip(rows["objection"], changes, own, strict=True)
     ]
 
 
@@ -283,12 +276,10 @@ def _paired(objection: str, reading: str, runs: Selection, ours: Selection) -> A
     """What runs under an objection differ by from ours on the same splits."""
     other, single = accuracies(runs), accuracies(ours)
     mean = mean_difference((other - single).dropna(), ours.runs[0].provenance.overlap)
-    answer: Answer = {"objection": objection, "reading": reading}
-    if mean.n:
-        answer |= {"difference": mean.difference, "low": mean.low, "high": mean.high}
-        answer |= {"p": mean.p_value, "n": mean.n, "of": "seeds"}
-        answer["one_run_high"] = _own(other, single)
-    return answer
+    if not mean.n:
+        return Answer(objection, reading)
+    gap, own = (mean.difference, mean.low, mean.high), _own(other, single)
+    return Answer(objection, reading, *gap, mean.n, "seeds", mean.p_value, own)
 
 
 def _own(other: pd.Series, single: pd.Series) -> float:
@@ -299,33 +290,28 @@ def _own(other: pd.Series, single: pd.Series) -> float:
 def _other_folds(text: TextAlone, ours: Selection) -> Iterator[Answer]:
     """By runs with groups held out: of the same utterances; the interval draws whole dialogues."""
     for kind in ("session", "scenario"):
-        answer: Answer = {"objection": "split", "reading": f"a {kind} held out"}
-        groups = text.held_out(kind, ours.epoch)
+        answer, groups = Answer("split", f"a {kind} held out"), text.held_out(kind, ours.epoch)
         if groups and text.baselines:  # which know all groups of a kind
             answers = pd.concat([ours.answers(), groups.answers()])
             right = answers["predicted"] == answers["emotion"]
             lost = less_held_out(answers.assign(right=right), kind)
             dialogues = lost.index.get_level_values("dialogue")
             gained = mean_over_clusters(-lost, dialogues)
-            answer |= {"difference": gained.value, "low": gained.low, "high": gained.high}
-            answer |= {"n": dialogues.nunique(), "of": "dialogues"}
+            answer = Answer(*answer[:2], *gained, dialogues.nunique(), "dialogues")
         yield answer
 
 
 def _other_cohort(cut: TextAlone, ours: Selection) -> Iterator[Answer]:
     """By bounds on what is tested; and by runs on fewer utterances, whose splits are others."""
     made_by, bounds = ours.runs[0].provenance, without_surplus(ours)
-    yield {
-        "objection": "cohort", "reading": f"{made_by.n_test - TESTED} test utterances fewer, any",
-        "low": bounds.low, "high": bounds.high, "n": len(ours), "of": "seeds, bounds",
-    }  # fmt: skip
+    fewer = f"{made_by.n_test - TESTED} test utterances fewer, any"
+    yield Answer("cohort", fewer, np.nan, *bounds, len(ours), "seeds, bounds")
     other, single = accuracies(cut.drawn(ours.epoch, "trainable")), accuracies(ours)
-    answer: Answer = {"objection": "cohort", "reading": CUT}
+    answer = Answer("cohort", CUT)
     if len(other):
         apart = between(other, single, made_by.overlap)
-        answer |= {"difference": apart.value, "low": apart.low, "high": apart.high}
-        answer |= {"n": len(other), "of": "seeds, other splits"}
-        answer["one_run_high"] = _own(other, single)
+        answer = Answer(*answer[:2], *apart, len(other), "seeds, other splits")
+        answer = answer._replace(one_run_high=_own(other, single))
     yield answer
 
 
@@ -336,10 +322,7 @@ def without_surplus(runs: Selection) -> Interval:
     (k - (n - N)) / N - k / n and k / N - k / n for k right answers to n utterances, of which N
     stay; means over runs.
     """
-    answers = runs.answers()
-    right = (
-        (answers["predicted"] == answers["emotion"]).groupby(answers["run"]).agg(["sum", "size"])
-    )
-    k, n = right["sum"], right["size"]
-    low, high = (((k - left_out) / TESTED - k / n).mean() for left_out in (n - TESTED, 0))
+    rows = by_run(runs.answers())
+    n, p = rows["n_utterances"], rows["accuracy"]
+    low, high = (((p * n - left_out) / TESTED - p).mean() for left_out in (n - TESTED, 0))
     return Interval(float(low), float(high))

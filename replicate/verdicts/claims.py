@@ -35,11 +35,6 @@ _VERDICTS: Mapping[Outcome, str] = {
     "undecided": "undecided",
     "not met": "not reproduced",
 }
-_CHECKS: Mapping[Outcome, str] = {
-    "met": "criterion met",
-    "undecided": "undecided",
-    "not met": "criterion not met",
-}
 
 
 def verdicts(runs: Selection, corpus: Corpus | None = None) -> pd.DataFrame:
@@ -202,5 +197,7 @@ def _outcome(basis: str, criterion: Criterion, finding: Finding) -> tuple[str, s
         return _NONE, ""
     if basis == OWN_CORPUS:
         return _TOO_FEW if finding.shortfall else _VERDICTS[finding.outcome], ""
-    # another corpus's size checks nothing
-    return _NONE, "" if isinstance(criterion, Counts) else _CHECKS[finding.outcome]
+    if isinstance(criterion, Counts):  # another corpus's size checks nothing
+        return _NONE, ""
+    undecided = finding.outcome == "undecided"
+    return _NONE, "undecided" if undecided else f"criterion {finding.outcome}"

@@ -46,17 +46,11 @@ class Counts(Criterion):
 
 
 class Words(Criterion):
-    """Each printed ratio lies in the Wilson interval of ours, and the association has its sign.
-
-    Attributes:
-        kind: which criterion it is.
-        emotion: the class.
-        negative: words that are claimed to speak against it.
-    """
+    """Each printed ratio lies in the Wilson interval of ours, and the association has its sign."""
 
     kind: Literal["words"]
     emotion: Emotion
-    negative: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()  # words that are claimed to speak against the class
 
     line = (
         "printed ratio inside the Wilson interval of ours, same direction of association, in nine "
@@ -72,20 +66,16 @@ class Words(Criterion):
         if not evidence.words:
             return Finding(shortfall="no table of words")
         found = [self._of_one(reported, table) for table in evidence.words]
-        outcomes = [one.outcome for one in found]
-        agreed: list[Outcome] = [
-            outcome for outcome in ("met", "not met")
-            if outcomes.count(outcome) >= SHARE * len(outcomes)
-        ]  # fmt: skip
-        few = len(found) < SEEDS
+        if found[0].outcome is None:
+            return found[0]
+        outcomes, few = [one.outcome for one in found], len(found) < SEEDS
         lacking = [f"{len(found)} of the {SEEDS} seeds that the criterion asks for"] * few
         if evidence.by_text_alone:
             lacking.append("the classes are those that text alone predicts")
-        first = found[0]
-        if first.outcome is None:
-            return first
+        sure: tuple[Outcome, ...] = ("met", "not met")
+        agreed = [each for each in sure if outcomes.count(each) >= SHARE * len(found)]
         outcome = agreed[0] if agreed else "undecided"
-        return replace(first, outcome=outcome, shortfall="; ".join(lacking))
+        return replace(found[0], outcome=outcome, shortfall="; ".join(lacking))
 
     def _of_one(self, reported: Reported, table: pd.DataFrame) -> Finding:
         """What one seed's table of words says."""
@@ -135,17 +125,16 @@ class Loudness(Criterion):
         ours = averages(evidence.levels).loc[list(EMOTIONS), printed.columns]
         inside = (ours - printed).abs() <= self.tolerance * printed + ROUNDING
         ordered = bool((ours.diff().dropna() < 0).all(axis=None))
-        described = "; ".join(
-            f"{emotion} {' / '.join(f'{value:.4f}' for value in row)}"
-            for emotion, row in zip(ours.index, ours.to_numpy(), strict=True)
-        )
+        rows = ours.map("{:.4f}".format).agg(" / ".join, axis="columns")
+        described = "; ".join(f"{emotion} {row}" for emotion, row in rows.items())
         within = f"{inside.to_numpy().sum()} of {inside.size} within tolerance"
-        outcome: Outcome = "met" if ordered and inside.all(axis=None) else "not met"
         ratios = (ours / printed).stack()
-        note = f"{within}; {ratios.min():.2f} to {ratios.max():.2f} of print"
-        lacking = "levels of the dialogues' recordings, not of the paper's files" * by_speaker
+        of_print = f"{ratios.min():.2f} to {ratios.max():.2f} of print"
         return Finding(
-            outcome, described, evidence=f"{' / '.join(ours.columns)}; {note}", shortfall=lacking
+            "met" if ordered and inside.all(axis=None) else "not met",
+            described,
+            evidence=f"{' / '.join(ours.columns)}; {within}; {of_print}",
+            shortfall="levels of the dialogues' recordings, not of the paper's files" * by_speaker,
         )
 
 
@@ -231,12 +220,12 @@ class Quoted(Criterion):
 
     def judge(self, reported: Reported, evidence: Evidence) -> Finding:
         """Our own models of one modality, for comparison."""
-        reason = "the figures are another paper's, from other features"
         own = unimodal(evidence)
-        return Finding(
-            evidence=f"our own models of one modality: {own}" if own else "",
-            shortfall=f"{reason}; they can be checked only there",
+        told = f"our own models of one modality: {own}" if own else ""
+        reason = (
+            "the figures are another paper's, from other features; they can be checked only there"
         )
+        return Finding(evidence=told, shortfall=reason)
 
 
 class NoCriterion(Criterion):

@@ -76,17 +76,14 @@ class OfModel(OfRuns):
 class Accuracy(OfModel):
     """Criterion A: the mean accuracy over seeds lies within `tolerance` of print.
 
-    Attributes:
-        tolerance: 1.96 standard deviations of the printed run: the binomial error of one run on 555
-            utterances together with an assumed spread between seeds, `seed_sd`.
-        score_tolerance: how far the mean audio score may lie from print, where it is judged.
-        text_ahead: share of the seeds in which text must weigh more than audio, where it is judged.
+    That is 1.96 standard deviations of the printed run: the binomial error of one run on 555
+    utterances together with an assumed spread between seeds, `seed_sd`.
     """
 
     kind: Literal["accuracy"]
     tolerance: float = 0.042
-    score_tolerance: float | None = None
-    text_ahead: float | None = None
+    score_tolerance: float | None = None  # of the mean audio score, where it is judged
+    text_ahead: float | None = None  # share of the seeds in which text must weigh more, if judged
 
     seed_sd: ClassVar[float] = 0.01
     weakness = (

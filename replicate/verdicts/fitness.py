@@ -16,7 +16,10 @@ def fit(runs: Selection) -> tuple[Selection, str]:
     Raises:
         InputError: a run is given twice.
     """
-    _require_once(runs)
+    places = Counter(run.experiment.place for run in runs)
+    if twice := [place for place, count in places.items() if count > 1]:
+        what = f"is given {places[twice[0]]} times"
+        raise InputError(twice[0], what, "give each run once, and one reading of open choices")
     versions = Counter(run.provenance.text_fingerprint for run in runs)
     version = versions.most_common(1)[0][0] if versions else ""
     faults = [_fault(run, version) for run in runs]
@@ -24,13 +27,6 @@ def fit(runs: Selection) -> tuple[Selection, str]:
     told = ", ".join(f"{count} {fault}" for fault, count in counts.items())
     kept = tuple(run for run, fault in zip(runs, faults, strict=True) if not fault)
     return replace(runs, runs=kept), f"play no part: {told}" if told else ""
-
-
-def _require_once(runs: Selection) -> None:
-    counts = Counter(run.experiment.place for run in runs)
-    if twice := [place for place, count in counts.items() if count > 1]:
-        what = f"is given {counts[twice[0]]} times"
-        raise InputError(twice[0], what, "give each run once, and one reading of open choices")
 
 
 def _fault(run: Run, version: str) -> str:
