@@ -49,7 +49,6 @@ NORMALISED = "loudness-normalised"
 #: The control of `rms`: what moves all recordings alike, and how far, in dB.
 SHIFTS = {UNTREATED: 0.0, "louder": 20 * np.log10(SIX_DB), "softer": -20 * np.log10(SIX_DB)}
 
-
 #: What is drawn anew in another experiment: a training, or the group held out with its training.
 Unit = Literal["seed", "fold"]
 
@@ -92,8 +91,7 @@ def save(found: Loudness, root: Path = RESULTS) -> Path:
 
 def load(corpus: str, root: Path = RESULTS) -> Loudness | None:
     """The stored levels of a corpus; None if there are none."""
-    path = root / corpus / "loudness.json"
-    return read_record(path, Loudness, f"run `{command(corpus)}`")
+    return read_record(root / corpus / "loudness.json", Loudness, f"run `{command(corpus)}`")
 
 
 def command(corpus: str) -> str:

@@ -20,7 +20,7 @@ from replicate.runs.experiments import CHOICES, GRIDS, random_fold
 from replicate.runs.selection import Selection, load_baselines, under, whole_rounds
 from replicate.runs.selection import load as load_runs
 from replicate.runs.store import SELECTIONS
-from replicate.settings import BATCHES, EMB_SIZE, RESULTS, TREATMENTS
+from replicate.settings import BATCHES, RESULTS, TREATMENTS
 from replicate.stats.hypothesis_tests import LEVEL, between, holm, mean_difference
 from replicate.stats.intervals import (
     Interval,
@@ -34,9 +34,6 @@ from replicate.stats.summaries import by_run, less_held_out
 #: The printed accuracy that text alone is held against: the best whose embeddings are trained, too.
 TARGET = float(TABLE_4["accuracy"].max())
 
-#: The reading whose trained vectors are as wide as GloVe's.
-AS_WIDE_AS_GLOVE = f"emb_size-{EMB_SIZE['glove']}"
-
 #: Field of the configuration -> the objection that another reading of it answers.
 OBJECTIONS = {
     "training.tokens": "tokenisation",
@@ -45,9 +42,6 @@ OBJECTIONS = {
     "training.frequency": "Equation 1",
     "architecture.padding": "padding",
 }
-
-#: How the cohort's objection is answered by runs.
-CUT = "trained and tested on the paper's numbers of each class"
 
 Verdict = Literal["no", "yes", "cannot be told", "another question"]
 
@@ -307,7 +301,7 @@ def _other_cohort(cut: TextAlone, ours: Selection) -> Iterator[Answer]:
     fewer = f"{made_by.n_test - TESTED} test utterances fewer, any"
     yield Answer("cohort", fewer, np.nan, *bounds, len(ours), "seeds, bounds")
     other, single = accuracies(cut.drawn(ours.epoch, "trainable")), accuracies(ours)
-    answer = Answer("cohort", CUT)
+    answer = Answer("cohort", "trained and tested on the paper's numbers of each class")
     if len(other):
         apart = between(other, single, made_by.overlap)
         answer = Answer(*answer[:2], *apart, len(other), "seeds, other splits")

@@ -32,10 +32,6 @@ from replicate.stats.intervals import wilson
 #: Words of Table 6 for each class.
 TOP = 3
 
-#: Fewest occurrences for a place among the top words. The paper names no such bound; 1 is none.
-#: Below about ten occurrences the interval of a ratio is wider than half the unit interval.
-MIN_COUNT = 1
-
 #: Samples of sentences for `survival`: shares to about .02.
 RESAMPLES = 500
 
@@ -217,8 +213,12 @@ def survival(
     return _each_class(words).assign(by_information=by_information, by_corrected=by_corrected)
 
 
-def top_words(table: pd.DataFrame, n: int = TOP, min_count: int = MIN_COUNT) -> pd.DataFrame:
-    """The `n` words of highest mutual information for each class (Table 6); ties alphabetically."""
+def top_words(table: pd.DataFrame, n: int = TOP, min_count: int = 1) -> pd.DataFrame:
+    """The `n` words of highest mutual information for each class (Table 6); ties alphabetically.
+
+    They have at least so many occurrences; the paper names no bound. Below about ten the interval
+    of a ratio is wider than half the unit interval.
+    """
     often = table[table["present"] >= min_count]
     ranked = often.sort_values(["mutual_information", "word"], ascending=[False, True])
     order = pd.Categorical(ranked["emotion"], categories=EMOTIONS, ordered=True)
