@@ -99,14 +99,10 @@ def load(size: str, *profiles: str, root: Path = RESULTS) -> dict[str, Selection
     Returns:
         Preset -> its runs, of which there may be none; by rising share of the audio.
     """
-    models, embeddings = zip(*GRIDS[GRID].rows, strict=True)
+    chosen = [model for model, _ in GRIDS[GRID].rows], ("trainable", "none"), "one"
     for profile in profiles:
-        runs = {
-            preset: replace(load_runs(name, profile, root=root), grid=GRID).of(
-                models, embeddings, "one"
-            )
-            for preset, name in corpora(size).items()
-        }
+        stored = {p: load_runs(name, profile, root=root) for p, name in corpora(size).items()}
+        runs = {preset: replace(some.of(*chosen), grid=GRID) for preset, some in stored.items()}
         if any(runs.values()):
             break
     return runs
