@@ -106,7 +106,7 @@ def differences(answers: pd.DataFrame) -> pd.DataFrame:
     return gaps[["choice", "difference", *SAME]]
 
 
-def effects(answers: pd.DataFrame, overlap: float = 0.0, region: float = PRINTED) -> pd.DataFrame:
+def effects(answers: pd.DataFrame, overlap: float = 0.0) -> pd.DataFrame:
     """Mean difference of each choice, the largest first.
 
     A seed's difference is the mean over its models; where groups are held out, a group's is the
@@ -116,12 +116,11 @@ def effects(answers: pd.DataFrame, overlap: float = 0.0, region: float = PRINTED
         answers: of runs on one kind of folds.
         overlap: n_test / n_train of random splits. It widens the intervals where each seed draws a
             split of its own, see `mean_difference`.
-        region: the size of a difference with which effects are compared.
 
     Returns:
         Index `choice`; `difference` with `_low` and `_high` (t interval); `n` (seeds or groups);
         `p_larger` and `p_smaller` of `equivalence.size_tests`, with Holm's correction for the
-        choices; `size`: `more` or `less` than the region, or `cannot be told`; `impact`, as
+        choices; `size`: `more` or `less` than `PRINTED`, or `cannot be told`; `impact`, as
         expected. No rows if nothing can be compared.
     """
     random = bool((answers["folds"] == "stratified").all())
@@ -131,7 +130,7 @@ def effects(answers: pd.DataFrame, overlap: float = 0.0, region: float = PRINTED
     rows = {}
     for choice, values in gaps.groupby("choice"):
         mean = mean_difference(values, overlap)
-        sizes = size_tests(values, region, overlap)
+        sizes = size_tests(values, PRINTED, overlap)
         rows[str(choice)] = [mean.difference, mean.low, mean.high, mean.n, *sizes]
     found = pd.DataFrame.from_dict(rows, orient="index", columns=EFFECTS).rename_axis("choice")
     for p_value in ("p_larger", "p_smaller"):
