@@ -204,11 +204,9 @@ def survival(
         times = np.bincount(rng.integers(n, size=n), minlength=n)[units]
         joint = _by_class(present, of_class * times)
         information = mutual_information(joint)
-        for scores, places in zip(
-            (information, _sign(joint) * (information - expected)), taken, strict=True
-        ):
-            ranked = np.argsort(-scores.reshape(places.shape), axis=1, kind="stable")[:, :TOP]
-            np.put_along_axis(places, ranked, np.take_along_axis(places, ranked, 1) + 1, 1)
+        scores = np.stack([information, _sign(joint) * (information - expected)])
+        ranked = np.argsort(-scores.reshape(taken.shape), axis=-1, kind="stable")[..., :TOP]
+        np.put_along_axis(taken, ranked, np.take_along_axis(taken, ranked, -1) + 1, -1)
     by_information, by_corrected = (taken / RESAMPLES).reshape(2, -1)
     return _each_class(words).assign(by_information=by_information, by_corrected=by_corrected)
 
