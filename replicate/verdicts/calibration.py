@@ -243,8 +243,8 @@ def _shares(met: np.ndarray, missed: np.ndarray) -> pd.Series:
 class TwoRuns(OfModel):
     """Print and ours are two runs of one model, each with a split of its own.
 
-    Each printed value lies within z sqrt(2) standard errors of ours, z at .05 over the number of
-    values. The standard error of a rate is binomial, that of an accuracy is `spread`, the standard
+    Each printed value, the accuracy or every rate of Table 7, lies within z sqrt(2) standard errors
+    of ours, z at .05 over the number of values. The standard error of a rate is binomial, that of an accuracy is `spread`, the standard
     deviation of text alone on IEMOCAP over splits.
     """
 
@@ -253,8 +253,7 @@ class TwoRuns(OfModel):
 
     line = "the difference to print is what two runs on two splits may have"
 
-    def compare(self, reported: Reported, evidence: Evidence) -> Finding:
-        """Accuracy, or every rate of Table 7."""
+    def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         rates, printed = evidence.rates(self.model), printed_confusion()
         sizes = {"recall": printed.sum(axis=1), "precision": printed.sum(axis=0)}
         judged = {name: p for name, p in reported.items() if not name.endswith("score")}
@@ -270,7 +269,7 @@ class TwoRuns(OfModel):
             near_print = abs(value - p) <= self._errors(len(judged)) * error
             parts.append("met" if near_print else "not met")
             described.append(f"{name} {bracketed(value, UNKNOWN)} ({parts[-1]})")
-        missing = self.too_few(len(rates["recall"]))
+        missing = self._too_few(len(rates["recall"]))
         return Finding(all_of(parts), "; ".join(described), shortfall=missing)
 
     def chances(self, reported: Reported, luck: Scatter) -> pd.Series:

@@ -321,16 +321,16 @@ class ErrorSpread(OfModel):
 
     def judge(self, reported: Reported, evidence: Evidence) -> Finding:
         """As the others, beside what the printed table says by itself."""
-        outcome, errors = self._spread(printed_confusion())
+        outcome, errors = self.spread(printed_confusion())
         printed = f"the printed Table 7 by itself: criterion {outcome}: {errors}"
         return replace(super().judge(reported, evidence), evidence=printed)
 
     def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         counts = evidence.confusions(self.model)
-        outcome, described = self._spread(sum(counts[1:], counts[0]) / len(counts))
+        outcome, described = self.spread(sum(counts[1:], counts[0]) / len(counts))
         return Finding(outcome, described, shortfall=self._too_few(len(counts)))
 
-    def _spread(self, counts: pd.DataFrame) -> tuple[Literal["met", "not met"], str]:
+    def spread(self, counts: pd.DataFrame) -> tuple[Literal["met", "not met"], str]:
         """Whether a confusion matrix meets the criterion, and its errors in words."""
         errors = counts.astype(float) - np.diag(np.diag(counts))
         others = errors.drop(index="neutrality")
