@@ -244,8 +244,8 @@ class TwoRuns(OfModel):
     """Print and ours are two runs of one model, each with a split of its own.
 
     Each printed value, the accuracy or every rate of Table 7, lies within z sqrt(2) standard errors
-    of ours, z at .05 over the number of values. The standard error of a rate is binomial, that of an accuracy is `spread`, the standard
-    deviation of text alone on IEMOCAP over splits.
+    of ours, z at .05 over the number of values. The standard error of a rate is binomial, that of
+    an accuracy is `spread`, the standard deviation of text alone on IEMOCAP over splits.
     """
 
     kind: Literal["two runs"]
