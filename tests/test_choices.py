@@ -79,7 +79,7 @@ def test_grids_are_what_they_say() -> None:
     table = cohort(small.corpus())
     sizes = {name: len(grid(name, "small", PROFILES["quick"], table)) for name in GRIDS}
     rows = {name: len(made.rows) * len(made.choices) for name, made in GRIDS.items()}
-    folds = {"one": 1, "own": 1, "session": 4, "speaker": 8, "scenario": 0}
+    folds = {"one": 1, "own": 1, "session": 4, "speaker": 8, "scenario": 0, "dialogue": 8}
     quick = PROFILES["quick"].seeds
     seeds = {name: len(quick[: made.seeds]) for name, made in GRIDS.items()}
     assert sizes == {n: seeds[n] * folds[GRIDS[n].folds] * rows[n] for n in GRIDS}
