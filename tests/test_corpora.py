@@ -774,7 +774,7 @@ def test_meld_finds_recordings_by_part(tmp_path):
 def test_meld_refuses_a_table_without_its_columns(tmp_path):
     path = write_meld(tmp_path) / "dev_sent_emo.csv"
     path.write_text("Utterance,Speaker\nHello,Ann\n")
-    with pytest.raises(InputError, match=r"dev_sent_emo\.csv: lacks the columns"):
+    with pytest.raises(InputError, match=r"dev_sent_emo\.csv:1: lacks the columns"):
         meld.read(tmp_path)
 
 

@@ -114,8 +114,8 @@ class TestFaults:
         [
             (("u003,", "u002,"), 5, "occurs again"),
             (("u005,", ","), 7, "utterance is empty"),
-            ((",99.5,", ",99.5,,,"), 66, "more fields"),
-            (('"Oh, really?"', '"Oh, really?'), 66, "no row"),
+            ((",99.5,", ",99.5,,,"), 66, "no whole row, but"),
+            (('"Oh, really?"', '"Oh, really?'), 66, "no whole row"),
             (("speaker", "talker"), 1, "lacks the columns speaker"),
         ],
     )
@@ -131,7 +131,7 @@ class TestFaults:
         place = cells[0].index("transcript")
         cells[3][place], cells[6][place] = '"' + cells[3][place], cells[6][place] + '"'
         (folder / "utterances.csv").write_text("\n".join(map(",".join, cells)) + "\n")
-        with pytest.raises(InputError, match="no row") as error:
+        with pytest.raises(InputError, match="no whole row") as error:
             open_corpus("own-mine", folder)
         assert error.value.place.endswith("utterances.csv:4")
 

@@ -9,7 +9,7 @@ sentence's code stands for its words, one token that says which of the ten was s
 import re
 from pathlib import Path
 
-from replicate.corpora.table import Corpus, Problem, damaged, files, utterance_table
+from replicate.corpora.table import TWICE, Corpus, Problem, damaged, files, utterance_table
 from replicate.files import InputError
 
 #: The letter in the file name (from the German word) -> the label.
@@ -53,16 +53,12 @@ def read(root: Path) -> Corpus:
             what = "its name is none of EmoDB's; left out"
             problems.append(Problem(str(path), what, "none needed", "note"))
         elif row["utterance"] in rows:
-            what, remedy = "occurs a second time", "delete the wrong one of the two"
-            problems += damaged(path, [str(row["utterance"])], what, remedy)
+            problems.append(damaged(str(row["utterance"]), path, *TWICE))
         else:
             rows[row["utterance"]] = row
     if not rows:
-        raise InputError(
-            root,
-            "no file named as EmoDB's (03a01Fa.wav) here or in wav/",
-            "give the unpacked database, or its folder wav",
-        )
+        what = "no file named as EmoDB's (03a01Fa.wav) here or in wav/"
+        raise InputError(root, what, "give the unpacked database, or its folder wav")
     return Corpus(
         name="emodb",
         title="EmoDB (acted German; its text says nothing about the emotion)",

@@ -1,12 +1,12 @@
 """What somebody names to be listened to or read: files, folders of files, and tables of both."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
 
+from replicate.corpora.table import read_table
 from replicate.files import InputError
 
 #: The columns of a table; it may lack one of them.
@@ -28,7 +28,7 @@ def gathered(paths: Sequence[Path], text: str | None = None) -> list[Given]:
     `text` is what is said in the one recording, or is all there is. `InputError` if it would be
     that of several, a folder has no recording, or a table cannot be read.
     """
-    found = [one for path in paths for one in _one_or_more(path)]
+    found = [one for path in paths for one in _gathered(path)]
     if text is None:
         return found
     if len(found) > 1 or any(one.text is not None for one in found):
@@ -38,16 +38,15 @@ def gathered(paths: Sequence[Path], text: str | None = None) -> list[Given]:
     return [Given(file, text, str(file or "--text"))]
 
 
-def _one_or_more(path: Path) -> Iterator[Given]:
-    if path.is_dir():
-        yield from _in_folder(path)
-    elif path.suffix.lower() == ".csv":
+def _gathered(path: Path) -> Iterator[Given]:
+    if path.suffix.lower() == ".csv" and not path.is_dir():
         yield from _in_table(path)
     else:
-        yield Given(path, None, str(path))
+        recordings = _in_folder(path) if path.is_dir() else [path]
+        yield from (Given(recording, None, str(recording)) for recording in recordings)
 
 
-def _in_folder(folder: Path) -> Iterator[Given]:
+def _in_folder(folder: Path) -> list[Path]:
     """Recordings in a folder and below, by their endings; hidden files are other programs'."""
     endings = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".oga"}
     found = [
@@ -57,34 +56,21 @@ def _in_folder(folder: Path) -> Iterator[Given]:
     ]
     if not found:
         raise InputError(folder, "has no recording in it", "name files, or another folder")
-    yield from (Given(path, None, str(path)) for path in found)
+    return found
 
 
 def _in_table(path: Path) -> Iterator[Given]:
     """The rows of a table; paths in it are relative to its own folder."""
-    remedy = f"a table has a first line with {FILE}, {TEXT} or both, and a recording a line"
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            rows = csv.reader(lines, strict=True)
-            names = next(rows, [])
-            if not {FILE, TEXT} & set(names) or len(set(names)) < len(names):
-                raise InputError(f"{path}:1", f"has columns {', '.join(names) or 'none'}", remedy)
-            for row in rows:
-                place = f"{path}:{rows.line_num}"
-                if any("\n" in cell or "\r" in cell for cell in row):
-                    what = "a quotation mark runs over the end of a line"
-                    raise InputError(place, what, 'write " within a text as ""')
-                if row and len(row) != len(names):
-                    what = f"has {len(row)} cells where the first line has {len(names)}"
-                    raise InputError(place, what, "put texts with commas into quotation marks")
-                if any(row):
-                    yield _of_row(dict(zip(names, row, strict=True)), path.parent, place)
-    except OSError as error:
-        raise InputError(path, f"cannot be read: {error.strerror}", "name another file") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(path, f"is no table of text in UTF-8 ({error})", remedy) from error
-
-
-def _of_row(row: dict[str, str], folder: Path, place: str) -> Given:
-    file = row.get(FILE, "").strip()
-    return Given(folder / file if file else None, row.get(TEXT), place)
+    form = f"a table has a first line with {FILE}, {TEXT} or both, and a recording a line, in UTF-8"
+    columns, lines, odd = read_table(path, (), form)
+    if not {FILE, TEXT} & set(columns) or len(set(columns)) < len(columns):
+        raise InputError(f"{path}:1", f"has columns {', '.join(columns) or 'none'}", form)
+    if odd:
+        raise InputError(odd[0].place, "is not UTF-8", form)
+    for place, row, fault in lines:
+        if fault:
+            remedy = 'put texts with commas into quotation marks, and write " within them as ""'
+            raise InputError(place, fault, remedy)
+        if any(row.values()):
+            file = row.get(FILE)
+            yield Given(path.parent / file if file else None, row.get(TEXT), place)

@@ -52,13 +52,14 @@ def read(root: Path) -> Corpus:
         raise InputError(path, "no such file", f"give the folder that holds {_FILE}, or the file")
     table = utterance_table(list(_rows(path)))
     silent = table["utterance"][table["transcript"].isna()]
+    problems = [damaged(name, path, "has no transcript", _REMEDY) for name in silent]
     return Corpus(
         name="iemocap-text",
         title="IEMOCAP transcripts (text only)",
         root=root,
         utterances=table,
         emotions=EMOTIONS,
-        problems=tuple(damaged(path, silent, "has no transcript", _REMEDY)),
+        problems=tuple(problems),
     )
 
 

@@ -6,15 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from replicate.corpora.table import (
+    TWICE,
     Corpus,
     Problem,
     damaged,
-    fields,
     files,
-    read_lines,
+    read_table,
     utterance_table,
 )
-from replicate.files import InputError
 
 EMOTIONS = {
     "anger": "anger",
@@ -40,7 +39,7 @@ _PLAIN = str.maketrans(
 )
 Row = dict[str, object]
 Turn = dict[str, str]
-_REMEDY = "take the three *_sent_emo.csv anew from the repository declare-lab/MELD"
+_REMEDY = "give the folder with the three *_sent_emo.csv of the repository declare-lab/MELD"
 
 
 def read(root: Path) -> Corpus:
@@ -60,9 +59,9 @@ def read(root: Path) -> Corpus:
             row = _row(part, turn, wavs)
             utterance = str(row["utterance"])
             if utterance in rows:
-                problems += damaged(place, [utterance], "occurs a second time", _REMEDY)
+                problems.append(damaged(utterance, place, TWICE[0], _REMEDY))
             elif row["transcript"] is None:
-                problems += damaged(place, [utterance], "has no transcript", _REMEDY)
+                problems.append(damaged(utterance, place, "has no transcript", _REMEDY))
             rows.setdefault(utterance, row)
     return Corpus(
         name="meld",
@@ -94,35 +93,20 @@ def _windows(character: str) -> str:
 
 
 def _turns(root: Path, part: str, problems: list[Problem]) -> Iterator[tuple[str, Turn]]:
-    """Place (`file:line`) and values of each whole row of a part's table, whose rows are lines."""
+    """Place (`file:line`) and values of each whole row of a part's table."""
     name = f"{part}_sent_emo"
     path = next(iter(files(root, f"{name}.*", ".csv")), root / f"{name}.csv")
-    if not path.is_file():
-        raise InputError(path, "no such file", "give the folder with MELD's three *_sent_emo.csv")
-    lines, odd = read_lines(path)
-    header = fields(lines[0]) if lines else []
-    if missing := set(_COLUMNS) - set(header):
-        problem = odd[0].what if odd else f"lacks the columns {sorted(missing)}"
-        raise InputError(path, problem, _REMEDY)
+    _, lines, odd = read_table(path, _COLUMNS, _REMEDY)
     problems += odd
-    for number, line in enumerate(lines[1:], start=2):
-        if not line.strip():
-            continue
-        found = fields(line)
-        if fault := _fault(header, found):
-            problems.append(Problem(f"{path}:{number}", fault, _REMEDY, "damaged"))
+    for place, turn, fault in lines:
+        if fault := fault or _fault(turn):
+            problems.append(Problem(place, fault, _REMEDY, "damaged"))
         else:
-            yield f"{path}:{number}", dict(zip(header, found, strict=True))
+            yield place, turn
 
 
-def _fault(header: list[str], found: list[str]) -> str:
-    """What is wrong with a row; nothing if it is whole."""
-    if not found:
-        return "is no whole row: a quote is not closed, or closed too early"
-    if len(found) != len(header):
-        count = f"{len(found)} of {len(header)} fields"
-        return f"is no whole row, but {count}: cut short, or with a stray quote or comma"
-    turn = dict(zip(header, found, strict=True))
+def _fault(turn: Turn) -> str:
+    """What is wrong with a row; nothing if it is right."""
     if turn["Emotion"].lower() not in LABELS:
         return f"has an emotion that is none of MELD's: {turn['Emotion']!r}"
     if odd := [column for column in _NUMBERS if not turn[column].isdecimal()]:
@@ -140,8 +124,7 @@ def _wavs(root: Path, part: str, problems: list[Problem]) -> dict[str, str]:
     for path in (path for folder in PARTS[part] for path in files(root / folder, "dia*", ".wav")):
         name = path.stem.lower()
         if name in found:
-            what, remedy = "occurs a second time", "delete the wrong one of the two"
-            problems += damaged(path, [f"{part}_{name}"], what, remedy)
+            problems.append(damaged(f"{part}_{name}", path, *TWICE))
         found.setdefault(name, str(path))
     return found
 

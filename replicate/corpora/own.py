@@ -21,12 +21,14 @@ import pandas as pd
 import yaml
 
 from replicate.corpora.features import Features
-from replicate.corpora.table import Corpus, Problem, fields, read_lines, utterance_table
+from replicate.corpora.table import Corpus, Line, Problem, read_table, utterance_table
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
 
 REQUIRED = ("utterance", "speaker", "session", "dialogue", "label")
 OPTIONAL = ("transcript", "recording", "start", "end", "gender", "scenario")
+
+_FORM = "write it as the page on a corpus of your own says"
 
 #: In `labels.yml`, of a label that is not in the cohort.
 OUTSIDE = "none"
@@ -41,14 +43,13 @@ def read(root: Path, name: str) -> Corpus:
     """
     path = root / "utterances.csv"
     emotions = _labels(root / "labels.yml")
-    rows, problems = _rows(path)
-    _require_unique(path, rows)
+    _, lines, problems = read_table(path, REQUIRED, _FORM)
+    rows = [(line.place, _row(line)) for line in lines]
+    _require_unique(rows)
     made: list[dict[str, object]] = []
-    for line, row in rows:
-        fault = _fault(root, row, emotions)
-        if fault:
-            what, remedy = fault
-            problems.append(Problem(f"{path}:{line}", what, remedy, "damaged", row["utterance"]))
+    for place, row in rows:
+        if fault := _fault(root, row, emotions):
+            problems.append(Problem(place, *fault, "damaged", row["utterance"]))
         wav = str(root / row["recording"]) if row.get("recording") else None
         times = {key: pd.to_numeric(row.get(key, ""), errors="coerce") for key in ("start", "end")}
         made.append({**{key: value or None for key, value in row.items()}, **times, "wav": wav})
@@ -82,42 +83,22 @@ def _labels(path: Path) -> dict[str, str]:
     return labels
 
 
-def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[Problem]]:
-    """Line number and known columns of each row, and lines of another encoding than UTF-8."""
-    if not path.is_file():
-        raise InputError(path, "no such file", "see the page on a corpus of your own")
-    lines, problems = read_lines(path)
-    if not lines:
-        raise InputError(path, problems[0].what if problems else "is empty", "write it anew")
-    header = fields(lines[0])
-    missing = [name for name in REQUIRED if name not in header]
-    if missing:
-        raise InputError(f"{path}:1", f"lacks the columns {', '.join(missing)}", "add them")
-    numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    return [(n, _row(f"{path}:{n}", header, line)) for n, line in numbered[1:]], problems
-
-
-def _row(place: str, header: list[str], line: str) -> dict[str, str]:
+def _row(line: Line) -> dict[str, str]:
     """The known columns of a line."""
-    found = fields(line)
-    if not found:
-        raise InputError(place, "no row: a quote is not closed, or closed too early", "mend it")
-    if len(found) != len(header):
-        what = "has more fields or fewer than the first line"
-        raise InputError(place, what, "quote commas, close quotes")
-    row = dict(zip(header, found, strict=True))
-    if empty := [key for key in REQUIRED if not row[key]]:
-        raise InputError(place, f"{empty[0]} is empty", "fill it in")
-    return {key: row[key] for key in (*REQUIRED, *OPTIONAL) if key in row}
+    if line.fault:
+        raise InputError(line.place, line.fault, "mend it: quote commas, close quotes")
+    if empty := [key for key in REQUIRED if not line.row[key]]:
+        raise InputError(line.place, f"{empty[0]} is empty", "fill it in")
+    return {key: line.row[key] for key in (*REQUIRED, *OPTIONAL) if key in line.row}
 
 
-def _require_unique(path: Path, rows: list[tuple[int, dict[str, str]]]) -> None:
+def _require_unique(rows: list[tuple[str, dict[str, str]]]) -> None:
     counts = Counter(row["utterance"] for _, row in rows)
-    twice = [(line, row["utterance"]) for line, row in rows if counts[row["utterance"]] > 1]
+    twice = [(place, row["utterance"]) for place, row in rows if counts[row["utterance"]] > 1]
     if twice:
-        line, name = twice[1]
+        place, name = twice[1]
         what = f"{name} occurs again; {sum(n > 1 for n in counts.values())} ids occur twice or more"
-        raise InputError(f"{path}:{line}", what, "give each utterance an id of its own")
+        raise InputError(place, what, "give each utterance an id of its own")
 
 
 def _fault(root: Path, row: dict[str, str], emotions: dict[str, str]) -> tuple[str, str] | None:

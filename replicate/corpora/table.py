@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -33,13 +33,13 @@ class Problem:
     utterance: str | None = None  # the damaged one, where it is known
 
 
-def damaged(place: object, utterances: Iterable[str], what: str, remedy: str) -> list[Problem]:
-    """The same damage of each of some utterances."""
-    return [
-        Problem(str(place), f"{utterance} {what}", remedy, "damaged", utterance)
-        for utterance in utterances
-    ]
+def damaged(utterance: str, place: object, what: str, remedy: str) -> Problem:
+    """Damage to one utterance."""
+    return Problem(str(place), f"{utterance} {what}", remedy, "damaged", utterance)
 
+
+#: What is wrong with the second of two, and what to do.
+TWICE = ("occurs a second time", "delete the wrong one of the two")
 
 #: Of problems that are alike so many are named.
 FEW = 3
@@ -101,16 +101,47 @@ def read_lines(path: Path) -> tuple[list[str], list[Problem]]:
     return lines, problems
 
 
-def fields(line: str) -> list[str]:
-    """The fields of a line of a CSV file, whose rows are lines.
+class Line(NamedTuple):
+    """A row of a table, or why a line is none."""
 
-    None if a quote stands where none may, or is not closed: else a stray one would swallow rows up
-    to the next.
+    place: str  # `file:line`
+    row: dict[str, str]  # column -> value; empty if the line is no whole row
+    fault: str
+
+
+def read_table(
+    path: Path, required: Sequence[str], remedy: str
+) -> tuple[list[str], list[Line], list[Problem]]:
+    """The columns of a CSV file, its rows, each of which is a line, and what was odd.
+
+    A quote that stands where none may, or is not closed, is that line's fault: else it would
+    swallow rows up to the next. `InputError` if the file cannot be read or lacks a required column.
     """
+    lines, problems = read_lines(path)
+    if not lines:
+        raise InputError(path, problems[0].what, remedy)
+    columns = _fields(lines[0])
+    if missing := [name for name in required if name not in columns]:
+        raise InputError(f"{path}:1", f"lacks the columns {', '.join(missing)}", remedy)
+    numbered = enumerate(lines[1:], start=2)
+    rows = [_line(f"{path}:{n}", columns, _fields(line)) for n, line in numbered if line.strip()]
+    return columns, rows, problems
+
+
+def _fields(line: str) -> list[str]:
     try:
         return [field.strip() for field in next(csv.reader([line], strict=True))]
     except csv.Error:
         return []
+
+
+def _line(place: str, columns: list[str], found: list[str]) -> Line:
+    if not found:
+        return Line(place, {}, "is no whole row: a quote is not closed, or closed too early")
+    if len(found) != len(columns):
+        what = f"is no whole row, but {len(found)} of {len(columns)} fields"
+        return Line(place, {}, f"{what}: cut short, or with a stray quote or comma")
+    return Line(place, dict(zip(columns, found, strict=True)), "")
 
 
 #: Column -> dtype. One row an utterance, sorted by (dialogue, start): time order within a dialogue.
