@@ -12,12 +12,21 @@ that begin with `Ses` are read, so stray `._*` files and the folders `Attribute`
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from replicate.corpora.iemocap_ids import EMOTIONS, named, parse, spelt
-from replicate.corpora.table import Corpus, Problem, files, read_lines, utterance_table
+from replicate.corpora.table import (
+    TWICE,
+    Corpus,
+    Problem,
+    damaged,
+    files,
+    read_lines,
+    utterance_table,
+)
 from replicate.files import InputError
 from replicate.paper import CLASS_SIZES
 
@@ -46,10 +55,11 @@ _LABEL_LINE = re.compile(
 )
 _ANNOTATOR = re.compile(r"[CA]-\w+:.*")
 _TRANSCRIPT_LINE = re.compile(r"(?P<utterance>[^\s:]+)\s*(?:\[[^]]*\])?\s*:\s*(?P<text>.*)")
-#: How the names of IEMOCAP's files begin, in any case.
-_SES = "[Ss][Ee][Ss]*"
+#: Where its files lie; their names begin so in any case.
+_LABELS = "Session[0-9]/dialog/EmoEvaluation/[Ss][Ee][Ss]*"
+_TRANSCRIPTS = "Session[0-9]/dialog/transcriptions/[Ss][Ee][Ss]*"
+_WAVS = "Session[0-9]/sentences/wav/*/[Ss][Ee][Ss]*"
 _RESTORE = "restore it from the corpus as distributed"
-_TWICE = ("occurs a second time", "delete the wrong one of the two")
 
 Row = dict[str, object]
 Rows = dict[str, Row]
@@ -63,24 +73,14 @@ def read(root: Path) -> Corpus:
     """
     tree = _tree(root)
     problems: list[Problem] = []
-    rows: Rows = {}
-    for session in sorted(tree.glob("Session[0-9]")):
-        labelled = _labels(session, problems)
-        problems += _unlabelled(session, labelled)
-        transcripts = _transcripts(session, labelled, problems)
-        wavs = _wavs(session, labelled, problems)
-        for utterance, row in labelled.items():
-            if utterance in rows:
-                problems.append(_about(row, str(session), *_TWICE))
-                continue
-            found = {"transcript": transcripts.get(utterance), "wav": wavs.get(utterance)}
-            rows[utterance] = row | found
+    rows = _labels(tree, problems)
     if not rows:
-        raise InputError(
-            tree,
-            "no labelled utterance in Session*/dialog/EmoEvaluation/Ses*.txt",
-            "point at IEMOCAP_full_release as distributed (dialog/ and sentences/ unpacked)",
-        )
+        what = "no labelled utterance in Session*/dialog/EmoEvaluation/Ses*.txt"
+        remedy = "point at IEMOCAP_full_release as distributed (dialog/ and sentences/ unpacked)"
+        raise InputError(tree, what, remedy)
+    problems += _unlabelled(tree, rows)
+    _add_transcripts(tree, rows, problems)
+    _add_wavs(tree, rows, problems)
     problems += _missing(tree, rows)
     return Corpus(
         name="iemocap",
@@ -100,20 +100,18 @@ def _tree(root: Path) -> Path:
     for folder in (root, root / "IEMOCAP_full_release", root / "IEMOCAP"):
         if any(folder.glob("Session[0-9]/dialog/EmoEvaluation")):
             return folder
-    raise InputError(
-        root,
-        "no IEMOCAP here: no Session1/dialog/EmoEvaluation below it",
-        "give the folder IEMOCAP_full_release or the folder that holds it",
-    )
+    what = "no IEMOCAP here: no Session1/dialog/EmoEvaluation below it"
+    remedy = "give the folder IEMOCAP_full_release or the folder that holds it"
+    raise InputError(root, what, remedy)
 
 
-def _labels(session: Path, problems: list[Problem]) -> Rows:
-    """Utterance -> row, from the label lines of a session; the lines below them are annotators'.
+def _labels(tree: Path, problems: list[Problem]) -> Rows:
+    """Utterance -> row, from the label lines; the lines below them are annotators'.
 
     What begins like a label line, or names an utterance, is one.
     """
     rows: Rows = {}
-    for place, line in _lines(session / "dialog" / "EmoEvaluation", problems):
+    for place, line in _lines(tree, _LABELS, problems):
         if _ANNOTATOR.fullmatch(line) or not (line.startswith("[") or named(line)):
             continue
         match = _LABEL_LINE.fullmatch(line)
@@ -121,75 +119,66 @@ def _labels(session: Path, problems: list[Problem]) -> Rows:
         if match is None or utterance is None:
             what = "is no label line `[start - end]<tab>utterance<tab>label<tab>[v, a, d]`"
             problems.append(Problem(place, what, _RESTORE, "damaged"))
-        elif utterance.utterance in rows:
-            problems.append(_about(rows[utterance.utterance], place, *_TWICE))
+        elif (name := utterance.utterance) in rows:
+            problems.append(_about(rows[name], place, *TWICE))
         else:
             label = match["label"].lower()
             if label not in LABELS:
-                name = utterance.utterance
-                what = f"{name} has the unknown label {label!r}"
-                problems.append(Problem(place, what, _RESTORE, "damaged", name))
+                what = f"has the unknown label {label!r}"
+                problems.append(damaged(name, place, what, _RESTORE))
             times = {"start": float(match["start"]), "end": float(match["end"])}
-            rows[utterance.utterance] = {**vars(utterance), **times, "label": label}
+            rows[name] = {**vars(utterance), **times, "label": label}
     return rows
 
 
-def _unlabelled(session: Path, labelled: Rows) -> Iterator[Problem]:
+def _unlabelled(tree: Path, rows: Rows) -> Iterator[Problem]:
     """Dialogues that have transcripts or recordings, but no label."""
-    transcripts = files(session / "dialog/transcriptions", _SES, ".txt")
-    recordings = files(session / "sentences/wav", f"*/{_SES}", ".wav")
-    dialogues = {spelt(path.stem) for path in transcripts}
-    dialogues |= {spelt(path.parent.name) for path in recordings}
-    for dialogue in sorted(dialogues - {row["dialogue"] for row in labelled.values()}):
-        labels = session / "dialog" / "EmoEvaluation" / f"{dialogue}.txt"
+    labelled = {row["dialogue"] for row in rows.values()}
+    beside = {spelt(path.stem): path.parents[1] for path in files(tree, _TRANSCRIPTS, ".txt")}
+    for path in files(tree, _WAVS, ".wav"):
+        beside[spelt(path.parent.name)] = path.parents[3] / "dialog"
+    for dialogue in sorted(beside.keys() - labelled):
+        labels = beside[dialogue] / "EmoEvaluation" / f"{dialogue}.txt"
         what = f"no labels for {dialogue}, which has transcripts or recordings"
         yield Problem(str(labels), what, _RESTORE, "damaged")
 
 
-def _transcripts(session: Path, labelled: Rows, problems: list[Problem]) -> dict[str, str]:
-    """Utterance -> what was said, for the labelled utterances of a session."""
-    found: dict[str, str] = {}
-    for place, line in _lines(session / "dialog" / "transcriptions", problems):
+def _add_transcripts(tree: Path, rows: Rows, problems: list[Problem]) -> None:
+    """What was said, for the labelled utterances."""
+    for place, line in _lines(tree, _TRANSCRIPTS, problems):
         match = _TRANSCRIPT_LINE.fullmatch(line)
         utterance = spelt(match["utterance"]) if match else ""
         if match is None or parse(utterance) is None:
             problems.append(_left_out(place, "no utterance id"))
             continue
         text = " ".join(match["text"].split())
-        if utterance not in labelled:
+        row = rows.get(utterance)
+        if row is None:
             what = f"{utterance} has no label"
-            problems.append(
-                Problem(place, what, _RESTORE, "missing")
-                if _is_turn(utterance)
-                else _left_out(place, what)
-            )
-        elif found.get(utterance, text) != text:
-            problems.append(_about(labelled[utterance], place, *_TWICE))
+            lost = Problem(place, what, _RESTORE, "missing")
+            problems.append(lost if _is_turn(utterance) else _left_out(place, what))
+        elif row.get("transcript", text) != text:
+            problems.append(_about(row, place, *TWICE))
         elif text:
-            found[utterance] = text
-    return found
+            row["transcript"] = text
 
 
-def _wavs(session: Path, labelled: Rows, problems: list[Problem]) -> dict[str, str]:
-    """Utterance -> its recording, for the labelled utterances of a session."""
-    found: dict[str, str] = {}
-    dialogues = {row["dialogue"] for row in labelled.values()}
-    for path in files(session / "sentences/wav", f"*/{_SES}", ".wav"):
+def _add_wavs(tree: Path, rows: Rows, problems: list[Problem]) -> None:
+    """The recordings of the labelled utterances."""
+    dialogues = {row["dialogue"] for row in rows.values()}
+    for path in files(tree, _WAVS, ".wav"):
         utterance = spelt(path.stem)
         if spelt(path.parent.name) not in dialogues:
             continue  # all of it is unlabelled, and one problem
-        if utterance not in labelled:
-            what = "has no label: its label line is lost"
-            problems.append(
-                Problem(str(path), what, _RESTORE, "damaged")
-                if _is_turn(utterance)
-                else _left_out(str(path), "is no recording of a turn")
-            )
-        elif utterance in found:
-            problems.append(_about(labelled[utterance], str(path), *_TWICE))
+        row = rows.get(utterance)
+        if row is None:
+            lost = Problem(str(path), "has no label: its label line is lost", _RESTORE, "damaged")
+            other = _left_out(str(path), "is no recording of a turn")
+            problems.append(lost if _is_turn(utterance) else other)
+        elif "wav" in row:
+            problems.append(_about(row, str(path), *TWICE))
         else:
-            found[utterance] = str(path)
-    return found
+            row["wav"] = str(path)
 
 
 def _left_out(place: str, what: str) -> Problem:
@@ -201,9 +190,9 @@ def _is_turn(utterance: str) -> bool:
     return parse(utterance) is not None and "XX" not in utterance
 
 
-def _lines(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, str]]:
-    """Place (`file:number`) and text of each line that has any, of a folder's `Ses*.txt`."""
-    for path in files(folder, _SES, ".txt"):
+def _lines(tree: Path, pattern: str, problems: list[Problem]) -> Iterator[tuple[str, str]]:
+    """Place (`file:number`) and text of each line that has any, of the `.txt` of a pattern."""
+    for path in files(tree, pattern, ".txt"):
         lines, odd = read_lines(path)
         problems += odd
         for number, line in enumerate(lines, start=1):
@@ -217,7 +206,7 @@ def _missing(tree: Path, rows: Rows) -> Iterator[Problem]:
     if absent:
         what = f"no label of {', '.join(f'Session{number}' for number in absent)}"
         yield Problem(str(tree), what, "unpack all five sessions anew", "damaged")
-    lacking = [row for _, row in sorted(rows.items()) if row["transcript"] is None]
+    lacking = [row for _, row in sorted(rows.items()) if "transcript" not in row]
     if len(lacking) == len(rows):
         what = "no transcript at all: Session*/dialog/transcriptions is missing or empty"
         yield Problem(str(tree), what, "unpack it, or run audio-only experiments", "note")
@@ -229,8 +218,8 @@ def _missing(tree: Path, rows: Rows) -> Iterator[Problem]:
 
 def _about(row: Row, place: str, what: str, remedy: str) -> Problem:
     """A problem of one utterance: damage if it belongs to the cohort, else a note."""
-    utterance, label = str(row["utterance"]), row["label"]
-    if label in EMOTIONS:
-        return Problem(place, f"{utterance} {what}", remedy, "damaged", utterance)
-    remedy = f"none needed: its label, {label}, is outside the cohort"
-    return Problem(place, f"{utterance} {what}", remedy, "note", utterance)
+    problem = damaged(str(row["utterance"]), place, what, remedy)
+    if row["label"] in EMOTIONS:
+        return problem
+    remedy = f"none needed: its label, {row['label']}, is outside the cohort"
+    return replace(problem, remedy=remedy, severity="note")

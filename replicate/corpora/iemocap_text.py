@@ -16,18 +16,28 @@ import pickle
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from replicate import paper
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.table import Corpus, damaged, utterance_table
-from replicate.files import InputError
+from replicate.files import InputError, checked
 from replicate.paper import CLASS_SIZES
 
 _FILE = "iemocap.pkl"
 LABELS = ("hap", "sad", "neu", "ang", "exc", "fru")
+
+
+class _Parts(NamedTuple):
+    """What of the file is read, by dialogue."""
+
+    speakers: dict[str, list[Literal["F", "M"]]]
+    labels: dict[str, list[Literal[0, 1, 2, 3, 4, 5]]]
+    sentences: dict[str, list[str]]
+
+
 _REMEDY = (
     "take iemocap.pkl anew from the repository declare-lab/conv-emotion, "
     "folder COSMIC/feature-extraction/iemocap"
@@ -87,12 +97,9 @@ def entries(path: Path) -> Iterator[tuple[str, int, str, str, str | None]]:
         InputError: see `read`.
     """
     speakers, labels, sentences = _parts(path)
-    for dialogue in sorted(sentences, key=str):
+    for dialogue in sorted(sentences):
         turns = zip(speakers[dialogue], labels[dialogue], sentences[dialogue], strict=True)
         for position, (letter, label, sentence) in enumerate(turns):
-            odd = letter not in ("F", "M") or type(sentence) is not str
-            if odd or label not in range(len(LABELS)):
-                raise InputError(path, f"{dialogue}: an odd speaker, label or sentence", _REMEDY)
             yield dialogue, position, letter, LABELS[label], " ".join(sentence.split()) or None
 
 
@@ -106,19 +113,16 @@ def _rows(path: Path) -> Iterator[dict[str, object]]:
         yield {**vars(utterance), "label": label, "transcript": transcript}
 
 
-def _parts(path: Path) -> list[dict[str, list[Any]]]:
-    """Speakers, labels and sentences: dialogue -> list, of the same lengths."""
+def _parts(path: Path) -> _Parts:
     try:
         with path.open("rb") as file:
             content = PlainUnpickler(file).load()
     # A damaged pickle raises almost anything: EOFError, IndexError, KeyError, MemoryError ...
     except Exception as error:
         raise InputError(path, f"cannot be read as a plain pickle: {error}", _REMEDY) from error
-    try:
-        parts = list(content[:3])
-        lengths = [{dialogue: len(row) for dialogue, row in part.items()} for part in parts]
-    except (AttributeError, TypeError, KeyError) as error:
-        raise InputError(path, "does not hold dicts of lists", _REMEDY) from error
-    if len(parts) != 3 or lengths != [lengths[0]] * 3:
+    content = content[:3] if isinstance(content, list | tuple) else content
+    parts = checked(content, _Parts, path, _REMEDY)
+    lengths = [{dialogue: len(row) for dialogue, row in part.items()} for part in parts]
+    if lengths != [lengths[0]] * 3:
         raise InputError(path, "speakers, labels and sentences do not match", _REMEDY)
     return parts
