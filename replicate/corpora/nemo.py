@@ -4,11 +4,9 @@ So the text says nothing about the emotion. As distributed: `data.tsv` and `samp
 24 kHz; recordings of any form and rate that soundfile reads will do.
 """
 
-import csv
 from pathlib import Path
 
-from replicate.corpora.table import Corpus, Problem, damaged, read_lines, utterance_table
-from replicate.files import InputError
+from replicate.corpora.table import TWICE, Corpus, Problem, damaged, read_table, utterance_table
 
 EMOTIONS = {
     "anger": "anger",
@@ -19,7 +17,7 @@ EMOTIONS = {
 #: The six emotions; those of `EMOTIONS` make the paper's four classes.
 LABELS = (*EMOTIONS, "fear", "surprised")
 _COLUMNS = ("file_id", "emotion", "normalized_text", "speaker_id", "gender")
-_REMEDY = "take data.tsv anew from the repository amu-cai/nEMO"
+_REMEDY = "give the folder that holds data.tsv of the repository amu-cai/nEMO"
 
 
 def read(root: Path) -> Corpus:
@@ -30,23 +28,18 @@ def read(root: Path) -> Corpus:
     missing or is no such table.
     """
     path = root / "data.tsv"
-    if not path.is_file():
-        raise InputError(path, "no such file", "give the folder that holds nEMO's data.tsv")
-    lines, problems = read_lines(path)
-    table = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    if missing := [column for column in _COLUMNS if column not in (table.fieldnames or ())]:
-        raise InputError(path, f"lacks the columns {', '.join(missing)}", _REMEDY)
+    _, lines, problems = read_table(path, _COLUMNS, _REMEDY, separator="\t")
     recordings = {path.stem.lower(): path for path in sorted((root / "samples").glob("[!.]*"))}
     rows: dict[str, dict[str, object]] = {}
-    for given in table:
-        place, row = f"{path}:{table.line_num}", _row(given)
+    for place, given, fault in lines:
+        row = None if fault else _row(given)
         if row is None:
-            what = "is no row of nEMO's table: cut short, or of another emotion"
+            what = fault or "is no row of nEMO's table: cut short, or of another emotion"
             problems.append(Problem(place, what, _REMEDY, "damaged"))
             continue
         name = str(row["utterance"])
         if name in rows:
-            problems += damaged(place, [name], "occurs a second time", _REMEDY)
+            problems.append(damaged(name, place, TWICE[0], _REMEDY))
             continue
         wav = recordings.pop(name.lower(), None)
         rows[name] = row | {"wav": str(wav) if wav else None}
@@ -65,13 +58,11 @@ def read(root: Path) -> Corpus:
     )
 
 
-def _row(given: dict[str, str | None]) -> dict[str, object] | None:
+def _row(given: dict[str, str]) -> dict[str, object] | None:
     """What a row says; None if it is not whole."""
-    if any(not (given.get(column) or "").strip() for column in _COLUMNS):
-        return None
-    file, emotion, text, speaker, gender = (str(given[column]).strip() for column in _COLUMNS)
+    file, emotion, text, speaker, gender = (given[column] for column in _COLUMNS)
     *_, sentence = file.rpartition(".")[0].split("_")
-    if emotion not in LABELS or not sentence.isdecimal():
+    if not (text and speaker and gender and emotion in LABELS and sentence.isdecimal()):
         return None
     return {
         "utterance": Path(file).stem,

@@ -110,27 +110,33 @@ class Line(NamedTuple):
 
 
 def read_table(
-    path: Path, required: Sequence[str], remedy: str
+    path: Path, required: Sequence[str], remedy: str, separator: str = ","
 ) -> tuple[list[str], list[Line], list[Problem]]:
-    """The columns of a CSV file, its rows, each of which is a line, and what was odd.
+    """The columns of a file of fields, its rows, each of which is a line, and what was odd.
 
-    A quote that stands where none may, or is not closed, is that line's fault: else it would
-    swallow rows up to the next. `InputError` if the file cannot be read or lacks a required column.
+    Between commas a field may be quoted. A quote that stands where none may, or is not closed, is
+    that line's fault: else it would swallow rows up to the next. `InputError` if the file cannot be
+    read or lacks a required column.
     """
     lines, problems = read_lines(path)
     if not lines:
         raise InputError(path, problems[0].what, remedy)
-    columns = _fields(lines[0])
+    columns = _fields(lines[0], separator)
     if missing := [name for name in required if name not in columns]:
         raise InputError(f"{path}:1", f"lacks the columns {', '.join(missing)}", remedy)
-    numbered = enumerate(lines[1:], start=2)
-    rows = [_line(f"{path}:{n}", columns, _fields(line)) for n, line in numbered if line.strip()]
+    rows = [
+        _line(f"{path}:{number}", columns, _fields(line, separator))
+        for number, line in enumerate(lines[1:], start=2)
+        if line.strip()
+    ]
     return columns, rows, problems
 
 
-def _fields(line: str) -> list[str]:
+def _fields(line: str, separator: str) -> list[str]:
+    """None if quotes are not in order."""
     try:
-        return [field.strip() for field in next(csv.reader([line], strict=True))]
+        row = next(csv.reader([line], strict=True)) if separator == "," else line.split(separator)
+        return [field.strip() for field in row]
     except csv.Error:
         return []
 
