@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import functools
 import glob
 import hashlib
@@ -16,14 +17,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import click
 import platformdirs
 from filelock import BaseFileLock, FileLock, SoftFileLock
 from pydantic import TypeAdapter, ValidationError
 
 from replicate import folder_named
-
-if sys.platform != "win32":
-    import fcntl
 
 #: How the names of files end that are still being written.
 PARTIAL = ".partial"
@@ -58,10 +57,17 @@ def usable(path: Path) -> Path:
     return Path(os.path.expanduser(path))
 
 
-def unreadable(folder: Path, error: OSError) -> InputError:
-    """What is wrong with a folder, or what is in it, in words."""
-    what = f"cannot be read: {error.strerror}"
-    return InputError(error.filename or folder, what, f"run `chmod -R u+rX {folder}`")
+def switch(variable: str) -> bool:
+    """Whether a variable of the environment says yes, as the command line reads it.
+
+    Unset, empty, or a no is False. `InputError` for any other word.
+    """
+    said = os.environ.get(variable, "").strip()
+    try:
+        return bool(said) and click.BOOL.convert(said, None, None)
+    except click.BadParameter as error:
+        place, what = f"{variable}={said}", "says neither yes nor no"
+        raise InputError(place, what, "set it to 1 or 0, yes or no") from error
 
 
 @contextmanager
@@ -78,10 +84,7 @@ def replacing(path: Path) -> Iterator[Path]:
         raise unwritable(path.parent, error) from error
     temporary = Path(name)
     try:
-        if sys.platform == "win32":  # where an open file cannot be replaced
-            os.close(handle)
-        else:
-            _lock(handle)
+        _lock(handle)
         yield temporary
         temporary.chmod(0o644)
         os.replace(temporary, path)
@@ -91,8 +94,7 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
-        if sys.platform != "win32":
-            os.close(handle)
+        os.close(handle)
 
 
 def _remove_abandoned(path: Path) -> None:
@@ -109,8 +111,6 @@ def _remove_abandoned(path: Path) -> None:
 
 def _lock(handle: int) -> bool:
     """Lock an open file until it is closed; whether nobody else had."""
-    if sys.platform == "win32":
-        return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -185,8 +185,6 @@ def lock_beside(folder: Path, timeout: float = -1) -> BaseFileLock:
 
 def _has_locks(folder: Path) -> bool:
     """Whether the file system of a folder has locks that the system frees."""
-    if sys.platform == "win32":
-        return True
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -238,19 +236,15 @@ def build_once(folder: Path, build: Callable[[Path], None], whole: Callable[[Pat
                     shutil.rmtree(folder, ignore_errors=True)
                     new.rename(folder)
     except OSError as error:
-        raise UnwritableError(
-            folder,
-            f"cannot be built: {unwritable(folder.parent, error).what}",
-            "free disk space, or set REPLICATE_CACHE to a folder that can be written",
-        ) from error
+        what = f"cannot be built: {unwritable(folder.parent, error).what}"
+        remedy = "free disk space, or set REPLICATE_CACHE to a folder that can be written"
+        raise UnwritableError(folder, what, remedy) from error
     return folder
 
 
 def _half_built(folder: Path) -> list[Path]:
     """The places beside a folder in which one is being built, or was until a process was killed."""
-    name = glob.escape(folder.name)
-    without_name = [path.parent for path in folder.parent.glob(f".building-*/{name}")]  # once
-    return sorted({*folder.parent.glob(f".building-{name}.*"), *without_name})
+    return [*folder.parent.glob(f".building-{glob.escape(folder.name)}.*")]
 
 
 Record = TypeVar("Record")
@@ -263,11 +257,7 @@ MOST_NAMED = 5
 
 
 def first_of(names: Sequence[str]) -> str:
-    """The first few of some names in a line, and whether there are more.
-
-    >>> first_of(["a", "b", "c", "d", "e", "f"])
-    'a, b, c, d, e, ...'
-    """
+    """The first few of some names in a line, and whether there are more."""
     return ", ".join(names[:MOST_NAMED]) + ", ..." * (len(names) > MOST_NAMED)
 
 
@@ -279,34 +269,23 @@ def write_record(path: Path, record: Any, indent: int | None = 1) -> Path:
 
 
 def read_record(path: Path, kind: type[Record], remedy: str) -> Record | None:
-    """Read a dataclass, None if there is no such file; `remedy`: what to do about a damaged one.
-
-    `InputError` if it does not fit; places where it does not are named, and a record with fields or
-    values that only a newer version of this software knows is said to be one.
-    """
+    """Read a dataclass, None if there is no such file; `InputError` as `checked`."""
     try:
-        content = path.read_bytes()
+        return checked(path.read_bytes(), kind, path, remedy)
     except FileNotFoundError:
         return None
-    with _naming_what_does_not_fit(path, remedy):
-        return cast(Record, _adapter(kind).validate_json(content))  # type: ignore[arg-type]
 
 
 def checked(values: Any, kind: type[Record], place: Path, remedy: str) -> Record:
-    """As `read_record`, from values nested as in JSON that a file of another kind held."""
-    with _naming_what_does_not_fit(place, remedy):
-        return cast(Record, _adapter(kind).validate_python(values))  # type: ignore[arg-type]
+    """JSON's bytes, or values nested as in JSON, as a dataclass; `remedy` if they do not fit.
 
-
-@functools.cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
-@contextmanager
-def _naming_what_does_not_fit(path: Path, remedy: str) -> Iterator[None]:
+    `InputError` names the places where they do not; a record with fields or values that only a
+    newer version of this software knows is said to be one.
+    """
+    adapter = _adapter(kind)  # type: ignore[arg-type]
+    read = adapter.validate_json if isinstance(values, bytes) else adapter.validate_python
     try:
-        yield
+        return cast(Record, read(values))
     except ValidationError as error:
         wrong = [
             f"{'.'.join(map(str, one['loc'])) or 'the whole file'}: {one['msg']}"
@@ -315,4 +294,9 @@ def _naming_what_does_not_fit(path: Path, remedy: str) -> Iterator[None]:
         if {one["type"] for one in error.errors()} <= NEWER:
             wrong.insert(0, "was written by a newer version of this software")
             remedy = "nothing is wrong with it: update this software (`git pull`) to read it"
-        raise InputError(path, "; ".join(wrong), remedy) from error
+        raise InputError(place, "; ".join(wrong), remedy) from error
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

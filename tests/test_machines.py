@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from filelock import SoftFileLock, Timeout
 from trees import write_iemocap
 
-from replicate import __main__, files, last_resort
+from replicate import __main__, files
 from replicate.files import InputError, UnwritableError, lock_beside, replacing
 from replicate.training import worker
 from replicate.training.train import train
@@ -152,7 +152,7 @@ def test_a_folder_that_may_not_be_read_is_one_clear_error(tmp_path, closed):
 
 
 def test_an_error_nobody_foresaw_is_one_line_and_a_report(monkeypatch, tmp_path):
-    monkeypatch.setattr(last_resort.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr("replicate.corpora.check.check", lambda *_: 1 / 0)
     done = replicate("corpus", "check", "iemocap", tmp_path)
     (written,) = tmp_path.iterdir()

@@ -22,8 +22,7 @@ from replicate.corpora.names import OWN, require_known, size_and_preset
 from replicate.corpora.standin.manifest import is_as_noted, note_files
 from replicate.corpora.table import Corpus, utterance_table, without_damaged
 from replicate.corpora.waveforms import Waveforms, open_waveforms
-from replicate.environment import switch
-from replicate.files import InputError, build_once, cache_folder, sha256, unreadable, usable
+from replicate.files import InputError, build_once, cache_folder, sha256, switch, usable
 
 READERS: dict[str, Callable[[Path], Corpus]] = {
     "iemocap": iemocap.read,
@@ -72,7 +71,8 @@ def read_corpus(name: str, data: Path | None = None) -> Corpus:
             pass  # a search would skip in silence what may not be read
         return READERS[name](folder)
     except PermissionError as error:
-        raise unreadable(folder, error) from error
+        what, remedy = f"cannot be read: {error.strerror}", f"run `chmod -R u+rX {folder}`"
+        raise InputError(error.filename or folder, what, remedy) from error
 
 
 def _raise(error: OSError) -> None:

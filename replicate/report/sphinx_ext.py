@@ -29,8 +29,7 @@ from sphinx.config import Config
 from sphinx.util import logging
 
 import replicate
-from replicate.environment import switch
-from replicate.files import InputError, first_of, lock_beside
+from replicate.files import InputError, first_of, lock_beside, switch
 from replicate.interrupts import exit_code, sigterm_interrupts
 from replicate.report import halves, page, sealed
 from replicate.report.page import REAL_CORPORA
