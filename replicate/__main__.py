@@ -5,14 +5,9 @@ A command imports what it needs when it is called, so that help and errors of us
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 import random
-import shlex
 import sys
-import tempfile
 import time
-import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +27,7 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         from replicate.files import InputError
-        from replicate.interrupts import exit_code, sigterm_interrupts
+        from replicate.interrupts import exit_code, report, sigterm_interrupts
 
         try:
             with sigterm_interrupts():
@@ -42,7 +37,7 @@ class _Commands(click.Group):
         except InputError as error:
             raise click.ClickException(str(error)) from error
         except Exception as error:
-            click.echo(_report(error), err=True)
+            click.echo(report(error), err=True)
             sys.exit(70)  # an internal error's, in sysexits.h
         except KeyboardInterrupt as error:
             click.echo(
@@ -51,25 +46,6 @@ class _Commands(click.Group):
                 err=True,
             )
             sys.exit(exit_code(error))
-
-
-def _report(error: Exception) -> str:
-    """A line on an error that nobody foresaw, and in a temporary file all for those who mend it.
-
-    Where that cannot be written, it follows the line.
-    """
-    version = importlib.metadata.version("lima-bak-replication")
-    made_by = f"version {version}, Python {platform.python_version()} on {platform.platform()}"
-    content = "\n".join([shlex.join(sys.argv), made_by, "", *traceback.format_exception(error)])
-    told = f"Error: unexpected {type(error).__name__}: {' '.join(str(error).split())}"
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="replicate-report-", suffix=".txt", errors="backslashreplace", delete=False
-        ) as file:
-            file.write(content)
-    except OSError as problem:
-        return f"{told}\n  -> no report could be written ({problem}):\n{content}"
-    return f"{told}\n  -> please report it with {file.name}"
 
 
 @click.group(cls=_Commands)

@@ -1,10 +1,18 @@
-"""SIGTERM ends a program as Ctrl-C does, and nothing that it started outlives it."""
+"""How a program ends early: by SIGTERM as by Ctrl-C, or by an error that nobody foresaw.
 
+Nothing that it started outlives it.
+"""
+
+import importlib.metadata
 import os
+import platform
+import shlex
 import signal
+import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -22,6 +30,25 @@ class Terminated(KeyboardInterrupt):
 def exit_code(error: KeyboardInterrupt) -> int:
     """What a program ends with that was interrupted or terminated."""
     return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+
+
+def report(error: Exception) -> str:
+    """A line on an error that nobody foresaw, and in a temporary file all for those who mend it.
+
+    Where that cannot be written, it follows the line.
+    """
+    version = importlib.metadata.version("lima-bak-replication")
+    made_by = f"version {version}, Python {platform.python_version()} on {platform.platform()}"
+    content = "\n".join([shlex.join(sys.argv), made_by, "", *traceback.format_exception(error)])
+    told = f"Error: unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="replicate-report-", suffix=".txt", errors="backslashreplace", delete=False
+        ) as file:
+            file.write(content)
+    except OSError as problem:
+        return f"{told}\n  -> no report could be written ({problem}):\n{content}"
+    return f"{told}\n  -> please report it with {file.name}"
 
 
 @contextmanager

@@ -11,8 +11,7 @@ from test_corpora import real
 from trees import COHORT, UTTERANCES, label_file, tone, transcript_file, wav_file, write_iemocap
 from trees import write_wav as write
 
-from replicate.corpora.check import check, render
-from replicate.corpora.distributed import DISTRIBUTED, lacking
+from replicate.corpora.check import DISTRIBUTED, check, lacking, render
 from replicate.corpora.opening import read_corpus
 from replicate.corpora.table import Corpus
 

@@ -6,8 +6,6 @@ What is read decides numbers; runs keep a digest of it.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -34,13 +32,13 @@ def read(path: Path) -> tuple[KeyedVectors, tuple[str, ...]]:
         raise InputError(path, "no such file", "pass the path of the word vectors to --word2vec")
     if path.stat().st_size == 0:
         raise InputError(path, "is empty", "download it again")
-    name = path.name.removesuffix(".gz")
-    notes: tuple[str, ...] = ()
-    with _naming(path):
-        if name.endswith((".txt", ".vec")):
-            vectors, notes = _read_text(path)
-        else:
-            vectors = _read_binary(path) if name.endswith(".bin") else _read_gensim(path)
+    try:
+        vectors, notes = _read(path)
+    except InputError:
+        raise
+    except Exception as error:  # damaged files raise many kinds
+        what = f"not readable as word vectors ({type(error).__name__}: {error})"
+        raise InputError(path, what, _FORMS) from error
     numbers = np.isfinite(vectors.vectors.sum(axis=1, dtype=np.float64))
     if not numbers.all():
         odd = [vectors.index_to_key[row] for row in np.flatnonzero(~numbers)[:MOST_NAMED]]
@@ -49,42 +47,31 @@ def read(path: Path) -> tuple[KeyedVectors, tuple[str, ...]]:
     return vectors, notes
 
 
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Turn whatever a reader raises into an `InputError`: damaged files raise many kinds."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        what = f"not readable as word vectors ({type(error).__name__}: {error})"
-        raise InputError(path, what, _FORMS) from error
-
-
-def _read_binary(path: Path) -> KeyedVectors:
+def _read(path: Path) -> tuple[KeyedVectors, tuple[str, ...]]:
+    """As a file's name says."""
     from gensim.models import KeyedVectors
 
-    # word2vec cuts long words, if need be within a letter
-    return KeyedVectors.load_word2vec_format(str(path), binary=True, unicode_errors="replace")
-
-
-def _read_gensim(path: Path) -> KeyedVectors:
-    from gensim.models import KeyedVectors
-
+    name = path.name.removesuffix(".gz")
+    if name.endswith((".txt", ".vec")):
+        rows, notes = _read_text(path)
+        vectors = KeyedVectors(vector_size=len(next(iter(rows.values()))), count=0)
+        vectors.add_vectors(list(rows), np.stack(list(rows.values())))
+        return vectors, notes
+    if name.endswith(".bin"):  # word2vec cuts long words, if need be within a letter
+        how = {"binary": True, "unicode_errors": "replace"}
+        return KeyedVectors.load_word2vec_format(str(path), **how), ()
     found = KeyedVectors.load(str(path))
     vectors = getattr(found, "wv", found)
     if not isinstance(vectors, KeyedVectors) or not len(vectors):
         raise InputError(path, "holds no word vectors", _FORMS)
-    return vectors
+    return vectors, ()
 
 
-def _read_text(path: Path) -> tuple[KeyedVectors, tuple[str, ...]]:
+def _read_text(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """A line a word and its numbers; words may hold blanks, as in GloVe's largest file."""
-    from gensim.models import KeyedVectors
-
     announced, size = _head(path)
-    words: dict[str, None] = {}
-    rows, twice, other = [], 0, 0
+    rows: dict[str, np.ndarray] = {}
+    twice, other = 0, 0
     with _opened(path) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip() or (number == 1 and announced is not None):
@@ -99,18 +86,14 @@ def _read_text(path: Path) -> tuple[KeyedVectors, tuple[str, ...]]:
                 raise InputError(f"{path}:{number}", what, _FORMS) from error
             word, odd = _decoded(parts[0])
             other += odd
-            twice += word in words
-            if word not in words:
-                words[word] = None
-                rows.append(row)
+            twice += word in rows
+            rows.setdefault(word, row)
     if announced not in (None, len(rows) + twice):
         what = f"announces {announced:,} vectors and holds {len(rows) + twice:,}"
         raise InputError(path, what, "it is cut short: download it again")
-    vectors = KeyedVectors(vector_size=size, count=0)
-    vectors.add_vectors(list(words), np.stack(rows))
     notes = [f"{twice:,} words stand in it twice: the first counts"] if twice else []
     notes += [f"{other:,} words are not UTF-8: read as Windows-1252"] if other else []
-    return vectors, tuple(notes)
+    return rows, tuple(notes)
 
 
 def _head(path: Path) -> tuple[int | None, int]:

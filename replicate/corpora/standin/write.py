@@ -3,11 +3,11 @@
 import csv
 import json
 import random
-import wave
 from itertools import groupby
 from pathlib import Path
 
 import joblib
+from scipy.io import wavfile
 
 from replicate.corpora.standin.channels import SUMMARY
 from replicate.corpora.standin.manifest import RELEASE, TRUTH, fingerprint, truth
@@ -77,11 +77,7 @@ def _record(dialogue: list[Planned], folder: Path) -> list[int]:
     lengths = []
     for planned in dialogue:
         samples = render(planned)
-        with wave.open(str(target / f"{planned.utterance}.wav"), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(SAMPLE_RATE)
-            file.writeframes(samples.astype("<i2").tobytes())
+        wavfile.write(target / f"{planned.utterance}.wav", SAMPLE_RATE, samples)
         lengths.append(len(samples))
     return lengths
 
