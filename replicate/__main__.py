@@ -48,7 +48,7 @@ class _Commands(click.Group):
             sys.exit(exit_code(error))
 
 
-@click.group(cls=_Commands)
+@click.group(cls=_Commands, context_settings={"show_default": True})
 @click.version_option(package_name="lima-bak-replication")
 def main() -> None:
     """Replicate Lima & Bak (2018), speech emotion from raw audio and transcriptions."""
@@ -91,14 +91,11 @@ def corpus_build(name: str) -> None:
 @options.profile()
 @click.option("--grid", "which", type=click.Choice(list(GRIDS)),
               help="Which experiments.  [default: tables; demo has its own]")  # fmt: skip
-@click.option("--seeds", type=click.IntRange(1),
-              help="Only so many of the profile's seeds.")  # fmt: skip
-@click.option("--cluster", metavar="ADDRESS",
-              help="Train on the Ray cluster at HOST:PORT instead.")  # fmt: skip
+@click.option("--seeds", type=click.IntRange(1), help="Only so many of the profile's seeds.")
+@click.option("--cluster", metavar="ADDRESS", help="Train on the Ray cluster at HOST:PORT instead.")
 @click.option("--gpus-each", type=click.FloatRange(0, min_open=True), default=0.25,
-              show_default=True, help="On a cluster, GPUs for one training.")  # fmt: skip
-@click.option("--keep-weights", is_flag=True,
-              help="Keep the models, for `replicate predict`.")  # fmt: skip
+              help="On a cluster, GPUs for one training.")  # fmt: skip
+@click.option("--keep-weights", is_flag=True, help="Keep the models, for `replicate predict`.")
 def run(
     name: str,
     data: Path | None,
@@ -173,9 +170,8 @@ def _served(
 @options.corpus
 @options.data
 @click.option("--folds", "kind", type=click.Choice(FOLDS), default="stratified",
-              show_default=True, help="What is held out.")  # fmt: skip
-@click.option("--seeds", type=click.IntRange(1), default=10, show_default=True,
-              help="How many random splits, if stratified.")  # fmt: skip
+              help="What is held out.")  # fmt: skip
+@click.option("--seeds", type=click.IntRange(1), default=10, help="Random splits, if stratified.")
 @options.results
 def baselines(
     name: str, data: Path | None, skip_damaged: bool, kind: str, seeds: int, results: Path
@@ -236,8 +232,7 @@ def predict(run: str, paths: tuple[Path, ...], text: str | None, as_json: bool,
 @main.command()
 @options.training
 @options.profile("baselines")
-@click.option("--sample", type=click.IntRange(1), default=3, show_default=True,
-              help="How many stored runs to draw.")  # fmt: skip
+@click.option("--sample", type=click.IntRange(1), default=3, help="How many stored runs to draw.")
 @click.option("--seed", type=int, help="Of the draw.  [default: another at each call]")
 @click.option("--keep", is_flag=True, help="Note the repeats in results/repeats.json.")
 def rerun(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,9 +46,8 @@ class _Path(click.Path):
 
 path = _Path(path_type=Path)
 path_in_full = _Path(path_type=Path, resolve_path=True)
-corpus = click.option("--corpus", "name", default="standin-quick", show_default=True,
-                      callback=known, help="Which corpus.")  # fmt: skip
-real_corpus = click.option("--corpus", "name", required=True, callback=known, help="Which corpus.")
+_corpus = partial(click.option, "--corpus", "name", callback=known, help="Which corpus.")
+corpus, real_corpus = _corpus(default="standin-quick"), _corpus(required=True)
 skip_damaged = click.option("--skip-damaged", is_flag=True, envvar="REPLICATE_SKIP_DAMAGED",
                             help="Leave damaged utterances out.")  # fmt: skip
 #: Where a corpus lies, and whether all of it is wanted.
@@ -56,8 +55,7 @@ data = _together(
     click.option("--data", type=path_in_full, help="The corpus's folder."), skip_damaged
 )
 results = click.option("--results", type=_Path(file_okay=False, path_type=Path),
-                       default=RESULTS,
-                       help="Where results are stored.  [default: results/]")  # fmt: skip
+                       default=RESULTS, help="Where results are stored.")  # fmt: skip
 
 #: Of every command that trains: on what and where.
 training = _together(
@@ -67,7 +65,7 @@ training = _together(
                  type=_Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True),
                  help="File of pretrained vectors."),
     click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu",
-                 show_default=True, help="Where to train."),
+                 help="Where to train."),
     click.option("--jobs", type=click.IntRange(1),
                  help="Trainings at once.  [default: one a core; 1 on a GPU]"),
     results,
@@ -77,5 +75,4 @@ training = _together(
 def profile(*others: str) -> Callable[[Command], Command]:
     """The option `--profile`: a protocol, or one of some other names."""
     return click.option("--profile", type=click.Choice([*PROFILES, *others]), default="quick",
-                        show_default=True,
                         help="The protocol: epochs, seeds, what is held out.")  # fmt: skip
