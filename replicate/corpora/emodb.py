@@ -9,7 +9,7 @@ sentence's code stands for its words, one token that says which of the ten was s
 import re
 from pathlib import Path
 
-from replicate.corpora.table import TWICE, Corpus, Problem, damaged, files, utterance_table
+from replicate.corpora.table import Corpus, Reading, files
 from replicate.files import InputError
 
 #: The letter in the file name (from the German word) -> the label.
@@ -45,28 +45,17 @@ def read(root: Path) -> Corpus:
     `InputError` if no file there has a name of EmoDB's.
     """
     folder = root / "wav" if (root / "wav").is_dir() else root
-    rows: dict[object, dict[str, object]] = {}
-    problems: list[Problem] = []
+    found = Reading()
     for path in files(folder, "[!.]*", ".wav"):
-        row = _row(path)
-        if row is None:
-            what = "its name is none of EmoDB's; left out"
-            problems.append(Problem(str(path), what, "none needed", "note"))
-        elif row["utterance"] in rows:
-            problems.append(damaged(str(row["utterance"]), path, *TWICE))
+        if row := _row(path):
+            found.add(row, path)
         else:
-            rows[row["utterance"]] = row
-    if not rows:
+            found.left_out(path, "its name is none of EmoDB's")
+    if not found.rows:
         what = "no file named as EmoDB's (03a01Fa.wav) here or in wav/"
         raise InputError(root, what, "give the unpacked database, or its folder wav")
-    return Corpus(
-        name="emodb",
-        title="EmoDB (acted German; its text says nothing about the emotion)",
-        root=root,
-        utterances=utterance_table(list(rows.values())),
-        emotions=EMOTIONS,
-        problems=tuple(problems),
-    )
+    title = "EmoDB (acted German; its text says nothing about the emotion)"
+    return found.corpus("emodb", title, root, EMOTIONS)
 
 
 def _row(path: Path) -> dict[str, object] | None:

@@ -12,21 +12,12 @@ that begin with `Ses` are read, so stray `._*` files and the folders `Attribute`
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from replicate.corpora.iemocap_ids import EMOTIONS, named, parse, spelt
-from replicate.corpora.table import (
-    TWICE,
-    Corpus,
-    Problem,
-    damaged,
-    files,
-    read_lines,
-    utterance_table,
-)
+from replicate.corpora.table import TWICE, Corpus, Problem, Reading, files, read_lines
 from replicate.files import InputError
 from replicate.paper import CLASS_SIZES
 
@@ -61,9 +52,6 @@ _TRANSCRIPTS = "Session[0-9]/dialog/transcriptions/[Ss][Ee][Ss]*"
 _WAVS = "Session[0-9]/sentences/wav/*/[Ss][Ee][Ss]*"
 _RESTORE = "restore it from the corpus as distributed"
 
-Row = dict[str, object]
-Rows = dict[str, Row]
-
 
 def read(root: Path) -> Corpus:
     """Read the folder `IEMOCAP_full_release`, or the folder that holds it.
@@ -72,25 +60,17 @@ def read(root: Path) -> Corpus:
     say so. `InputError` if the folder is no IEMOCAP tree, or holds no label.
     """
     tree = _tree(root)
-    problems: list[Problem] = []
-    rows = _labels(tree, problems)
-    if not rows:
+    found = Reading()
+    _read_labels(tree, found)
+    if not found.rows:
         what = "no labelled utterance in Session*/dialog/EmoEvaluation/Ses*.txt"
         remedy = "point at IEMOCAP_full_release as distributed (dialog/ and sentences/ unpacked)"
         raise InputError(tree, what, remedy)
-    problems += _unlabelled(tree, rows)
-    _add_transcripts(tree, rows, problems)
-    _add_wavs(tree, rows, problems)
-    problems += _missing(tree, rows)
-    return Corpus(
-        name="iemocap",
-        title="IEMOCAP",
-        root=root,
-        utterances=utterance_table([rows[utterance] for utterance in sorted(rows)]),
-        emotions=EMOTIONS,
-        problems=tuple(problems),
-        cut_at_times=True,
-    )
+    _look_for_labels(tree, found)
+    _read_transcripts(tree, found)
+    _find_wavs(tree, found)
+    _look_for_the_rest(tree, found)
+    return found.corpus("iemocap", "IEMOCAP", root, EMOTIONS, cut_at_times=True)
 
 
 def _tree(root: Path) -> Path:
@@ -105,84 +85,77 @@ def _tree(root: Path) -> Path:
     raise InputError(root, what, remedy)
 
 
-def _labels(tree: Path, problems: list[Problem]) -> Rows:
-    """Utterance -> row, from the label lines; the lines below them are annotators'.
+def _read_labels(tree: Path, found: Reading) -> None:
+    """A row for each label line; the lines below them are annotators'.
 
     What begins like a label line, or names an utterance, is one.
     """
-    rows: Rows = {}
-    for place, line in _lines(tree, _LABELS, problems):
+    for place, line in _lines(tree, _LABELS, found):
         if _ANNOTATOR.fullmatch(line) or not (line.startswith("[") or named(line)):
             continue
         match = _LABEL_LINE.fullmatch(line)
         utterance = match and parse(spelt(match["utterance"]))
         if match is None or utterance is None:
             what = "is no label line `[start - end]<tab>utterance<tab>label<tab>[v, a, d]`"
-            problems.append(Problem(place, what, _RESTORE, "damaged"))
-        elif (name := utterance.utterance) in rows:
-            problems.append(_about(rows[name], place, *TWICE))
+            found.damaged(place, what, _RESTORE)
+        elif (name := utterance.utterance) in found.rows:
+            _note(found, name, place, *TWICE)
         else:
             label = match["label"].lower()
             if label not in LABELS:
-                what = f"has the unknown label {label!r}"
-                problems.append(damaged(name, place, what, _RESTORE))
+                found.damaged(place, f"has the unknown label {label!r}", _RESTORE, name)
             times = {"start": float(match["start"]), "end": float(match["end"])}
-            rows[name] = {**vars(utterance), **times, "label": label}
-    return rows
+            found.rows[name] = {**vars(utterance), **times, "label": label}
 
 
-def _unlabelled(tree: Path, rows: Rows) -> Iterator[Problem]:
-    """Dialogues that have transcripts or recordings, but no label."""
-    labelled = {row["dialogue"] for row in rows.values()}
+def _look_for_labels(tree: Path, found: Reading) -> None:
+    """Dialogues that have transcripts or recordings, but no label, are damage."""
+    labelled = {row["dialogue"] for row in found.rows.values()}
     beside = {spelt(path.stem): path.parents[1] for path in files(tree, _TRANSCRIPTS, ".txt")}
     for path in files(tree, _WAVS, ".wav"):
         beside[spelt(path.parent.name)] = path.parents[3] / "dialog"
     for dialogue in sorted(beside.keys() - labelled):
         labels = beside[dialogue] / "EmoEvaluation" / f"{dialogue}.txt"
         what = f"no labels for {dialogue}, which has transcripts or recordings"
-        yield Problem(str(labels), what, _RESTORE, "damaged")
+        found.damaged(labels, what, _RESTORE)
 
 
-def _add_transcripts(tree: Path, rows: Rows, problems: list[Problem]) -> None:
+def _read_transcripts(tree: Path, found: Reading) -> None:
     """What was said, for the labelled utterances."""
-    for place, line in _lines(tree, _TRANSCRIPTS, problems):
+    for place, line in _lines(tree, _TRANSCRIPTS, found):
         match = _TRANSCRIPT_LINE.fullmatch(line)
         utterance = spelt(match["utterance"]) if match else ""
         if match is None or parse(utterance) is None:
-            problems.append(_left_out(place, "no utterance id"))
+            found.left_out(place, "no utterance id")
             continue
         text = " ".join(match["text"].split())
-        row = rows.get(utterance)
-        if row is None:
-            what = f"{utterance} has no label"
-            lost = Problem(place, what, _RESTORE, "missing")
-            problems.append(lost if _is_turn(utterance) else _left_out(place, what))
+        row = found.rows.get(utterance, {})
+        if not row and _is_turn(utterance):
+            found.problems.append(Problem(place, f"{utterance} has no label", _RESTORE, "missing"))
+        elif not row:
+            found.left_out(place, f"{utterance} has no label")
         elif row.get("transcript", text) != text:
-            problems.append(_about(row, place, *TWICE))
+            _note(found, utterance, place, *TWICE)
         elif text:
             row["transcript"] = text
 
 
-def _add_wavs(tree: Path, rows: Rows, problems: list[Problem]) -> None:
+def _find_wavs(tree: Path, found: Reading) -> None:
     """The recordings of the labelled utterances."""
-    dialogues = {row["dialogue"] for row in rows.values()}
+    dialogues = {row["dialogue"] for row in found.rows.values()}
     for path in files(tree, _WAVS, ".wav"):
         utterance = spelt(path.stem)
+        row = found.rows.get(utterance, {})
         if spelt(path.parent.name) not in dialogues:
             continue  # all of it is unlabelled, and one problem
-        row = rows.get(utterance)
-        if row is None:
-            lost = Problem(str(path), "has no label: its label line is lost", _RESTORE, "damaged")
-            other = _left_out(str(path), "is no recording of a turn")
-            problems.append(lost if _is_turn(utterance) else other)
+        if not row and _is_turn(utterance):
+            found.damaged(path, "has no label: its label line is lost", _RESTORE)
+        elif not row:
+            found.left_out(path, "is no recording of a turn")
         elif "wav" in row:
-            problems.append(_about(row, str(path), *TWICE))
+            _note(found, utterance, str(path), *TWICE)
         else:
             row["wav"] = str(path)
-
-
-def _left_out(place: str, what: str) -> Problem:
-    return Problem(place, f"{what}; left out", "none needed", "note")
 
 
 def _is_turn(utterance: str) -> bool:
@@ -190,36 +163,40 @@ def _is_turn(utterance: str) -> bool:
     return parse(utterance) is not None and "XX" not in utterance
 
 
-def _lines(tree: Path, pattern: str, problems: list[Problem]) -> Iterator[tuple[str, str]]:
+def _lines(tree: Path, pattern: str, found: Reading) -> Iterator[tuple[str, str]]:
     """Place (`file:number`) and text of each line that has any, of the `.txt` of a pattern."""
     for path in files(tree, pattern, ".txt"):
         lines, odd = read_lines(path)
-        problems += odd
+        found.problems += odd
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield f"{path}:{number}", line.strip()
 
 
-def _missing(tree: Path, rows: Rows) -> Iterator[Problem]:
-    """What the tree lacks: sessions, or transcripts."""
-    absent = sorted(set("12345") - {str(row["session"]) for row in rows.values()})
+def _look_for_the_rest(tree: Path, found: Reading) -> None:
+    """Sessions without labels, and utterances without transcripts, are damage."""
+    absent = sorted(set("12345") - {str(row["session"]) for row in found.rows.values()})
     if absent:
         what = f"no label of {', '.join(f'Session{number}' for number in absent)}"
-        yield Problem(str(tree), what, "unpack all five sessions anew", "damaged")
-    lacking = [row for _, row in sorted(rows.items()) if "transcript" not in row]
-    if len(lacking) == len(rows):
+        found.damaged(tree, what, "unpack all five sessions anew")
+    found.rows = dict(sorted(found.rows.items()))
+    lacking = [name for name, row in found.rows.items() if "transcript" not in row]
+    if len(lacking) == len(found.rows):
         what = "no transcript at all: Session*/dialog/transcriptions is missing or empty"
-        yield Problem(str(tree), what, "unpack it, or run audio-only experiments", "note")
+        remedy = "unpack it, or run audio-only experiments"
+        found.problems.append(Problem(str(tree), what, remedy, "note"))
         return
-    for row in lacking:
-        dialog = tree / f"Session{row['session']}" / "dialog" / "transcriptions"
-        yield _about(row, str(dialog / f"{row['dialogue']}.txt"), "has no transcript", _RESTORE)
+    for name in lacking:
+        session, dialogue = (found.rows[name][column] for column in ("session", "dialogue"))
+        path = tree / f"Session{session}" / "dialog" / "transcriptions" / f"{dialogue}.txt"
+        _note(found, name, str(path), "has no transcript", _RESTORE)
 
 
-def _about(row: Row, place: str, what: str, remedy: str) -> Problem:
+def _note(found: Reading, utterance: str, place: str, what: str, remedy: str) -> None:
     """A problem of one utterance: damage if it belongs to the cohort, else a note."""
-    problem = damaged(str(row["utterance"]), place, what, remedy)
-    if row["label"] in EMOTIONS:
-        return problem
-    remedy = f"none needed: its label, {row['label']}, is outside the cohort"
-    return replace(problem, remedy=remedy, severity="note")
+    label = found.rows[utterance]["label"]
+    if label in EMOTIONS:
+        found.damaged(place, what, remedy, utterance)
+    else:
+        remedy = f"none needed: its label, {label}, is outside the cohort"
+        found.problems.append(Problem(place, f"{utterance} {what}", remedy, "note", utterance))

@@ -22,7 +22,7 @@ import numpy as np
 
 from replicate import paper
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
-from replicate.corpora.table import Corpus, damaged, utterance_table
+from replicate.corpora.table import Corpus, Problem, utterance_table
 from replicate.files import InputError, checked
 from replicate.paper import CLASS_SIZES
 
@@ -62,7 +62,8 @@ def read(root: Path) -> Corpus:
         raise InputError(path, "no such file", f"give the folder that holds {_FILE}, or the file")
     table = utterance_table(list(_rows(path)))
     silent = table["utterance"][table["transcript"].isna()]
-    problems = [damaged(name, path, "has no transcript", _REMEDY) for name in silent]
+    what = "has no transcript"
+    problems = [Problem(str(path), f"{u} {what}", _REMEDY, "damaged", u) for u in silent]
     return Corpus(
         name="iemocap-text",
         title="IEMOCAP transcripts (text only)",

@@ -5,15 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from replicate.corpora.table import (
-    TWICE,
-    Corpus,
-    Problem,
-    damaged,
-    files,
-    read_table,
-    utterance_table,
-)
+from replicate.corpora.table import TWICE, Corpus, Reading, files, read_table
 
 EMOTIONS = {
     "anger": "anger",
@@ -51,26 +43,14 @@ def read(root: Path) -> Corpus:
     `ffmpeg -i dia0_utt3.mp4 -ac 1 -ar 16000 -c:a pcm_s16le dia0_utt3.wav`). A line that is no whole
     row is damage. `InputError` if a file is missing, or is no such table.
     """
-    problems: list[Problem] = []
-    rows: dict[str, Row] = {}
+    found = Reading()
     for part in sorted(PARTS):
-        wavs = _wavs(root, part, problems)
-        for place, turn in sorted(_turns(root, part, problems), key=_in_time):
+        wavs = _wavs(root, part, found)
+        for place, turn in sorted(_turns(root, part, found), key=_in_time):
             row = _row(part, turn, wavs)
-            utterance = str(row["utterance"])
-            if utterance in rows:
-                problems.append(damaged(utterance, place, TWICE[0], _REMEDY))
-            elif row["transcript"] is None:
-                problems.append(damaged(utterance, place, "has no transcript", _REMEDY))
-            rows.setdefault(utterance, row)
-    return Corpus(
-        name="meld",
-        title="MELD (television dialogue)",
-        root=root,
-        utterances=utterance_table(list(rows.values())),
-        emotions=EMOTIONS,
-        problems=tuple(problems),
-    )
+            if found.add(row, place, _REMEDY) and row["transcript"] is None:
+                found.damaged(place, "has no transcript", _REMEDY, str(row["utterance"]))
+    return found.corpus("meld", "MELD (television dialogue)", root, EMOTIONS)
 
 
 def plain(text: str) -> str:
@@ -92,15 +72,15 @@ def _windows(character: str) -> str:
     return character.encode("latin-1").decode("cp1252", errors="ignore")
 
 
-def _turns(root: Path, part: str, problems: list[Problem]) -> Iterator[tuple[str, Turn]]:
+def _turns(root: Path, part: str, found: Reading) -> Iterator[tuple[str, Turn]]:
     """Place (`file:line`) and values of each whole row of a part's table."""
     name = f"{part}_sent_emo"
     path = next(iter(files(root, f"{name}.*", ".csv")), root / f"{name}.csv")
     _, lines, odd = read_table(path, _COLUMNS, _REMEDY)
-    problems += odd
+    found.problems += odd
     for place, turn, fault in lines:
         if fault := fault or _fault(turn):
-            problems.append(Problem(place, fault, _REMEDY, "damaged"))
+            found.damaged(place, fault, _REMEDY)
         else:
             yield place, turn
 
@@ -118,15 +98,15 @@ def _in_time(found: tuple[str, Turn]) -> tuple[int, int]:
     return int(found[1]["Dialogue_ID"]), int(found[1]["Utterance_ID"])
 
 
-def _wavs(root: Path, part: str, problems: list[Problem]) -> dict[str, str]:
+def _wavs(root: Path, part: str, found: Reading) -> dict[str, str]:
     """Recording's name -> its file; the first where a part's folders have two."""
-    found: dict[str, str] = {}
+    wavs: dict[str, str] = {}
     for path in (path for folder in PARTS[part] for path in files(root / folder, "dia*", ".wav")):
         name = path.stem.lower()
-        if name in found:
-            problems.append(damaged(f"{part}_{name}", path, *TWICE))
-        found.setdefault(name, str(path))
-    return found
+        if name in wavs:
+            found.damaged(path, *TWICE, f"{part}_{name}")
+        wavs.setdefault(name, str(path))
+    return wavs
 
 
 def _row(part: str, turn: Turn, wavs: dict[str, str]) -> Row:

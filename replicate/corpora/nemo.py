@@ -6,7 +6,7 @@ So the text says nothing about the emotion. As distributed: `data.tsv` and `samp
 
 from pathlib import Path
 
-from replicate.corpora.table import TWICE, Corpus, Problem, damaged, read_table, utterance_table
+from replicate.corpora.table import Corpus, Reading, read_table
 
 EMOTIONS = {
     "anger": "anger",
@@ -28,34 +28,20 @@ def read(root: Path) -> Corpus:
     missing or is no such table.
     """
     path = root / "data.tsv"
-    _, lines, problems = read_table(path, _COLUMNS, _REMEDY, separator="\t")
+    found = Reading()
+    _, lines, found.problems = read_table(path, _COLUMNS, _REMEDY, separator="\t")
     recordings = {path.stem.lower(): path for path in sorted((root / "samples").glob("[!.]*"))}
-    rows: dict[str, dict[str, object]] = {}
     for place, given, fault in lines:
-        row = None if fault else _row(given)
-        if row is None:
+        if row := None if fault else _row(given):
+            wav = recordings.pop(str(row["utterance"]).lower(), None)
+            found.add(row | {"wav": str(wav) if wav else None}, place, _REMEDY)
+        else:
             what = fault or "is no row of nEMO's table: cut short, or of another emotion"
-            problems.append(Problem(place, what, _REMEDY, "damaged"))
-            continue
-        name = str(row["utterance"])
-        if name in rows:
-            problems.append(damaged(name, place, TWICE[0], _REMEDY))
-            continue
-        wav = recordings.pop(name.lower(), None)
-        rows[name] = row | {"wav": str(wav) if wav else None}
-    problems += [
-        Problem(str(path), "has no row in data.tsv, so no label", _REMEDY, "damaged")
-        for path in recordings.values()
-    ]
-    return Corpus(
-        name="nemo",
-        title="nEMO (acted Polish; its text says nothing about the emotion)",
-        root=root,
-        utterances=utterance_table(list(rows.values())),
-        emotions=EMOTIONS,
-        problems=tuple(problems),
-        any_form=True,
-    )
+            found.damaged(place, what, _REMEDY)
+    for path in recordings.values():
+        found.damaged(path, "has no row in data.tsv, so no label", _REMEDY)
+    title = "nEMO (acted Polish; its text says nothing about the emotion)"
+    return found.corpus("nemo", title, root, EMOTIONS, any_form=True)
 
 
 def _row(given: dict[str, str]) -> dict[str, object] | None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
@@ -31,11 +31,6 @@ class Problem:
     remedy: str
     severity: Severity
     utterance: str | None = None  # the damaged one, where it is known
-
-
-def damaged(utterance: str, place: object, what: str, remedy: str) -> Problem:
-    """Damage to one utterance."""
-    return Problem(str(place), f"{utterance} {what}", remedy, "damaged", utterance)
 
 
 #: What is wrong with the second of two, and what to do.
@@ -207,6 +202,39 @@ class Corpus:
         out = {problem.utterance for problem in problems}
         kept = self.utterances[~self.utterances["utterance"].isin(out)].reset_index(drop=True)
         return dataclasses.replace(self, utterances=kept)
+
+
+class Reading:
+    """What a reader finds: a row for each utterance, and what is odd."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, object]] = {}
+        self.problems: list[Problem] = []
+
+    def damaged(self, place: object, what: str, remedy: str, utterance: str | None = None) -> None:
+        """Utterances are lost or spoilt, or one that is named."""
+        what = f"{utterance} {what}" if utterance else what
+        self.problems.append(Problem(str(place), what, remedy, "damaged", utterance))
+
+    def left_out(self, place: object, what: str) -> None:
+        """Something that is no utterance, and need not be."""
+        self.problems.append(Problem(str(place), f"{what}; left out", "none needed", "note"))
+
+    def add(self, row: dict[str, object], place: object, remedy: str = TWICE[1]) -> bool:
+        """Take a row, or note damage if its utterance has one already; whether it was taken."""
+        name = str(row["utterance"])
+        if name in self.rows:
+            self.damaged(place, TWICE[0], remedy, name)
+            return False
+        self.rows[name] = row
+        return True
+
+    def corpus(
+        self, name: str, title: str, root: Path, emotions: dict[str, str], **more: Any
+    ) -> Corpus:
+        """All of it; `more` are further fields of `Corpus`."""
+        table, problems = utterance_table(list(self.rows.values())), tuple(self.problems)
+        return Corpus(name, title, root, table, emotions, problems=problems, **more)
 
 
 def utterance_table(rows: list[dict[str, object]]) -> pd.DataFrame:
