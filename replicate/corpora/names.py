@@ -28,10 +28,7 @@ def size_and_preset(name: str) -> tuple[str, str]:
     size, _, preset = name.removeprefix("standin-").partition("-")
     preset = preset or "default"
     if size not in STANDIN_SIZES or preset not in STANDIN_PRESETS:
-        raise InputError(
-            name,
-            "no such stand-in",
-            f"choose standin-SIZE or standin-SIZE-PRESET; sizes {', '.join(STANDIN_SIZES)}; "
-            f"presets {', '.join(STANDIN_PRESETS)}",
-        )
+        known = f"sizes {', '.join(STANDIN_SIZES)}; presets {', '.join(STANDIN_PRESETS)}"
+        remedy = f"choose standin-SIZE or standin-SIZE-PRESET; {known}"
+        raise InputError(name, "no such stand-in", remedy)
     return size, preset

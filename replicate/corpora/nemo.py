@@ -6,14 +6,9 @@ So the text says nothing about the emotion. As distributed: `data.tsv` and `samp
 
 from pathlib import Path
 
+from replicate.corpora.emodb import EMOTIONS
 from replicate.corpora.table import Corpus, Reading, read_table
 
-EMOTIONS = {
-    "anger": "anger",
-    "happiness": "happiness",
-    "neutral": "neutrality",
-    "sadness": "sadness",
-}
 #: The six emotions; those of `EMOTIONS` make the paper's four classes.
 LABELS = (*EMOTIONS, "fear", "surprised")
 _COLUMNS = ("file_id", "emotion", "normalized_text", "speaker_id", "gender")

@@ -38,7 +38,7 @@ OTHER_LABELS = {
     "dis": (1, (3, 0, 1, 0)),
 }
 OTHER_SHARE = 0.15
-SHORTEST = 2  # utterances of a dialogue
+SHORTEST, LONGEST = 2, 400  # utterances of a dialogue
 
 
 class Size(NamedTuple):
@@ -87,8 +87,16 @@ def cast(name: str) -> list[Turn]:
     """The turns of a corpus of size `name`: dialogue by dialogue, in order of time."""
     if name not in SIZES:
         raise InputError(name, "no such size of the stand-in", f"use one of {list(SIZES)}")
-    size = SIZES[name]
-    return _labelled(_unlabelled(size, name), size.counts, name)
+    turns, counts = _unlabelled(SIZES[name], name), SIZES[name].counts
+    others = _others(len(turns) - sum(counts), name)
+    outside = set(rng_for(name, "outside").sample(range(len(turns)), len(others)))
+    inside = [turn for position, turn in enumerate(turns) if position not in outside]
+    cohort, other = iter(_cohort_labels(_classes(inside, counts, name), name)), iter(others)
+    drawn = [next(other if position in outside else cohort) for position in range(len(turns))]
+    return [
+        replace(turn, label=label, acted=acted)
+        for turn, (label, acted) in zip(turns, drawn, strict=True)
+    ]
 
 
 def rng_for(*key: object) -> random.Random:
@@ -148,30 +156,16 @@ def _lengths(size: Size, name: str, total: int) -> list[int]:
     return [SHORTEST + n for n in _shares(total - SHORTEST * len(weights), weights)]
 
 
-def _speakers(dialogue: str, name: str, longest: int = 400) -> str:
+def _speakers(dialogue: str, name: str) -> str:
     """Whose turn it is, F or M. A script's roles are the same in every performance."""
     rng = rng_for(scene(dialogue) if "script" in dialogue else f"{name}|{dialogue}", "turns")
     turns = rng.choice("FM")
-    while len(turns) < longest:
+    while len(turns) < LONGEST:
         turns += turns[-1] if rng.random() < 0.2 else {"F": "M", "M": "F"}[turns[-1]]
     return turns
 
 
 # Labels: exact counts, emotions that persist ------------------------------------------------------
-
-
-def _labelled(turns: list[Turn], counts: Sequence[int], name: str) -> list[Turn]:
-    """Give every turn its class and label."""
-    others = _others(len(turns) - sum(counts), name)
-    outside = set(rng_for(name, "outside").sample(range(len(turns)), len(others)))
-    inside = [turn for position, turn in enumerate(turns) if position not in outside]
-    cohort = iter(_cohort_labels(_classes(inside, counts, name), name))
-    other = iter(others)
-    drawn = [next(other) if p in outside else next(cohort) for p in range(len(turns))]
-    return [
-        replace(turn, label=label, acted=acted)
-        for turn, (label, acted) in zip(turns, drawn, strict=True)
-    ]
 
 
 def _others(n: int, name: str) -> list[tuple[str, int]]:

@@ -128,21 +128,6 @@ def level_step(level: float) -> int:
     return int(np.searchsorted(_EDGES, np.log(level)))
 
 
-def _levels_given_class(loudness: bool) -> NDArray[np.float64]:
-    """P(level step | C): capped log-normals over equal steps of log level, the ends included."""
-    cdf = np.array([[NormalDist(*c).cdf(edge) for edge in _EDGES] for c in LOG_LEVEL])
-    mass = np.diff(cdf, prepend=0.0, append=1.0)  # [4, STEPS]
-    return mass if loudness else np.tile(prior() @ mass, (4, 1))
-
-
-def _tags_given_symbol(model: Channels) -> NDArray[np.float64]:
-    """P(no tag, breath, laugh, both | J): [4, 4]."""
-    laugh, breath = np.array(model.laughter), np.array(model.breath)
-    return np.stack(
-        [(1 - laugh) * (1 - breath), (1 - laugh) * breath, laugh * (1 - breath), laugh * breath], 1
-    )
-
-
 class Observables(NamedTuple):
     """P(value | C) of all that can be observed of an utterance, a row for each class.
 
@@ -157,9 +142,15 @@ class Observables(NamedTuple):
 
 def observables(model: Channels) -> Observables:
     """What follows from the channels for each observable by itself."""
-    text = np.array(model.text)
-    tags = text @ _tags_given_symbol(model)
-    return Observables(text, np.array(model.prosody), _levels_given_class(model.loudness), tags)
+    # capped log-normals over equal steps of log level, the ends included
+    cdf = np.array([[NormalDist(*c).cdf(edge) for edge in _EDGES] for c in LOG_LEVEL])
+    level = np.diff(cdf, prepend=0.0, append=1.0)
+    if not model.loudness:
+        level = np.tile(prior() @ level, (4, 1))
+    text, laugh, breath = np.array(model.text), np.array(model.laughter), np.array(model.breath)
+    quiet = 1 - laugh
+    tags = np.stack([quiet * (1 - breath), quiet * breath, laugh * (1 - breath), laugh * breath], 1)
+    return Observables(text, np.array(model.prosody), level, text @ tags)
 
 
 def ceiling(*observations: NDArray[np.float64]) -> tuple[float, float]:

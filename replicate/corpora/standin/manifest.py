@@ -15,10 +15,8 @@ from replicate.paper import EMOTIONS
 RELEASE = "IEMOCAP_full_release"
 TRUTH = "truth.csv"
 _HEADER = (
-    *("utterance", "label", "acted", "text_symbol", "prosody_symbol"),
-    *("laughter", "breath", "level"),
-)
-
+    "utterance", "label", "acted", "text_symbol", "prosody_symbol", "laughter", "breath", "level",
+)  # fmt: skip
 
 #: SHA-256 of a corpus: `text`, of the truth (ids, labels, symbols, levels) and the transcripts, and
 #: `audio`, of ids and recordings.

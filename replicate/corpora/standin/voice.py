@@ -21,8 +21,8 @@ from scipy.signal import lfilter, resample_poly
 
 from replicate.corpora.standin.planning import Planned
 from replicate.files import InputError
+from replicate.settings import SAMPLE_RATE
 
-SAMPLE_RATE = 16_000
 Samples = NDArray[np.float64]
 
 #: eSpeak variant and pitch offset of each speaker. Variants on the Klatt synthesiser are avoided:
@@ -215,11 +215,9 @@ def synthesiser() -> tuple[str, str]:
     try:
         loader = importlib.import_module("espeakng_loader")
     except ImportError as error:
-        raise InputError(
-            "espeakng-loader",
-            "not installed, and the stand-in corpus speaks through it",
-            "pip install espeakng-loader==0.2.4 (it contains eSpeak NG, GPLv3)",
-        ) from error
+        what = "not installed, and the stand-in corpus speaks through it"
+        remedy = "pip install espeakng-loader==0.2.4 (it contains eSpeak NG, GPLv3)"
+        raise InputError("espeakng-loader", what, remedy) from error
     return loader.get_library_path(), loader.get_data_path()
 
 

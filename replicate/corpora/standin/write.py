@@ -12,22 +12,15 @@ from scipy.io import wavfile
 from replicate.corpora.standin.channels import SUMMARY
 from replicate.corpora.standin.manifest import RELEASE, TRUTH, fingerprint, truth
 from replicate.corpora.standin.planning import Planned, plan
-from replicate.corpora.standin.voice import SAMPLE_RATE, render, synthesiser
+from replicate.corpora.standin.voice import render, synthesiser
 from replicate.interrupts import worker_options
+from replicate.settings import SAMPLE_RATE
 
-#: What the annotators of IEMOCAP's files call each label.
-_CATEGORIES = {
-    "ang": "Anger",
-    "hap": "Happiness",
-    "exc": "Excited",
-    "neu": "Neutral",
-    "sad": "Sadness",
-    "fru": "Frustration",
-    "sur": "Surprise",
-    "fea": "Fear",
-    "oth": "Other",
-    "dis": "Disgust",
-}
+#: What the annotators of IEMOCAP's files say; labels are their first three letters.
+_CATEGORIES = (
+    "Anger", "Disgust", "Excited", "Fear", "Frustration", "Happiness", "Neutral", "Other",
+    "Sadness", "Surprise",
+)  # fmt: skip
 _README = f"""SYNTHETIC: this is not IEMOCAP.
 
 {SUMMARY}
@@ -121,9 +114,8 @@ def _judged(planned: Planned, times: str, rng: random.Random) -> list[str]:
 
 def _votes(label: str, rng: random.Random) -> list[str]:
     """Three annotators: two or three of one mind, or (`xxx`) each of another."""
-    categories = sorted(_CATEGORIES.values())
-    if label not in _CATEGORIES:
-        return rng.sample(categories, 3)
-    votes = [_CATEGORIES[label]] * 2
-    votes.append(votes[0] if rng.random() < 0.6 else rng.choice(categories))
+    meant = [category for category in _CATEGORIES if category[:3].lower() == label]
+    if not meant:
+        return rng.sample(_CATEGORIES, 3)
+    votes = [*meant * 2, meant[0] if rng.random() < 0.6 else rng.choice(_CATEGORIES)]
     return rng.sample(votes, 3)
