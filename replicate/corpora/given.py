@@ -61,7 +61,7 @@ def _in_folder(folder: Path) -> list[Path]:
 
 def _in_table(path: Path) -> Iterator[Given]:
     """The rows of a table; paths in it are relative to its own folder."""
-    form = f"a table has a first line with {FILE}, {TEXT} or both, and a recording a line, in UTF-8"
+    form = f"give a table in UTF-8: a first line with {FILE}, {TEXT} or both, a recording a line"
     columns, lines, odd = read_table(path, (), form)
     if not {FILE, TEXT} & set(columns) or len(set(columns)) < len(columns):
         raise InputError(f"{path}:1", f"has columns {', '.join(columns) or 'none'}", form)

@@ -14,7 +14,7 @@ Without them the cohort is the paper's: 1,103 / 1,636 / 1,708 / 1,084.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -59,8 +59,7 @@ ALIGNED = 0.9
 def read(root: Path) -> Corpus:
     """Read the four files below a folder.
 
-    Raises:
-        InputError: a file is missing or is not what it should be, or rows do not fit their ids.
+    `InputError` if one is missing or is not what it should be, or rows do not fit their ids.
     """
     released = _released(_find(root, "levels.csv"))
     table = utterance_table(list(_rows(_find(root, "iemocap.pkl"), released)))
@@ -82,13 +81,17 @@ def _find(root: Path, name: str) -> Path:
     return found[0]
 
 
-def _released(path: Path) -> pd.DataFrame:
-    """Index utterance, in order of ids; `label`, `start`, `end` as released."""
+def _columns(path: Path, names: Iterable[str]) -> pd.DataFrame:
+    """Index utterance; some columns of `levels.csv`."""
     try:
-        table = pd.read_csv(path, usecols=["utterance", "label", "start", "end"])
+        return pd.read_csv(path, usecols=["utterance", *names], index_col="utterance")
     except (ValueError, OSError) as error:
         raise InputError(path, f"cannot be read: {error}", _REMEDY) from error
-    table = table.set_index("utterance").sort_index()
+
+
+def _released(path: Path) -> pd.DataFrame:
+    """Index utterance, in order of ids; `label`, `start`, `end` as released."""
+    table = _columns(path, ("label", "start", "end")).sort_index()
     odd = [name for name in table.index if parse(name) is None]
     if odd or table.index.has_duplicates or table.isna().any(axis=None):
         raise InputError(path, "has odd or repeated ids, or empty fields", _REMEDY)
@@ -96,23 +99,14 @@ def _released(path: Path) -> pd.DataFrame:
 
 
 def levels(root: Path) -> pd.DataFrame:
-    """Levels of the utterances that have them, as parts of full scale.
+    """Levels of the utterances that have them, as parts of full scale; `InputError` without any.
 
-    Those of one dialogue, which may have been cut from another's recording, are left out.
-
-    Returns:
-        Index utterance; `average` (mean of |x|) and `spread` (standard deviation of x) in the
-        recording of the dialogue, `rms` (mean of the frames) in the sentence file.
-
-    Raises:
-        InputError: the file has no levels.
+    Index utterance; `average` (mean of |x|) and `spread` (standard deviation of x) in the recording
+    of the dialogue, `rms` (mean of the frames) in the sentence file. Those of one dialogue, which
+    may have been cut from another's recording, are left out.
     """
-    path = _find(root, "levels.csv")
     names = {"dialogue_mean_abs": "average", "dialogue_sd": "spread", "sentence_mean_rms": "rms"}
-    try:
-        table = pd.read_csv(path, usecols=["utterance", *names], index_col="utterance")
-    except ValueError as error:
-        raise InputError(path, f"has no levels: {error}", _REMEDY) from error
+    table = _columns(_find(root, "levels.csv"), names)
     doubtful = table.index.str.startswith(DOUBTFUL)
     return table[~doubtful].rename(columns=names).dropna(subset=["average", "spread"])
 
@@ -171,12 +165,8 @@ def _features(root: Path, released: pd.DataFrame) -> Features:
 def aligned(quiet: np.ndarray, times: pd.DataFrame) -> float:
     """Share of utterances whose number of quiet frames is whole, of those that have any.
 
-    A share of frames times the number of frames is a whole number only where the length is that of
-    the same utterance. Times are rounded, so that a few miss.
-
-    Args:
-        quiet: share of quiet frames: [n].
-        times: `start` and `end` in seconds, in the same order.
+    `quiet` is each one's share of quiet frames, [n]. Times the number of frames it is whole only
+    where `start` and `end`, in seconds, are the same utterance's. They are rounded: a few miss.
     """
     samples = (times["end"] - times["start"]).to_numpy() * SAMPLE_RATE
     counts = quiet * (1 + samples // HOP)

@@ -16,9 +16,10 @@ import pickle
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from replicate import paper
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
@@ -33,9 +34,9 @@ LABELS = ("hap", "sad", "neu", "ang", "exc", "fru")
 class _Parts(NamedTuple):
     """What of the file is read, by dialogue."""
 
-    speakers: dict[str, list[Literal["F", "M"]]]
-    labels: dict[str, list[Literal[0, 1, 2, 3, 4, 5]]]
-    sentences: dict[str, list[str]]
+    speakers: dict[str, list[Annotated[str, Field(pattern="^[FM]$")]]]
+    labels: dict[str, list[Annotated[int, Field(ge=0, lt=len(LABELS), strict=True)]]]
+    sentences: dict[str, list[Annotated[str, Field(strict=True)]]]
 
 
 _REMEDY = (
@@ -92,11 +93,7 @@ def read_cut(root: Path) -> Corpus:
 
 
 def entries(path: Path) -> Iterator[tuple[str, int, str, str, str | None]]:
-    """Dialogue, position in it, speaker's letter, label and transcript of each entry of the file.
-
-    Raises:
-        InputError: see `read`.
-    """
+    """Dialogue, position in it, speaker, label and transcript of each entry of the file."""
     speakers, labels, sentences = _parts(path)
     for dialogue in sorted(sentences):
         turns = zip(speakers[dialogue], labels[dialogue], sentences[dialogue], strict=True)
@@ -121,7 +118,8 @@ def _parts(path: Path) -> _Parts:
     # A damaged pickle raises almost anything: EOFError, IndexError, KeyError, MemoryError ...
     except Exception as error:
         raise InputError(path, f"cannot be read as a plain pickle: {error}", _REMEDY) from error
-    content = content[:3] if isinstance(content, list | tuple) else content
+    if isinstance(content, list | tuple):
+        content = dict(zip(_Parts._fields, content, strict=False))
     parts = checked(content, _Parts, path, _REMEDY)
     lengths = [{dialogue: len(row) for dialogue, row in part.items()} for part in parts]
     if lengths != [lengths[0]] * 3:

@@ -37,9 +37,8 @@ OUTSIDE = "none"
 def read(root: Path, name: str) -> Corpus:
     """Read a folder as above; faults of single rows are problems of the corpus.
 
-    Raises:
-        InputError: a file is missing or cannot be read, a column is missing, ids occur twice,
-            `labels.yml` names other classes, or features and utterances do not fit.
+    `InputError` if a file or a column is missing or cannot be read, ids occur twice, `labels.yml`
+    names other classes, or features and utterances do not fit.
     """
     path = root / "utterances.csv"
     emotions = _labels(root / "labels.yml")
@@ -70,8 +69,6 @@ def _labels(path: Path) -> dict[str, str]:
     form = f"give a line `label: class` for every label; classes {', '.join(EMOTIONS)}, {OUTSIDE}"
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(path, "no such file", form) from error
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise InputError(path, f"cannot be read: {error}", form) from error
     if not isinstance(found, dict):
@@ -127,9 +124,9 @@ def _features(root: Path, utterances: list[str]) -> Features | None:
     found = [path for path in paths if path.is_file()]
     if not found:
         return None
-    if len(found) > 1:
-        raise InputError(root, f"holds {found[0].name} and {found[1].name}", "keep one of them")
-    path = found[0]
+    path, *others = found
+    if others:
+        raise InputError(root, f"holds {path.name} and {others[0].name}", "keep one of them")
     try:
         table = _table_of(path, utterances)
     except (ValueError, OSError, EOFError) as error:
