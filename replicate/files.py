@@ -148,12 +148,9 @@ def unwritable(folder: Path, error: OSError) -> UnwritableError:
     disk = folder.absolute()
     while not disk.is_mount() and disk != disk.parent:
         disk = disk.parent
-    return UnwritableError(
-        folder,
-        f"cannot be written: the disk at {disk} is full ({error.strerror})",
-        "free space there and run the same command again; what is stored is whole, and trainings "
-        "go on after the last epoch they stored",
-    )
+    what = f"cannot be written: the disk at {disk} is full ({error.strerror})"
+    remedy = "free space there and run the same command again; what is stored is whole, and "
+    return UnwritableError(folder, what, remedy + "trainings go on after the last stored epoch")
 
 
 def _refusal_behind(error: Exception, temporary: Path) -> OSError | None:

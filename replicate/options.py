@@ -36,12 +36,10 @@ def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Com
 class _Path(click.Path):
     """A path whose `~` is a home also after `--data=`, and whose name can be stored."""
 
-    def convert(
-        self, value: Any, option: click.Parameter | None, context: click.Context | None
-    ) -> Any:
+    def convert(self, value: Any, *context: Any) -> Any:
         from replicate.files import usable
 
-        return super().convert(usable(Path(value)), option, context)
+        return super().convert(usable(Path(value)), *context)
 
 
 path = _Path(path_type=Path)

@@ -30,9 +30,7 @@ EMOTIONS = {
 }
 #: The ten sentences, by their codes.
 SENTENCES = ("a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10")
-_GENDERS = dict.fromkeys(("03", "10", "11", "12", "15"), "M") | dict.fromkeys(
-    ("08", "09", "13", "14", "16"), "F"
-)
+_MEN, _WOMEN = ("03", "10", "11", "12", "15"), ("08", "09", "13", "14", "16")
 _NAME = re.compile(
     r"(?P<speaker>\d\d)(?P<code>[ab]\d\d)(?P<letter>[WLEAFTN])(?P<version>[a-z])", re.IGNORECASE
 )
@@ -65,14 +63,14 @@ def _row(path: Path) -> dict[str, object] | None:
         return None
     speaker, code, letter, version = match.groups()
     code, letter = code.lower(), letter.upper()
-    if speaker not in _GENDERS or code not in SENTENCES:
+    if speaker not in (*_MEN, *_WOMEN) or code not in SENTENCES:
         return None
     return {
         "utterance": f"{speaker}{code}{letter}{version.lower()}",
         "dialogue": speaker,
         "session": speaker,
         "speaker": speaker,
-        "gender": _GENDERS[speaker],
+        "gender": "M" if speaker in _MEN else "F",
         "scripted": True,
         "scenario": code,
         "label": LABELS[letter],

@@ -27,6 +27,7 @@ from replicate.corpora.features import Features
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.table import Corpus, utterance_table
 from replicate.files import InputError
+from replicate.settings import SAMPLE_RATE
 
 _REMEDY = "take the file anew, see the table of corpora in book/rerun.md"
 
@@ -47,7 +48,7 @@ COLUMNS = (
 LOGARITHMS = ("loudness mean", "spectralFlux mean", "loudness deviation", "spectralFlux deviation")
 
 #: `quiet frames` is a share of frames this many samples apart, at 16 kHz.
-HOP, SAMPLE_RATE = 512, 16_000
+HOP = 512
 
 #: The dialogue whose levels may be another's.
 DOUBTFUL = "Ses05M_script01_1b"
@@ -63,14 +64,9 @@ def read(root: Path) -> Corpus:
     """
     released = _released(_find(root, "levels.csv"))
     table = utterance_table(list(_rows(_find(root, "iemocap.pkl"), released)))
-    return Corpus(
-        name="iemocap-features",
-        title="IEMOCAP transcripts and acoustic features (in place of raw audio)",
-        root=root,
-        utterances=table,
-        emotions=EMOTIONS,
-        features=_features(root, released),
-    )
+    title = "IEMOCAP transcripts and acoustic features (in place of raw audio)"
+    features = _features(root, released)
+    return Corpus("iemocap-features", title, root, table, EMOTIONS, features=features)
 
 
 def _find(root: Path, name: str) -> Path:

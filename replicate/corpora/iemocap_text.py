@@ -23,7 +23,7 @@ from pydantic import Field
 
 from replicate import paper
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
-from replicate.corpora.table import Corpus, Problem, utterance_table
+from replicate.corpora.table import Corpus, Reading
 from replicate.files import InputError, checked
 from replicate.paper import CLASS_SIZES
 
@@ -61,18 +61,11 @@ def read(root: Path) -> Corpus:
     path = root / _FILE if root.is_dir() else root
     if not path.is_file():
         raise InputError(path, "no such file", f"give the folder that holds {_FILE}, or the file")
-    table = utterance_table(list(_rows(path)))
-    silent = table["utterance"][table["transcript"].isna()]
-    what = "has no transcript"
-    problems = [Problem(str(path), f"{u} {what}", _REMEDY, "damaged", u) for u in silent]
-    return Corpus(
-        name="iemocap-text",
-        title="IEMOCAP transcripts (text only)",
-        root=root,
-        utterances=table,
-        emotions=EMOTIONS,
-        problems=tuple(problems),
-    )
+    found = Reading()
+    for row in _rows(path):
+        if found.add(row, path) and row["transcript"] is None:
+            found.damaged(path, "has no transcript", _REMEDY, str(row["utterance"]))
+    return found.corpus("iemocap-text", "IEMOCAP transcripts (text only)", root, EMOTIONS)
 
 
 def read_cut(root: Path) -> Corpus:

@@ -21,7 +21,7 @@ import pandas as pd
 import yaml
 
 from replicate.corpora.features import Features
-from replicate.corpora.table import Corpus, Line, Problem, read_table, utterance_table
+from replicate.corpora.table import Corpus, Line, Problem, Reading, read_table
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
 
@@ -42,26 +42,25 @@ def read(root: Path, name: str) -> Corpus:
     """
     path = root / "utterances.csv"
     emotions = _labels(root / "labels.yml")
-    _, lines, problems = read_table(path, REQUIRED, _FORM)
+    found = Reading()
+    _, lines, found.problems = read_table(path, REQUIRED, _FORM)
     rows = [(line.place, _row(line)) for line in lines]
-    _require_unique(rows)
-    made: list[dict[str, object]] = []
+    counts = Counter(row["utterance"] for _, row in rows)
     for place, row in rows:
+        if (utterance := row["utterance"]) in found.rows:
+            several = sum(n > 1 for n in counts.values())
+            what = f"{utterance} occurs again; {several} ids occur twice or more"
+            raise InputError(place, what, "give each utterance an id of its own")
         if fault := _fault(root, row, emotions):
-            problems.append(Problem(place, *fault, "damaged", row["utterance"]))
+            found.problems.append(Problem(place, *fault, "damaged", utterance))
         wav = str(root / row["recording"]) if row.get("recording") else None
         times = {key: pd.to_numeric(row.get(key, ""), errors="coerce") for key in ("start", "end")}
-        made.append({**{key: value or None for key, value in row.items()}, **times, "wav": wav})
-    return Corpus(
-        name=name,
-        title=f"{name.removeprefix('own-')} (a corpus of one's own)",
-        root=root,
-        utterances=utterance_table(made),
-        emotions={label: emotion for label, emotion in emotions.items() if emotion in EMOTIONS},
-        problems=tuple(problems),
-        any_form=True,
-        features=_features(root, [row["utterance"] for _, row in rows]),
-    )
+        values = {key: value or None for key, value in row.items()}
+        found.rows[utterance] = {**values, **times, "wav": wav}
+    title = f"{name.removeprefix('own-')} (a corpus of one's own)"
+    inside = {label: emotion for label, emotion in emotions.items() if emotion in EMOTIONS}
+    features = _features(root, list(found.rows))
+    return found.corpus(name, title, root, inside, any_form=True, features=features)
 
 
 def _labels(path: Path) -> dict[str, str]:
@@ -87,15 +86,6 @@ def _row(line: Line) -> dict[str, str]:
     if empty := [key for key in REQUIRED if not line.row[key]]:
         raise InputError(line.place, f"{empty[0]} is empty", "fill it in")
     return {key: line.row[key] for key in (*REQUIRED, *OPTIONAL) if key in line.row}
-
-
-def _require_unique(rows: list[tuple[str, dict[str, str]]]) -> None:
-    counts = Counter(row["utterance"] for _, row in rows)
-    twice = [(place, row["utterance"]) for place, row in rows if counts[row["utterance"]] > 1]
-    if twice:
-        place, name = twice[1]
-        what = f"{name} occurs again; {sum(n > 1 for n in counts.values())} ids occur twice or more"
-        raise InputError(place, what, "give each utterance an id of its own")
 
 
 def _fault(root: Path, row: dict[str, str], emotions: dict[str, str]) -> tuple[str, str] | None:
