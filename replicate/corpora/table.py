@@ -86,14 +86,21 @@ def read_lines(path: Path) -> tuple[list[str], list[Problem]]:
     lines, problems = [], []
     content = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     for number, raw in enumerate(content.split(b"\n"), start=1):
-        try:
-            lines.append(raw.decode("utf-8"))
-        except UnicodeDecodeError:
-            lines.append(raw.decode("cp1252", errors="replace"))
+        line, odd = decoded(raw)
+        lines.append(line)
+        if odd:
             what = "is not UTF-8; read as Windows-1252"
             remedy = "none needed; look at the line if its text matters"
             problems.append(Problem(f"{path}:{number}", what, remedy, "note"))
     return lines, problems
+
+
+def decoded(raw: bytes) -> tuple[str, bool]:
+    """Text, and whether it had to be read as Windows-1252."""
+    try:
+        return raw.decode(), False
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace"), True
 
 
 class Line(NamedTuple):

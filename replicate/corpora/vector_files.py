@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from replicate.corpora.table import decoded
 from replicate.files import MOST_NAMED, InputError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _read_text(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
             except ValueError as error:
                 what = f"is no word with {size} numbers ({error})"
                 raise InputError(f"{path}:{number}", what, _FORMS) from error
-            word, odd = _decoded(parts[0])
+            word, odd = decoded(parts[0])
             other += odd
             twice += word in rows
             rows.setdefault(word, row)
@@ -109,14 +110,6 @@ def _head(path: Path) -> tuple[int | None, int]:
     if len(head) == 2 and all(part.isdigit() for part in head):
         return int(head[0]), int(head[1])
     return None, min(widths)
-
-
-def _decoded(word: bytes) -> tuple[str, bool]:
-    """A word, and whether it had to be read as Windows-1252."""
-    try:
-        return word.decode(), False
-    except UnicodeDecodeError:
-        return word.decode("cp1252", errors="replace"), True
 
 
 def _opened(path: Path) -> BinaryIO | gzip.GzipFile:
