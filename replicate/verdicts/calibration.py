@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ from replicate.verdicts.criteria_of_runs import (
 from replicate.verdicts.criterion import Finding, Outcome, Reported, all_of, bracketed
 from replicate.verdicts.evidence import Evidence
 
-OUTCOMES = ("met", "undecided", "not met")
+OUTCOMES = get_args(Outcome)
 
 #: Simulated replications, and of those that cost most.
 DRAWS, FEW = 20_000, 300
@@ -93,7 +93,7 @@ def of_accuracies(tolerance: float, seeds: int, luck: Scatter, rows: int = 1) ->
 
     Rows share the printed split and ours; each has seeds of its own.
     """
-    rng = _rng()
+    rng = np.random.default_rng(0)
     printed = rng.normal(0, luck.split, (DRAWS, 1)) + rng.normal(0, luck.seed, (DRAWS, rows))
     shared = rng.normal(0, luck.split, (DRAWS, 1, 1))
     ours = shared + rng.normal(0, luck.seed, (DRAWS, rows, seeds))
@@ -106,7 +106,7 @@ def of_differences(criterion: Difference, printed: Mapping[str, float], luck: Sc
 
     What a split gives one model it gives the other, so that only seeds scatter.
     """
-    rng = _rng()
+    rng = np.random.default_rng(0)
     ours = {
         name: printed[name] + rng.normal(0, luck.seed, (FEW, criterion.seeds))
         for name in criterion.models({})
@@ -164,7 +164,7 @@ def of_errors(criterion: ErrorSpread) -> pd.Series:
 def of_order(criterion: Order, printed: Mapping[str, float], luck: Scatter) -> pd.Series:
     """Chances of the outcomes of claim 12's criterion if the printed accuracies are true."""
     true = np.array([printed[name] for name in criterion.models({})])
-    rng, seeds = _rng(), criterion.seeds
+    rng, seeds = np.random.default_rng(0), criterion.seeds
     ours = true + rng.normal(0, luck.seed, (FEW, seeds, len(true)))
     low, high = np.empty((2, FEW, 1))
     for k, runs in enumerate(ours):
@@ -215,20 +215,15 @@ def chances(claim: Claim, luck: Scatter) -> pd.Series | None:
     return None
 
 
-def _rng() -> np.random.Generator:
-    return np.random.default_rng(0)
-
-
 def _half(runs: np.ndarray) -> np.ndarray:
     """Half of the 95 % interval of the mean over the last axis."""
     n = runs.shape[-1]
-    half: np.ndarray = stats.t.ppf(1 - LEVEL / 2, n - 1) * runs.std(axis=-1, ddof=1) / np.sqrt(n)
-    return half
+    return np.asarray(stats.t.ppf(1 - LEVEL / 2, n - 1) * runs.std(axis=-1, ddof=1) / np.sqrt(n))
 
 
 def _tables(sets: int, draws: int) -> np.ndarray:
     """Confusion matrices drawn row by row from the printed one: [sets, draws, 4, 4]."""
-    rng, truth = _rng(), printed_confusion().to_numpy()
+    rng, truth = np.random.default_rng(0), printed_confusion().to_numpy()
     rows = [rng.multinomial(row.sum(), row / row.sum(), (sets, draws)) for row in truth]
     return np.stack(rows, axis=2)
 
