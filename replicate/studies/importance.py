@@ -262,15 +262,13 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     ranks = [stats.rankdata(values, axis=-1) for values in (first, second)]
     a, b = (r - r.mean(axis=-1, keepdims=True) for r in ranks)
     size = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
-    rho: np.ndarray = np.divide((a * b).sum(-1), size, out=np.zeros(size.shape), where=size > 0)
-    return rho
+    return np.asarray(np.divide((a * b).sum(-1), size, out=np.zeros(size.shape), where=size > 0))
 
 
 def _slope(y: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Of the least-squares line through each row, [..., n] on [n] -> [...]."""
     centred = x - x.mean()
-    slope: np.ndarray = y @ centred / (centred**2).sum()
-    return slope
+    return np.asarray(y @ centred / (centred**2).sum())
 
 
 def _all_orders(y: np.ndarray, x: np.ndarray) -> tuple[float, np.ndarray]:

@@ -164,5 +164,4 @@ def _matrix(part: pd.DataFrame, column: str, treatment: str = "") -> np.ndarray:
     """
     chosen = part[part["treatment"] == treatment]
     wide = chosen.pivot(index=["preset", "seed"], columns="utterance", values=column)
-    matrix: np.ndarray = wide.dropna(axis="columns").to_numpy(dtype=float)
-    return matrix
+    return np.asarray(wide.dropna(axis="columns"), dtype=float)

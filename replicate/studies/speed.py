@@ -112,8 +112,7 @@ def training_seconds(
 def worth_cores(together: pd.DataFrame) -> pd.Series:
     """How many cores of this machine would train as much, each alone: trainings * core / time."""
     core = together.query("way == 'CPU' and trainings == 1")["seconds"].iloc[0]
-    worth: pd.Series = together["trainings"] * core / together["seconds"]
-    return worth
+    return pd.Series(together["trainings"] * core / together["seconds"])
 
 
 # --- from stored runs ---

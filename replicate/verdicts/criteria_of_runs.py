@@ -201,8 +201,7 @@ def kendall_tau(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     a, b = np.triu_indices(len(first), 1)
     signs, others = (np.sign(values[..., a] - values[..., b]) for values in (first, second))
     untied, others_untied = ((values**2).sum(-1) for values in (signs, others))
-    tau: np.ndarray = (signs * others).sum(-1) / np.sqrt(untied) / np.sqrt(others_untied)
-    return tau
+    return np.asarray((signs * others).sum(-1) / np.sqrt(untied) / np.sqrt(others_untied))
 
 
 class ScoreSpread(OfRuns):
