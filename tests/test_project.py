@@ -107,6 +107,36 @@ def test_citation_has_the_version_and_the_paper() -> None:
     assert citation["references"][0]["doi"] == "10.1145/3297067.3297089"
 
 
+# --- published in one step ---
+
+
+def workflow_steps() -> list[dict[str, object]]:
+    paths = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+    made = [yaml.safe_load(path.read_text()) for path in paths]
+    return [step for one in made for job in one["jobs"].values() for step in job["steps"]]
+
+
+def test_workflows_take_actions_by_hash_and_run_what_is_here() -> None:
+    used = [str(step["uses"]) for step in workflow_steps() if "uses" in step]
+    assert all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", name) for name in used)
+    lines = [str(step["run"]) for step in workflow_steps() if "run" in step]
+    assert lines
+    for line in lines:
+        program, *target = line.split()
+        if program == "make":
+            subprocess.run(["make", "-n", *target], cwd=ROOT, check=True, capture_output=True)
+        else:
+            assert os.access(ROOT / program, os.X_OK)
+
+
+def test_a_development_container_makes_the_environment_and_opens_the_notebooks() -> None:
+    made = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    for key in ("postCreateCommand", "postAttachCommand"):
+        command = ["make", "-n", *made[key].split()[1:]]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert f"PORT={made['forwardPorts'][0]}" in made["postAttachCommand"]
+
+
 # --- notebooks ---
 
 
