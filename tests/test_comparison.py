@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from made_runs import run
 from scipy import stats
 from sklearn.datasets import make_moons
@@ -20,8 +21,10 @@ from replicate.stats.intervals import (
     difference_over_clusters,
     interval_over_clusters,
     mean_over_clusters,
+    prediction_interval,
 )
 from replicate.stats.power import (
+    POWER,
     detectable,
     detectable_between,
     fewest_seeds,
@@ -228,17 +231,6 @@ def test_the_corrected_resampled_t_test_of_scikit_learns_example():
     assert found.p_value / 2 == pytest.approx(0.227, abs=5e-4)
 
 
-def test_unpaired_groups_are_compared_by_welchs_interval():
-    first, second = RNG.normal(0.7, 0.02, 8), RNG.normal(0.68, 0.05, 5)
-    found = hypothesis_tests.between(first, second)
-    plain = stats.ttest_ind(first, second, equal_var=False).confidence_interval()
-    assert (found.low, found.high) == pytest.approx((plain.low, plain.high))
-    assert found.value == pytest.approx(first.mean() - second.mean())
-    wider = hypothesis_tests.between(first, second, overlap=1 / 9)
-    assert wider.low < found.low and found.high < wider.high and wider.value == found.value
-    assert np.isnan(hypothesis_tests.between(first, [0.7]).low)
-
-
 # --- clusters ---
 
 
@@ -419,3 +411,42 @@ def test_what_a_test_set_can_resolve():
     assert found == pytest.approx(z * np.sqrt(0.2 / 555), rel=0.05)
     assert resolvable(555, 0.2, 0.05 / 36) > found > resolvable(5531, 0.2)
     assert np.isnan(resolvable(61, 0.05))  # three utterances decide nothing
+
+
+# --- one more run ---
+
+
+def test_prediction_interval_is_that_of_regression_on_a_constant():
+    values = RNG.normal(0.7, 0.02, 7)
+    fitted = sm.OLS(values, np.ones(7)).fit().get_prediction(np.ones((1, 1)))
+    assert prediction_interval(values) == pytest.approx(fitted.conf_int(obs=True)[0])
+    assert np.isnan(prediction_interval([0.7])).all()
+
+
+def test_the_spread_over_own_splits_holds_the_luck_of_the_test_utterances():
+    """One more run on a split of its own, in corpora whose utterances differ in difficulty."""
+    trials, n_runs, n, n_test = 600, 6, 1000, 100
+    covered = {"own splits": 0, "binomial added": 0, "one split": 0}
+    for _ in range(trials):
+        chances = RNG.beta(1.4, 0.6, n)  # of each utterance to be answered rightly
+        splits = RNG.permuted(np.tile(np.arange(n), (n_runs + 1, 1)), axis=1)[:, :n_test]
+        *runs, new = (RNG.random(splits.shape) < chances[splits]).mean(axis=1)
+        low, high = prediction_interval(runs)
+        covered["own splits"] += low <= new <= high
+        extra = 1.96 * np.sqrt(np.mean(runs) * (1 - np.mean(runs)) / n_test)
+        covered["binomial added"] += low - extra <= new <= high + extra
+        same = (RNG.random((n_runs, n_test)) < chances[splits[0]]).mean(axis=1)
+        low, high = prediction_interval(same)
+        covered["one split"] += low <= new <= high
+    shares = {name: count / trials for name, count in covered.items()}
+    assert shares["own splits"] == pytest.approx(0.95, abs=0.03)
+    assert shares["binomial added"] > 0.98 and shares["one split"] < 0.92
+
+
+@pytest.mark.parametrize("n", [3, 10, 50])
+def test_one_run_against_many_finds_a_difference_of_that_size(n):
+    effect = detectable_between(1, n, 0.02)
+    shift = effect / (0.02 * np.sqrt(1 + 1 / n))
+    critical = stats.t.ppf(0.975, n - 1)
+    power = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
+    assert power == pytest.approx(POWER)

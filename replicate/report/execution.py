@@ -34,6 +34,9 @@ KERNELS = 2
 #: Stands in the prose for a number whose runs are not there.
 ABSENT = "(not run yet)"
 GLUED = re.compile(r"\{glue:text\}`([^`:]+)")
+#: Before the kinds of what is glued.
+GLUE = "application/papermill.record/"
+LINK = re.compile(r'<a href="(\d\d_\w+)\.ipynb"')
 TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 #: The processes of the kernels that were started.
 STARTED: list[subprocess.Popen[bytes]] = []
@@ -168,8 +171,11 @@ def _presentable(notebook: Any, job: Job) -> Any:
             data = output.get("data", {})
             if "text/html" in data:  # JupyterLab's form of the same figure
                 data.pop("application/vnd.plotly.v1+json", None)
-                page = "".join(data["text/html"])
-                data["text/html"] = re.sub(r'(<a href="\d\d_\w+)\.ipynb"', r'\1.html"', page)
+            # what is glued is shown by a page that lies beside the folder of notebooks
+            for kind, folder in (("text/html", ""), (f"{GLUE}text/html", "notebooks/")):
+                if kind in data:
+                    link = rf'<a href="{folder}\1.html"'
+                    data[kind] = re.sub(LINK, link, "".join(data[kind]))
     return notebook
 
 
@@ -184,8 +190,7 @@ def _fill_in(notebook: Any) -> None:
         if "scrapbook" in output.get("metadata", {})
     }
     for name in sorted(set(GLUED.findall(text)) - made):
-        prefix = "application/papermill.record/"
-        metadata = {"scrapbook": {"mime_prefix": prefix, "name": name}}
-        data = {f"{prefix}text/plain": repr(ABSENT)}
+        metadata = {"scrapbook": {"mime_prefix": GLUE, "name": name}}
+        data = {f"{GLUE}text/plain": repr(ABSENT)}
         output = {"output_type": "display_data", "data": data, "metadata": metadata}
         code[0].outputs.append(output)

@@ -37,7 +37,7 @@ from replicate.report.style import STYLE
 from replicate.runs.selection import Missing, Selection
 from replicate.settings import SAMPLE_RATE
 
-#: What a cell's function may return: a frame, or a figure with its alternative text.
+#: What a cell's function may return: a frame, or a figure, or HTML, with its alternative text.
 Make = Callable[[], pd.DataFrame | tuple[Any, str]]
 
 
@@ -45,13 +45,15 @@ def exhibit(
     caption: str,
     *made_by: Selection | Corpus | Source | Missing,
     links: Mapping[str, str] | None = None,
+    name: str = "",
 ) -> Callable[[Make], Make]:
     """Decorate a cell's function: compute at once what it returns, and show it.
 
     The function returns a frame, or a figure of matplotlib or plotly together with its alternative
     text: `return figure, "Recall of sadness .75"`. It is called only if every selection has runs
     and nothing is `Missing`; otherwise the page says what makes them. The function itself is given
-    back, to be called again. `links` lead from the text of a table's cell to a notebook.
+    back, to be called again. `links` lead from the text of a table's cell to a notebook; by `name`
+    another page can show the exhibit, too.
     """
 
     def shown(make: Make) -> Make:
@@ -63,12 +65,14 @@ def exhibit(
                     found: Any = table(made, caption, sources, links)
                 else:
                     figure, alt = made
-                    draw = picture if isinstance(figure, Figure) else interactive
+                    draw: Any = {Figure: picture, str: written}.get(type(figure), interactive)
                     found = draw(figure, alt, caption, sources)
                     plt.close("all")  # else JupyterLab shows them a second time
         except Missing as missing:
             found = Notice("Not here yet", missing.what, missing.remedy)
         display(found)  # type: ignore[no-untyped-call]
+        if name:
+            glue(name, found, display=False)
         return make
 
     return shown
@@ -181,6 +185,12 @@ def table(
     if len(shown) > LONG:
         body = FILTER + body
     return Exhibit(body, shown.to_string(index=index), caption, tuple(sources))
+
+
+def written(body: str, alt: str, caption: str, sources: Sequence[Source]) -> Exhibit:
+    """HTML that a page has made."""
+    marked = mark(sources)
+    return Exhibit(f"<p>{marked}</p>{body}" if marked else body, alt, caption, tuple(sources))
 
 
 def picture(figure: Figure, alt: str, caption: str, sources: Sequence[Source]) -> Exhibit:

@@ -226,22 +226,6 @@ def _signed_rank_distribution(n: int) -> np.ndarray:
     return np.cumsum(ways)
 
 
-def between(first: ArrayLike, second: ArrayLike, overlap: float = 0.0) -> Estimate:
-    """The mean of one group of runs less that of another, which are not paired: Welch's interval.
-
-    The `overlap` is that of `mean_difference`, if each run of a group has a split of its own.
-    """
-    groups = [np.asarray(values, dtype=float) for values in (first, second)]
-    gap = float(groups[0].mean() - groups[1].mean())
-    if any(without_spread(values) for values in groups):
-        return Estimate(gap, np.nan, np.nan)
-    parts = np.array([values.var(ddof=1) * (1 / len(values) + overlap) for values in groups])
-    weights = np.array([len(values) - 1 for values in groups])
-    degrees = parts.sum() ** 2 / (parts**2 / weights).sum()
-    margin = float(stats.t.ppf(1 - LEVEL / 2, degrees) * np.sqrt(parts.sum()))
-    return Estimate(gap, gap - margin, gap + margin)
-
-
 # --- clusters ---
 
 
