@@ -31,7 +31,6 @@ from trees import (
     write_wav,
 )
 
-from replicate import paper
 from replicate.__main__ import main
 from replicate.corpora import emodb, iemocap, iemocap_text, meld, nemo
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
@@ -41,7 +40,6 @@ from replicate.corpora.standin.manifest import is_as_noted
 from replicate.corpora.table import COLUMNS, Corpus, text_fingerprint, utterance_table
 from replicate.corpora.waveforms import open_waveforms
 from replicate.files import InputError, build_once, replacing
-from replicate.paper import CLASS_SIZES
 from replicate.settings import Fold
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -500,20 +498,6 @@ def test_the_published_transcripts_are_counted():
     }
     assert not corpus.has_audio
     assert iemocap_text.read(real("iemocap-text") / "iemocap.pkl").utterances.equals(table)
-
-
-def test_the_transcripts_can_be_cut_to_the_papers_cohort():
-    whole = open_corpus("iemocap-text", real("iemocap-text"))
-    cut = open_corpus("iemocap-text-cut", real("iemocap-text"))
-    counts = cohort(cut)["emotion"].value_counts()
-    assert counts[list(paper.EMOTIONS)].tolist() == list(CLASS_SIZES)
-    assert len(cohort(cut).merge(cohort(whole))) == sum(CLASS_SIZES), "the same utterances"
-    kept, every = (
-        corpus.utterances.query("label not in ['hap', 'exc']").reset_index(drop=True)
-        for corpus in (cut, whole)
-    )
-    assert kept.equals(every)
-    assert open_corpus("iemocap-text-cut", real("iemocap-text")).utterances.equals(cut.utterances)
 
 
 CONTENT = [

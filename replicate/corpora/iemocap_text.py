@@ -11,21 +11,17 @@ be the same utterance's: IEMOCAP's numbers also count utterances without a clear
 A class may have a few utterances more than in the paper's cohort; which ones cannot be read off.
 """
 
-import dataclasses
 import pickle
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-import numpy as np
 from pydantic import Field
 
-from replicate import paper
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
 from replicate.corpora.table import Corpus, Reading
 from replicate.files import InputError, checked
-from replicate.paper import CLASS_SIZES
 
 _FILE = "iemocap.pkl"
 LABELS = ("hap", "sad", "neu", "ang", "exc", "fru")
@@ -66,23 +62,6 @@ def read(root: Path) -> Corpus:
         if found.add(row, path) and row["transcript"] is None:
             found.damaged(path, "has no transcript", _REMEDY, str(row["utterance"]))
     return found.corpus("iemocap-text", "IEMOCAP transcripts (text only)", root, EMOTIONS)
-
-
-def read_cut(root: Path) -> Corpus:
-    """As `read`, but of no class more utterances than the paper's cohort has: others at random."""
-    corpus = read(root)
-    rng = np.random.default_rng(0)
-    emotion = corpus.utterances["label"].map(EMOTIONS)
-    out: list[int] = []
-    for name, count in zip(paper.EMOTIONS, CLASS_SIZES, strict=True):
-        rows = np.flatnonzero(emotion == name)
-        out += rng.choice(rows, max(0, len(rows) - count), replace=False).tolist()
-    return dataclasses.replace(
-        corpus,
-        name="iemocap-text-cut",
-        title="IEMOCAP transcripts (text only), cut to the paper's cohort",
-        utterances=corpus.utterances.drop(index=out).reset_index(drop=True),
-    )
 
 
 def entries(path: Path) -> Iterator[tuple[str, int, str, str, str | None]]:

@@ -28,7 +28,6 @@ READERS: dict[str, Callable[[Path], Corpus]] = {
     "iemocap": iemocap.read,
     "iemocap-features": iemocap_features.read,
     "iemocap-text": iemocap_text.read,
-    "iemocap-text-cut": iemocap_text.read_cut,
     "emodb": emodb.read,
     "nemo": nemo.read,
     "meld": meld.read,

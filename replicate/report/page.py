@@ -26,10 +26,6 @@ REAL_CORPORA = {
         "IEMOCAP (transcripts only)",
         "the words of the paper's corpus, without its sound",
     ),
-    "iemocap-text-cut": (
-        "IEMOCAP (transcripts only, cut to the paper's cohort)",
-        "the same without the few utterances more than the paper has",
-    ),
     "emodb": ("EmoDB", "recordings of German actors, whose text is but a code of the sentence"),
     "meld": ("MELD", "the words of a television series"),
 }

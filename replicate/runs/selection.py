@@ -155,7 +155,7 @@ class Selection:
         if self.profile == PROFILE:
             command = f"replicate baselines --corpus {at_hand(self.corpus)}"
             return f"{command} --folds {self.folds}" if held_out else command
-        text = "text-" if self.corpus in ("iemocap-text", "iemocap-text-cut", "meld") else ""
+        text = "text-" if self.corpus in ("iemocap-text", "meld") else ""
         name = self.grid or (f"{text}{self.folds}s" if held_out else text.strip("-"))
         grid = f" --grid {name}" if name else ""
         corpus = at_hand(self.corpus)
