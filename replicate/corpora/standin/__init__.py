@@ -12,9 +12,9 @@ from replicate.corpora.standin.casting import SIZES
 from replicate.corpora.standin.channels import PRESETS, SUMMARY, ceilings, prior
 from replicate.corpora.standin.grammar import sentences
 from replicate.corpora.standin.manifest import fingerprint, published
-from replicate.corpora.standin.planning import evidence, plan
+from replicate.corpora.standin.planning import Planned, evidence, plan
 
 __all__ = [
-    "PRESETS", "SIZES", "SUMMARY", "ceilings", "evidence", "fingerprint", "plan", "prior",
-    "published", "sentences", "size_and_preset",
+    "PRESETS", "SIZES", "SUMMARY", "Planned", "ceilings", "evidence", "fingerprint", "plan",
+    "prior", "published", "sentences", "size_and_preset",
 ]  # fmt: skip
