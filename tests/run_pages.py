@@ -1,18 +1,19 @@
 """Run pages from top to bottom in one process, and what they suggest to try.
 
-    python tests/run_pages.py OUT.jsonl [--try] [PAGE ...]
+    python tests/run_pages.py OUT.jsonl [--try] [--then STORE] [PAGE ...]
 
-The store is `$REPLICATE_RESULTS`. Hidden cells that assert something of the committed runs are left
-out.
+The store is `$REPLICATE_RESULTS`; with `--then` another takes its place, and pages run once more.
+Hidden cells that assert something of the committed runs are left out.
 OUT.jsonl gets a line a step: each page, and with `--try` each point of its last section.
 """
 
+import argparse
 import ast
+import functools
 import importlib
 import json
 import os
 import re
-import sys
 import time
 import traceback
 from collections.abc import Iterable
@@ -23,7 +24,8 @@ import jupytext
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from replicate.corpora import waveforms
+from replicate.corpora import standin, transcriptions, waveforms
+from replicate.settings import RESULTS
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 ASSERTION = re.compile(r"^\s*assert ", re.MULTILINE)
@@ -35,6 +37,7 @@ class Step:
 
     Attributes:
         page: its name.
+        store: in which order the stores came.
         tried: the code that the point suggests; none for the page as it is.
         cells: what each cell showed, as text; its value, if it has one, comes last.
         error: the traceback and the cell that raised.
@@ -42,6 +45,7 @@ class Step:
     """
 
     page: str
+    store: int = 0
     tried: list[str] = field(default_factory=list)
     cells: list[list[str]] = field(default_factory=list)
     error: str = ""
@@ -121,7 +125,7 @@ DRAWING = (
 
 
 def hasten() -> None:
-    """Let pages hear a third of each recording and draw a tenth of each bootstrap.
+    """Let pages hear the beginning of each recording, draw little and read few sentences more.
 
     What whole ones give is tested elsewhere, and shown by the book.
     """
@@ -129,30 +133,33 @@ def hasten() -> None:
 
     def shortened(*arguments: object, **more: object) -> waveforms.Waveforms:
         found = whole(*arguments, **more)
-        return replace(found, lengths=-(-found.lengths // 3))
+        return replace(found, lengths=-(-found.lengths // 10))
 
     waveforms.open_waveforms = shortened
+    vectors = transcriptions.standin_vectors
+    transcriptions.standin_vectors = lambda: vectors(n_sentences=2000)
+    standin.plan = functools.cache(standin.plan)
     for name in DRAWING:
         module = importlib.import_module(f"replicate.{name}")
         for count in [count for count in vars(module) if count.endswith("RESAMPLES")]:
-            setattr(module, count, getattr(module, count) // 10)
+            setattr(module, count, getattr(module, count) // 40)
 
 
 #: Of a page that takes longer, in seconds of processor time, only the suggestion itself is run.
-LONG = 6.0
+LONG = 3.0
 
 
-def steps(path: Path, shell: InteractiveShell, try_points: bool) -> Iterable[Step]:
+def steps(path: Path, shell: InteractiveShell, store: int, try_points: bool) -> Iterable[Step]:
     """Run a page, then what each point suggests, with the names as the page left them."""
     os.chdir(path.parent)
     shell.reset(new_session=True)
     cells = code_cells(path)
-    page = Step(path.stem)
+    page = Step(path.stem, store)
     page.run(shell, cells)
     yield page
     names = dict(shell.user_ns)
     for spans in points(path) if try_points and not page.error else ():
-        tried = Step(path.stem, [span for span in spans if is_python(span)])
+        tried = Step(path.stem, store, [span for span in spans if is_python(span)])
         for code in tried.tried:
             if not tried.error:
                 rest = below(code, cells) if page.seconds < LONG else []
@@ -164,15 +171,29 @@ def steps(path: Path, shell: InteractiveShell, try_points: bool) -> Iterable[Ste
 
 def main() -> None:
     """Run the pages and write what they showed."""
-    out, *rest = sys.argv[1:]
-    wanted = set(rest) - {"--try"}
-    paths = [p for p in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.md")) if p.stem in (wanted or p.stem)]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("pages", nargs="*")
+    parser.add_argument("--try", dest="try_points", action="store_true")
+    parser.add_argument("--then", dest="stores", type=Path, action="append", default=[])
+    asked = parser.parse_args()
+    paths = [
+        path
+        for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.md"))
+        if path.stem in (asked.pages or path.stem)
+    ]
     hasten()
-    out_path, shell = Path(out).resolve(), InteractiveShell.instance()
-    with out_path.open("w") as file:
-        for path in paths:
-            for step in steps(path, shell, "--try" in rest):
-                print(json.dumps(asdict(step)), file=file, flush=True)
+    stores = [path.resolve() for path in asked.stores]
+    with asked.out.open("w") as file:
+        shell = InteractiveShell.instance()
+        for number in range(len(stores) + 1):
+            if number:
+                RESULTS.rename(RESULTS.with_name(f"{RESULTS.name}-{number}"))
+                stores[number - 1].rename(RESULTS)
+            last = number == len(stores)
+            for path in paths:
+                for step in steps(path, shell, number, asked.try_points and last):
+                    print(json.dumps(asdict(step)), file=file, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pytest
 import torch
@@ -121,7 +122,7 @@ lengths = st.one_of(
 signals = st.builds(signal, st.sampled_from(KINDS), lengths, st.integers(0, 1000))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(signals, min_size=1, max_size=5), st.integers(0, 100), st.booleans())
 @example([signal("silence", 3000, 0), signal("silence", 200, 0)], 0, True)
 @example([signal("constant", 2500, 0)], 1, True)
@@ -241,13 +242,13 @@ def bits_of_file(path: Path, length: int) -> list[bytes]:
     return bits(Waveforms(samples, offsets, lengths, ("",) * len(offsets), ""))
 
 
-def test_same_bits_in_other_processes_from_a_memory_map(tmp_path: Path, set_threads) -> None:
+def test_same_bits_in_another_process_from_a_memory_map(tmp_path: Path, set_threads) -> None:
     path = tmp_path / "samples.int16"
     signal("noise", 12_000, 0).tofile(path)
     set_threads(1)
     here = bits_of_file(path, 3000)
-    there = joblib.Parallel(n_jobs=2)(joblib.delayed(bits_of_file)(path, 3000) for _ in range(2))
-    assert there == [here, here]
+    with ProcessPoolExecutor(1, get_context("spawn")) as other:
+        assert other.submit(bits_of_file, path, 3000).result() == here
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
@@ -300,6 +301,7 @@ def test_kernels_are_kept_where_a_folder_can_be_written(tmp_path: Path, writable
     for name in ("__init__.py", "kernels/__init__.py", "kernels/compiled.py", "kernels/kept.py"):
         shutil.copy(Path(replicate.__file__).parent / name, tmp_path / "replicate" / name)
     (package / "tiny.py").write_text(TINY)
+    (tmp_path / "torch.py").touch()  # which compiling does not need, and takes seconds to import
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "HOME": os.devnull}
     environment.pop("NUMBA_CACHE_DIR", None)
     environment["XDG_CACHE_HOME"] = os.devnull

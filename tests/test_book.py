@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 ROOT = Path(__file__).parents[1]
 HTML = ROOT / "book" / "_build" / "html"
-WIDTH = 1280  # of the window
+#: Of the window and of a telephone, in pixels.
+WIDE, NARROW = 1280, 390
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 pytestmark = pytest.mark.skipif(
@@ -66,7 +68,7 @@ def browser() -> Iterator[webdriver.Chrome]:
         "--headless=new",
         "--no-sandbox",
         "--disable-gpu",
-        f"--window-size={WIDTH},900",
+        f"--window-size={WIDE},900",
         "--disable-dev-shm-usage",
         "--disable-background-networking",
         "--disable-component-update",
@@ -109,13 +111,33 @@ def complaints(browser: webdriver.Chrome) -> list[str]:
     return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
-@pytest.mark.parametrize("place", ["server", "disk"])
+@contextmanager
+def of_width(browser: webdriver.Chrome, width: int) -> Iterator[None]:
+    """The browser as it is, or as that of a telephone."""
+    if width == WIDE:
+        yield
+        return
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize(("place", "width"), [("server", WIDE), ("disk", NARROW)])
 @pytest.mark.parametrize("page", pages())
 def test_page_is_whole_names_its_corpus_and_asks_nothing_of_the_network(
-    browser: webdriver.Chrome, addresses: dict[str, str], page: str, place: str
+    browser: webdriver.Chrome, addresses: dict[str, str], page: str, place: str, width: int
 ) -> None:
-    base = addresses[place]
-    load(browser, f"{base}/{page}.html")
+    with of_width(browser, width):
+        load(browser, f"{addresses[place]}/{page}.html")
+        require_whole(browser, page, addresses[place])
+        assert width_of(browser) <= width
+
+
+def require_whole(browser: webdriver.Chrome, page: str, base: str) -> None:
+    """Headings, notices, formulas and figures are there, and nothing comes from outside."""
     assert browser.find_element(By.CSS_SELECTOR, ".bd-article h1").text
     notices = [browser.find_element(By.CLASS_NAME, "bd-header-announcement")]
     if page.startswith("notebooks/"):
@@ -137,30 +159,11 @@ def test_page_is_whole_names_its_corpus_and_asks_nothing_of_the_network(
 
     for figure in browser.find_elements(By.CLASS_NAME, "plotly-graph-div"):
         assert figure.find_elements(By.CLASS_NAME, "main-svg")
-    assert width_of(browser) <= WIDTH
 
 
 def width_of(browser: webdriver.Chrome) -> int:
     """Of the page in pixels, what lies outside the window included."""
     return browser.execute_script("return document.documentElement.scrollWidth")
-
-
-def test_no_page_is_wider_than_a_telephone(
-    browser: webdriver.Chrome, addresses: dict[str, str]
-) -> None:
-    width, wide = 390, {}
-    try:
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": True},
-        )
-        for page in pages():
-            load(browser, f"{addresses['disk']}/{page}.html")
-            if width_of(browser) > width:
-                wide[page] = width_of(browser)
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    assert wide == {}
 
 
 @pytest.mark.parametrize("place", ["server", "disk"])

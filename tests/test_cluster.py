@@ -1,14 +1,14 @@
 """A real Ray cluster of two nodes on this machine; one is killed halfway."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from replicate.__main__ import main
 from replicate.corpora.opening import open_corpus
 from replicate.corpora.protocol import cohort
 from replicate.files import InputError
@@ -68,12 +68,10 @@ def test_a_grid_survives_the_death_of_a_node_and_equals_the_local_one(tmp_path, 
 
 
 def test_the_command_takes_a_cluster(tmp_path, cluster):
-    done = subprocess.run(
-        [sys.executable, "-m", "replicate", "run", "--corpus", "standin-tiny", "--profile", "smoke",
-         "--grid", "text", "--cluster", cluster.address, "--results", str(tmp_path)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    command = ["run", "--corpus", "standin-tiny", "--profile", "smoke", "--grid", "text"]
+    where = ["--cluster", cluster.address, "--results", str(tmp_path)]
+    done = CliRunner().invoke(main, [*command, *where])
+    assert done.exit_code == 0, done.output
     assert "2 of 2 done" in done.stdout
     assert len(load_runs("standin-tiny", "smoke", tmp_path)) == 2
 

@@ -23,32 +23,38 @@ OF_RUNS = " · profile "
 ABSENT = "Not here yet"
 
 
-def shown(folder, *arguments):
-    """The steps of all pages on the store in a folder, by page; imports are paid once."""
-    out = folder.parent / f"{folder.name}.jsonl"
-    settings = {"REPLICATE_RESULTS": folder, "IPYTHONDIR": folder.parent, "MPLBACKEND": "agg"}
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory):
+    """What pages showed on an empty store, then on made runs, where all is tried that they suggest.
+
+    One process does it all: imports, corpora and the stand-in's sentences are paid once.
+    """
+    folder = tmp_path_factory.mktemp("pages")
+    made_store.write(folder / "made")
+    store, out = folder / "results", folder / "out.jsonl"
+    store.mkdir()
+    settings = {"REPLICATE_RESULTS": store, "IPYTHONDIR": folder, "MPLBACKEND": "agg"}
     subprocess.run(
-        [sys.executable, run_pages.__file__, out, *arguments],
+        [sys.executable, run_pages.__file__, out, "--try", "--then", folder / "made"],
         env=os.environ | {name: str(value) for name, value in settings.items()},
         check=True,
         capture_output=True,
     )
-    steps = [run_pages.Step(**step) for step in map(json.loads, out.read_text().splitlines())]
-    return {page: [step for step in steps if step.page == page] for page in PAGES}
+    return [run_pages.Step(**step) for step in map(json.loads, out.read_text().splitlines())]
+
+
+def by_page(steps, store):
+    return {page: [s for s in steps if s.page == page and s.store == store] for page in PAGES}
 
 
 @pytest.fixture(scope="module")
-def on_made_runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pages") / "made"
-    made_store.write(folder)
-    return shown(folder, "--try")
+def on_nothing(steps):
+    return by_page(steps, 0)
 
 
 @pytest.fixture(scope="module")
-def on_nothing(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pages") / "empty"
-    folder.mkdir()
-    return shown(folder)
+def on_made_runs(steps):
+    return by_page(steps, 1)
 
 
 @pytest.mark.parametrize("page", PAGES)

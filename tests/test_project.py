@@ -404,7 +404,7 @@ def test_halves_of_a_notebook_that_differ_are_told(tmp_path: Path) -> None:
 
 def test_failing_cell_stops_the_build_with_its_traceback(small_book: SmallBook) -> None:
     small_book.write("02_two", "words = {}\nwords['laughter']")
-    code, output = small_book.build_apart()
+    code, output = small_book.build()
     assert code != 0
     assert "02_two.md" in output and "KeyError: 'laughter'" in output
     assert "----> 2 words['laughter']" in output

@@ -102,10 +102,10 @@ def test_an_exception_between_epochs_loses_nothing(tmp_path):
 
 
 def test_a_sigkill_loses_at_most_an_epoch_and_changes_no_bit(tmp_path):
-    folder = folder_of(small.experiment(epochs=30), tmp_path)
+    folder = folder_of(small.experiment(epochs=12), tmp_path)
     script = (
         "import small, pathlib, sys; from replicate.training.train import train;"
-        "train(small.experiment(epochs=30), small.corpus(), pathlib.Path(sys.argv[1]),"
+        "train(small.experiment(epochs=12), small.corpus(), pathlib.Path(sys.argv[1]),"
         "sound=small.waveforms(), report=lambda e, t, s: print(len(t), flush=True))"
     )
     process = subprocess.Popen(
@@ -125,11 +125,11 @@ def test_a_sigkill_loses_at_most_an_epoch_and_changes_no_bit(tmp_path):
     seen = []
     resumed = trained(
         tmp_path,
-        small.experiment(epochs=30),
+        small.experiment(epochs=12),
         report=lambda _, epochs, __: seen.append(len(epochs)),
     )
-    assert 4 <= seen[0] < 30
-    same_bits(trained(tmp_path / "whole", small.experiment(epochs=30)), resumed)
+    assert 4 <= seen[0] < 12
+    same_bits(trained(tmp_path / "whole", small.experiment(epochs=12)), resumed)
 
 
 def test_a_checkpoint_of_another_experiment_is_not_continued(tmp_path, capsys):
