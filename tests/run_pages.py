@@ -114,14 +114,19 @@ def below(code: str, cells: list[str]) -> list[str]:
     return []
 
 
-#: Where bootstraps keep the number of their draws.
+#: Where bootstraps and simulations keep the number of their draws, and how they call it.
 DRAWING = (
     "stats.intervals",
     "stats.classification",
+    "stats.power",
     "studies.importance",
+    "studies.untrained",
     "studies.words",
+    "verdicts.calibration",
     "verdicts.criteria_of_runs",
+    "verdicts.criteria_of_splits",
 )
+DRAWS = ("RESAMPLES", "TRIALS", "UTTERANCES", "DRAWS", "FEW")
 
 
 def hasten() -> None:
@@ -141,7 +146,7 @@ def hasten() -> None:
     standin.plan = functools.cache(standin.plan)
     for name in DRAWING:
         module = importlib.import_module(f"replicate.{name}")
-        for count in [count for count in vars(module) if count.endswith("RESAMPLES")]:
+        for count in [count for count in vars(module) if count.endswith(DRAWS)]:
             setattr(module, count, getattr(module, count) // 40)
 
 

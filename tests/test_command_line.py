@@ -1,6 +1,7 @@
 """The command line as a stranger types it: a run from nothing, resumed, and every refusal."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -33,6 +34,43 @@ def replicate(*arguments, **environment):
     done = CliRunner().invoke(main, list(map(str, arguments)), env=environment)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done
+
+
+class Apart(subprocess.Popen):
+    """A command in a process of its own, as in a terminal."""
+
+    def __init__(self, *arguments):
+        super().__init__(
+            [*REPLICATE, *map(str, arguments)],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            # a shell's background jobs ignore SIGINT, and so would their children
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            start_new_session=True,
+        )
+
+
+class Forked:
+    """The same in a copy of this process, which has PyTorch and the kernels already."""
+
+    def __init__(self, *arguments):
+        reading, writing = os.pipe()
+        fork = multiprocessing.get_context("fork")
+        self._process = fork.Process(target=self._run, args=(writing, list(map(str, arguments))))
+        self._process.start()
+        os.close(writing)
+        self.pid, self.stderr = self._process.pid, os.fdopen(reading)
+
+    def _run(self, writing, arguments):
+        os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.stdout = sys.stderr = os.fdopen(writing, "w", buffering=1)
+        main(arguments)
+
+    def wait(self):
+        self._process.join()
+        return self._process.exitcode
 
 
 def test_check_judges_a_good_and_a_bad_tree(tmp_path):
@@ -88,20 +126,10 @@ def test_levels_of_a_corpus_are_stored(tmp_path):
     assert found.synthetic and set(found.table["emotion"]) == set(EMOTIONS)
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_ctrl_c_says_how_to_go_on(tmp_path, jobs):
-    arguments = [*REPLICATE, "run", "--corpus", "standin-tiny", "--profile", "paper"]
-    arguments += ["--grid", "text", "--jobs", jobs, "--results", str(tmp_path)]
-    process = subprocess.Popen(
-        arguments,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        # a shell's background jobs ignore SIGINT, and so would their children
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        start_new_session=True,
-    )
-    assert process.stderr is not None
+@pytest.mark.parametrize(("begin", "jobs"), [(Forked, 1), (Apart, 2)])
+def test_ctrl_c_says_how_to_go_on(tmp_path, begin, jobs):
+    arguments = ("run", "--corpus", "standin-tiny", "--profile", "paper", "--grid", "text")
+    process = begin(*arguments, "--jobs", jobs, "--results", tmp_path)
     # not the first: an interrupt while Python frees what loading the kernels left would be lost
     assert any("epoch 3/" in line for line in process.stderr)
     time.sleep(0.05)
@@ -114,17 +142,13 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, jobs):
 
 
 def test_two_schedulers_on_one_store_share_the_work(tmp_path):
-    arguments = ["run", "--corpus", "standin-tiny", "--profile", "smoke", "--grid", "text"]
-    command = [*REPLICATE, *arguments, "--jobs", "1", "--results", str(tmp_path)]
-    pair = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    said = [process.communicate() for process in pair]
-    assert [process.returncode for process in pair] == [0, 0], said
+    arguments = ("run", "--corpus", "standin-tiny", "--profile", "smoke", "--grid", "text")
+    pair = [Forked(*arguments, "--jobs", 1, "--results", tmp_path) for _ in range(2)]
+    said = [process.stderr.read() for process in pair]
+    assert [process.wait() for process in pair] == [0, 0], said
     assert len(load_runs("standin-tiny", "smoke", tmp_path)) == 2
-    last_epochs = [line.split()[0] for _, told in said for line in told.splitlines()
-                   if "epoch 2/2" in line]  # fmt: skip
+    lines = [line for told in said for line in told.splitlines()]
+    last_epochs = [line.split()[0] for line in lines if "epoch 2/2" in line]
     assert len(last_epochs) == len(set(last_epochs)) == 2, "each was trained once"
     assert not list(tmp_path.rglob(".*"))
 
@@ -144,12 +168,8 @@ def test_an_experiment_that_fails_stops_no_other(tmp_path):
 
 
 def test_a_killed_training_is_one_clear_error(tmp_path):
-    arguments = ["run", "--corpus", "standin-tiny", "--profile", "paper", "--grid", "text"]
-    command = [*REPLICATE, *arguments, "--jobs", "2", "--results", str(tmp_path)]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-    assert process.stderr is not None
+    arguments = ("run", "--corpus", "standin-tiny", "--profile", "paper", "--grid", "text")
+    process = Apart(*arguments, "--jobs", 2, "--results", tmp_path)
     assert any("epoch 1/" in line for line in process.stderr)
     trainings = psutil.Process(process.pid).children(recursive=True)
     max(trainings, key=lambda child: child.cpu_times().user).kill()
@@ -161,15 +181,11 @@ def test_a_killed_training_is_one_clear_error(tmp_path):
 
 
 def test_a_killed_command_goes_on(tmp_path):
-    arguments = ["run", "--corpus", "standin-tiny", "--profile", "smoke", "--grid", "text"]
-    command = [*REPLICATE, *arguments, "--jobs", "1", "--results", str(tmp_path)]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-    assert process.stderr is not None
+    arguments = ("run", "--corpus", "standin-tiny", "--profile", "smoke", "--grid", "text")
+    process = Forked(*arguments, "--jobs", 1, "--results", tmp_path)
     assert any("epoch 1/" in line for line in process.stderr)
-    process.kill()
-    process.communicate()
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
     done = replicate(*arguments, "--jobs", 1, "--results", tmp_path)
     assert done.exit_code == 0, done.stderr
     assert len(load_runs("standin-tiny", "smoke", tmp_path)) == 2
