@@ -28,12 +28,8 @@ SOURCE = Source("standin-tiny", heard=True)
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[object]:
     """A head that trains nothing, and two nodes of one core."""
-    # without the last two, whatever else runs here starves the workers, or the start
-    os.environ |= {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_worker_niceness": "0",
-        "RAY_raylet_start_wait_time_s": "120",
-    }
+    # without the second, whatever else runs here starves the workers
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     from ray.cluster_utils import Cluster
 
     small = {"object_store_memory": 80 * 2**20}
