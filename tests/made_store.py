@@ -15,7 +15,7 @@ from replicate.runs.store import Run
 from replicate.settings import RESULTS
 
 #: Test utterances of a run, and seeds of an experiment, so that pages are fast.
-UTTERANCES, SEEDS = 32, 3
+UTTERANCES, SEEDS = 32, 2
 
 
 @cache

@@ -23,6 +23,7 @@ from pathlib import Path
 import jupytext
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from matplotlib.figure import Figure
 
 from replicate.corpora import standin, transcriptions, waveforms
 from replicate.settings import RESULTS
@@ -130,7 +131,7 @@ DRAWS = ("RESAMPLES", "TRIALS", "UTTERANCES", "DRAWS", "FEW")
 
 
 def hasten() -> None:
-    """Let pages hear the beginning of each recording, draw little and read few sentences more.
+    """Let pages hear how recordings begin, draw few samples, and have few sentences and dots.
 
     What whole ones give is tested elsewhere, and shown by the book.
     """
@@ -144,6 +145,8 @@ def hasten() -> None:
     vectors = transcriptions.standin_vectors
     transcriptions.standin_vectors = lambda: vectors(n_sentences=2000)
     standin.plan = functools.cache(standin.plan)
+    save = Figure.savefig
+    Figure.savefig = lambda figure, *to, **how: save(figure, *to, **how | {"dpi": 30})
     for name in DRAWING:
         module = importlib.import_module(f"replicate.{name}")
         for count in [count for count in vars(module) if count.endswith(DRAWS)]:

@@ -18,14 +18,21 @@ from replicate.runs.published import load_runs
 from replicate.runs.selection import Selection
 from replicate.runs.store import Run, save_run
 from replicate.settings import Fold
-from replicate.stats import classification
+from replicate.stats import classification, intervals
 from replicate.studies import importance
 from replicate.studies import importance_by_utterance as by_utterance
 from replicate.studies.importance import ASTRAY, FOLLOWS, HARDLY, UNKNOWN
 
+#: For intervals that are compared with those of another bootstrap; elsewhere fewer will do.
+DRAWS = intervals.CLUSTER_RESAMPLES
 evidence = cache(standin.evidence)
 plan = cache(standin.plan)
 SHARE = importance.truth()["share"]
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intervals, "CLUSTER_RESAMPLES", 50)
 
 
 def cohort(size: str, preset: str) -> list[standin.Planned]:
@@ -250,7 +257,8 @@ def measures(*runs: Run) -> dict[str, float]:
 
 @cache
 def single_utterances(faithful: bool) -> pd.DataFrame:
-    runs = world(faithful, "att_d1", "concat", "audio", "text")
+    others = ("concat", "audio", "text") if faithful else ()
+    runs = world(faithful, "att_d1", *others)
     return by_utterance.with_truth(answers(runs), "quick")
 
 
@@ -338,7 +346,10 @@ def test_score_of_an_utterance_is_held_against_its_own_truth() -> None:
     assert runs.loc[("default", 1), "rho"] == pytest.approx(expected)
 
 
-def test_intervals_over_dialogues_of_one_utterance_are_those_of_the_plain_bootstrap() -> None:
+def test_intervals_over_dialogues_of_one_utterance_are_those_of_the_plain_bootstrap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(intervals, "CLUSTER_RESAMPLES", DRAWS)
     rows = single_utterances(True).query("preset == 'default' and seed == 0 and model == 'att_d1'")
     rows = rows.assign(dialogue=rows["utterance"])
     by = rows.set_index("utterance").groupby("treatment")["audio_score"]
@@ -347,7 +358,7 @@ def test_intervals_over_dialogues_of_one_utterance_are_those_of_the_plain_bootst
     again = stats.bootstrap(
         (untrained + own, told),
         lambda a, b: stats.spearmanr(a, b).statistic, paired=True, vectorized=False,
-        method="percentile", n_resamples=2000, rng=0,
+        method="percentile", n_resamples=1000, rng=0,
     ).confidence_interval  # fmt: skip
     noisy = rows["utterance"].map(untrained + own).where(rows["treatment"] == "")
     noisy = rows.assign(audio_score=noisy.fillna(rows["audio_score"]))
