@@ -10,6 +10,7 @@ OUT.jsonl gets a line a step: each page, and with `--try` each point of its last
 import argparse
 import ast
 import functools
+import gc
 import importlib
 import json
 import os
@@ -161,6 +162,7 @@ def steps(path: Path, shell: InteractiveShell, store: int, try_points: bool) -> 
     """Run a page, then what each point suggests, with the names as the page left them."""
     os.chdir(path.parent)
     shell.reset(new_session=True)
+    gc.freeze()  # what lives now lives on: to look for garbage in it takes half a second each time
     cells = code_cells(path)
     page = Step(path.stem, store)
     page.run(shell, cells)
