@@ -33,7 +33,10 @@ class Counts(Criterion):
     kind: Literal["counts"]
 
     line = "counts are equal"
-    weakness = "the same counts do not make the same draw of utterances"
+    weakness = (
+        "our draw by class follows the row sums of Table 7, so that any copy of IEMOCAP meets it; "
+        "the same counts do not make the same utterances"
+    )
     looks_at = "corpus"
 
     def judge(self, reported: Reported, evidence: Evidence) -> Finding:
@@ -198,7 +201,10 @@ class PrintedInterval(Criterion):
     kind: Literal["printed interval"]
 
     line = "the other figure inside the Wilson interval of the printed one"
-    weakness = "unpaired: other features, perhaps another split"
+    weakness = (
+        "a wide interval: one run on 555 utterances is close to anything within four points; "
+        "unpaired: other features, perhaps another split"
+    )
     looks_at = "print"
 
     def judge(self, reported: Reported, evidence: Evidence) -> Finding:
