@@ -114,6 +114,10 @@ def say(*made_by: object) -> Callable[[Callable[[], Mapping[str, object]]], None
     return said
 
 
+#: More sources than these are named by their titles, and unfold.
+MANY = 4
+
+
 @dataclass(frozen=True)
 class Exhibit:
     """A table, figure or player that names its sources wherever it is shown."""
@@ -132,6 +136,10 @@ class Exhibit:
         synthetic = any(source.synthetic for source in self.sources)
         kind = "exhibit exhibit-stand-in" if synthetic else "exhibit"
         lines = "".join(source.html for source in self.sources)
+        if len(self.sources) > MANY:
+            titles = "; ".join(dict.fromkeys(source.title for source in self.sources))
+            made_by = f"<small>Made by: {html.escape(titles)}</small>"
+            lines = f"<details><summary>{made_by}</summary>{lines}</details>"
         caption = in_html(html.escape(self.caption)) + lines
         figure = (
             f'<figure class="{kind}" style="margin:1em 0">'

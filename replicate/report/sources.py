@@ -179,7 +179,7 @@ def mark(sources: Iterable[Source]) -> str:
     kinds = {source.synthetic for source in sources if source.corpus}
     if True not in kinds:
         return ""
-    return MARK if len(kinds) == 1 else f"{MARK}, where it says standin"
+    return MARK if len(kinds) == 1 else f"{MARK}, where it says stand-in"
 
 
 def commit_name(commit: str, dirty: bool) -> str:
