@@ -43,7 +43,7 @@ from replicate.model import (  # noqa: E402
     TranscriptionEncoder,
 )
 from replicate.settings import ModelConfig  # noqa: E402
-from replicate.training import loop  # noqa: E402
+from replicate.training import loop, treatments  # noqa: E402
 from replicate.training.train import train  # noqa: E402
 
 BINS = 2  # the interpreter takes its time for each, and for each utterance
@@ -168,6 +168,8 @@ def test_a_training_gives_what_it_gives_on_the_cpu(tmp_path, monkeypatch) -> Non
     """From the first batch to the treatments: the same batches, words and dropout."""
     asked = small.experiment(epochs=1, batch_size=16, development=0.0)
     asked = replace(asked, architecture=ModelConfig(n_pool=1))
+    each_kind = ["untrained", "one-by-one", "rms", "audio-zero", "audio-shuffled", "half"]
+    monkeypatch.setattr(treatments, "applicable", lambda *_: each_kind)
     runs = []
     for where in ("cpu", DEVICE.type):
         corpus, waveforms = small.corpus(8), small.waveforms(8)
@@ -175,6 +177,7 @@ def test_a_training_gives_what_it_gives_on_the_cpu(tmp_path, monkeypatch) -> Non
         runs.append(train(asked, corpus, tmp_path / f"{len(runs)}", sound=waveforms,
                                    device=where))  # fmt: skip
         monkeypatch.setattr(loop, "encoders", on_the_device)
+    assert set(runs[0].treated["treatment"]) == set(each_kind)
     for table in ("predictions", "treated"):
         expected, found = (getattr(run, table) for run in runs)
         numbers = expected.select_dtypes("number").columns
