@@ -22,7 +22,7 @@ from replicate.studies.words import word_table
 from replicate.verdicts.claims import claim_rows, judge, verdicts
 from replicate.verdicts.criteria import CRITERIA
 from replicate.verdicts.criterion import all_of, near
-from replicate.verdicts.evidence import Evidence
+from replicate.verdicts.evidence import Evidence, gather
 
 PLACE = ("corpus", "profile")
 TRUE, AS_PRINTED = classification.labels(printed_confusion())
@@ -431,6 +431,17 @@ def test_stored_words_and_groups_held_out_are_judged_where_there_is_nothing_else
     assert {by_text[n].verdict for n in (21, 22, 23, 24)} == {"not testable here"}
     acted = by_id(verdicts(load("emodb", "paper")))
     assert acted[7].check and ", speaker, " in acted[7].corpus
+
+
+@pytest.mark.parametrize(("corpus", "what"), [("iemocap-text", "words"), ("emodb", "levels")])
+def test_stored_facts_of_another_version_than_the_runs_judge_nothing(corpus, what):
+    stored = load(corpus, "paper")
+    one = next(iter(stored))
+    other = replace(one, provenance=replace(one.provenance, text_fingerprint="another"))
+    for made, known in ((one, True), (other, False)):
+        found = gather(replace(stored, runs=(made,)))
+        assert bool(len(found.words) or found.levels is not None) is known
+        assert (what in found.left_out) is not known
 
 
 def test_without_runs_the_papers_own_tables_decide(faithful):

@@ -105,6 +105,16 @@ def gather(runs: Selection, corpus: Corpus | None = None) -> Evidence:
     decide, left_out = fit(deciding(runs))
     readers, words = decide.of("att_d1", "word2vec", decide.folds), []
     listed = None if len(readers) else wordlists.load(runs.corpus).get("one-test-set")
+    kept = loudness.load(runs.corpus)
+    stale = [
+        what
+        for what, facts in (("words", listed), ("levels", kept))
+        if facts and made and facts.text_fingerprint != made.text_fingerprint
+    ]
+    if stale:
+        told = f"stored {' and '.join(stale)} are of another version of the corpus"
+        left_out = "; ".join(filter(None, (left_out, told)))
+        listed, kept = None if "words" in stale else listed, None if "levels" in stale else kept
     if listed and runs.epoch == "last-epoch":
         words = [listed.table]
     elif corpus and len(readers):
@@ -112,7 +122,7 @@ def gather(runs: Selection, corpus: Corpus | None = None) -> Evidence:
     levels: pd.DataFrame | None = None
     if corpus and corpus.has_audio:
         levels = loudness.of_cohort(corpus)
-    elif kept := loudness.load(runs.corpus):
+    elif kept:
         levels = kept.table
     return Evidence(
         decide,
