@@ -60,6 +60,11 @@ class Claim:
     reported: dict[str, Decimal]  # the printed values by name, with the digits of print
     needs: tuple[str, ...]  # the evidence that it takes
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The printed values by name, to reckon with."""
+        return {name: float(value) for name, value in self.reported.items()}
+
 
 CLAIMS = load(FOLDER / "claims.yml", tuple[Claim, ...])
 _REPORTED = {claim.id: claim.reported for claim in CLAIMS}

@@ -51,6 +51,13 @@ def uars(confusions: np.ndarray) -> np.ndarray:
     return _mean_of_known(recalls)
 
 
+def rates(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Recall and precision of each class, 0 of one that never is: [..., 4, 4] -> [..., 4] each."""
+    right = np.diagonal(confusions, axis1=-2, axis2=-1)
+    recall, precision = (right / np.maximum(confusions.sum(axis=axis), 1) for axis in (-1, -2))
+    return recall, precision
+
+
 def macro_f1s(confusions: np.ndarray) -> np.ndarray:
     """Mean F1 of the classes present or predicted: [..., 4, 4] -> [...]."""
     right = np.diagonal(confusions, axis1=-2, axis2=-1)

@@ -99,7 +99,7 @@ def state_of(source: Source, device: str) -> dict[str, object]:
     """What must be the same on every node; `InputError` as `open_source`, or without Triton."""
     corpus, sound = open_source(source)
     return {
-        "code": [LOADED_CODE[sound, "cuda"] for sound in ("audio", "features")],
+        "code": [LOADED_CODE[heard, "cuda"] for heard in ("audio", "features")],
         "packages": package_versions(device=device),
         "transcripts": text_fingerprint(corpus.utterances),
         "recordings": sound.fingerprint if sound is not None else None,

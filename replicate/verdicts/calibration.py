@@ -5,7 +5,7 @@ runs differ from the printed one by the luck of the split and of the seed, and b
 """
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -34,9 +34,10 @@ from replicate.verdicts.criteria_of_runs import (
     Order,
     Ranks,
     kendall_tau,
-    ranks_held,
+    printed_error,
+    rank_probabilities,
 )
-from replicate.verdicts.criterion import Finding, Outcome, Reported, all_of, bracketed
+from replicate.verdicts.criterion import Finding, Outcome, Reported, all_of, bracketed, each_holds
 from replicate.verdicts.evidence import Evidence
 
 OUTCOMES = get_args(Outcome)
@@ -52,11 +53,6 @@ class Scatter:
     split: float  # over random splits, the seed's luck taken out
     seed: float  # over seeds on one split
     rate: float  # of a class's recall, over seeds on one split
-
-    @property
-    def run(self) -> float:
-        """Over runs that each have a split and a seed of their own."""
-        return float(np.hypot(self.split, self.seed))
 
 
 def within_folds(values: pd.DataFrame, folds: pd.Series) -> float:
@@ -125,15 +121,13 @@ def of_rates(standard_errors: float, seeds: int, luck: Scatter) -> pd.Series:
     """
     truth, (print_, ours) = printed_confusion().to_numpy(), _tables(2, DRAWS)
     rng = np.random.default_rng(1)  # not the stream that drew the tables
+    sizes = truth.sum(axis=1), truth.sum(axis=0)  # of recall and of precision
+    rates = classification.rates
     met, missed = [], []
-    for axis in (2, 1):
-        sizes = truth.sum(axis=axis - 1)
-        printed, shared = (
-            np.diagonal(table, axis1=1, axis2=2) / table.sum(axis=axis) for table in (print_, ours)
-        )  # [draws, 4]
+    for printed, shared, n in zip(rates(print_), rates(ours), sizes, strict=True):  # [draws, 4]
         runs = shared[..., None] + rng.normal(0, luck.rate, (*shared.shape, seeds))
         off, half = np.abs(runs.mean(axis=2) - printed), _half(runs)
-        allowed = standard_errors * np.sqrt(printed * (1 - printed) / sizes)
+        allowed = standard_errors * np.sqrt(printed * (1 - printed) / n)
         met.append(off <= allowed)
         missed.append(off > allowed + half)
     return _shares(np.concatenate(met, axis=1), np.concatenate(missed, axis=1))
@@ -141,24 +135,18 @@ def of_rates(standard_errors: float, seeds: int, luck: Scatter) -> pd.Series:
 
 def of_ranks(criterion: Ranks) -> pd.Series:
     """Chances of the outcomes of claim 18's criterion if the printed Table 7 is the truth."""
-    rng = np.random.default_rng(1)
-    lowest = np.empty(FEW)
-    for k, table in enumerate(_tables(1, FEW)[0]):
+    rng, outcomes = np.random.default_rng(1), []
+    for table in _tables(1, FEW)[0]:
         again = rng.multinomial(table.sum(), table.ravel() / table.sum(), 1000).reshape(-1, 4, 4)
-        right = np.diagonal(again, axis1=1, axis2=2)
-        recall, precision = right / again.sum(axis=2), right / again.sum(axis=1)
-        lowest[k] = ranks_held(recall, precision).mean().min()
-    return _shares(
-        (lowest >= criterion.probability)[:, None], (lowest <= 1 - criterion.probability)[:, None]
-    )
+        outcomes.append(each_holds(rank_probabilities(again), criterion.probability))
+    return _counted(outcomes)
 
 
 def of_errors(criterion: ErrorSpread) -> pd.Series:
     """Chances of the outcomes of claim 20's criterion if the printed Table 7 is the truth."""
     printed = printed_confusion()
-    made = [pd.DataFrame(t, printed.index, printed.columns) for t in _tables(1, FEW)[0]]
-    met = np.array([criterion.spread(table)[0] == "met" for table in made])[:, None]
-    return _shares(met, ~met)
+    made = (pd.DataFrame(t, printed.index, printed.columns) for t in _tables(1, FEW)[0])
+    return _counted([criterion.spread(table)[0] for table in made])
 
 
 def of_order(criterion: Order, printed: Mapping[str, float], luck: Scatter) -> pd.Series:
@@ -228,6 +216,11 @@ def _tables(sets: int, draws: int) -> np.ndarray:
     return np.stack(rows, axis=2)
 
 
+def _counted(outcomes: Sequence[Outcome]) -> pd.Series:
+    """Shares of some outcomes."""
+    return pd.Series(outcomes).value_counts(normalize=True).reindex(OUTCOMES, fill_value=0.0)
+
+
 def _shares(met: np.ndarray, missed: np.ndarray) -> pd.Series:
     """Shares of draws by outcome, of whether each part is met or not met: [draws, parts]."""
     all_met, one_missed = met.all(axis=1).mean(), missed.any(axis=1).mean()
@@ -249,22 +242,18 @@ class TwoRuns(OfModel):
     line = "the difference to print is what two runs on two splits may have"
 
     def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
-        rates, printed = evidence.rates(self.model), printed_confusion()
-        sizes = {"recall": printed.sum(axis=1), "precision": printed.sum(axis=0)}
         judged = {name: p for name, p in reported.items() if not name.endswith("score")}
-        parts: list[Outcome] = []
-        described = []
+        rates, parts, described = evidence.rates(self.model), [], []
         for name, p in judged.items():
             if name == "accuracy":
                 value, error = evidence.mean(self.model, "accuracy")[0], self.spread
             else:
-                emotion, rate = name.split()
-                value = rates[rate][emotion].mean()
-                error = float(np.sqrt(p * (1 - p) / sizes[rate][emotion]))
-            near_print = abs(value - p) <= self._errors(len(judged)) * error
-            parts.append("met" if near_print else "not met")
-            described.append(f"{name} {bracketed(value, UNKNOWN)} ({parts[-1]})")
-        missing = self._too_few(len(rates["recall"]))
+                value, error = rates[name].mean(), printed_error(name, p)
+            close = abs(value - p) <= self._errors(len(judged)) * error
+            part: Outcome = "met" if close else "not met"
+            parts.append(part)
+            described.append(f"{name} {bracketed(value, UNKNOWN)} ({part})")
+        missing = self._too_few(len(rates))
         return Finding(all_of(parts), "; ".join(described), shortfall=missing)
 
     def chances(self, reported: Reported, luck: Scatter) -> pd.Series:

@@ -76,7 +76,7 @@ def of_features(runs: Selection, levels: pd.DataFrame | None = None) -> pd.DataF
     for claim in CLAIMS:
         if (criterion := CRITERIA_OF_FEATURES.claims.get(claim.id)) is None:
             continue
-        finding = criterion.judge(_numbers(claim), evidence)
+        finding = criterion.judge(claim.numbers, evidence)
         lacking = "; ".join(filter(None, (finding.shortfall, evidence.left_out)))
         verdict = "" if finding.outcome is None or finding.shortfall else _VERDICTS[finding.outcome]
         rows.append(_told(claim, criterion, finding) | {"verdict": verdict, "shortfall": lacking})
@@ -129,11 +129,6 @@ def told(given: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _numbers(claim: Claim) -> dict[str, float]:
-    """The printed values of a claim by name."""
-    return {name: float(value) for name, value in claim.reported.items()}
-
-
 def _told(claim: Claim, criterion: Criterion, finding: Finding) -> dict[str, object]:
     """What is said of a claim whatever judges it."""
     return {
@@ -151,7 +146,7 @@ def _told(claim: Claim, criterion: Criterion, finding: Finding) -> dict[str, obj
 
 
 def _row(claim: Claim, criterion: Criterion, evidence: Evidence) -> dict[str, object]:
-    finding = criterion.judge(_numbers(claim), evidence)
+    finding = criterion.judge(claim.numbers, evidence)
     basis = _basis(criterion, evidence)
     verdict, check = _outcome(basis, criterion, finding)
     left_out = evidence.left_out if criterion.looks_at == "runs" else ""

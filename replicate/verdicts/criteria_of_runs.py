@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 from pydantic import BaseModel
 from scipy.stats import chisquare
 
@@ -243,18 +242,22 @@ class ConfusionRates(OfModel):
     weakness = "eight rates are judged at once, and the error of our own test set is not counted"
 
     def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
-        rates, printed = evidence.rates(self.model), printed_confusion()
-        sizes = {"recall": printed.sum(axis=1), "precision": printed.sum(axis=0)}
+        rates = evidence.rates(self.model)
         parts, described = [], []
-        for key, p in reported.items():
-            emotion, rate = key.split()
-            ours = rates[rate][emotion]
-            error = np.sqrt(p * (1 - p) / sizes[rate][emotion])
-            interval = share_interval(ours)
-            parts.append(near(ours.mean(), interval, p, self.standard_errors * error))
-            described.append(f"{key} {bracketed(ours.mean(), interval)} ({parts[-1]})")
-        outcome = over_seeds(parts, seeds := len(rates["recall"]))
+        for name, p in reported.items():
+            ours, interval = rates[name], share_interval(rates[name])
+            allowed = self.standard_errors * printed_error(name, p)
+            parts.append(near(ours.mean(), interval, p, allowed))
+            described.append(f"{name} {bracketed(ours.mean(), interval)} ({parts[-1]})")
+        outcome = over_seeds(parts, seeds := len(rates))
         return Finding(outcome, "; ".join(described), shortfall=self._too_few(seeds))
+
+
+def printed_error(name: str, p: float) -> float:
+    """Binomial standard error of a rate in print, such as `anger recall`, from Table 7's counts."""
+    emotion, rate = name.split()
+    sizes = printed_confusion().sum(axis="columns" if rate == "recall" else "index")
+    return float(np.sqrt(p * (1 - p) / sizes[emotion]))
 
 
 class Ranks(OfModel):
@@ -268,8 +271,11 @@ class Ranks(OfModel):
 
     def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         answers = evidence.answers_of(self.model)
-        ours = rank_probabilities(answers["emotion"], answers["predicted"], answers["utterance"])
-        printed = rank_probabilities(*classification.labels(printed_confusion()), None)
+        mine = answers["emotion"], answers["predicted"], answers["utterance"]
+        ours, printed = (
+            rank_probabilities(classification.bootstrap_confusions(*those))
+            for those in (mine, classification.labels(printed_confusion()))
+        )
         found, in_print = (
             ", ".join(f"P({name}) = {value:.3f}" for name, value in values.items())
             for values in (ours, printed)
@@ -282,15 +288,9 @@ class Ranks(OfModel):
         )
 
 
-def rank_probabilities(
-    true: ArrayLike, guessed: ArrayLike, utterances: pd.Series | None
-) -> pd.Series:
-    """Bootstrap probability of each rank that claim 18 states."""
-    samples = classification.bootstrap_confusions(true, guessed, utterances)
-    right = np.diagonal(samples, axis1=1, axis2=2)
-    recall = right / np.maximum(samples.sum(axis=2), 1)
-    precision = right / np.maximum(samples.sum(axis=1), 1)
-    return ranks_held(recall, precision).mean()
+def rank_probabilities(samples: np.ndarray) -> pd.Series:
+    """In how many of some confusion matrices [n, 4, 4] each rank holds that claim 18 states."""
+    return ranks_held(*classification.rates(samples)).mean()
 
 
 def ranks_held(recall: np.ndarray, precision: np.ndarray) -> pd.DataFrame:

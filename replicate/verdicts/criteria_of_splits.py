@@ -16,6 +16,7 @@ import pandas as pd
 from pydantic import BaseModel, Field
 
 from replicate.paper import EMOTIONS, load
+from replicate.stats import classification
 from replicate.stats.hypothesis_tests import LEVEL, Mean
 from replicate.stats.intervals import UNKNOWN, prediction_interval
 from replicate.verdicts.criteria_of_data import Extremes, Loudness
@@ -108,7 +109,7 @@ class PredictionOfRates(OfModel, Predicted):
     def ours(self, reported: Reported, evidence: Evidence) -> Mapping[str, pd.Series]:
         """As Table 7 names them."""
         rates = evidence.rates(self.model)
-        return {name: rates[name.split()[1]][name.split()[0]] for name in reported}
+        return {name: rates[name] for name in reported}
 
 
 class DifferenceOverSplits(OfSplits, OfPairs):
@@ -197,11 +198,9 @@ class RanksOverSplits(OfModel, Resampled):
     line = "each rank holds in 95 % of resampled splits"
 
     def _held(self, reported: Reported, evidence: Evidence, draws: np.ndarray) -> pd.DataFrame:
-        counts = np.stack(evidence.confusions(self.model)).astype(float)  # [splits, 4, 4]
-        right = np.diagonal(counts, axis1=1, axis2=2)
-        recall = (right / counts.sum(axis=2))[draws].mean(axis=1)  # [samples, 4]
-        precision = (right / np.maximum(counts.sum(axis=1), 1))[draws].mean(axis=1)
-        return ranks_held(recall, precision)
+        counts = np.stack(evidence.confusions(self.model))  # [splits, 4, 4]
+        recall, precision = classification.rates(counts)  # [splits, 4]
+        return ranks_held(recall[draws].mean(axis=1), precision[draws].mean(axis=1))
 
 
 class Errors(OfModel, Resampled):

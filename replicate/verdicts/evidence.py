@@ -9,7 +9,9 @@ import pandas as pd
 
 from replicate.corpora.table import Corpus
 from replicate.corpora.transcriptions import tokens
+from replicate.runs.facts import Facts
 from replicate.runs.selection import Selection
+from replicate.runs.store import Provenance
 from replicate.stats import classification
 from replicate.stats.intervals import Interval
 from replicate.stats.summaries import by_run, summarise
@@ -80,11 +82,18 @@ class Evidence:
         seeds = self.answers_of(name).groupby("seed")
         return [classification.confusion(part["emotion"], part["predicted"]) for _, part in seeds]
 
-    def rates(self, name: str) -> dict[str, pd.DataFrame]:
-        """A model's `recall` and `precision`: a row a seed, a column a class."""
+    def rates(self, name: str) -> pd.DataFrame:
+        """A model's rates as Table 7 has them: a row a seed, columns such as `anger recall`."""
         measures = {"recall": classification.recall, "precision": classification.precision}
-        counts = self.confusions(name)
-        return {rate: pd.DataFrame([of(each) for each in counts]) for rate, of in measures.items()}
+        rows = [
+            {
+                f"{emotion} {rate}": p
+                for rate, of in measures.items()
+                for emotion, p in of(one).items()
+            }
+            for one in self.confusions(name)
+        ]
+        return pd.DataFrame(rows)
 
     def accuracies(self, names: Sequence[str]) -> pd.DataFrame:
         """Accuracy by seed (rows) and model (columns), on folds that all of them ran."""
@@ -105,25 +114,23 @@ def gather(runs: Selection, corpus: Corpus | None = None) -> Evidence:
     decide, left_out = fit(deciding(runs))
     readers, words = decide.of("att_d1", "word2vec", decide.folds), []
     listed = None if len(readers) else wordlists.load(runs.corpus).get("one-test-set")
-    kept = loudness.load(runs.corpus)
-    stale = [
-        what
-        for what, facts in (("words", listed), ("levels", kept))
-        if facts and made and facts.text_fingerprint != made.text_fingerprint
-    ]
+    audible = corpus if corpus and corpus.has_audio else None
+    kept = None if audible else loudness.load(runs.corpus)
+    stale = []
+    if listed and _of_another_version(listed, made):
+        listed = None
+        stale.append("words")
+    if kept and _of_another_version(kept, made):
+        kept = None
+        stale.append("levels")
     if stale:
         told = f"stored {' and '.join(stale)} are of another version of the corpus"
         left_out = "; ".join(filter(None, (left_out, told)))
-        listed, kept = None if "words" in stale else listed, None if "levels" in stale else kept
     if listed and runs.epoch == "last-epoch":
         words = [listed.table]
     elif corpus and len(readers):
         words = words_of(readers, corpus)
-    levels: pd.DataFrame | None = None
-    if corpus and corpus.has_audio:
-        levels = loudness.of_cohort(corpus)
-    elif kept:
-        levels = kept.table
+    levels = loudness.of_cohort(audible) if audible else kept.table if kept else None
     return Evidence(
         decide,
         title=made.corpus_title if made else corpus.title if corpus else runs.corpus,
@@ -133,6 +140,11 @@ def gather(runs: Selection, corpus: Corpus | None = None) -> Evidence:
         levels=levels,
         left_out=left_out,
     )
+
+
+def _of_another_version(facts: Facts, made: Provenance | None) -> bool:
+    """Whether stored facts are of another version of the corpus than runs are, if there are any."""
+    return made is not None and facts.text_fingerprint != made.text_fingerprint
 
 
 def gather_splits(runs: Selection, levels: pd.DataFrame | None = None) -> Evidence:
