@@ -1,6 +1,7 @@
 """From stored runs to a verdict on each claim of the paper.
 
 Only runs on the paper's own corpus with the paper's own protocol give a verdict on its figures.
+Those that hear acoustic features in place of raw audio have criteria of their own, and say so.
 Everything else, above all the stand-in, is a check that the mechanism works: the same criterion is
 applied, and its outcome is kept apart, as the column `check`.
 """
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from replicate.corpora.table import Corpus
-from replicate.paper import CLAIMS, PAPER_CORPUS, PAPER_TRANSCRIPTS, Claim
+from replicate.paper import CLAIMS, PAPER_CORPUS, PAPER_FEATURES, PAPER_TRANSCRIPTS, Claim
 from replicate.runs.names import listing
 from replicate.runs.selection import Selection
 from replicate.settings import MARK
@@ -25,6 +26,7 @@ PAPER_PROTOCOL = ("paper", "stratified", "last-epoch")
 
 #: What a verdict or check rests on.
 IN_PRINT, OWN_CORPUS = "the paper's own tables", "the paper's corpus"
+OWN_FEATURES = "the paper's corpus, acoustic features in place of raw audio"
 TRANSCRIPTS, MECHANISM = "the transcripts of the paper's corpus", "mechanism check"
 
 #: Where there is no verdict: nothing to judge, or less than the criterion asks for.
@@ -39,7 +41,8 @@ _VERDICTS: Mapping[Outcome, str] = {
 
 def verdicts(runs: Selection, corpus: Corpus | None = None) -> pd.DataFrame:
     """A verdict on each claim, from runs and the corpus where it is at hand, see `judge`."""
-    return judge(gather(runs, corpus))
+    features = runs.corpus == PAPER_FEATURES
+    return judge(gather_splits(runs) if features else gather(runs, corpus))
 
 
 def judge(evidence: Evidence) -> pd.DataFrame:
@@ -56,30 +59,10 @@ def judge(evidence: Evidence) -> pd.DataFrame:
         what is missing; `shortfall`, what is missing alone; `corpus`, its title and size and the
         protocol; `synthetic`, whether it is the stand-in.
     """
-    rows = [_row(claim, CRITERIA[claim.id], evidence) for claim in CLAIMS]
-    return pd.DataFrame(rows).set_index("id")
-
-
-def of_features(runs: Selection, levels: pd.DataFrame | None = None) -> pd.DataFrame:
-    """What runs of acoustic features in place of raw audio say of claims, by criteria of their own.
-
-    Args:
-        runs: of one corpus and protocol.
-        levels: how loud the classes are, `replicate.studies.released_levels.Levels.table`.
-
-    Returns:
-        Index `id`, the claims that `criteria_of_features.yml` lists; as `judge` has them
-        `statement`, `section`, `element`, `reported`, `reproduced`, `low`, `high`, `test`;
-        `verdict` (empty where something is missing) and `shortfall`, with runs that play no part.
-    """
-    evidence, rows = gather_splits(runs, levels), []
-    for claim in CLAIMS:
-        if (criterion := CRITERIA_OF_FEATURES.claims.get(claim.id)) is None:
-            continue
-        finding = criterion.judge(claim.numbers, evidence)
-        lacking = "; ".join(filter(None, (finding.shortfall, evidence.left_out)))
-        verdict = "" if finding.outcome is None or finding.shortfall else _VERDICTS[finding.outcome]
-        rows.append(_told(claim, criterion, finding) | {"verdict": verdict, "shortfall": lacking})
+    criteria = dict(CRITERIA)
+    if evidence.runs.corpus == PAPER_FEATURES:
+        criteria |= CRITERIA_OF_FEATURES.claims
+    rows = [_row(claim, criteria[claim.id], evidence) for claim in CLAIMS]
     return pd.DataFrame(rows).set_index("id")
 
 
@@ -129,8 +112,11 @@ def told(given: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _told(claim: Claim, criterion: Criterion, finding: Finding) -> dict[str, object]:
-    """What is said of a claim whatever judges it."""
+def _row(claim: Claim, criterion: Criterion, evidence: Evidence) -> dict[str, object]:
+    finding = criterion.judge(claim.numbers, evidence)
+    basis = _basis(criterion, evidence)
+    verdict, check = _outcome(basis, criterion, finding)
+    left_out = evidence.left_out if criterion.looks_at == "runs" else ""
     return {
         "id": claim.id,
         "statement": claim.statement,
@@ -140,22 +126,13 @@ def _told(claim: Claim, criterion: Criterion, finding: Finding) -> dict[str, obj
         "reproduced": finding.reproduced,
         "low": finding.interval.low,
         "high": finding.interval.high,
-        "test": criterion.test,
-        "shortfall": finding.shortfall,
-    }
-
-
-def _row(claim: Claim, criterion: Criterion, evidence: Evidence) -> dict[str, object]:
-    finding = criterion.judge(claim.numbers, evidence)
-    basis = _basis(criterion, evidence)
-    verdict, check = _outcome(basis, criterion, finding)
-    left_out = evidence.left_out if criterion.looks_at == "runs" else ""
-    return _told(claim, criterion, finding) | {
         "verdict": verdict,
         "check": check,
         "basis": basis,
+        "test": criterion.test,
         "weakness": criterion.weakness,
         "evidence": "; ".join(filter(None, (finding.evidence, finding.shortfall, left_out))),
+        "shortfall": finding.shortfall,
         "corpus": "the paper as printed" if basis == IN_PRINT else _made_on(evidence),
         "synthetic": evidence.synthetic and basis != IN_PRINT,
     }
@@ -173,14 +150,16 @@ def _basis(criterion: Criterion, evidence: Evidence) -> str:
     if criterion.looks_at == "print":
         return IN_PRINT
     runs = evidence.runs
-    if evidence.synthetic or runs.corpus not in (PAPER_CORPUS, PAPER_TRANSCRIPTS):
-        return MECHANISM
-    if runs.corpus == PAPER_TRANSCRIPTS:
-        return TRANSCRIPTS
+    known = {
+        PAPER_CORPUS: OWN_CORPUS, PAPER_FEATURES: OWN_FEATURES, PAPER_TRANSCRIPTS: TRANSCRIPTS
+    }  # fmt: skip
+    basis = MECHANISM if evidence.synthetic else known.get(runs.corpus, MECHANISM)
+    if basis not in (OWN_CORPUS, OWN_FEATURES):
+        return basis
     folds = "stratified" if runs.folds in ("one", "own") else runs.folds
     protocol = (runs.profile, folds, runs.epoch)
     other = criterion.looks_at == "runs" and protocol != PAPER_PROTOCOL
-    return MECHANISM if other else OWN_CORPUS
+    return MECHANISM if other else basis
 
 
 def _outcome(basis: str, criterion: Criterion, finding: Finding) -> tuple[str, str]:
@@ -190,8 +169,9 @@ def _outcome(basis: str, criterion: Criterion, finding: Finding) -> tuple[str, s
         return "holds in print" if met else "contradicted by the paper itself", ""
     if finding.outcome is None:
         return _NONE, ""
-    if basis == OWN_CORPUS:
-        return _TOO_FEW if finding.shortfall else _VERDICTS[finding.outcome], ""
+    if basis in (OWN_CORPUS, OWN_FEATURES):
+        lacking = _TOO_FEW if criterion.looks_at == "runs" else _NONE
+        return lacking if finding.shortfall else _VERDICTS[finding.outcome], ""
     if isinstance(criterion, Counts):  # another corpus's size checks nothing
         return _NONE, ""
     undecided = finding.outcome == "undecided"

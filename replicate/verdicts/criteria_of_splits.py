@@ -46,7 +46,8 @@ class OfSplits(OfRuns):
         for name in self.models(reported):
             splits = evidence.summary[name]["n_seeds"] if name in evidence.summary else 0
             if splits < SPLITS:
-                return Finding(shortfall=f"{splits} of {SPLITS} splits of {name}")
+                lacking = f"{splits} of {SPLITS} splits of {name}"
+                return Finding("undecided", shortfall=lacking)
         return self._compare(reported, evidence)
 
 
@@ -127,7 +128,7 @@ class DifferenceOverSplits(OfSplits, OfPairs):
         sessions = evidence.sessions
         folds = sessions.by_run["fold"].nunique() if sessions else 0
         if sessions is None or folds < SESSIONS:
-            return Finding(shortfall=f"{folds} of {SESSIONS} sessions held out")
+            return Finding("undecided", shortfall=f"{folds} of {SESSIONS} sessions held out")
         held_out = {name: float(gain.mean()) for name, gain in self.gains(sessions).items()}
 
         def decide(name: str, mean: Mean, p: float) -> tuple[Outcome, str]:

@@ -15,7 +15,7 @@ from replicate.runs.store import Provenance
 from replicate.stats import classification
 from replicate.stats.intervals import Interval
 from replicate.stats.summaries import by_run, summarise
-from replicate.studies import loudness, wordlists
+from replicate.studies import loudness, released_levels, wordlists
 from replicate.studies.words import word_table
 from replicate.verdicts.fitness import fit
 
@@ -147,13 +147,18 @@ def _of_another_version(facts: Facts, made: Provenance | None) -> bool:
     return made is not None and facts.text_fingerprint != made.text_fingerprint
 
 
-def gather_splits(runs: Selection, levels: pd.DataFrame | None = None) -> Evidence:
-    """The runs of acoustic features that may decide: on a split of their own, and by sessions."""
+def gather_splits(runs: Selection) -> Evidence:
+    """What there is of acoustic features: runs on a split of their own, sessions, stored levels."""
     runs, left_out = fit(runs)
-    title = next((run.provenance.corpus_title for run in runs), runs.corpus)
+    made = next((run.provenance for run in runs), None)
+    kept = released_levels.load()
+    if kept and _of_another_version(kept, made):
+        kept = None
+    title = made.corpus_title if made else runs.corpus
     own, sessions = (
         Evidence(runs.of(folds=folds), title, synthetic=False) for folds in ("own", "session")
     )
+    levels = kept.table if kept else None
     return replace(own, levels=levels, left_out=left_out, sessions=sessions)
 
 
