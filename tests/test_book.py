@@ -16,6 +16,7 @@ import pytest
 import yaml
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 ROOT = Path(__file__).parents[1]
@@ -183,6 +184,25 @@ def test_there_is_one_search_bar(browser: webdriver.Chrome, addresses: dict[str,
     load(browser, f"{addresses['disk']}/intro.html")
     boxes = browser.find_elements(By.CSS_SELECTOR, "form.bd-search, .search-button-field")
     assert sum(box.is_displayed() for box in boxes) == 1
+
+
+@pytest.mark.parametrize("place", ["server", "disk"])
+def test_one_switch_hides_all_code_and_the_choice_lasts(
+    browser: webdriver.Chrome, addresses: dict[str, str], place: str
+) -> None:
+    def codes() -> list[bool]:
+        folded = "details:not([open]) .cell_input"
+        assert not any(e.is_displayed() for e in browser.find_elements(By.CSS_SELECTOR, folded))
+        found = browser.find_elements(By.CSS_SELECTOR, ".cell > .cell_input")
+        return [each.is_displayed() for each in found]
+
+    for page, before in (("09_table_7", "false"), ("13_baselines", "true")):
+        load(browser, f"{addresses[place]}/notebooks/{page}.html")
+        switch = browser.find_element(By.CLASS_NAME, "code-switch")
+        assert switch.get_attribute("aria-pressed") == before
+        assert set(codes()) == {before == "false"}
+        switch.send_keys(Keys.ENTER)
+        assert set(codes()) == {before == "true"}
 
 
 def test_the_ledger_of_claims_filters_and_leads_to_its_evidence(
