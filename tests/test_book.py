@@ -19,6 +19,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from replicate import paper
+from replicate.report.ledger import LEDGER, NAME, SCHEMA
+from replicate.runs.selection import load as load_stored
+from replicate.verdicts.claims import verdicts
+
 ROOT = Path(__file__).parents[1]
 HTML = ROOT / "book" / "_build" / "html"
 #: Of the window and of a telephone, in pixels.
@@ -178,6 +183,29 @@ def test_search_finds_attention(
     )
     assert any("fusion" in result.get_attribute("href") for result in results)
     assert complaints(browser) == []
+
+
+def test_verdicts_are_there_as_data(book: Path) -> None:
+    """As `replicate verdicts` gives them, and the stand-in's never without their mark."""
+    found = LEDGER.validate_json((book / NAME).read_bytes())
+    assert (book / SCHEMA).is_file()
+    assert [claim.id for claim in found.claims] == [claim.id for claim in paper.CLAIMS]
+    given = [verdict for claim in found.claims for verdict in claim.verdicts]
+    for verdict in given:
+        standin = any("stand-in" in text for text in (verdict.corpus, verdict.kind))
+        assert verdict.synthetic == standin == verdict.corpus_name.startswith("standin-")
+    there = {
+        (claim.id, verdict.corpus_name): (verdict.outcome, verdict.check, verdict.result)
+        for claim in found.claims
+        for verdict in claim.verdicts
+    }
+    columns = ["corpus_name", "verdict", "check", "reproduced"]
+    expected = verdicts(load_stored("emodb", "paper")).reset_index()[["id", *columns]]
+    for id, corpus, *told in expected.itertuples(index=False):
+        assert there[id, corpus] == tuple(told)
+    for claim in found.claims:
+        assert (book / claim.page).is_file()
+        assert claim.strongest.kind in (*found.kinds, "none yet")
 
 
 def test_there_is_one_search_bar(browser: webdriver.Chrome, addresses: dict[str, str]) -> None:

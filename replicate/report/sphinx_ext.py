@@ -29,9 +29,9 @@ from sphinx.config import Config
 from sphinx.util import logging
 
 import replicate
-from replicate.files import InputError, first_of, lock_beside, switch
+from replicate.files import InputError, first_of, lock_beside, replacing, switch
 from replicate.interrupts import exit_code, sigterm_interrupts
-from replicate.report import halves, page, sealed
+from replicate.report import halves, ledger, page, sealed
 from replicate.report.page import REAL_CORPORA
 from replicate.report.sealed import METADATA, Job, NotebookError
 from replicate.runs.code import code_version
@@ -346,6 +346,21 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         (Path(app.outdir) / UNFINISHED).unlink(missing_ok=True)
 
 
+def publish_claims(app: Sphinx, exception: Exception | None) -> None:
+    """Write the verdicts as data, as their page has them, beside the front page."""
+    made = sealed.read(Path(app.srcdir) / "notebooks" / f"{ledger.PAGE}.ipynb")
+    if exception is not None or app.builder.format != "html" or made is None:
+        return
+    outputs = (output for cell in made["cells"] for output in cell.get("outputs", []))
+    for output in outputs:
+        if output.get("metadata", {}).get("scrapbook", {}).get("name") == ledger.NAME:
+            (claims,) = (data for kind, data in output["data"].items() if kind.endswith("/json"))
+            known = {ledger.NAME: claims, ledger.SCHEMA: ledger.LEDGER.json_schema()}
+            for name, data in known.items():
+                with replacing(Path(app.outdir) / name) as temporary:
+                    temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
 def require_book(app: Sphinx) -> None:
     """End a build of another folder, in which the book's names may mean something else."""
     folder = Path(app.srcdir)
@@ -370,5 +385,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", add_assets)
     app.connect("doctree-read", add_notice)
     app.connect("html-page-context", choose_scripts)
+    app.connect("build-finished", publish_claims)
     app.connect("build-finished", finish)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -6,17 +6,20 @@ Everything else, above all the stand-in, is a check that the mechanism works: th
 applied, and its outcome is kept apart, as the column `check`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from replicate.corpora.table import Corpus
 from replicate.paper import CLAIMS, PAPER_CORPUS, PAPER_FEATURES, PAPER_TRANSCRIPTS, Claim
+from replicate.runs.facts import Facts
 from replicate.runs.names import listing
 from replicate.runs.selection import Selection
+from replicate.runs.store import Run
 from replicate.settings import MARK
 from replicate.verdicts.criteria import CRITERIA
-from replicate.verdicts.criteria_of_data import Counts
+from replicate.verdicts.criteria_of_data import Counts, Extremes, Loudness, Words
+from replicate.verdicts.criteria_of_runs import OfRuns
 from replicate.verdicts.criteria_of_splits import CRITERIA_OF_FEATURES
 from replicate.verdicts.criterion import Criterion, Finding, Outcome
 from replicate.verdicts.evidence import Evidence, gather, gather_splits
@@ -56,8 +59,10 @@ def judge(evidence: Evidence) -> pd.DataFrame:
         `contradicted by the paper itself` or `not testable here`); `check`, the outcome of the
         same criterion on a corpus or protocol that gives no verdict; `basis`, what verdict or
         check rests on; `test` and `weakness` of the criterion; `evidence`, what else to know and
-        what is missing; `shortfall`, what is missing alone; `corpus`, its title and size and the
-        protocol; `synthetic`, whether it is the stand-in.
+        what is missing; `shortfall`, what is missing alone; `corpus_name` and
+        `corpus`, its title and size and the protocol; `synthetic`, whether it is the stand-in;
+        `seeds` and `commits` of the runs and stored facts that the criterion looks at, and
+        `newest`, the date of the last of them.
     """
     criteria = dict(CRITERIA)
     if evidence.runs.corpus == PAPER_FEATURES:
@@ -117,6 +122,11 @@ def _row(claim: Claim, criterion: Criterion, evidence: Evidence) -> dict[str, ob
     basis = _basis(criterion, evidence)
     verdict, check = _outcome(basis, criterion, finding)
     left_out = evidence.left_out if criterion.looks_at == "runs" else ""
+    behind = _behind(claim, criterion, evidence)
+    runs = [each for each in behind if isinstance(each, Run)]
+    facts = [each for each in behind if isinstance(each, Facts)]
+    made = [(run.provenance.commit, run.provenance.started) for run in runs]
+    made += [(each.commit, each.date) for each in facts]
     return {
         "id": claim.id,
         "statement": claim.statement,
@@ -133,9 +143,24 @@ def _row(claim: Claim, criterion: Criterion, evidence: Evidence) -> dict[str, ob
         "weakness": criterion.weakness,
         "evidence": "; ".join(filter(None, (finding.evidence, finding.shortfall, left_out))),
         "shortfall": finding.shortfall,
+        "corpus_name": "print" if basis == IN_PRINT else evidence.runs.corpus,
         "corpus": "the paper as printed" if basis == IN_PRINT else _made_on(evidence),
         "synthetic": evidence.synthetic and basis != IN_PRINT,
+        "seeds": sorted({run.experiment.seed for run in runs}),
+        "commits": sorted({commit for commit, _ in made}),
+        "newest": max((date for _, date in made), default="")[:10],
     }
+
+
+def _behind(claim: Claim, criterion: Criterion, evidence: Evidence) -> Sequence[Run | Facts]:
+    """The runs and stored facts that a criterion looks at; none of print and of counts."""
+    if isinstance(criterion, Words):
+        return evidence.words_from
+    if isinstance(criterion, Loudness | Extremes):
+        return evidence.levels_from
+    names = criterion.models(claim.numbers) if isinstance(criterion, OfRuns) else []
+    runs = [*evidence.runs, *(evidence.sessions.runs if evidence.sessions else ())]
+    return [run for run in runs if f"{run.experiment.model}-{run.experiment.embedding}" in names]
 
 
 def _made_on(evidence: Evidence) -> str:

@@ -11,7 +11,7 @@ from replicate.corpora.table import Corpus
 from replicate.corpora.transcriptions import tokens
 from replicate.runs.facts import Facts
 from replicate.runs.selection import Selection
-from replicate.runs.store import Provenance
+from replicate.runs.store import Provenance, Run
 from replicate.stats import classification
 from replicate.stats.intervals import Interval
 from replicate.stats.summaries import by_run, summarise
@@ -30,6 +30,8 @@ class Evidence:
     words: Sequence[pd.DataFrame] = ()  # `replicate.studies.words.word_table` of each seed
     by_text_alone: bool = False  # whether they are of text alone, and not of Att_d^1 with Word2Vec
     levels: pd.DataFrame | None = None  # `replicate.studies.loudness.of_cohort`
+    words_from: Sequence[Run | Facts] = ()  # what the words were counted in: runs, or a stored list
+    levels_from: Sequence[Facts] = ()  # where the levels are stored; none if measured just now
     left_out: str = ""  # which runs play no part
     sessions: "Evidence | None" = None  # each held out, where criteria of splits ask for it
 
@@ -126,10 +128,11 @@ def gather(runs: Selection, corpus: Corpus | None = None) -> Evidence:
     if stale:
         told = f"stored {' and '.join(stale)} are of another version of the corpus"
         left_out = "; ".join(filter(None, (left_out, told)))
+    words_from: Sequence[Run | Facts] = ()
     if listed and runs.epoch == "last-epoch":
-        words = [listed.table]
+        words, words_from = [listed.table], [listed]
     elif corpus and len(readers):
-        words = words_of(readers, corpus)
+        words, words_from = words_of(readers, corpus), readers.runs
     levels = loudness.of_cohort(audible) if audible else kept.table if kept else None
     return Evidence(
         decide,
@@ -138,6 +141,8 @@ def gather(runs: Selection, corpus: Corpus | None = None) -> Evidence:
         words=words,
         by_text_alone=bool(listed),
         levels=levels,
+        words_from=words_from,
+        levels_from=[kept] if kept else [],
         left_out=left_out,
     )
 
@@ -158,8 +163,9 @@ def gather_splits(runs: Selection) -> Evidence:
     own, sessions = (
         Evidence(runs.of(folds=folds), title, synthetic=False) for folds in ("own", "session")
     )
-    levels = kept.table if kept else None
-    return replace(own, levels=levels, left_out=left_out, sessions=sessions)
+    if kept:
+        own = replace(own, levels=kept.table, levels_from=[kept])
+    return replace(own, left_out=left_out, sessions=sessions)
 
 
 def deciding(runs: Selection) -> Selection:
