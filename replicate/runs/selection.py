@@ -14,7 +14,7 @@ import pandas as pd
 from replicate.corpora.iemocap_ids import dialogue
 from replicate.corpora.names import at_hand
 from replicate.corpora.table import Corpus
-from replicate.paper import EMOTIONS, PAPER_CORPUS
+from replicate.paper import EMOTIONS, PAPER_CORPUS, PAPER_FEATURES
 from replicate.runs import versions
 from replicate.runs.baselines import BASELINES, PROFILE
 from replicate.runs.names import title
@@ -83,6 +83,13 @@ class Selection:
         """Of a column with these runs' numbers: only the paper's own corpus reproduces anything."""
         return heading(self.corpus, any(run.provenance.synthetic for run in self))
 
+    @property
+    def overlap(self) -> float:
+        """n_test / n_train where each seed has a random split of its own; else 0."""
+        splits = {run.experiment.fold for run in self}
+        random = all(fold.kind == "stratified" for fold in splits)
+        return self.runs[0].provenance.overlap if random and len(splits) > 1 else 0.0
+
     def of(
         self,
         model: str | Collection[str] = (),
@@ -110,6 +117,11 @@ class Selection:
         )
         wanted = ", ".join(filter(None, (" or ".join(models), " or ".join(embeddings), choice)))
         return replace(self, runs=chosen, folds=folds, wanted=wanted or self.wanted)
+
+    def over_splits(self) -> "Selection":
+        """The runs on splits of their own where several seeds have one, else those on one split."""
+        own = self.of(folds="own")
+        return own if len({run.experiment.seed for run in own}) > 1 else self.of(folds="one")
 
     def at(self, epoch: str) -> "Selection":
         """The runs that have this choice of the epoch."""
@@ -155,8 +167,9 @@ class Selection:
         if self.profile == PROFILE:
             command = f"replicate baselines --corpus {at_hand(self.corpus)}"
             return f"{command} --folds {self.folds}" if held_out else command
-        text = "text-" if self.corpus in ("iemocap-text", "meld") else ""
-        name = self.grid or (f"{text}{self.folds}s" if held_out else text.strip("-"))
+        own = {"iemocap-text": "text-", "meld": "text-", PAPER_FEATURES: "fusions-"}
+        of_corpus = own.get(self.corpus, "")
+        name = self.grid or (f"{of_corpus}{self.folds}s" if held_out else of_corpus.strip("-"))
         grid = f" --grid {name}" if name else ""
         corpus = at_hand(self.corpus)
         vectors = "" if grid or corpus == self.corpus else " --word2vec FILE"
@@ -167,7 +180,7 @@ def heading(corpus: str, synthetic: bool) -> str:
     """Of a column with our numbers: only those on the paper's own corpus reproduce anything."""
     if synthetic:
         return "stand-in"
-    return "reproduced" if corpus == PAPER_CORPUS else "here"
+    return {PAPER_CORPUS: "reproduced", PAPER_FEATURES: "acoustic features"}.get(corpus, "here")
 
 
 def _on(run: Run, folds: str) -> bool:

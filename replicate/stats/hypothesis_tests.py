@@ -21,10 +21,8 @@ from statsmodels.stats.contingency_tables import mcnemar as exact_mcnemar
 
 from replicate.stats.intervals import (
     PLACES,
-    UNKNOWN,
     Clusters,
     Estimate,
-    Interval,
     mean_over_clusters,
     without_spread,
 )
@@ -171,59 +169,23 @@ def mean_difference(differences: ArrayLike, overlap: float = 0.0, level: float =
     return Mean(n, mean, float(low), float(high), float(p_value), spread)
 
 
-def over_seeds(values: pd.DataFrame, reference: str | None = None) -> pd.DataFrame:
-    """Paired t test of each pair: what other seeds would give on the same test utterances.
+def over_seeds(
+    values: pd.DataFrame, reference: str | None = None, overlap: float = 0.0
+) -> pd.DataFrame:
+    """Paired t test of each pair, a row of `values` a seed; `overlap` as in `mean_difference`.
+
+    On one split it says what other seeds would give on the same test utterances.
 
     Returns `first`, `second`, the fields of `Mean`, `p_holm`.
     """
-    found = each_pair(values, lambda a, b: vars(mean_difference(_gaps(a, b))), reference)
+    found = each_pair(values, lambda a, b: vars(mean_difference(_gaps(a, b), overlap)), reference)
     return with_holm(found)
-
-
-def by_ranks(values: pd.DataFrame) -> pd.DataFrame:
-    """Wilcoxon's signed-rank test of each pair, which asks the same without a normal distribution.
-
-    Accuracies on one test set are counts, so that differences often tie. SciPy's test is exact with
-    ties up to 13 differences, more than any profile has seeds; zeros are dropped.
-
-    Returns `first`, `second`, `low`, `high` (see `signed_rank_interval`), `p_value`, `p_holm`.
-    """
-
-    def test(first: pd.Series, second: pd.Series) -> dict[str, float]:
-        gaps = _gaps(first, second)
-        with np.errstate(invalid="ignore"):  # SciPy divides by the spread of the ranks of no values
-            p_value = float(stats.wilcoxon(gaps).pvalue)
-        return {**signed_rank_interval(gaps)._asdict(), "p_value": p_value}
-
-    return with_holm(each_pair(values, test))
 
 
 def _gaps(first: pd.Series, second: pd.Series) -> np.ndarray:
     if len(first) < 2:
         raise ValueError(f"{len(first)} paired values; at least two are needed")
     return np.asarray((first - second).round(PLACES))
-
-
-def signed_rank_interval(differences: ArrayLike) -> Interval:
-    """The shifts that Wilcoxon's signed-rank test does not reject (Hollander & Wolfe, Section 3.3).
-
-    The ends are ordered means of two differences (Walsh averages), so coverage is at least 95 % for
-    any symmetric distribution; NaN below six differences, where no test can reject.
-    """
-    values = np.asarray(differences, dtype=float)
-    below = int(np.searchsorted(_signed_rank_distribution(len(values)), LEVEL / 2, side="right"))
-    if not below:
-        return UNKNOWN
-    walsh = np.sort(((values[:, None] + values) / 2)[np.triu_indices(len(values))])
-    return Interval(float(walsh[below - 1]), float(walsh[-below]))
-
-
-def _signed_rank_distribution(n: int) -> np.ndarray:
-    """P(sum of the positive ranks <= 0, 1, 2 ...) of n values where every sign is a fair coin's."""
-    ways = np.ones(1)
-    for rank in range(1, n + 1):  # the product of the polynomials (1 + x^rank) / 2
-        ways = (np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))) / 2
-    return np.cumsum(ways)
 
 
 # --- clusters ---

@@ -17,18 +17,12 @@ from replicate.stats.hypothesis_tests import LEVEL
 POWER = 0.8
 
 
-def fewest_seeds(pairs: int) -> int:
-    """Seeds from which the signed-rank test can reject at all, after Holm's correction.
-
-    Its least p value is that of n differences of one sign, 2 / 2^n; `pairs` are tested together.
-    """
-    return int(np.ceil(np.log2(2 * pairs / LEVEL)))
-
-
 def detectable(
-    spreads: Sequence[float], seeds: Sequence[int], level: float = LEVEL
+    spreads: Sequence[float], seeds: Sequence[int], level: float = LEVEL, overlap: float = 0.0
 ) -> pd.DataFrame:
     """The true difference that a paired t test finds, in its direction, with probability `POWER`.
+
+    `overlap` is n_test / n_train where each seed has a random split, as in `mean_difference`.
 
     Returns:
         A row for each standard deviation of the paired differences, a column for each number of
@@ -36,7 +30,7 @@ def detectable(
     """
     # statsmodels' own two-sided solution does not converge for few seeds and a low level
     test = {"alpha": level / 2, "alternative": "larger", "power": POWER}
-    effects = [TTestPower().solve_power(nobs=n, **test) for n in seeds]
+    effects = [TTestPower().solve_power(nobs=n, **test) * np.sqrt(1 + n * overlap) for n in seeds]
     return pd.DataFrame(
         np.outer(spreads, effects),
         pd.Index(spreads, name="sd of differences"),

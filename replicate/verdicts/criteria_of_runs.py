@@ -161,7 +161,7 @@ class Difference(OfPairs):
         missing = self._too_few(seeds := min(map(len, gains.values())))
         if seeds < 2:
             return Finding(shortfall=missing)
-        found = gains_found(gains, evidence.overlap)
+        found = gains_found(gains, evidence.runs.overlap)
         return replace(found, evidence=self._alone(reported, evidence), shortfall=missing)
 
 

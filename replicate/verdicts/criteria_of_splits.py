@@ -139,7 +139,7 @@ class DifferenceOverSplits(OfSplits, OfPairs):
                 part = "not met"
             return part, f"p = {p:.3f}, sessions {held_out[name]:+.3f} ({part})"
 
-        return gains_found(self.gains(evidence), evidence.overlap, decide)
+        return gains_found(self.gains(evidence), evidence.runs.overlap, decide)
 
 
 class OrderOverSplits(OfSplits, Order):

@@ -36,13 +36,6 @@ class Evidence:
     sessions: "Evidence | None" = None  # each held out, where criteria of splits ask for it
 
     @property
-    def overlap(self) -> float:
-        """n_test / n_train where each seed has a random split of its own; else 0."""
-        splits = {run.experiment.fold for run in self.runs}
-        random = all(fold.kind == "stratified" for fold in splits)
-        return self.runs.runs[0].provenance.overlap if random and len(splits) > 1 else 0.0
-
-    @property
     def counts(self) -> dict[str, int]:
         """Utterances in `train` (all that is not tested) and `test`; empty without runs."""
         for run in self.runs:
