@@ -20,6 +20,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from replicate import paper
+from replicate.report.citation import bibtex
 from replicate.report.ledger import LEDGER, NAME, SCHEMA
 from replicate.runs.selection import load as load_stored
 from replicate.verdicts.claims import verdicts
@@ -206,6 +207,15 @@ def test_verdicts_are_there_as_data(book: Path) -> None:
     for claim in found.claims:
         assert (book / claim.page).is_file()
         assert claim.strongest.kind in (*found.kinds, "none yet")
+
+
+def test_the_front_page_has_bibtex_to_copy(
+    browser: webdriver.Chrome, addresses: dict[str, str]
+) -> None:
+    load(browser, f"{addresses['disk']}/intro.html")
+    block = browser.find_element(By.CSS_SELECTOR, ".highlight-bibtex")
+    assert block.find_element(By.TAG_NAME, "pre").text.strip() == bibtex().strip()
+    assert block.find_elements(By.CSS_SELECTOR, "button.copybtn")
 
 
 def test_there_is_one_search_bar(browser: webdriver.Chrome, addresses: dict[str, str]) -> None:

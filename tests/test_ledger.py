@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import made_runs
+import nbformat
 import pandas as pd
 import pytest
 from pybtex.database import parse_string
@@ -12,7 +13,7 @@ from pybtex.database import parse_string
 from replicate import paper
 from replicate.paper import EMOTIONS
 from replicate.report.citation import bibtex, cited
-from replicate.report.ledger import LEDGER, NAME, PAGE, SCHEMA, record
+from replicate.report.ledger import LEDGER, MIME, NAME, PAGE, SCHEMA, record
 from replicate.report.sphinx_ext import publish_claims
 from replicate.runs.selection import Selection
 from replicate.verdicts.claims import judge
@@ -65,8 +66,10 @@ def test_reported_values_are_those_of_the_paper(found):
 
 def test_a_build_writes_what_the_page_has(tmp_path, found):
     data = LEDGER.dump_python(found)
-    output = {"metadata": {"scrapbook": {"name": NAME}}, "data": {"text/plain": "", "x/json": data}}
-    page = {"metadata": {}, "cells": [{"outputs": [output]}]}
+    page = nbformat.v4.new_notebook()
+    page.cells = [nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("stream", text="x")])]
+    page.cells[0].outputs.append(nbformat.v4.new_output("display_data", {MIME: data}))
+    nbformat.validate(page)
     app = SimpleNamespace(srcdir=tmp_path, outdir=tmp_path, builder=SimpleNamespace(format="html"))
     publish_claims(app, None)
     assert not (tmp_path / NAME).exists(), "a book without that page"

@@ -16,8 +16,8 @@ from replicate.report.citation import authors, cited
 from replicate.runs.code import code_version
 
 NAME, SCHEMA = "claims.json", "claims.schema.json"
-#: The page that makes it.
-PAGE = "11_verdicts"
+#: The page that makes it, and among its outputs what it is.
+PAGE, MIME = "11_verdicts", "application/vnd.replicate.claims+json"
 
 STANDIN = (
     "Verdicts with synthetic: true were made on the stand-in, speech and text that a program "

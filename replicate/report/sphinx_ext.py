@@ -31,7 +31,7 @@ from sphinx.util import logging
 import replicate
 from replicate.files import InputError, first_of, lock_beside, replacing, switch
 from replicate.interrupts import exit_code, sigterm_interrupts
-from replicate.report import halves, ledger, page, sealed
+from replicate.report import citation, halves, ledger, page, sealed
 from replicate.report.page import REAL_CORPORA
 from replicate.report.sealed import METADATA, Job, NotebookError
 from replicate.runs.code import code_version
@@ -293,9 +293,15 @@ def _corpora(metadata: dict[str, Any], corpus: str) -> list[str]:
 
 
 def add_assets(app: Sphinx) -> None:
-    """Bring MathJax and Plotly from installed packages: a page asks nothing of the network."""
+    """Bring MathJax and Plotly from installed packages: a page asks nothing of the network.
+
+    `_build/citation.bib` is for the front page, which has it in a box.
+    """
     assets = Path(app.srcdir) / "_build" / "assets"
     assets.mkdir(parents=True, exist_ok=True)
+    cite, said = assets.parent / "citation.bib", citation.bibtex()
+    if not cite.exists() or cite.read_text(encoding="utf-8") != said:  # else read anew each time
+        cite.write_text(said, encoding="utf-8")
     for package, file in ASSETS.items():
         spec = find_spec(package)
         assert spec and spec.origin
@@ -352,13 +358,11 @@ def publish_claims(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.format != "html" or made is None:
         return
     outputs = (output for cell in made["cells"] for output in cell.get("outputs", []))
-    for output in outputs:
-        if output.get("metadata", {}).get("scrapbook", {}).get("name") == ledger.NAME:
-            (claims,) = (data for kind, data in output["data"].items() if kind.endswith("/json"))
-            known = {ledger.NAME: claims, ledger.SCHEMA: ledger.LEDGER.json_schema()}
-            for name, data in known.items():
-                with replacing(Path(app.outdir) / name) as temporary:
-                    temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    for claims in filter(None, (output.get("data", {}).get(ledger.MIME) for output in outputs)):
+        known = {ledger.NAME: claims, ledger.SCHEMA: ledger.LEDGER.json_schema()}
+        for name, data in known.items():
+            with replacing(Path(app.outdir) / name) as temporary:
+                temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
 def require_book(app: Sphinx) -> None:
