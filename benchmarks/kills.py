@@ -2,11 +2,12 @@
 
     python benchmarks/kills.py [KILLS [SEED]]
 
-KILLS (50) of each of `corpus build`, `run`, `results pack` and `jupyter-book build`, by SIGKILL,
-SIGTERM and SIGINT in turn, at a random moment. Afterwards nothing that the command started may
-run. Then the same command ends undisturbed, and what it leaves must be the same to the bit (but for
-times of day and durations), with no file more: in the cache, among the results, in the book, in the
-folder for temporary files and in shared memory. Exit code 1 if anything differs.
+KILLS (50) of each of `corpus build`, `run`, `run --keep-weights` on finished runs, `results pack`
+and `jupyter-book build`, by SIGKILL, SIGTERM and SIGINT in turn, at a random moment. Afterwards
+nothing that the command started may run. Then the same command ends undisturbed, and what it leaves
+must be the same to the bit (but for times of day and durations), with no file more: in the cache,
+among the results, in the book, in the folder for temporary files and in shared memory. Exit code 1
+if anything differs.
 """
 
 import hashlib
@@ -27,6 +28,8 @@ import psutil
 import yaml
 
 from replicate.runs.published import load_runs
+from replicate.runs.store import WEIGHTS
+from replicate.training import weights
 
 ROOT = Path(__file__).parents[1]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -45,7 +48,7 @@ class Case:
     """A command in a folder of its own.
 
     Attributes:
-        name: as on the command line.
+        name: as on the command line, or the option that matters.
         arguments: the command.
         prepare: fills a new folder with what there is beforehand.
         state: the folder's files that count -> their digests.
@@ -77,6 +80,17 @@ def results(folder: Path) -> State:
     for run in load_runs(CORPUS, "smoke", folder / "results"):
         numbers = run.predictions.to_csv() + run.epochs.drop(columns="seconds").to_csv()
         found[run.experiment.name] = digest(numbers.encode())
+    return found
+
+
+def kept(folder: Path) -> State:
+    """The same, and the arrays of the weights that were kept."""
+    found = results(folder)
+    for path in folder.glob(f"results/*/*/*{WEIGHTS}"):
+        arrays = weights.load(path)[1]
+        found[path.name] = digest(
+            b"".join(arrays[name].numpy().tobytes() for name in sorted(arrays))
+        )
     return found
 
 
@@ -116,6 +130,12 @@ def cases(stored: Path) -> Iterator[Case]:
         lambda folder: tree(folder / "cache") | {f"{CORPUS}/files.json": ""},
     )
     yield Case("run", (*replicate, "run", *smoke, "--jobs", "2"), with_cache, results)
+    yield Case(
+        "keep-weights",
+        (*replicate, "run", *smoke, "--jobs", "2", "--keep-weights"),
+        lambda folder: shutil.copytree(folder.parent / "run", folder) and None,
+        kept,
+    )
     yield Case(
         "results pack",
         (*replicate, "results", "pack", "--results", "results"),

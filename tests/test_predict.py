@@ -22,9 +22,9 @@ from replicate.files import InputError
 from replicate.paper import EMOTIONS
 from replicate.runs import published
 from replicate.runs.experiments import chosen
-from replicate.runs.store import folder_of, weights_of
+from replicate.runs.store import AGAIN, folder_of, weights_of
 from replicate.settings import SAMPLE_RATE, ModelConfig
-from replicate.training import weights
+from replicate.training import weights, worker
 from replicate.training.predict import WARNING, Model, open_model
 from replicate.training.train import train
 
@@ -345,6 +345,32 @@ def test_a_finished_run_gets_its_weights_from_a_repeat(demo, tmp_path):
     assert len(list(published_runs.parent.iterdir())) == 5, "nothing else is left"
     again = replicate(*DEMO, tmp_path)
     assert "1 already done" in again.stdout
+
+
+@pytest.mark.parametrize("step", ["rmtree", "replace", "rmdir"])
+def test_a_kill_among_the_last_steps_of_a_repeat_leaves_nothing(tmp_path, monkeypatch, step):
+    run = trained(tmp_path, small.experiment("text", epochs=1), keep=False)
+    published.pack(run.folder.parent)
+
+    def make(scratch):
+        return train(run.experiment, small.corpus(), scratch, sound=small.waveforms(), keep=True)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil if step == "rmtree" else Path, step, killed)
+        if step == "replace":  # the files of the repeat itself are written so, too
+            made = make(run.folder.parent / AGAIN / run.folder.name)
+        again = (lambda _: made) if step == "replace" else make
+        with pytest.raises(KeyboardInterrupt):
+            worker._weights_again(run.folder, again)
+    if not weights_of(run.folder).exists():
+        worker._weights_again(run.folder, make)
+    published.pack(run.folder.parent)
+    assert weights.are_kept(run)
+    left = {path.name.partition("-")[0] for path in run.folder.parent.iterdir()}
+    assert left == {"text", "runs", "epochs", "predictions", "treated"}
 
 
 def test_what_cannot_be_used_is_one_error_after_the_rest(demo, recording, tmp_path):

@@ -19,6 +19,7 @@ import os
 import shutil
 import types
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -33,6 +34,7 @@ from replicate.files import InputError, checked, lock_beside, replacing
 from replicate.runs import store, versions
 from replicate.runs.experiments import Experiment
 from replicate.runs.store import (
+    AGAIN,
     WEIGHTS,
     Provenance,
     Record,
@@ -362,6 +364,8 @@ def _clear(folder: Path, kept: Collection[Path], published: Collection[str]) -> 
     for path in (*files(folder), *folder.glob(".*.parquet.*")):
         if path not in kept:
             path.unlink()
+    with suppress(OSError):
+        (folder / AGAIN).rmdir()  # of a process that was killed, unless a repeat is there
     there = {path.name for path in folder.glob("*")}
     for name in sorted(published):
         if there & {name, f".{name}.lock"}:

@@ -26,7 +26,7 @@ from replicate.files import FULL, InputError, UnwritableError, lock_beside, unwr
 from replicate.runs.experiments import Experiment
 from replicate.runs.published import is_finished, load_run
 from replicate.runs.rerun import compare
-from replicate.runs.store import Run, folder_of, save_run, weights_of
+from replicate.runs.store import AGAIN, Run, folder_of, save_run, weights_of
 from replicate.runs.versions import Seen, at_hand
 from replicate.training import weights
 from replicate.training.train import train
@@ -147,11 +147,11 @@ def is_done(experiment: Experiment, root: Path, keep: bool, seen: Seen | None = 
 
 def _weights_again(folder: Path, make: Callable[[Path], Run]) -> None:
     """The weights of a finished run, from a repeat; `InputError` if that is another model."""
-    scratch = folder.parent / ".again" / folder.name  # where a repeat that is interrupted goes on
+    scratch = folder.parent / AGAIN / folder.name  # where a repeat that is interrupted goes on
     comparison = compare(load_run(folder), make(scratch))
-    if comparison.holds:
-        weights_of(scratch).replace(weights_of(folder))
     shutil.rmtree(scratch)
+    if comparison.holds:  # last, for nobody comes back once the weights are there
+        weights_of(scratch).replace(weights_of(folder))
     weights_of(scratch).unlink(missing_ok=True)
     with suppress(OSError):
         scratch.parent.rmdir()  # unless another repeat is there
