@@ -234,7 +234,9 @@ def predict(run: str, paths: tuple[Path, ...], text: str | None, as_json: bool,
 @options.profile("baselines")
 @click.option("--sample", type=click.IntRange(1), default=3, help="How many stored runs to draw.")
 @click.option("--seed", type=int, help="Of the draw.  [default: another at each call]")
-@click.option("--keep", is_flag=True, help="Note the repeats in results/repeats.json.")
+@click.option("--report", type=options.path_in_full, metavar="FILE",
+              help="Write what came of it; the book shows what is in results/reruns/.")  # fmt: skip
+@click.option("--signed", metavar="NAME", help="Who signs the report.  [default: git's user.name]")
 def rerun(
     name: str,
     data: Path | None,
@@ -242,7 +244,8 @@ def rerun(
     sample: int,
     seed: int | None,
     skip_damaged: bool,
-    keep: bool,
+    report: Path | None,
+    signed: str | None,
     word2vec: Path | None,
     device: str,
     jobs: int | None,
@@ -264,23 +267,26 @@ def rerun(
     seed = random.randrange(10**6) if seed is None else seed
     drawn = random.Random(seed).sample(stored, min(sample, len(stored)))
     click.echo(f"{len(drawn)} of {len(stored)} results, drawn with --seed {seed}")
-    if keep:
-        require_writable(results)
+    if report is not None:
+        signed = signed or rerunning.signer()
+        require_writable(report.parent)
+        if report.exists():
+            raise InputError(report, "is there already", "name another file")
     heard = any(result.provenance.audio_fingerprint for result in drawn)
     source = worker.Source(name, data, word2vec, skip_damaged, heard)
     known, place = {result.experiment.name: result for result in stored}, results / name / profile
     versions.require(known, versions.at_hand(*worker.open_source(source)), place)
     trained = [made for made in (one.experiment for one in drawn) if isinstance(made, Experiment)]
     pretrained.check(trained, source, known, place)
-    held = 0
+    made = []
+    started = time.perf_counter()
     for result, again in repeated(drawn, source, worker.workers(jobs, device)):
-        comparison = rerunning.compare(result, again)
-        held += comparison.holds
-        click.echo(comparison)
-        if keep:
-            rerunning.keep(result, again, results)
-    if held < len(drawn):
-        raise click.ClickException(f"{len(drawn) - held} of {len(drawn)} repeats differ")
+        made.append((result, again, rerunning.compare(result, again)))
+        click.echo(made[-1][-1])
+        if report is not None and signed:
+            rerunning.write_report(report, signed, made, time.perf_counter() - started)
+    if differ := sum(not comparison.holds for *_, comparison in made):
+        raise click.ClickException(f"{differ} of {len(drawn)} repeats differ")
 
 
 @main.command()

@@ -21,7 +21,7 @@ from replicate.corpora.opening import open_corpus
 from replicate.paper import EMOTIONS
 from replicate.runs.baselines import BASELINES
 from replicate.runs.published import load_run, load_runs
-from replicate.runs.rerun import repeats
+from replicate.runs.rerun import reports
 from replicate.runs.store import save_run
 from replicate.studies import loudness, wordlists
 from replicate.verdicts.claims import NO_VERDICT
@@ -216,24 +216,31 @@ def test_results_are_packed_at_will(tmp_path, text_runs):
 def test_a_stored_run_repeats_and_a_changed_one_is_found_out(tmp_path, text_runs):
     shutil.copytree(text_runs, tmp_path, dirs_exist_ok=True)
     arguments = ("--corpus", "standin-tiny", "--profile", "smoke", "--results", tmp_path)
-    same = replicate("rerun", *arguments, "--sample", 9, "--keep", "--jobs", 1)
+    again = ("rerun", *arguments, "--sample", 9, "--jobs", 1, "--report")
+    first, second = (tmp_path / "reruns" / f"{name}.json" for name in ("first", "second"))
+    same = replicate(*again, first, "--signed", "A. N. Other")
     assert same.exit_code == 0, same.stderr
+    refused = replicate(*again, first, "--signed", "me")
+    assert refused.exit_code == 1 and "is there already" in refused.stderr
     assert same.stdout.count("holds") == same.stdout.count("the same bits") == 2
 
     run = load_run(next(tmp_path.rglob("text-trainable-*")))
     swapped = {"anger": "sadness", "sadness": "anger"}
     save_run(replace(run, predictions=run.predictions.rename(columns=swapped)))
-    other = replicate("rerun", *arguments, "--sample", 9, "--keep", "--jobs", 1)
+    other = replicate(*again, second, "--signed", "A. N. Other")
     assert other.exit_code == 1 and "1 of 2 repeats differ" in other.stderr
     assert f"DIFFERS  {run.experiment.name}, to the bit" in other.stdout
-    assert sorted(kept.comparison.holds for kept in repeats(tmp_path)) == [False, True, True, True]
+    good, bad = reports(tmp_path)
+    assert [repeat.agreement for repeat in good.repeats] == ["to the bit"] * 2
+    assert sorted(repeat.agreement for repeat in bad.repeats) == ["differs", "to the bit"]
+    assert good.signed == "A. N. Other" and good.packages["torch"] and good.system and good.seconds
 
 
 def test_a_stored_baseline_repeats_and_a_changed_one_is_found_out(tmp_path):
     arguments = ("--corpus", "standin-tiny", "--results", tmp_path)
     done = replicate("baselines", *arguments, "--seeds", 1)
     assert done.exit_code == 0, done.stderr
-    again = ("rerun", *arguments, "--profile", "baselines", "--sample", 99, "--keep", "--jobs", 1)
+    again = ("rerun", *arguments, "--profile", "baselines", "--sample", 99, "--jobs", 1)
     same = replicate(*again)
     assert same.exit_code == 0, same.stderr
     count = sum({"text", "audio", "times"}.issuperset(made.needs) for made in BASELINES.values())

@@ -586,7 +586,8 @@ def test_key_covers_what_numbers_depend_on(
             old.unlink()
         (run.parent / f"runs-{digest}.parquet").write_bytes(b"")
         seen.append(keys())
-    (small_book.root / "results" / "repeats.json").write_text("[]")
+    (small_book.root / "results" / "reruns").mkdir()
+    (small_book.root / "results" / "reruns" / "mine.json").write_text("{}")
     seen.append(keys())
     result = small_book.root / "results" / "emodb" / "baselines" / "a-result"
     result.mkdir(parents=True)

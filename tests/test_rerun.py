@@ -9,7 +9,15 @@ import pytest
 
 from replicate.files import InputError
 from replicate.runs.code import TABLE, by_definition, parts_of
-from replicate.runs.rerun import REPEATS, change_since, compare, keep, repeats
+from replicate.runs.rerun import (
+    REPORTS,
+    change_since,
+    compare,
+    repeats,
+    reports,
+    signer,
+    write_report,
+)
 from replicate.runs.selection import load
 from replicate.training.worker import duration
 
@@ -94,17 +102,68 @@ def test_it_says_by_how_much_a_repeat_differs():
     assert "3.0% of classes differ" in told and "accuracy -0.030" in told
 
 
-def test_repeats_are_kept_and_damage_is_one_clear_error(tmp_path):
-    assert repeats(tmp_path) == []
-    keep(run(), run(), tmp_path)
-    keep(run(10), run(60, hardware="other"), tmp_path)
-    same, other = repeats(tmp_path)
-    assert same.comparison.identical and same.repeated_on == "one"
-    assert not other.comparison.holds and other.repeated_on == "other"
-    assert other.comparison == compare(run(10), run(60, hardware="other"))
-    (tmp_path / REPEATS).write_text("[{]")
-    with pytest.raises(InputError, match="restore it from git"):
-        repeats(tmp_path)
+def reported(root, name, *pairs, signed="A. N. Other"):
+    made = [(stored, again, compare(stored, again)) for stored, again in pairs]
+    return write_report(root / REPORTS / f"{name}.json", signed, made, 12.34)
+
+
+def test_reports_say_who_on_what_and_how_results_agree(tmp_path):
+    assert reports(tmp_path) == []
+    other = run(60, hardware="other")
+    reported(tmp_path, "same", (run(), run()))
+    reported(tmp_path, "other", (run(10), other), (run(10), run(14, hardware="other")))
+    far, same = reports(tmp_path)
+    assert [repeat.agreement for repeat in same.repeats] == ["to the bit"]
+    assert [repeat.agreement for repeat in far.repeats] == ["differs", "within the tolerance"]
+    assert (same.hardware, far.hardware) == ("one", "other")
+    assert far.repeats[0].comparison == compare(run(10), other)
+    assert (same.signed, same.seconds) == ("A. N. Other", 12.3) and same.system
+    assert len(repeats(tmp_path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("signed", "", "signed"),
+        ("date", "yesterday", "date"),
+        ("seconds", -1, "seconds"),
+        ("device", "abacus", "device"),
+        ("repeats", [], "repeats"),
+        ("mood", "good", "mood"),
+        ("repeats.0.run", "somewhere", "repeats.0.run"),
+        ("repeats.0.agreement", "differs", "says 'differs', but by its numbers it is 'to the bit'"),
+        ("repeats.0.comparison.flips", "few", "repeats.0.comparison.flips"),
+    ],
+)
+def test_a_report_that_is_none_is_one_error_with_file_and_field(tmp_path, field, value, told):
+    path = reported(tmp_path, "mine", (run(), run()))
+    said = json.loads(path.read_text())
+    *places, name = field.split(".")
+    inner = said
+    for place in places:
+        inner = inner[int(place) if place.isdigit() else place]
+    inner[name] = value
+    path.write_text(json.dumps(said))
+    with pytest.raises(InputError) as refusal:
+        reports(tmp_path)
+    assert "mine.json" in str(refusal.value) and told in str(refusal.value)
+    path.write_text("[{]")
+    with pytest.raises(InputError, match=r"mine\.json"):
+        reports(tmp_path)
+
+
+def test_whoever_reports_has_a_name(monkeypatch, tmp_path):
+    for variable in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(variable, str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="--signed NAME"):
+        signer()
+    (tmp_path / "config").write_text("[user]\nname = A. N. Other\n")
+    assert signer() == "A. N. Other"
+
+
+def test_what_is_stored_reads_as_reports():
+    assert all(report.signed for report in reports())
 
 
 def test_only_a_repeat_to_the_bit_shows_that_a_change_was_harmless(tmp_path):
@@ -112,12 +171,12 @@ def test_only_a_repeat_to_the_bit_shows_that_a_change_was_harmless(tmp_path):
         return replace(made, provenance=replace(made.provenance, code=code))
 
     old, now = by({"training": "a"}, run(10)), run(10).code_now
-    keep(old, by(now, run(14, hardware="other")), tmp_path)
+    reported(tmp_path, "a", (old, by(now, run(14, hardware="other"))))
     assert change_since([old], repeats(tmp_path)).startswith("code changed since (")
     assert "to the same bits" not in change_since([old], repeats(tmp_path))
-    keep(old, by(now, run(10)), tmp_path)
+    reported(tmp_path, "b", (old, by(now, run(10))))
     assert "to the same bits" in change_since([old], repeats(tmp_path))
-    keep(old, by(now, run(14)), tmp_path)
+    reported(tmp_path, "c", (old, by(now, run(14))))
     told = change_since([old], repeats(tmp_path))
     assert "had other bits" in told and "to the same bits" not in told
 
@@ -130,7 +189,8 @@ def test_a_repeat_of_an_old_record_serves_a_new_record_of_the_same_code(tmp_path
         for code in (by_module, by_definition(by_module))
     )
     assert old.changed_code == new.changed_code and "Trainer" in new.changed_code
-    keep(old, replace(run(), provenance=replace(run().provenance, code=run().code_now)), tmp_path)
+    now = replace(run(), provenance=replace(run().provenance, code=run().code_now))
+    reported(tmp_path, "mine", (old, now))
     assert "to the same bits" in change_since([new], repeats(tmp_path))
     assert "to the same bits" not in change_since([run()], repeats(tmp_path))
 

@@ -15,7 +15,7 @@ from replicate.model import AudioFrontEnd
 from replicate.paper import EMOTIONS
 from replicate.report import sources
 from replicate.runs import facts
-from replicate.runs.rerun import keep, repeats
+from replicate.runs.rerun import compare, reports, write_report
 from replicate.runs.store import folder_of
 from replicate.settings import Fold
 from replicate.studies import speed
@@ -122,13 +122,18 @@ def test_a_repeat_of_a_gpu_s_run_stands_beside_what_a_seed_changes(tmp_path):
     again = trained(["anger", *EMOTIONS[:1], *EMOTIONS[2:]], seed=2, hardware="core")
     other_gpu = replace(again, provenance=replace(again.provenance, hardware="Y", device="cuda"))
     other_code = replace(stored[2], provenance=replace(stored[2].provenance, code={"model": "a"}))
-    for run, repeated in ((stored[1], stored[1]), (stored[2], other_gpu), (other_code, again)):
-        keep(run, repeated, tmp_path)
-    assert speed.repeated_on_cpu(stored, repeats(tmp_path)) == [], "none of this run, on a CPU"
-    keep(stored[2], again, tmp_path)
-    ((run, repeat),) = speed.repeated_on_cpu(stored, repeats(tmp_path))
-    assert run is stored[2] and repeat.repeated_on == "core"
-    compared = repeat.comparison
+
+    def report(name, run, repeated):
+        made = [(run, repeated, compare(run, repeated))]
+        write_report(tmp_path / "reruns" / f"{name}.json", "me", made, 1.0)
+
+    for name, *pair in (("a", stored[1], stored[1]), ("b", stored[2], other_gpu),
+                        ("c", other_code, again)):  # fmt: skip
+        report(name, *pair)
+    assert speed.repeated_on_cpu(stored, reports(tmp_path)) == [], "none of this run, on a CPU"
+    report("d", stored[2], again)
+    ((run, by, compared),) = speed.repeated_on_cpu(stored, reports(tmp_path))
+    assert run is stored[2] and by.hardware == "core"
     assert (compared.loss, compared.accuracy, compared.flips) == (0, -0.25, 0.25)
     assert speed.flips_between_seeds(run, stored) == 0.375
     assert np.isnan(speed.flips_between_seeds(run, stored[2:])), "no other seed on this split"

@@ -144,7 +144,7 @@ def _common(book: Path, data: str) -> Any:
     common = hashlib.sha256(json.dumps(state).encode())
     for part in (
         *_contents(Path(replicate.__file__).parent, "**/*.py", "**/*.yml", "**/*.json"),
-        *_contents(book.parent / "results", "benchmarks/*.json", "repeats.json"),
+        *_contents(book.parent / "results", "benchmarks/*.json", "reruns/*.json"),
         *_sizes_and_times(data),
     ):
         common.update(part)

@@ -1,20 +1,23 @@
 """The way to distrust a stored result: make it again from nothing and compare.
 
-A repeat may also be kept (`results/repeats.json`). Where code has changed since a run was made, it
-is the evidence that the change left the run's bits alone; of a GPU's run, how far a CPU parts from
-it.
+Anybody may report what came of it, signed (`results/reruns/`). Where code has changed since a run
+was made, a repeat is the evidence that the change left the run's bits alone; of a GPU's run, how
+far a CPU parts from it.
 """
 
 import datetime
-import json
+import platform
+import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import ConfigDict, Field, with_config
 
-from replicate.files import lock_beside, read_record, replacing
+from replicate.files import InputError, read_record, write_record
 from replicate.paper import EMOTIONS
 from replicate.runs import versions
 from replicate.runs.code import code_version, difference
@@ -23,8 +26,10 @@ from replicate.runs.store import Run
 from replicate.settings import RESULTS
 from replicate.stats import classification
 
-#: Where repeats are kept, in the run store.
-REPEATS = "repeats.json"
+#: Where reports are kept, in the run store.
+REPORTS = "reruns"
+#: What a repeat may show.
+Agreement = Literal["to the bit", "within the tolerance", "differs"]
 #: How many definitions a line names.
 MOST_NAMED = 4
 
@@ -72,6 +77,13 @@ class Comparison:
             and self.early <= EARLY_TOLERANCE
         )
         return begins_alike and abs(self.accuracy) <= self.allowed
+
+    @property
+    def agreement(self) -> Agreement:
+        """What the repeat shows."""
+        if self.identical:
+            return "to the bit"
+        return "within the tolerance" if self.holds else "differs"
 
     def __str__(self) -> str:
         kind = "to the bit" if self.exact else "within the tolerance for other machines"
@@ -149,41 +161,94 @@ def _tables(result: Run, stored: Run) -> list[pd.DataFrame]:
     return [result.predictions, treated, epochs]
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class Repeat:
     """A stored result that was made again, and what came of it."""
 
-    run: str  # `Experiment.place`
+    run: Annotated[str, Field(pattern=r"^[^/]+/[^/]+/[^/]+$")]  # `Experiment.place`
+    agreement: Agreement
+    comparison: Comparison
     made_by: dict[str, str]  # the numerical code that made the run, as `Provenance.code`
     repeated_by: dict[str, str]  # that which repeated it
-    repeated_on: str  # processor or GPU of the repeat, in words
-    device: str  # of the repeat, as commit and date
+
+    def __post_init__(self) -> None:
+        if self.agreement != self.comparison.agreement:
+            told = f"says {self.agreement!r}, but by its numbers it is"
+            raise ValueError(f"{told} {self.comparison.agreement!r}")
+
+
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(frozen=True)
+class Report:
+    """What came of repeats that somebody made; empty or null where an old one did not note it."""
+
+    signed: Annotated[str, Field(min_length=1)]  # who answers for it
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]  # UTC
+    hardware: str  # processor or GPU, in words
+    device: Literal["cpu", "cuda"]
+    system: str  # the operating system
+    packages: dict[str, str]  # versions
     commit: str
-    date: str  # UTC
-    comparison: Comparison
+    dirty: bool | None  # whether numerical code differed from that commit
+    seconds: Annotated[float, Field(ge=0)] | None  # that all of it took
+    repeats: Annotated[tuple[Repeat, ...], Field(min_length=1)]
+
+
+def reports(root: Path = RESULTS) -> list[Report]:
+    """All reports of a store; `InputError` names a file that is none, and the field."""
+    again = "restore it from git, or write it with `replicate rerun --report`"
+    paths = sorted((root / REPORTS).glob("*.json"))
+    found = (read_record(path, Report, again) for path in paths)
+    return [report for report in found if report is not None]
 
 
 def repeats(root: Path = RESULTS) -> list[Repeat]:
-    """All repeats that were kept; `InputError` if their file is damaged."""
-    return read_record(root / REPEATS, list[Repeat], "restore it from git") or []
+    """The repeats of all reports."""
+    return [repeat for report in reports(root) for repeat in report.repeats]
 
 
-def keep(stored: Run, again: Run, root: Path = RESULTS) -> None:
-    """Add a repeat to those that are kept, whether it holds or not."""
-    commit, _ = code_version("audio")
-    added = Repeat(
-        run=stored.experiment.place,
-        made_by=stored.provenance.code,
-        repeated_by=again.provenance.code,
-        repeated_on=again.provenance.hardware,
-        device=again.provenance.device,
-        commit=commit,
+def signer() -> str:
+    """The user's name by git; `InputError` if it has none."""
+    command = ["git", "config", "user.name"]
+    try:
+        name = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        name = ""
+    if not name:
+        what = "nobody signs the report: git knows no user.name"
+        raise InputError("--report", what, "pass --signed NAME")
+    return name
+
+
+def write_report(
+    path: Path, signed: str, made: Sequence[tuple[Run, Run, Comparison]], seconds: float
+) -> Path:
+    """Write what came of results and their repeats, whether they hold or not."""
+    last = made[-1][1].provenance
+    commit, dirty = code_version("audio", last.device)
+    report = Report(
+        signed=signed,
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        comparison=compare(stored, again),
+        hardware=last.hardware,
+        device="cuda" if last.device == "cuda" else "cpu",
+        system=platform.platform(),
+        packages=last.packages,
+        commit=commit,
+        dirty=dirty,
+        seconds=round(seconds, 1),
+        repeats=tuple(
+            Repeat(
+                run=stored.experiment.place,
+                agreement=comparison.agreement,
+                comparison=comparison,
+                made_by=stored.provenance.code,
+                repeated_by=again.provenance.code,
+            )
+            for stored, again, comparison in made
+        ),
     )
-    with lock_beside(root / REPEATS), replacing(root / REPEATS) as temporary:
-        kept = [asdict(repeat) for repeat in (*repeats(root), added)]
-        temporary.write_text(json.dumps(kept, indent=1) + "\n")
+    return write_record(path, report)
 
 
 def change_since(runs: Sequence[Run], known: list[Repeat]) -> str:

@@ -17,7 +17,7 @@ from replicate import paper
 from replicate.corpora.waveforms import Waveforms
 from replicate.model import AudioFrontEnd
 from replicate.runs.code import difference
-from replicate.runs.rerun import Repeat, compare
+from replicate.runs.rerun import Comparison, Report, compare
 from replicate.runs.store import Run
 from replicate.settings import Training
 
@@ -141,13 +141,20 @@ def _end(run: Run) -> datetime:
     return _begin(run) + timedelta(seconds=run.provenance.wall_seconds)
 
 
-def repeated_on_cpu(runs: Iterable[Run], repeats: Sequence[Repeat]) -> list[tuple[Run, Repeat]]:
-    """Runs of a GPU that a CPU trained again by the same code, each with that repeat."""
+def repeated_on_cpu(
+    runs: Iterable[Run], reports: Sequence[Report]
+) -> list[tuple[Run, Report, Comparison]]:
+    """Runs of a GPU that a CPU trained again by the same code, each with what came of it."""
     on_gpu = {run.experiment.place: run for run in runs if run.provenance.device == "cuda"}
-    pairs = [(on_gpu.get(repeat.run), repeat) for repeat in repeats if repeat.device == "cpu"]
+    found = [
+        (on_gpu.get(repeat.run), report, repeat)
+        for report in reports
+        for repeat in report.repeats
+        if report.device == "cpu"
+    ]
     return [
-        (run, repeat)
-        for run, repeat in pairs
+        (run, report, repeat.comparison)
+        for run, report, repeat in found
         if run and not difference(repeat.made_by, run.provenance.code)
     ]
 
