@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 from unittest.mock import patch
 
+import click
 import jupytext
 import numpy as np
 import psutil
@@ -30,6 +31,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import replicate
+from replicate.__main__ import main
 from replicate.report import execution, halves, sealed, sphinx_ext
 from replicate.report.execution import kernels_in
 
@@ -117,25 +119,104 @@ def workflow_steps() -> list[dict[str, object]]:
     return [step for one in made for job in one["jobs"].values() for step in job["steps"]]
 
 
-def test_workflows_take_actions_by_hash_and_run_what_is_here() -> None:
+def test_workflows_take_actions_by_hash() -> None:
     used = [str(step["uses"]) for step in workflow_steps() if "uses" in step]
-    assert all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", name) for name in used)
+    assert used and all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", name) for name in used)
+
+
+#: Of an environment: what each is called with is written down, and nothing else is done.
+PROGRAMS = ("python", "jupyter-book", "jupyter", "replicate", "ruff", "mypy")
+NOTE = '#!/bin/sh\necho "${0##*/} $*" >> "$CALLS"\n'
+
+
+class Clone:
+    """A clean clone of what git has, on a machine whose programs only note their arguments."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.calls, machine = folder / "clone", folder / "calls", folder / "machine"
+        subprocess.run(["git", "clone", "-q", str(ROOT), str(self.root)], check=True)
+        machine.mkdir()
+        for name in ("chromium", "chromedriver"):
+            self.program(machine / name, NOTE)
+        self.program(machine / "note", NOTE)
+        copies = "\n".join(f"  cp {machine}/note .venv/bin/{name}" for name in PROGRAMS)
+        made = f'if [ "$1 $2" = "-m venv" ]; then\n  mkdir -p "$3/bin"\n{copies}\nfi\n'
+        self.program(machine / "python3.11", NOTE + made)
+        self.environment = {
+            "PATH": f"{machine}:/usr/bin:/bin",
+            "HOME": str(folder),
+            "CALLS": str(self.calls),
+        }
+
+    @staticmethod
+    def program(path: Path, text: str) -> None:
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def run(self, line: str) -> tuple[str, list[list[str]]]:
+        """Run a line as a runner of GitHub does; what it prints, and the calls that it made."""
+        self.calls.write_text("")
+        command = ["bash", "-e", "-o", "pipefail", "-c", line]
+        done = subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+        return done.stdout, [call.split() for call in self.calls.read_text().splitlines()]
+
+    def require_sense(self, calls: list[list[str]]) -> None:
+        """Raise unless programs know what they were called with, and the files named are there."""
+        from jupyter_book.cli.main import main as jupyter_book  # seconds, for these tests only
+
+        for program, *arguments in calls:
+            if command := {"replicate": main, "jupyter-book": jupyter_book}.get(program):
+                while isinstance(command, click.Group):
+                    name, *arguments = arguments
+                    command = command.commands[name]
+                command.make_context(name, arguments)
+            for named in arguments:
+                if "/" in named or named.endswith((".lock", ".py")):
+                    assert Path(self.root, named).exists(), f"{program} {arguments}"
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    if not (ROOT / ".git").exists():
+        pytest.skip("no checkout of git")
+    return Clone(tmp_path_factory.mktemp("clean"))
+
+
+def test_every_line_of_a_workflow_runs_in_a_clean_clone(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Make and the scripts are run; what takes minutes is what CI itself is for."""
+    monkeypatch.chdir(clone.root)
     lines = [str(step["run"]) for step in workflow_steps() if "run" in step]
-    assert lines
+    assert set(lines) == {".ci/run", "make book"}
     for line in lines:
-        program, *target = line.split()
-        if program == "make":
-            subprocess.run(["make", "-n", *target], cwd=ROOT, check=True, capture_output=True)
+        shutil.rmtree(clone.root / ".venv", ignore_errors=True)
+        printed, calls = clone.run(line)
+        clone.require_sense(calls)
+        told = [" ".join(call) for call in calls]
+        assert told[1] == "python -m pip install --require-hashes -r requirements.lock"
+        if line == "make book":
+            assert told[-1] == "jupyter-book build book/"
+            (path,) = (s["with"]["path"] for s in workflow_steps() if "path" in s.get("with", {}))
+            assert f"file://{clone.root}/{path}/index.html" in printed, "what is published"
         else:
-            assert os.access(ROOT / program, os.X_OK)
+            assert {call[0] for call in calls} >= {"ruff", "mypy", "replicate", "jupyter-book"}
+            assert told[-1] == "python -m pytest"
 
 
-def test_a_development_container_makes_the_environment_and_opens_the_notebooks() -> None:
+def test_a_development_container_makes_the_environment_and_opens_the_notebooks(
+    clone: Clone,
+) -> None:
     made = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
-    for key in ("postCreateCommand", "postAttachCommand"):
-        command = ["make", "-n", *made[key].split()[1:]]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    assert f"PORT={made['forwardPorts'][0]}" in made["postAttachCommand"]
+    shutil.rmtree(clone.root / ".venv", ignore_errors=True)
+    clone.run(made["postCreateCommand"])
+    _, calls = clone.run(made["postAttachCommand"])
+    (opened,) = calls
+    assert opened[:2] == ["jupyter", "lab"] and opened[-1] == "notebooks"
+    assert str(made["forwardPorts"][0]) in opened
 
 
 # --- notebooks ---

@@ -47,5 +47,5 @@ def _entry(kind: str, work: dict[str, Any], **more: str) -> Entry:
     names = [name if ", " in name else f"{{{name}}}" for name in authors(work)]
     fields = {"author": " and ".join(names), "title": work["title"], **more}
     fields["year"] = str(work.get("year") or work.get("date-released", ""))[:4]
-    fields |= {name: work.get(name, "") for name in ("doi", "url")}
+    fields |= {"doi": work.get("doi", ""), "url": work.get("repository-code", "")}
     return Entry(kind, {name: text for name, text in fields.items() if text})
