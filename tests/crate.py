@@ -31,8 +31,10 @@ FORMATS = {
     ".md": "text/markdown",
     ".safetensors": "application/octet-stream",
 }
+#: Reports that anybody may add: they are described as one, so that nobody need describe them.
+REPORTS = "reruns/"
 #: Folders that are no corpus's.
-OTHER = ("benchmarks", "reruns")
+OTHER = ("benchmarks",)
 #: Corpus -> where it is to be had, and on which terms, with whom to name.
 TERMS = {
     "iemocap": (
@@ -63,11 +65,12 @@ TERMS = {
 
 
 def files(root: Path) -> list[str]:
-    """Paths below `root` that git knows and that are there, but for the description itself."""
+    """Paths below `root` that git knows and that are there; no reports, nor this description."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "."], cwd=root, capture_output=True, text=True, check=True
     ).stdout.split("\0")
-    return sorted(name for name in listed if name and name != NAME and (root / name).is_file())
+    left_out = {"", NAME, *(name for name in listed if name.startswith(REPORTS))}
+    return sorted(name for name in {*listed} - left_out if (root / name).is_file())
 
 
 def tables(readme: str) -> Iterator[tuple[str, list[list[str]]]]:
@@ -132,6 +135,8 @@ class Crate:
         self.corpora = {name: self.corpus(name) for name in folders if name not in OTHER}
         for name in self.names:
             self.crate.add_file(root / name, name, properties=self.file(name))
+        about = {"name": REPORTS, "description": meaning(f"{REPORTS}x.json", self.readme)}
+        self.crate.add_dataset(root / REPORTS, REPORTS, properties=about)
         self.whole()
 
     def entity(self, place: str, kind: str, **said: Any) -> ContextEntity:

@@ -32,8 +32,10 @@ from packaging.utils import canonicalize_name
 
 import replicate
 from replicate.__main__ import main
+from replicate.files import InputError
 from replicate.report import execution, halves, sealed, sphinx_ext
 from replicate.report.execution import kernels_in
+from replicate.runs.rerun import REPORTS
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -667,8 +669,9 @@ def test_key_covers_what_numbers_depend_on(
             old.unlink()
         (run.parent / f"runs-{digest}.parquet").write_bytes(b"")
         seen.append(keys())
-    (small_book.root / "results" / "reruns").mkdir()
-    (small_book.root / "results" / "reruns" / "mine.json").write_text("{}")
+    reports = small_book.root / "results" / REPORTS
+    reports.mkdir()
+    shutil.copy(next((ROOT / "results" / REPORTS).glob("*.json")), reports)
     seen.append(keys())
     result = small_book.root / "results" / "emodb" / "baselines" / "a-result"
     result.mkdir(parents=True)
@@ -687,3 +690,11 @@ def test_key_covers_what_numbers_depend_on(
     seen.append(keys())
     for notebook in zip(*seen, strict=True):
         assert len(set(notebook)) == len(seen)
+
+
+def test_a_report_that_is_none_is_one_error_before_any_page(small_book: SmallBook) -> None:
+    reports = small_book.root / "results" / REPORTS
+    reports.mkdir()
+    (reports / "mine.json").write_text('{"signed": "me"}')
+    with pytest.raises(InputError, match=r"mine\.json: date: Field required"):
+        sphinx_ext.jobs(small_book.book)

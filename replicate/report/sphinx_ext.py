@@ -36,6 +36,7 @@ from replicate.report.page import REAL_CORPORA
 from replicate.report.sealed import METADATA, Job, NotebookError
 from replicate.runs.code import code_version
 from replicate.runs.experiments import PROFILES
+from replicate.runs.rerun import REPORTS, reports
 from replicate.runs.store import WEIGHTS
 
 LOG = logging.getLogger(__name__)
@@ -78,9 +79,10 @@ def jobs(book: Path) -> list[Job]:
 
     A notebook whose metadata say `replicate: {needs: audio}` keeps its own parameters where the
     environment's corpus has no recordings. `InputError` if that cannot be opened, there is no such
-    profile, or a notebook does not know a parameter.
+    profile, a notebook does not know a parameter, or a report of a rerun is none.
     """
     chosen = parameters()
+    reports(book.parent / "results")  # one that is none is one error here, not one a page
     heard = not chosen or _has_audio(**chosen)
     common = _common(book, chosen.get("data", ""))
     made = []
@@ -144,7 +146,7 @@ def _common(book: Path, data: str) -> Any:
     common = hashlib.sha256(json.dumps(state).encode())
     for part in (
         *_contents(Path(replicate.__file__).parent, "**/*.py", "**/*.yml", "**/*.json"),
-        *_contents(book.parent / "results", "benchmarks/*.json", "reruns/*.json"),
+        *_contents(book.parent / "results", "benchmarks/*.json", f"{REPORTS}/*.json"),
         *_sizes_and_times(data),
     ):
         common.update(part)
