@@ -1,6 +1,9 @@
 """Tables and figures name what made them, and nothing of the stand-in can pass for IEMOCAP."""
 
+import io
+import re
 from dataclasses import replace
+from urllib.parse import unquote
 
 import made_runs
 import matplotlib
@@ -100,7 +103,7 @@ class TestSource:
         assert source.brief == "iemocap · profile paper · seeds 0, 1 · commit 0123456"
         for detail in ("150 epochs", "fold stratified-0", "last epoch"):
             assert detail in source.line and detail not in source.brief
-            assert detail in source.html.partition("</summary>")[2]
+            assert detail in source.html.partition('<span class="more">')[2]
 
     def test_dirty_code_is_said(self):
         made = run()
@@ -211,10 +214,11 @@ class TestStyle:
     def test_a_missing_value_leaves_its_row(self):
         ours = pd.DataFrame({"value": [0.6, np.nan], "low": [0.5, np.nan], "high": [0.7, np.nan]})
         groups = {"reported": pd.Series([0.7, 0.6], ["a", "b"]), "ours": ours.set_axis(["a", "b"])}
-        figure, told = style.intervals(groups, lines={"chance": 0.25})
+        figure, told, drawn = style.intervals(groups, lines={"chance": 0.25})
         assert told == "reported: a 0.700, b 0.600; ours: a 0.600"
         (axes,) = figure.axes
         assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a", "b"]
+        assert drawn.loc[("ours", "a")].tolist() == [0.6, 0.5, 0.7]
 
     def test_the_grid_of_pairs_has_a_cell_for_each(self):
         names = list("abcd")
@@ -251,6 +255,28 @@ class TestShow:
 
         shown = capsys.readouterr().out
         assert "Two seeds." in shown and "seeds 0, 1" in shown and "60" in shown
+
+    @pytest.mark.parametrize("synthetic", [True, False])
+    def test_data_leave_the_page_with_all_digits_and_their_mark(self, synthetic, monkeypatch):
+        frame = pd.DataFrame({"accuracy": RNG.random(3), "+gain": RNG.normal(size=3)}, list("abc"))
+        kept = []
+        monkeypatch.setattr(show, "display", kept.append)
+
+        @show.exhibit("A table.", Source("corpus", synthetic))
+        def as_table():
+            return frame.rename_axis("model")
+
+        @show.exhibit("A figure.", Source("corpus", synthetic))
+        def as_figure():
+            return plt.subplots()[0], "what is to be seen", frame.rename_axis("model")
+
+        for exhibit, name in zip(kept, ("as_table", "as_figure"), strict=True):
+            (link,) = re.findall(r'<a download="([^"]+)" href="data:([^"]+)"', html(exhibit))
+            assert link[0] == f"{'STAND-IN-' * synthetic}{name}.csv"
+            read = pd.read_csv(io.StringIO(unquote(link[1].partition(",")[2])), index_col="model")
+            assert read[list(frame)].equals(frame)
+            assert list(read.get("mark", [])) == [MARK] * 3 * synthetic
+            assert f"Cell <code>{name}</code>" in html(exhibit)
 
     def test_a_figure_is_closed_after_it_is_shown(self, capsys):
         @show.exhibit("caption", sources.PAPER)

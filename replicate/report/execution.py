@@ -26,6 +26,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from sphinx.util import logging
 
+from replicate.report.page import HERE
 from replicate.report.sealed import METADATA, Job, NotebookError, sealed
 
 LOG = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ GLUED = re.compile(r"\{glue:text\}`([^`:]+)")
 #: Before the kinds of what is glued.
 GLUE = "application/papermill.record/"
 LINK = re.compile(r'<a href="(\d\d_\w+)\.ipynb"')
+CELL = re.compile(rf"(Cell <code>(\w+)</code> of ){HERE}")
 TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 #: The processes of the kernels that were started.
 STARTED: list[subprocess.Popen[bytes]] = []
@@ -174,8 +176,10 @@ def _presentable(notebook: Any, job: Job) -> Any:
             # what is glued is shown by a page that lies beside the folder of notebooks
             for kind, folder in (("text/html", ""), (f"{GLUE}text/html", "notebooks/")):
                 if kind in data:
-                    link = rf'<a href="{folder}\1.html"'
-                    data[kind] = re.sub(LINK, link, "".join(data[kind]))
+                    text = LINK.sub(rf'<a href="{folder}\1.html"', "".join(data[kind]))
+                    page = job.source.stem
+                    link = rf'\1<a href="{folder}{page}.html#exhibit-\2">{page}.ipynb</a>'
+                    data[kind] = CELL.sub(link, text)
     return notebook
 
 

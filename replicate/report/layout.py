@@ -1,8 +1,9 @@
 """How numbers, intervals and models are written, everywhere alike."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+from xml.etree import ElementTree
 
 import pandas as pd
 
@@ -10,7 +11,13 @@ from replicate.runs.selection import answers
 from replicate.runs.store import Run
 from replicate.stats.summaries import summarise
 
-NBSP = "\N{NO-BREAK SPACE}"
+NBSP, DASH = "\N{NO-BREAK SPACE}", "\N{EN DASH}"
+#: What stands in a column of numbers: one with its sign, unit and interval, or what is not known.
+NUMBER = re.compile(rf"([<>] )?[+-]?[\d.,]+(e[+-]\d+)? ?%?( ?\[[^]]+\])?|\[[^]]+\]|{DASH}")
+#: Longer tables can be sorted.
+SORTED = 10
+#: Characters that no HTML may have.
+FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def cells(frame: pd.DataFrame) -> pd.DataFrame:
@@ -41,6 +48,35 @@ def cells(frame: pd.DataFrame) -> pd.DataFrame:
             both = zip((_text(value, name) for value in frame[column]), ends, strict=True)
             shown[at(base.lstrip("+"))] = [" ".join(filter(None, pair)) or None for pair in both]
     return pd.DataFrame(shown, index=frame.index)
+
+
+def tabulated(shown: pd.DataFrame, index: bool, links: Mapping[str, str]) -> str:
+    """A frame of texts as an HTML table: numbers to the right, `links` from texts to notebooks.
+
+    A long one repeats what a group of rows has in common, since readers may sort it.
+    """
+    long = len(shown) > SORTED
+    made = shown.to_html(border=0, index=index, justify="left", sparsify=not long)
+    root = ElementTree.fromstring(FORBIDDEN.sub("", made))
+    root.set("class", "dataframe sortable" if long else "dataframe")
+    columns = [shown.iloc[:, k].astype(str) for k in range(shown.shape[1])]
+    numeric = [column.str.fullmatch(NUMBER).all() for column in columns]
+    for row in root.iter("tr"):
+        alone = all("colspan" not in cell.attrib for cell in row)
+        for cell, right in zip(reversed(row), reversed(numeric), strict=False):
+            if alone and right:
+                cell.set("class", "number")
+    for part, scope in (("thead", "col"), ("tbody", "row")):
+        for head in root.iterfind(f"{part}//th"):
+            if head.text:
+                head.set("scope", scope)
+            else:
+                head.tag = "td"
+    for cell in root.iter("td"):
+        if notebook := links.get(cell.text or ""):
+            ElementTree.SubElement(cell, "a", href=f"{notebook}.ipynb").text = cell.text
+            cell.text = ""
+    return in_html(ElementTree.tostring(root, encoding="unicode", method="html"))
 
 
 def overview(chosen: Sequence[Run]) -> str:

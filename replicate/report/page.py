@@ -9,6 +9,8 @@ from IPython.display import Markdown
 
 from replicate.settings import MARK
 
+#: How an exhibit calls the notebook that it is in; the book has its name instead.
+HERE = "this notebook"
 #: Said of a page for which no corpus was read.
 NO_CORPUS = (
     "No corpus was read for this page: its numbers are the paper's own, published counts, or "

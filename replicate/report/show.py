@@ -6,7 +6,7 @@ names of a tidy frame say what belongs together: `x`, `x_low` and `x_high` are o
 space, holds p values; one that begins with `+` holds differences, which keep their sign.
 
 An `Exhibit` cannot be made without its sources. Where one is the stand-in, the mark is part of the
-table or picture itself, so that it stays when that is copied without its page.
+table or picture itself, and of its data, so that it stays when these leave their page.
 """
 
 import base64
@@ -16,8 +16,9 @@ import html
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,15 +31,16 @@ from myst_nb import glue  # type: ignore[import-untyped]
 from replicate.corpora.table import Corpus
 from replicate.corpora.waveforms import Waveforms
 from replicate.paper import EMOTIONS
-from replicate.report.layout import cells, in_html
-from replicate.report.page import Notice
+from replicate.report.layout import DASH, cells, in_html, tabulated
+from replicate.report.page import HERE, Notice
 from replicate.report.sources import Source, mark, of_corpus, of_runs
 from replicate.report.style import STYLE
 from replicate.runs.selection import Missing, Selection
 from replicate.settings import SAMPLE_RATE
 
-#: What a cell's function may return: a frame, or a figure, or HTML, with its alternative text.
-Make = Callable[[], pd.DataFrame | tuple[Any, str]]
+#: What a cell's function may return: a frame, or a figure, or HTML, with its alternative text and,
+#: if it has any, its data.
+Make = Callable[[], pd.DataFrame | tuple[Any, str] | tuple[Any, str, pd.DataFrame]]
 
 
 def exhibit(
@@ -50,7 +52,8 @@ def exhibit(
     """Decorate a cell's function: compute at once what it returns, and show it.
 
     The function returns a frame, or a figure of matplotlib or plotly together with its alternative
-    text: `return figure, "Recall of sadness .75"`. It is called only if every selection has runs
+    text and the frame that it draws: `return figure, "Recall of sadness .75", recall`. Below the
+    exhibit that frame can be had as CSV. The function is called only if every selection has runs
     and nothing is `Missing`; otherwise the page says what makes them. The function itself is given
     back, to be called again. `links` lead from the text of a table's cell to a notebook; by `name`
     another page can show the exhibit, too.
@@ -62,12 +65,15 @@ def exhibit(
             with plt.rc_context(STYLE):
                 made: Any = make()
                 if isinstance(made, pd.DataFrame):
-                    found: Any = table(made, caption, sources, links)
+                    found: Any = replace(table(made, caption, sources, links), data=made)
                 else:
-                    figure, alt = made
+                    figure, alt, *data = made
                     draw: Any = {Figure: picture, str: written}.get(type(figure), interactive)
-                    found = draw(figure, alt, caption, sources)
+                    found = replace(
+                        draw(figure, alt, caption, sources), data=next(iter(data), None)
+                    )
                     plt.close("all")  # else JupyterLab shows them a second time
+                found = replace(found, cell=make.__name__)
         except Missing as missing:
             found = Notice("Not here yet", missing.what, missing.remedy)
         display(found)  # type: ignore[no-untyped-call]
@@ -114,10 +120,6 @@ def say(*made_by: object) -> Callable[[Callable[[], Mapping[str, object]]], None
     return said
 
 
-#: More sources than these are named by their titles, and unfold.
-MANY = 4
-
-
 @dataclass(frozen=True)
 class Exhibit:
     """A table, figure or player that names its sources wherever it is shown."""
@@ -127,6 +129,8 @@ class Exhibit:
     caption: str
     sources: tuple[Source, ...]  # at least one
     bundle: Mapping[str, Any] = field(default_factory=dict)  # MIME type -> another form of the body
+    data: pd.DataFrame | None = None  # what it shows, with all digits
+    cell: str = ""  # the function that made it
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -135,22 +139,48 @@ class Exhibit:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         synthetic = any(source.synthetic for source in self.sources)
         kind = "exhibit exhibit-stand-in" if synthetic else "exhibit"
-        lines = "".join(source.html for source in self.sources)
-        if len(self.sources) > MANY:
-            titles = "; ".join(dict.fromkeys(source.title for source in self.sources))
-            made_by = f"<small>Made by: {html.escape(titles)}</small>"
-            lines = f"<details><summary>{made_by}</summary>{lines}</details>"
-        caption = in_html(html.escape(self.caption)) + lines
+        name = f' id="exhibit-{self.cell}"' if self.cell else ""
         figure = (
-            f'<figure class="{kind}" style="margin:1em 0">'
+            f'<figure class="{kind}"{name} style="margin:1em 0">'
             f'<div style="overflow-x:auto">{self.body}</div>'
-            f'<figcaption style="text-align:left">{caption}</figcaption>'
+            f'<figcaption style="text-align:left"><div>{in_html(html.escape(self.caption))}</div>'
+            f'<div class="foot">{self._made_by()}{self._download()}</div></figcaption>'
             "</figure>"
         )
         return {**self.bundle, "text/html": figure, "text/plain": repr(self)}
 
+    def _made_by(self) -> str:
+        """The sources by their titles; all that is known of them unfolds."""
+        titles = "; ".join(dict.fromkeys(source.title for source in self.sources))
+        lines = "".join(f"<div>{source.html}</div>" for source in self.sources)
+        cell = f"<div>Cell <code>{self.cell}</code> of {HERE}</div>" if self.cell else ""
+        return f"<details><summary>Made by: {html.escape(titles)}</summary>{lines}{cell}</details>"
+
+    def _download(self) -> str:
+        """A link that holds the data: it needs no server, no other file and no script."""
+        if self.data is None:
+            return ""
+        marked = mark(self.sources)
+        name = f"{'STAND-IN-' * bool(marked)}{self.cell or 'data'}.csv"
+        text = quote(csv(self.data, marked), safe=",:")
+        return f'<a download="{name}" href="data:text/csv;charset=utf-8,{text}">Data (CSV)</a>'
+
     def __repr__(self) -> str:
         return "\n".join([self.plain, self.caption, *(source.line for source in self.sources)])
+
+
+def csv(frame: pd.DataFrame, marked: str = "") -> str:
+    """A frame as CSV, under its own names; the mark of the stand-in is a column of it.
+
+    >>> print(csv(pd.DataFrame({("ours", "+gain"): [1 / 3]}, ["a"]), "STAND-IN"), end="")
+    row,ours: +gain,mark
+    a,0.3333333333333333,STAND-IN
+    """
+    names = [": ".join(filter(None, n)) if isinstance(n, tuple) else n for n in frame.columns]
+    flat = frame.set_axis(names, axis="columns")
+    flat = flat.assign(mark=marked) if marked else flat
+    labels = ["row" if name is None else str(name) for name in frame.index.names]
+    return flat.to_csv(index=not isinstance(frame.index, pd.RangeIndex), index_label=labels)
 
 
 #: Cells longer than the first hold sentences; tables longer than the second can be filtered.
@@ -181,15 +211,13 @@ def table(
     index = not isinstance(frame.index, pd.RangeIndex)
     if index and all(shown.index.names) and shown.columns.nlevels == 1:
         shown, index = shown.reset_index(), False
-    shown = shown.astype(object).where(shown.notna(), "\N{EN DASH}")
-    body = in_html(shown.to_html(border=0, index=index, justify="left"))
+    shown = shown.astype(object).where(shown.notna(), DASH)
+    body = tabulated(shown, index, links or {})
     if marked := mark(sources):
         body = body.replace("<thead>", f"<caption>{marked}</caption><thead>", 1)
     if wordy:
         body = body.replace("<table", '<table style="width:100%;min-width:40rem"', 1)
         body = body.replace(r"\n", "<br>")  # pandas writes a line's end as \n
-    for text, notebook in (links or {}).items():
-        body = body.replace(f"<td>{text}</td>", f'<td><a href="{notebook}.ipynb">{text}</a></td>')
     if len(shown) > LONG:
         body = FILTER + body
     return Exhibit(body, shown.to_string(index=index), caption, tuple(sources))
@@ -202,22 +230,25 @@ def written(body: str, alt: str, caption: str, sources: Sequence[Source]) -> Exh
 
 
 def picture(figure: Figure, alt: str, caption: str, sources: Sequence[Source]) -> Exhibit:
-    """A matplotlib figure as a PNG, sharper than most screens; `alt` says what is to be seen."""
+    """A matplotlib figure, sharper than most screens; `alt` says what is to be seen.
+
+    As WebP without loss it has a third of the bytes of a PNG.
+    """
     if marked := mark(sources):
         figure.suptitle(marked, x=0.995, ha="right", fontsize=8, color="#B00000")
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+    figure.savefig(file, format="webp", dpi=150, pil_kwargs={"lossless": True})
     image = base64.b64encode(file.getvalue()).decode()
     width = round(figure.get_figwidth() * 96)
     body = (
         f'<img alt="{html.escape(alt)}" style="width:{width}px;max-width:100%;height:auto" '
-        f'src="data:image/png;base64,{image}">'
+        f'src="data:image/webp;base64,{image}">'
     )
     return Exhibit(body, f"[picture: {alt}]", caption, tuple(sources))
 
 
 def interactive(figure: Any, alt: str, caption: str, sources: Sequence[Source]) -> Exhibit:
-    """A plotly figure. The page must load plotly.js once; JupyterLab brings its own."""
+    """A plotly figure. The page must load plotly.js; JupyterLab brings its own."""
     if marked := mark(sources):
         figure.add_annotation(
             text=marked, x=0, y=1, xref="paper", yref="paper", yshift=42,
@@ -234,7 +265,7 @@ def interactive(figure: Any, alt: str, caption: str, sources: Sequence[Source]) 
         full_html=False, include_plotlyjs=False, div_id=name, config={"displaylogo": False}
     )
     return Exhibit(
-        f'<div role="img" aria-label="{html.escape(alt)}">{body}</div>',
+        f'<div role="group" aria-label="{html.escape(alt)}">{body}</div>',
         f"[picture: {alt}]",
         caption,
         tuple(sources),
@@ -253,7 +284,7 @@ def player(wave: np.ndarray, caption: str, corpus: Corpus) -> Exhibit | Notice:
     file = io.BytesIO()
     soundfile.write(file, wave, SAMPLE_RATE, format="OGG", subtype="VORBIS")
     sound = base64.b64encode(file.getvalue()).decode()
-    body = f'<audio controls preload="metadata" src="data:audio/ogg;base64,{sound}"></audio>'
+    body = f'<audio controls preload="none" src="data:audio/ogg;base64,{sound}"></audio>'
     return Exhibit(body, f"[sound: {len(wave) / SAMPLE_RATE:.1f} s]", caption, (of_corpus(corpus),))
 
 

@@ -1,4 +1,4 @@
-"""What made a table or figure: corpus, protocol, seeds and commit; the rest folds away."""
+"""What made a table or figure: corpus, protocol, seeds and commit."""
 
 import html
 from collections.abc import Iterable, Sequence
@@ -24,11 +24,11 @@ class Source:
     synthetic: bool  # whether the corpus is the stand-in
     details: tuple[str, ...] = ()  # protocol, seeds, commit: what everybody should see
     corpus: bool = True  # whether it is a corpus at all
-    more: tuple[str, ...] = ()  # cohort, epochs, folds, machines: what a page folds away
+    more: tuple[str, ...] = ()  # cohort, epochs, folds, machines: what a printed page leaves out
 
     @property
     def brief(self) -> str:
-        """One short line for the foot of a table or figure."""
+        """What everybody should see, in one line."""
         return " · ".join([*([MARK] if self.synthetic else []), self.title, *self.details])
 
     @property
@@ -38,13 +38,9 @@ class Source:
 
     @property
     def html(self) -> str:
-        """The short line; the rest unfolds."""
-        if not self.more:
-            return f"<div><small>{html.escape(self.brief)}</small></div>"
-        return (
-            f"<details><summary><small>{html.escape(self.brief)}</small></summary>"
-            f"<small>{html.escape(' · '.join(self.more))}</small></details>"
-        )
+        """The same in HTML; what is not for everybody is marked as such."""
+        more = "".join(f" · {html.escape(each)}" for each in self.more)
+        return html.escape(self.brief) + (f'<span class="more">{more}</span>' if more else "")
 
 
 #: For exhibits that show the paper's own numbers.

@@ -7,6 +7,7 @@ damaged utterances shall be left out. Every page says so.
 """
 
 import ast
+import base64
 import contextlib
 import hashlib
 import json
@@ -47,6 +48,16 @@ ASSETS = {"sphinx-mathjax-offline": f"static/mathjax/{MATHJAX}", "plotly": f"pac
 PARAMETERS = re.compile(
     r"^```\{code-cell\}.*\n:tags: \[parameters\]\n(.*?)^```", re.MULTILINE | re.DOTALL
 )
+#: Code that draws a figure of plotly, for plotly.js to be there.
+DRAWS = re.compile(r'<script type="text/javascript">(?=\s*window\.PLOTLYENV)')
+SOUND = re.compile(r'"data:audio/ogg;base64,([^"]+)"')
+#: What Docutils and MyST-NB write -> the same for all who read with their ears.
+HEARD = {
+    ' aria-label="Toggle hidden content"': "",  # its text says what it does
+    'role="doc-biblioentry"': 'role="listitem"',
+}
+#: The theme's icons are a font as well: these 1.5 MB draw them a second time.
+SECOND_ICONS = "_static/scripts/fontawesome.js"
 #: Marks the output of a build that has not ended. Sphinx goes by times and by what it remembers; of
 #: a build that was killed both may deceive it.
 UNFINISHED = ".unfinished"
@@ -312,16 +323,36 @@ def add_assets(app: Sphinx) -> None:
     app.config.mathjax_path = MATHJAX
 
 
-def choose_scripts(
+def lighten(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Plotly (4 MB) only where there is a figure for it; nothing that needs a network."""
-    if "plotly-graph-div" in context.get("body", ""):
+    """Load sounds when they are played and plotly.js (5 MB) when a figure is near; no network."""
+    body = context.get("body", "")
+    for found, better in HEARD.items():
+        body = body.replace(found, better)
+    if app.builder.name == "html":
+        body = DRAWS.sub('<script type="text/plotly">', body)  # for figures.js
+        body = SOUND.sub(lambda sound: f'"{context["pathto"](_kept(app, sound[1]), 1)}"', body)
+    elif DRAWS.search(body):
         app.add_js_file(PLOTLY, priority=100)
+    context["body"] = body
     if page == "search":
         app.add_js_file(None, body=NO_EXCERPTS_FROM_DISK)
-    scripts = context["script_files"]  # Jupyter Book brings Thebe, which runs cells on a server
-    scripts[:] = [s for s in scripts if "thebe" not in f"{s.filename}{s.attributes}".lower()]
+    unused = ["thebe"]  # Jupyter Book brings it; it runs cells on a server
+    if 'class="math' not in body:
+        unused += [MATHJAX, "window.mathjax"]
+    for script in list(context["script_files"]):
+        if any(name in f"{script.filename}{script.attributes}".lower() for name in unused):
+            context["script_files"].remove(script)
+
+
+def _kept(app: Sphinx, sound: str) -> str:
+    """A file of the output with a sound that came in Base64."""
+    data = base64.b64decode(sound)
+    path = Path(app.outdir) / "_sounds" / f"{hashlib.sha256(data).hexdigest()[:16]}.ogg"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    return f"_sounds/{path.name}"
 
 
 def forget_damaged(app: Sphinx, config: Config) -> None:
@@ -351,6 +382,8 @@ def begin(app: Sphinx) -> None:
 def finish(app: Sphinx, exception: Exception | None) -> None:
     """Take the mark away, unless the build has failed."""
     if exception is None:
+        if (icons := Path(app.outdir) / SECOND_ICONS).exists():
+            icons.write_text("")
         (Path(app.outdir) / UNFINISHED).unlink(missing_ok=True)
 
 
@@ -390,7 +423,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", begin)
     app.connect("builder-inited", add_assets)
     app.connect("doctree-read", add_notice)
-    app.connect("html-page-context", choose_scripts)
+    app.connect("html-page-context", lighten)
     app.connect("build-finished", publish_claims)
     app.connect("build-finished", finish)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""The book's figures, in one style, most with their alternative text; none computes a test.
+"""The book's figures, in one style, most with alternative text and data; none computes a test.
 
 Colours are Okabe and Ito's, which stay apart for colour-blind readers. Pictures have a white ground
 so that they read the same in light and dark mode.
@@ -49,6 +49,9 @@ STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
 }
 
+#: Columns of values and of their intervals.
+ENDS = ["value", "low", "high"]
+
 styled = mpl.rc_context(STYLE)
 
 
@@ -83,23 +86,28 @@ def waveforms(samples: Mapping[str, np.ndarray], one_scale: bool = False) -> Fig
 
 
 @styled
-def levels(level: pd.DataFrame) -> tuple[Figure, str]:
+def levels(level: pd.DataFrame) -> tuple[Figure, str, pd.DataFrame]:
     """Histograms of utterances' `average`, mean |x|, on one logarithmic axis, an `emotion` each."""
     figure = Figure(figsize=(7.2, 0.6 + 1.05 * len(EMOTIONS)))
     bins = list(np.geomspace(level["average"].min(), level["average"].max(), 50))
     panels = figure.subplots(len(EMOTIONS), sharex=True)
     medians = level.groupby("emotion")["average"].median()
+    counts = {}
     for axes, emotion in zip(panels, EMOTIONS, strict=True):
-        axes.hist(level.loc[level["emotion"] == emotion, "average"], bins, color=COLOURS[emotion])
+        values = level.loc[level["emotion"] == emotion, "average"]
+        counts[emotion], *_ = axes.hist(values, bins, color=COLOURS[emotion])
         axes.axvline(medians[emotion], color="black", linewidth=1)
         axes.set(title=f"{emotion} (line: median)", yticks=[])
     panels[-1].set(xlabel="mean |x| of an utterance", xscale="log")
     told = "; ".join(f"{emotion} {medians[emotion]:.4f}" for emotion in EMOTIONS)
-    return figure, f"Overlapping histograms; medians: {told}"
+    counted = pd.DataFrame({"from": bins[:-1], "to": bins[1:], **counts})
+    return figure, f"Overlapping histograms; medians: {told}", counted
 
 
 @styled
-def attention_scores(answers: pd.DataFrame, reported: pd.Series) -> tuple[Figure, str]:
+def attention_scores(
+    answers: pd.DataFrame, reported: pd.Series
+) -> tuple[Figure, str, pd.DataFrame]:
     """Distribution over test utterances of the audio's score, one row a model.
 
     `answers` have the model's `name` and `audio_score`; `reported` are the paper's means, by name.
@@ -119,8 +127,13 @@ def attention_scores(answers: pd.DataFrame, reported: pd.Series) -> tuple[Figure
     if known.notna().any():
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1))
     _rows(axes, names, "audio score of an utterance (box: half of them, whiskers: 95 %)")
-    medians = scores.median().items()
-    return figure, "; ".join(f"{name}: median {median:.2f}" for name, median in medians)
+    drawn = (
+        scores.quantile(np.array([0.025, 0.25, 0.5, 0.75, 0.975]))
+        .unstack()
+        .assign(reported=reported)
+    )
+    told = "; ".join(f"{name}: median {median:.2f}" for name, median in drawn[0.5].items())
+    return figure, told, drawn
 
 
 @styled
@@ -130,8 +143,10 @@ def intervals(
     lines: Mapping[str, float] | None = None,
     bands: Mapping[str, float] | None = None,
     written: Callable[[float], str] = "{:.3f}".format,
-) -> tuple[Figure, str]:
-    """Values with their intervals, a row a name and in it a point a group; and the same in words.
+) -> tuple[Figure, str, pd.DataFrame]:
+    """Values with their intervals, a row a name and in it a point a group.
+
+    Returns: the figure, the same in words, and the values.
 
     `groups`: label -> index name, columns in order value, low, high, or values alone; NaN where not
     known. What is labelled `reported` is drawn as the paper's. `lines`: label -> value of vertical
@@ -159,7 +174,8 @@ def intervals(
     if "%" in written(1.0):
         axes.xaxis.set_major_formatter(PercentFormatter(1))
     figure.legend(loc="outside lower left", ncols=2)
-    return figure, "; ".join(told)
+    named = {group: rows.set_axis(ENDS[: rows.shape[1]], axis=1) for group, rows in frames.items()}
+    return figure, "; ".join(told), pd.concat(named, names=["group", "name"])
 
 
 def _references(axes: Axes, lines: Mapping[str, float], bands: Mapping[str, float]) -> None:
@@ -175,7 +191,7 @@ def _references(axes: Axes, lines: Mapping[str, float], bands: Mapping[str, floa
 
 
 @styled
-def confusions(matrices: Mapping[str, pd.DataFrame]) -> tuple[Figure, str]:
+def confusions(matrices: Mapping[str, pd.DataFrame]) -> tuple[Figure, str, pd.DataFrame]:
     """Confusion matrices side by side; counts, rows true, by title, are normalised by row."""
     figure = Figure(figsize=(3.6 * len(matrices), 3.5))
     panels = figure.subplots(1, len(matrices), squeeze=False)[0]
@@ -193,7 +209,8 @@ def confusions(matrices: Mapping[str, pd.DataFrame]) -> tuple[Figure, str]:
         recall = zip(EMOTIONS, np.diag(shares), strict=True)
         told.append(f"{title}: " + ", ".join(f"{name} {share:.2f}" for name, share in recall))
     panels[0].set_ylabel("true")
-    return figure, "Share of each class called right: " + "; ".join(told)
+    counted = pd.concat(matrices, names=["matrix", "true class"])
+    return figure, "Share of each class called right: " + "; ".join(told), counted
 
 
 @styled
