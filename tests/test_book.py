@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from selenium import webdriver
@@ -20,8 +22,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from replicate import paper
+from replicate.report import show
 from replicate.report.citation import bibtex
 from replicate.report.ledger import LEDGER, NAME, SCHEMA
+from replicate.report.sources import PAPER
 from replicate.runs.selection import load as load_stored
 from replicate.verdicts.claims import verdicts
 
@@ -241,6 +245,58 @@ def test_one_switch_hides_all_code_and_the_choice_lasts(
         assert set(codes()) == {before == "false"}
         switch.send_keys(Keys.ENTER)
         assert set(codes()) == {before == "true"}
+
+
+@pytest.mark.parametrize("page", [*pages(), "search"])
+def test_page_breaks_no_rule_of_wcag_2_2_aa(
+    browser: webdriver.Chrome, addresses: dict[str, str], page: str
+) -> None:
+    from selenium_axe_python import Axe
+
+    load(browser, f"{addresses['disk']}/{page}.html")
+    # what is folded counts, too
+    browser.execute_script(
+        "for (const each of document.querySelectorAll('details')) each.open = true"
+    )
+    axe = Axe(browser)
+    axe.inject()
+    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    found = axe.run(options={"runOnly": rules, "resultTypes": ["violations"]})["violations"]
+    browser.execute_script("document.documentElement.dataset.theme = 'dark'")
+    dark = {"type": "rule", "values": ["color-contrast"]}
+    found += axe.run(options={"runOnly": dark, "resultTypes": ["violations"]})["violations"]
+    assert not found, axe.report(found)
+
+
+def test_a_long_table_is_sorted_by_value_with_the_keyboard(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    low = [0.9, 0.1, np.nan, 0.5, 0.3, 0.7, 0.2, 0.6, 0.4, 0.8, 0.05]
+    columns = {"r": low, "r_low": low, "r_high": 1.0, "+d": np.array(low) - 0.5, "p": low}
+    frame = pd.DataFrame(columns | {"n": range(0, 11_000, 1000), "name": [*"ba", *"c" * 9]})
+    frame.loc[1, "p"] = 1e-9
+    made = show.table(frame, "Eleven rows.", [PAPER]).body
+    script = (ROOT / "book" / "_static" / "tables.js").as_uri()
+    page = tmp_path / "page.html"
+    page.write_text(f"<!doctype html><meta charset=utf-8><script src='{script}'></script>{made}")
+    browser.get(page.as_uri())
+    shown = [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")]
+             for row in browser.find_elements(By.CSS_SELECTOR, "tbody tr")]  # fmt: skip
+
+    def after_enter(column: int) -> tuple[str, list[int]]:
+        """What the heading says of the order, and the rows in it by their old places."""
+        head = browser.find_elements(By.CSS_SELECTOR, "thead th")[column]
+        head.find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
+        rows = browser.find_elements(By.CSS_SELECTOR, "tbody tr")
+        now = [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in rows]
+        return str(head.get_attribute("aria-sort")), [shown.index(row) for row in now]
+
+    for column, name in enumerate(("r", "+d", "p", "n", "name")):
+        for order in ("ascending", "descending"):
+            options = {"ascending": order == "ascending", "kind": "stable", "na_position": "last"}
+            expected = frame.sort_values(name, **options).index.tolist()
+            assert after_enter(column) == (order, expected)
+    assert after_enter(4) == ("none", list(range(11)))
 
 
 def test_the_ledger_of_claims_filters_and_leads_to_its_evidence(

@@ -21,7 +21,7 @@
     const numeric = texts.every((text) => isUnknown(text) || !Number.isNaN(number(text)));
     return numeric
       ? (a, b) => number(a) - number(b)
-      : (a, b) => a.localeCompare(b, document.documentElement.lang, { numeric: true });
+      : (a, b) => a.localeCompare(b, "en", { numeric: true });
   }
 
   // stable, and what is not known comes last in either order
