@@ -7,7 +7,6 @@ damaged utterances shall be left out. Every page says so.
 """
 
 import ast
-import base64
 import contextlib
 import hashlib
 import json
@@ -18,7 +17,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,7 +30,7 @@ from sphinx.util import logging
 import replicate
 from replicate.files import InputError, first_of, lock_beside, replacing, switch
 from replicate.interrupts import exit_code, sigterm_interrupts
-from replicate.report import citation, halves, ledger, page, sealed
+from replicate.report import assets, citation, halves, ledger, page, sealed
 from replicate.report.page import REAL_CORPORA
 from replicate.report.sealed import METADATA, Job, NotebookError
 from replicate.runs.code import code_version
@@ -41,32 +39,15 @@ from replicate.runs.rerun import REPORTS, reports
 from replicate.runs.store import WEIGHTS
 
 LOG = logging.getLogger(__name__)
-MATHJAX, PLOTLY = "tex-svg-full.js", "plotly.min.js"
-#: Where installed packages have them.
-ASSETS = {"sphinx-mathjax-offline": f"static/mathjax/{MATHJAX}", "plotly": f"package_data/{PLOTLY}"}
 #: Of a notebook in MyST.
 PARAMETERS = re.compile(
     r"^```\{code-cell\}.*\n:tags: \[parameters\]\n(.*?)^```", re.MULTILINE | re.DOTALL
 )
-#: Code that draws a figure of plotly, for plotly.js to be there.
-DRAWS = re.compile(r'<script type="text/javascript">(?=\s*window\.PLOTLYENV)')
-SOUND = re.compile(r'"data:audio/ogg;base64,([^"]+)"')
-#: What Docutils and MyST-NB write -> the same for all who read with their ears.
-HEARD = {
-    ' aria-label="Toggle hidden content"': "",  # its text says what it does
-    'role="doc-biblioentry"': 'role="listitem"',
-}
-#: The theme's icons are a font as well: these 1.5 MB draw them a second time.
-SECOND_ICONS = "_static/scripts/fontawesome.js"
 #: Marks the output of a build that has not ended. Sphinx goes by times and by what it remembers; of
 #: a build that was killed both may deceive it.
 UNFINISHED = ".unfinished"
 #: As of a build with other settings, after which Sphinx writes every page.
 OTHER_SETTINGS = "# Sphinx build info version 1\n#\nconfig: none\ntags: none\n"
-#: A page on disk may not read others, so search shows their titles only.
-NO_EXCERPTS_FROM_DISK = (
-    "if (location.protocol === 'file:') DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;"
-)
 
 
 def parameters() -> dict[str, str]:
@@ -305,54 +286,12 @@ def _corpora(metadata: dict[str, Any], corpus: str) -> list[str]:
     return list(dict.fromkeys([*metadata.get("corpora", [corpus]), *metadata.get("also", [])]))
 
 
-def add_assets(app: Sphinx) -> None:
-    """Bring MathJax and Plotly from installed packages: a page asks nothing of the network.
-
-    `_build/citation.bib` is for the front page, which has it in a box.
-    """
-    assets = Path(app.srcdir) / "_build" / "assets"
-    assets.mkdir(parents=True, exist_ok=True)
-    cite, said = assets.parent / "citation.bib", citation.bibtex()
+def write_citation(app: Sphinx) -> None:
+    """Write `_build/citation.bib` for the front page, which has it in a box."""
+    cite, said = Path(app.srcdir) / "_build" / "citation.bib", citation.bibtex()
     if not cite.exists() or cite.read_text(encoding="utf-8") != said:  # else read anew each time
+        cite.parent.mkdir(exist_ok=True)
         cite.write_text(said, encoding="utf-8")
-    for package, file in ASSETS.items():
-        spec = find_spec(package)
-        assert spec and spec.origin
-        shutil.copy2(Path(spec.origin).parent / file, assets)
-    app.config.html_static_path.append(str(assets))
-    app.config.mathjax_path = MATHJAX
-
-
-def lighten(
-    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
-) -> None:
-    """Load sounds when they are played and plotly.js (5 MB) when a figure is near; no network."""
-    body = context.get("body", "")
-    for found, better in HEARD.items():
-        body = body.replace(found, better)
-    if app.builder.name == "html":
-        body = DRAWS.sub('<script type="text/plotly">', body)  # for figures.js
-        body = SOUND.sub(lambda sound: f'"{context["pathto"](_kept(app, sound[1]), 1)}"', body)
-    elif DRAWS.search(body):
-        app.add_js_file(PLOTLY, priority=100)
-    context["body"] = body
-    if page == "search":
-        app.add_js_file(None, body=NO_EXCERPTS_FROM_DISK)
-    unused = ["thebe"]  # Jupyter Book brings it; it runs cells on a server
-    if 'class="math' not in body:
-        unused += [MATHJAX, "window.mathjax"]
-    for script in list(context["script_files"]):
-        if any(name in f"{script.filename}{script.attributes}".lower() for name in unused):
-            context["script_files"].remove(script)
-
-
-def _kept(app: Sphinx, sound: str) -> str:
-    """A file of the output with a sound that came in Base64."""
-    data = base64.b64decode(sound)
-    path = Path(app.outdir) / "_sounds" / f"{hashlib.sha256(data).hexdigest()[:16]}.ogg"
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)
-    return f"_sounds/{path.name}"
 
 
 def forget_damaged(app: Sphinx, config: Config) -> None:
@@ -382,8 +321,6 @@ def begin(app: Sphinx) -> None:
 def finish(app: Sphinx, exception: Exception | None) -> None:
     """Take the mark away, unless the build has failed."""
     if exception is None:
-        if (icons := Path(app.outdir) / SECOND_ICONS).exists():
-            icons.write_text("")
         (Path(app.outdir) / UNFINISHED).unlink(missing_ok=True)
 
 
@@ -421,9 +358,11 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", forget_damaged)
     app.connect("config-inited", execute_stale, priority=100)  # the contents are parsed at 900
     app.connect("builder-inited", begin)
-    app.connect("builder-inited", add_assets)
+    app.connect("builder-inited", assets.add)
+    app.connect("builder-inited", write_citation)
     app.connect("doctree-read", add_notice)
-    app.connect("html-page-context", lighten)
+    app.connect("html-page-context", assets.lighten)
     app.connect("build-finished", publish_claims)
+    app.connect("build-finished", assets.drop_second_icons)
     app.connect("build-finished", finish)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
