@@ -121,6 +121,32 @@ def say(*made_by: object) -> Callable[[Callable[[], Mapping[str, object]]], None
 
 
 @dataclass(frozen=True)
+class Bars:
+    """A few shares as bars, for a place where a figure would be too large."""
+
+    shares: Mapping[str, float]  # label -> from 0 to 1
+
+    def _repr_html_(self) -> str:
+        line = '<div><span>{}</span><b style="width:{:.0%}"></b>{:.0%}</div>'
+        lines = [line.format(html.escape(k), share, share) for k, share in self.shares.items()]
+        told = html.escape(repr(self))
+        return f'<div class="bars" role="img" aria-label="{told}">{"".join(lines) or told}</div>'
+
+    def __repr__(self) -> str:
+        told = "; ".join(f"{label} {share:.0%}" for label, share in self.shares.items())
+        return told or "(not run yet)"
+
+
+def bars(name: str, *made_by: object) -> Callable[[Callable[[], Mapping[str, float]]], None]:
+    """Decorate a cell's function that gives shares: `Bars`, which another page shows by `name`."""
+
+    def drawn(make: Callable[[], Mapping[str, float]]) -> None:
+        glue(name, Bars(make() if all(made_by) else {}))
+
+    return drawn
+
+
+@dataclass(frozen=True)
 class Exhibit:
     """A table, figure or player that names its sources wherever it is shown."""
 
