@@ -127,7 +127,7 @@ class Bars:
     shares: Mapping[str, float]  # label -> from 0 to 1
 
     def _repr_html_(self) -> str:
-        line = '<div><span>{}</span><b style="width:{:.0%}"></b>{:.0%}</div>'
+        line = '<div>{}<i><b style="width:{:.0%}"></b></i>{:.0%}</div>'
         lines = [line.format(html.escape(k), share, share) for k, share in self.shares.items()]
         told = html.escape(repr(self))
         return f'<div class="bars" role="img" aria-label="{told}">{"".join(lines) or told}</div>'
