@@ -324,15 +324,20 @@ def verdicts(
 def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> None:
     """Store the words that go with each class: single words with counts, no sentences.
 
-    By the true classes, and by those that the stored runs of text alone (profile paper) predict.
+    By the true classes, and by those that the stored runs of text alone (profile paper) predict. Of
+    iemocap-features, the words that the paper names, by Att_d^1 with GloVe.
     """
     from replicate.corpora.opening import open_corpus
     from replicate.runs.selection import load
     from replicate.studies import wordlists
 
     opened = open_corpus(name, data, skip_damaged)
-    alone = load(name, "paper", seen=opened, root=results).of("text", "trainable")
-    for found in wordlists.make(opened, alone.runs):
+    runs = load(name, "paper", seen=opened, root=results)
+    if name == "iemocap-features":
+        of_runs = wordlists.of_runs(opened, runs.of("att_d1", "glove", "own"))
+        click.echo(wordlists.save_of_runs(of_runs, results))
+        return
+    for found in wordlists.make(opened, runs.of("text", "trainable").runs):
         click.echo(wordlists.save(found, results))
 
 

@@ -26,6 +26,7 @@ from replicate.corpora.transcriptions import discard_probability, tokens, vocabu
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
 from replicate.report import sources
+from replicate.runs.selection import Selection
 from replicate.settings import Fold
 from replicate.studies import audit, wordlists
 from replicate.studies.words import (
@@ -321,6 +322,29 @@ def test_a_sentence_counts_once_with_the_class_that_the_first_training_predicts(
     assert (never["count"], never["present"]) == (16, 16)
     assert first == 10  # the other six are those that the second training gets right
     assert row(found["predicted"].table, "happiness", "great")["count"] == 6
+
+
+def test_words_of_runs_are_those_that_the_paper_names_run_by_run(tmp_path):
+    corpus, _ = lists()
+    said = corpus.utterances["transcript"] + " so not they"
+    corpus = replace(corpus, utterances=corpus.utterances.assign(transcript=said))
+    table = cohort(corpus)
+    runs = [
+        made_runs.run(
+            part["emotion"], part["emotion"].tolist(), part["utterance"].tolist(), "att_d1",
+            embedding="glove", seed=seed, fold=Fold("stratified", str(seed)),
+        )
+        for seed, part in enumerate((table.iloc[:40], table.iloc[20:]))
+    ]  # fmt: skip
+    chosen = Selection("iemocap-features", "paper", tuple(runs))
+    found = wordlists.of_runs(corpus, chosen)
+    wordlists.save_of_runs(found, tmp_path)
+    assert wordlists.load_of_runs(corpus.name, tmp_path) == found
+    for table, whole in zip(found.tables, wordlists.words_of(chosen, corpus), strict=True):
+        named = whole[wordlists.reported(whole).notna()].reset_index(drop=True)
+        same = table[list(named)].reset_index(drop=True).astype(named.dtypes)
+        pd.testing.assert_frame_equal(same, named)
+        assert set(table["word"]) == {"so", "not", "they"}
 
 
 def test_lists_read_back_and_hold_single_words(tmp_path):

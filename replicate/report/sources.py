@@ -121,6 +121,15 @@ def of_words(corpus: str, classes: Classes) -> Source | Missing:
     )
 
 
+def of_word_runs(corpus: str) -> Source | Missing:
+    """The source of the words by stored runs, see `wordlists.load_of_runs`."""
+    kept = wordlists.load_of_runs(corpus)
+    if kept is None:
+        return Missing(f"The words of {corpus} have not been counted.", wordlists.command(corpus))
+    made = listed("run", kept.runs), f"commit {commit_name(kept.commit, kept.dirty)}"
+    return Source(kept.corpus_title, kept.synthetic, made)
+
+
 def of_benchmark(name: str) -> Source | Missing:
     """The source of a benchmark's times: workload, machine, versions, date and commit."""
     made = facts.load_benchmark(name)

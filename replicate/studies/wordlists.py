@@ -8,7 +8,7 @@ keeps the ones on top and those that the paper names.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -21,10 +21,10 @@ from replicate.files import InputError, read_record, write_record
 from replicate.paper import WORDS
 from replicate.runs import facts
 from replicate.runs.code import PACKAGES
-from replicate.runs.selection import answers
+from replicate.runs.selection import Selection, answers
 from replicate.runs.store import Run
 from replicate.settings import RESULTS, Fold, Training
-from replicate.studies.words import FALSE_DISCOVERIES, described, on_top
+from replicate.studies.words import FALSE_DISCOVERIES, described, on_top, word_table
 
 #: Words kept of each class by either method, besides those that the paper names.
 KEPT = 20
@@ -129,6 +129,54 @@ def _list(
         runs=runs,
         rows=kept.where(kept.notna(), None).to_dict("records"),  # type: ignore[arg-type]
     )
+
+
+def words_of(runs: Selection, corpus: Corpus) -> list[pd.DataFrame]:
+    """Every word of each run's test set with every predicted class, see `word_table`."""
+    said = corpus.utterances.set_index("utterance")["transcript"].fillna("")
+    found = []
+    for _, part in runs.answers().groupby("run"):
+        sentences = [tokens(said[utterance]) for utterance in part["utterance"]]
+        found.append(word_table(sentences, part["predicted"].tolist()))
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordsOfRuns(facts.Facts):
+    """The words that the paper names, by the classes that runs of its best model predict."""
+
+    runs: tuple[str, ...]  # their names, each with a test set
+    rows: list[dict[str, facts.Cell]]  # of `words.word_table`, and the `run`
+
+    @property
+    def tables(self) -> list[pd.DataFrame]:
+        """The rows of each run."""
+        rows = pd.DataFrame(self.rows, columns=["run", *COLUMNS])
+        return [rows[rows["run"] == name] for name in self.runs]
+
+
+def of_runs(corpus: Corpus, runs: Selection) -> WordsOfRuns:
+    """What `words_of` finds of the words that the paper names."""
+    names = tuple(run.experiment.name for run in runs)
+    parts = [table[reported(table).notna()] for table in words_of(runs, corpus)]
+    rows = pd.concat(parts, keys=names, names=["run"]).reset_index("run").astype(object)
+    made = facts.origin(corpus, heard=False, packages=(*PACKAGES, "scikit-learn"))
+    kept: list[Any] = rows.to_dict("records")
+    return WordsOfRuns(**made, runs=names, rows=kept)
+
+
+def save_of_runs(found: WordsOfRuns, root: Path = RESULTS) -> Path:
+    """Store them."""
+    return write_record(_of_runs(found.corpus, root), found, indent=None)
+
+
+def load_of_runs(corpus: str, root: Path = RESULTS) -> WordsOfRuns | None:
+    """Those stored; None if there are none."""
+    return read_record(_of_runs(corpus, root), WordsOfRuns, f"run `{command(corpus)}`")
+
+
+def _of_runs(corpus: str, root: Path) -> Path:
+    return root / corpus / "words" / "of-runs.json"
 
 
 def reported(table: pd.DataFrame) -> pd.Series:

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from replicate.corpora.table import Corpus
-from replicate.corpora.transcriptions import tokens
 from replicate.runs.facts import Facts
 from replicate.runs.selection import Selection
 from replicate.runs.store import Provenance, Run
@@ -16,7 +15,7 @@ from replicate.stats import classification
 from replicate.stats.intervals import Interval
 from replicate.stats.summaries import by_run, summarise
 from replicate.studies import loudness, released_levels, wordlists
-from replicate.studies.words import word_table
+from replicate.studies.wordlists import words_of
 from replicate.verdicts.fitness import fit
 
 
@@ -146,18 +145,18 @@ def _of_another_version(facts: Facts, made: Provenance | None) -> bool:
 
 
 def gather_splits(runs: Selection) -> Evidence:
-    """What there is of acoustic features: runs on a split of their own, sessions, stored levels."""
+    """What there is of acoustic features: runs on splits of their own, sessions, levels, words."""
     runs, left_out = fit(runs)
     made = next((run.provenance for run in runs), None)
-    kept = released_levels.load()
-    if kept and _of_another_version(kept, made):
-        kept = None
+    kept, listed = released_levels.load(), wordlists.load_of_runs(runs.corpus)
     title = made.corpus_title if made else runs.corpus
     own, sessions = (
         Evidence(runs.of(folds=folds), title, synthetic=False) for folds in ("own", "session")
     )
-    if kept:
+    if kept and not _of_another_version(kept, made):
         own = replace(own, levels=kept.table, levels_from=[kept])
+    if listed and runs.epoch == "last-epoch" and not _of_another_version(listed, made):
+        own = replace(own, words=listed.tables, words_from=[listed])
     return replace(own, left_out=left_out, sessions=sessions)
 
 
@@ -173,16 +172,6 @@ def deciding(runs: Selection) -> Selection:
     one, own = runs.of(folds="one"), runs.of(folds="own")
     seeds = [len({run.experiment.seed for run in chosen}) for chosen in (one, own)]
     return own if seeds[1] > 1 >= seeds[0] else one
-
-
-def words_of(runs: Selection, corpus: Corpus) -> list[pd.DataFrame]:
-    """Every word of each run's test set with every predicted class, see `word_table`."""
-    said = corpus.utterances.set_index("utterance")["transcript"].fillna("")
-    found = []
-    for _, answers in runs.answers().groupby("run"):
-        sentences = [tokens(said[utterance]) for utterance in answers["utterance"]]
-        found.append(word_table(sentences, answers["predicted"].tolist()))
-    return found
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
