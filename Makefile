@@ -46,7 +46,8 @@ pdf: $(READY)
 	jupyter-book build book/ --builder singlehtml
 	@rm -f $(PDF).new
 	"$(CHROMIUM)" --headless --no-sandbox --disable-gpu --window-size=700,1000 \
-	  --no-pdf-header-footer --virtual-time-budget=60000 --print-to-pdf=$(PDF).new \
+	  --no-pdf-header-footer --generate-pdf-document-outline --virtual-time-budget=60000 \
+	  --print-to-pdf=$(PDF).new \
 	  "file://$(CURDIR)/book/_build/singlehtml/intro.html" >$(PDF).log 2>&1 || true
 	@head -c 5 $(PDF).new 2>/dev/null | grep -q '^%PDF-' || { tail -n 5 $(PDF).log; \
 	  echo "$(CHROMIUM) printed nothing, see $(PDF).log; CHROMIUM=path names another"; exit 1; }

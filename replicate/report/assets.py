@@ -30,6 +30,11 @@ HEARD = {
     ' aria-label="Toggle hidden content"': "",  # its text says what it does
     'role="doc-biblioentry"': 'role="listitem"',
 }
+#: A page of the book on one page: its anchor and its title.
+CHAPTER = re.compile(
+    r'<span id="(document-[^"]+)"></span>\s*<section[^>]*>\s*<h2>(.*?)<a class="headerlink"',
+    re.DOTALL,
+)
 #: A page on disk may not read others, so search shows their titles only.
 NO_EXCERPTS_FROM_DISK = (
     "if (location.protocol === 'file:') DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;"
@@ -71,7 +76,7 @@ def lighten(
         body = SOUND.sub(lambda sound: f'"{context["pathto"](_kept(app, sound[1]), 1)}"', body)
     elif DRAWS.search(body):
         app.add_js_file(PLOTLY, priority=100)
-    context["body"] = body
+    context["body"] = _with_contents(body)
     if page == "search":
         app.add_js_file(None, body=NO_EXCERPTS_FROM_DISK)
     unused = ["thebe"]  # Jupyter Book brings it; it runs cells on a server
@@ -80,6 +85,13 @@ def lighten(
     for script in list(context["script_files"]):
         if any(name in f"{script.filename}{script.attributes}".lower() for name in unused):
             context["script_files"].remove(script)
+
+
+def _with_contents(body: str) -> str:
+    """A list of contents before the first chapter, where the book is one page, as for print."""
+    lines = (f'<li><a href="#{place}">{title}</a></li>' for place, title in CHAPTER.findall(body))
+    listed = f'<nav class="contents"><h2>Contents</h2><ol>{"".join(lines)}</ol></nav>'
+    return CHAPTER.sub(lambda chapter: listed + chapter[0], body, count=1)
 
 
 def _kept(app: Sphinx, sound: str) -> str:
