@@ -1,6 +1,7 @@
 """The built book in a real browser: from a server and from disk, wide and narrow, no network."""
 
 import functools
+import gzip
 import http.server
 import json
 import re
@@ -8,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -158,10 +160,13 @@ def require_whole(browser: webdriver.Chrome, page: str, base: str) -> None:
     named = set(re.findall(r"standin-(\w+)", notices[-1].text))
     if len(notices) > 1:  # the front page says in its own words what the stand-in is
         assert set(re.findall(r"stand-in \(synthetic, (\w+)", captions)) <= named
-    outside = {
-        url for url in requested(browser) if not url.startswith((f"{base}/", "data:", "blob:"))
-    }
-    assert outside == set()
+    asked = requested(browser)
+    assert weight(asked) < (300_000 if page == "intro" else 1_500_000)
+    for figure in browser.find_elements(By.CLASS_NAME, "plotly-graph-div"):  # drawn when near
+        browser.execute_script("arguments[0].scrollIntoView()", figure)
+        WebDriverWait(browser, 30).until(lambda _, f=figure: f.find_elements(By.TAG_NAME, "svg"))
+    asked |= requested(browser)
+    assert {url for url in asked if not url.startswith((f"{base}/", "data:", "blob:"))} == set()
     assert complaints(browser) == []
 
     formulas = browser.find_elements(By.CSS_SELECTOR, ".math")
@@ -169,8 +174,14 @@ def require_whole(browser: webdriver.Chrome, page: str, base: str) -> None:
     assert len(set_in_svg) >= len(formulas)
     assert not browser.find_elements(By.CSS_SELECTOR, "mjx-merror, [data-mjx-error]")
 
-    for figure in browser.find_elements(By.CLASS_NAME, "plotly-graph-div"):
-        assert figure.find_elements(By.CLASS_NAME, "main-svg")
+
+def weight(addresses: set[str]) -> int:
+    """Bytes of what was asked for as a server sends them, compressed; without the search index."""
+    split = map(urllib.parse.urlsplit, addresses)
+    names = {each.path.removeprefix(str(HTML)) for each in split if each.scheme in ("http", "file")}
+    files = (HTML / name.lstrip("/") for name in names)
+    read = (file.read_bytes() for file in files if file.is_file() and file.stem != "searchindex")
+    return sum(len(gzip.compress(each, 6)) for each in read)
 
 
 def width_of(browser: webdriver.Chrome) -> int:

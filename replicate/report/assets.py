@@ -23,7 +23,7 @@ ICONS = """f002 f00d f019 f03a f042 f057 f058 f05a f062 f065 f06a f071 f0c9 f0eb
 #: These 1.5 MB of the theme's draw the icons a second time.
 SECOND_ICONS = "_static/scripts/fontawesome.js"
 #: Code that draws a figure of plotly, for plotly.js to be there.
-DRAWS = re.compile(r'<script type="text/javascript">(?=\s*window\.PLOTLYENV)')
+DRAWS = re.compile(r"<script[^>]*>(?=\s*window\.PLOTLYENV)")
 SOUND = re.compile(r'"data:audio/ogg;base64,([^"]+)"')
 #: What Docutils and MyST-NB write -> the same for all who read with their ears.
 HEARD = {
@@ -90,7 +90,7 @@ def lighten(
 def _with_contents(body: str) -> str:
     """A list of contents before the first chapter, where the book is one page, as for print."""
     lines = (f'<li><a href="#{place}">{title}</a></li>' for place, title in CHAPTER.findall(body))
-    listed = f'<nav class="contents"><h2>Contents</h2><ol>{"".join(lines)}</ol></nav>'
+    listed = f'<nav class="chapters"><h2>Contents</h2><ol>{"".join(lines)}</ol></nav>'
     return CHAPTER.sub(lambda chapter: listed + chapter[0], body, count=1)
 
 
