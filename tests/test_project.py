@@ -35,7 +35,7 @@ from replicate.__main__ import main
 from replicate.files import InputError
 from replicate.report import execution, halves, sealed, sphinx_ext
 from replicate.report.execution import kernels_in
-from replicate.runs.rerun import REPORTS
+from replicate.runs.store import REPORTS
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

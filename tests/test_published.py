@@ -22,8 +22,7 @@ from replicate.paper import EMOTIONS
 from replicate.runs import published
 from replicate.runs.experiments import Experiment
 from replicate.runs.published import RUNS, files, is_finished, load_run
-from replicate.runs.rerun import REPORTS
-from replicate.runs.store import Vectors, folder_of, save_run, whole
+from replicate.runs.store import REPORTS, Vectors, folder_of, save_run, whole
 from replicate.settings import RESULTS
 
 #: What changes files, of Python's audit events.

@@ -10,7 +10,6 @@ import pytest
 from replicate.files import InputError
 from replicate.runs.code import TABLE, by_definition, parts_of
 from replicate.runs.rerun import (
-    REPORTS,
     change_since,
     compare,
     repeats,
@@ -19,6 +18,7 @@ from replicate.runs.rerun import (
     write_report,
 )
 from replicate.runs.selection import load
+from replicate.runs.store import REPORTS
 from replicate.training.worker import duration
 
 TRUE = ["anger", "happiness", "neutrality", "sadness"] * 25

@@ -35,8 +35,7 @@ from replicate.report.page import REAL_CORPORA
 from replicate.report.sealed import METADATA, Job, NotebookError
 from replicate.runs.code import code_version
 from replicate.runs.experiments import PROFILES
-from replicate.runs.rerun import REPORTS, reports
-from replicate.runs.store import WEIGHTS
+from replicate.runs.store import REPORTS, WEIGHTS
 
 LOG = logging.getLogger(__name__)
 #: Of a notebook in MyST.
@@ -74,7 +73,6 @@ def jobs(book: Path) -> list[Job]:
     profile, a notebook does not know a parameter, or a report of a rerun is none.
     """
     chosen = parameters()
-    reports(book.parent / "results")  # one that is none is one error here, not one a page
     heard = not chosen or _has_audio(**chosen)
     common = _common(book, chosen.get("data", ""))
     made = []
@@ -103,6 +101,10 @@ def jobs(book: Path) -> list[Job]:
                 key=key.hexdigest(),
             )
         )
+    if not all(job.is_current for job in made):
+        from replicate.runs.rerun import reports  # loads SciPy, which an unchanged book need not
+
+        reports(book.parent / "results")  # one that is none is one error here, not one a page
     return made
 
 

@@ -22,12 +22,10 @@ from replicate.paper import EMOTIONS
 from replicate.runs import versions
 from replicate.runs.code import code_version, difference
 from replicate.runs.experiments import Experiment
-from replicate.runs.store import Run
+from replicate.runs.store import REPORTS, Run
 from replicate.settings import RESULTS
 from replicate.stats import classification
 
-#: Where reports are kept, in the run store.
-REPORTS = "reruns"
 #: What a repeat may show.
 Agreement = Literal["to the bit", "within the tolerance", "differs"]
 #: How many definitions a line names.

@@ -28,6 +28,8 @@ from replicate.settings import RESULTS
 SELECTIONS = ("last-epoch", "development-best", "test-best")
 #: How the files of weights end, which lie beside the folders of their runs.
 WEIGHTS = ".safetensors"
+#: Where reports of reruns are kept, beside the corpora.
+REPORTS = "reruns"
 #: Beside the runs, the folder of repeats that are made for the weights of finished ones.
 AGAIN = ".again"
 
