@@ -93,6 +93,7 @@ def test_runs_that_come_out_as_printed_meet_what_was_fixed(faithful):
     for claim in (3, 4, 5, 6, 7, 8, 9, 11, 15, 16, 17):
         assert faithful.loc[claim, "verdict"] == "reproduced", faithful.loc[claim]
     assert not (faithful["verdict"] == "not reproduced")[[2, 10, 12, 13, 14]].any()
+    assert faithful.loc[25, "shortfall"] and faithful.loc[25, "verdict"] == "not testable here"
 
 
 def test_the_interval_is_that_of_one_run_on_another_split(faithful):
@@ -160,7 +161,7 @@ def test_levels_are_judged_by_the_criterion_that_was_fixed_first():
 
 
 def test_claims_without_a_criterion_of_features_are_judged_by_the_first(faithful):
-    assert set(JUDGED) <= set(faithful.index)
+    assert set(JUDGED) <= set(faithful.index) and (faithful["test"] != "").all()
     assert faithful.loc[19, "verdict"] == "contradicted by the paper itself"
     assert faithful.loc[21, "verdict"] == faithful.loc[29, "verdict"] == "not testable here"
 
