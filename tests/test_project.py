@@ -525,6 +525,36 @@ def test_a_kernel_that_dies_is_named_with_its_cell(tmp_path: Path) -> None:
     assert "os.kill" in str(refusal.value) and "memory" in str(refusal.value)
 
 
+@pytest.mark.parametrize("dead", [1, 9])
+def test_a_kernel_that_ends_before_the_first_cell_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dead: int
+) -> None:
+    starts = tmp_path / "starts"
+    (tmp_path / "sitecustomize.py").write_text(
+        f"""\
+import os, sys
+from pathlib import Path
+if "ipykernel_launcher" in sys.orig_argv:  # as where a port is taken
+    with Path({str(starts)!r}).open("a") as file:
+        file.write(".")
+    if len(Path({str(starts)!r}).read_text()) <= {dead}:
+        os._exit(1)
+"""
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    source = tmp_path / "01_one.md"
+    source.write_text(NOTEBOOK.format(name="one", code="print(1)"))
+    job = sealed.Job(source, tmp_path / "a" / "01_one.ipynb", tmp_path / "b" / "01_one.ipynb")
+    with kernels_in(tmp_path):
+        if dead == 1:
+            execution.execute(job)
+            assert job.target.exists() and starts.read_text() == ".."
+        else:
+            with pytest.raises(sealed.NotebookError, match=r"^01_one.md: .*first cell.*\n  -> "):
+                execution.execute(job)
+            assert not job.target.exists()
+
+
 def test_a_page_executed_again_has_the_same_bits(tmp_path: Path) -> None:
     source, pages = tmp_path / "01_one.md", set()
     source.write_text(NOTEBOOK.format(name="one", code="print(1)"))

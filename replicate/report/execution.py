@@ -5,6 +5,7 @@ that a kernel writes for itself lies in a folder of the build's, so a home need 
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -32,6 +33,8 @@ from replicate.report.sealed import METADATA, Job, NotebookError, sealed
 LOG = logging.getLogger(__name__)
 #: How many notebooks run side by side.
 KERNELS = 2
+#: How often a kernel is started for a notebook before it is given up.
+STARTS = 3
 #: Stands in the prose for a number whose runs are not there.
 ABSENT = "(not run yet)"
 GLUED = re.compile(r"\{glue:text\}`([^`:]+)")
@@ -96,34 +99,7 @@ def execute(job: Job) -> str:
     """
     started = time.monotonic()
     job.scratch.parent.mkdir(parents=True, exist_ok=True)
-    begun: list[str] = []  # the sources of cells
-    try:
-        executed = papermill.execute_notebook(
-            jupytext.read(job.source),
-            str(job.scratch),
-            parameters=job.parameters,
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            request_save_on_cell_execute=False,  # it is saved at the end, and where a cell fails
-            extra_arguments=["--log-level=50"],
-            kernel_manager_class=Kernel,
-            on_cell_start=lambda cell, cell_index: begun.append(cell.source),
-        )
-    except papermill.PapermillExecutionError as error:
-        trace = TERMINAL_COLOURS.sub("", "\n".join(error.traceback))
-        raise NotebookError(
-            f"{_place(job, error.source)}: {error.ename}: {error.evalue}\n{trace}\n"
-            f"So far: {job.scratch}"
-        ) from None
-    except RuntimeError as error:  # of nbclient: the kernel died
-        cell = begun[-1] if begun else ""
-        raise NotebookError(
-            f"{_place(job, cell)}: {error}, in this cell:\n{cell or '(before the first)'}\n"
-            "  -> the system ends a kernel for want of memory: close other programs, then build "
-            "again; pages that are finished are kept"
-        ) from None
-    presentable = json.dumps(_presentable(executed, job))
+    presentable = json.dumps(_presentable(_executed(job), job))
     if data := job.parameters.get("data"):
         presentable = presentable.replace(json.dumps(data)[1:-1], "PATH")
     job.scratch.write_text(sealed(json.loads(presentable)), encoding="utf-8")
@@ -132,10 +108,50 @@ def execute(job: Job) -> str:
     return f"  {job.source.stem}: {time.monotonic() - started:.1f} s"
 
 
+def _executed(job: Job) -> Any:
+    """The notebook after its run, which begins anew where a kernel ends before the first cell.
+
+    It does where another program takes one of its ports between their choice and their use.
+    """
+    begun: list[str] = []  # the sources of cells
+    for start in itertools.count(1):
+        try:
+            return papermill.execute_notebook(
+                jupytext.read(job.source),
+                str(job.scratch),
+                parameters=job.parameters,
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                request_save_on_cell_execute=False,  # saved at the end, and where a cell fails
+                extra_arguments=["--log-level=50"],
+                kernel_manager_class=Kernel,
+                on_cell_start=lambda cell, cell_index: begun.append(cell.source),
+            )
+        except papermill.PapermillExecutionError as error:
+            trace = TERMINAL_COLOURS.sub("", "\n".join(error.traceback))
+            raise NotebookError(
+                f"{_place(job, error.source)}: {error.ename}: {error.evalue}\n{trace}\n"
+                f"So far: {job.scratch}"
+            ) from None
+        except RuntimeError as error:  # of nbclient: the kernel died
+            if begun:
+                raise NotebookError(
+                    f"{_place(job, begun[-1])}: {error}, in this cell:\n{begun[-1]}\n"
+                    "  -> the system ends a kernel for want of memory: close other programs, then "
+                    "build again; pages that are finished are kept"
+                ) from None
+            if start == STARTS:
+                raise NotebookError(
+                    f"{job.source.name}: {error}, before the first cell, {STARTS} times\n"
+                    f"  -> `{sys.executable} -m ipykernel_launcher` says why no kernel starts"
+                ) from None
+
+
 def _place(job: Job, cell: str) -> str:
     """`NN_name.md:LINE`, the line on which a cell's source begins, where it is in the file."""
     before, found, _ = job.source.read_text(encoding="utf-8").partition(cell)
-    return f"{job.source.name}:{before.count(chr(10)) + 1}" if cell and found else job.source.name
+    return f"{job.source.name}:{before.count(chr(10)) + 1}" if found else job.source.name
 
 
 def execute_all(jobs: Sequence[Job], folder: Path) -> None:
