@@ -29,7 +29,10 @@ Sound = Literal["none", "audio", "features"]
 
 #: What the audio encoder takes, and how it maps features.
 AudioInput = Literal[
-    "raw waveforms", "acoustic features, linear map", "acoustic features, one hidden layer"
+    "raw waveforms",
+    "log-mel spectrogram",
+    "acoustic features, linear map",
+    "acoustic features, one hidden layer",
 ]
 
 
@@ -133,6 +136,7 @@ class Training:
     )
     # what an encoder of acoustic features sees; level is what Table 8 is about
     features: Literal["all", "without those of level"] = "all"
+    share: float = 1.0  # of each class of the training part that is used, for a learning curve
     # the modality whose features are zero in training and test, as a control of the other
     silenced: Literal["none", "audio", "text"] = "none"
     test_batches: Literal[

@@ -20,10 +20,10 @@ from replicate.corpora.transcriptions import WordVectors
 from replicate.kernels.audio import FusedAudioEncoder, FusedFrontEnd
 from replicate.kernels.audio_batches import FusedAudio
 from replicate.kernels.text import FusedTranscriptionEncoder
-from replicate.model import FUSIONS, AudioFrontEnd, EmotionModel, RawAudioEncoder
+from replicate.model import FUSIONS, AudioFrontEnd, EmotionModel, RawAudioEncoder, parameter_counts
 from replicate.model import TranscriptionEncoder as EagerText
 from replicate.paper import EMOTIONS
-from replicate.runs.experiments import CHOICES, GRIDS, PROFILES, chosen
+from replicate.runs.experiments import CHOICES, ENCODER_CHOICES, GRIDS, PROFILES, chosen
 from replicate.runs.grids import grid
 from replicate.runs.published import load_runs
 from replicate.runs.selection import Selection, load
@@ -32,6 +32,7 @@ from replicate.settings import Fold, ModelConfig, Training
 from replicate.studies import choices
 from replicate.studies.choices import effects, flips, reading
 from replicate.training.examples import examples
+from replicate.training.log_mel import LogMelEncoder
 from replicate.training.loop import Trainer, class_weights, discard, optimiser
 from replicate.training.train import train
 
@@ -64,6 +65,64 @@ def test_another_reading_gives_other_predictions(choice: str, default: Tensor) -
         default if model == "att_d1" else probabilities(trainer("", model, subsampling_t=20))
     )
     assert not torch.equal(probabilities(trainer(choice, model, subsampling_t=20)), reference)
+
+
+@pytest.mark.parametrize("choice", ENCODER_CHOICES)
+def test_another_encoder_or_less_to_learn_from_gives_other_predictions(choice: str) -> None:
+    assert not torch.equal(*(probabilities(trainer(each, "audio")) for each in ("", choice)))
+
+
+@pytest.mark.parametrize("choice", ["tenth", "third"])
+def test_a_share_is_of_each_class_of_the_training_part(choice: str) -> None:
+    whole, some = (trainer(each, "audio", development=0.0).data for each in ("", choice))
+    share = chosen(small.experiment("audio"), choice).training.share
+    assert set(some.parts.train) < set(whole.parts.train)
+    assert np.array_equal(some.parts.test, whole.parts.test)
+    counts = [np.bincount(data.labels[data.parts.train]) for data in (some, whole)]
+    assert (abs(counts[0] - share * counts[1]) <= 0.5).all()
+
+
+class TestLogMel:
+    def test_has_about_as_many_parameters_as_the_raw_encoder(self) -> None:
+        sizes = [
+            sum(parameter_counts(encoder(ModelConfig())).values())
+            for encoder in (LogMelEncoder, RawAudioEncoder)
+        ]
+        assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
+
+    def test_hears_pitch_where_level_is_the_same(self) -> None:
+        torch.manual_seed(0)
+        encoder = LogMelEncoder(ModelConfig()).eval()
+        seconds = torch.arange(16000) / 16000
+        low, high = (0.1 * torch.sin(2 * np.pi * f * seconds)[None] for f in (200, 2000))
+        bands = [encoder.mel(wave).mean(2).argmax().item() for wave in (low, high)]
+        assert bands[0] < bands[1]
+        assert not torch.allclose(encoder(low), encoder(high), atol=1e-3)
+
+    def test_bands_are_those_of_numpy(self) -> None:
+        """Hann windows of 400 samples, reflected ends, triangles between steps of the HTK scale."""
+        wave = np.random.default_rng(0).normal(0, 0.1, 4000)
+        padded = np.pad(wave, 200, mode="reflect")
+        frames = np.stack([padded[i : i + 400] for i in range(0, 4001, 160)])
+        window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
+        power = abs(np.fft.rfft(frames * window)) ** 2
+        mels = np.linspace(0, 2595 * np.log10(1 + 8000 / 700), 42)
+        edges = 700 * (10 ** (mels / 2595) - 1)
+        triangles = np.array([
+            np.interp(np.linspace(0, 8000, 201), edges[k : k + 3], [0, 1, 0]) for k in range(40)
+        ])  # fmt: skip
+        ours = LogMelEncoder(ModelConfig()).mel(torch.from_numpy(wave[None]).float())[0]
+        np.testing.assert_allclose(ours.numpy(), (power @ triangles.T).T, rtol=1e-3, atol=1e-4)
+
+    def test_a_run_repeats_to_the_bit(self, tmp_path: Path) -> None:
+        made = chosen(small.experiment("audio", epochs=2), "log-mel")
+        runs = [
+            train(made, small.corpus(), tmp_path / str(k), sound=small.waveforms())
+            for k in range(2)
+        ]
+        assert runs[0].predictions.equals(runs[1].predictions)
+        assert runs[0].treated.equals(runs[1].treated)
+        assert set(runs[0].treated["treatment"]) >= {"rms", "time-shuffled", "envelope"}
 
 
 def test_every_choice_has_a_name_of_its_own() -> None:

@@ -95,6 +95,7 @@ CODE: dict[str, dict[str, dict[str, tuple[str, ...] | None]]] = {
             "kernels/audio_loops.py": None,
         },
         "gru_kernels": {"kernels/gru.py": None},
+        "log_mel": {"training/log_mel.py": None},
     },
     "features": {"acoustic_features": {"corpora/features.py": None}},
     "cuda": {

@@ -21,7 +21,7 @@ class Experiment:
     seed: int  # of weights, batch order, dropout and Equation 1
     training: Training = field(default_factory=Training)
     architecture: ModelConfig = field(default_factory=ModelConfig)
-    choice: str = ""  # of `CHOICES` or `FEATURE_CHOICES` what is otherwise; empty for our reading
+    choice: str = ""  # a key of `CHOICES` or of the controls below it; empty for our reading
 
     #: How a run is stored, see `replicate.runs.store`: the name of its record, and its tables.
     record = "run.json"
@@ -32,7 +32,7 @@ class Experiment:
         """What the model hears."""
         if self.model == "text":
             return "none"
-        return "audio" if self.architecture.audio_input == "raw waveforms" else "features"
+        return "features" if self.architecture.audio_input.startswith("acoustic") else "audio"
 
     @property
     def name(self) -> str:
@@ -89,11 +89,18 @@ FEATURE_CHOICES: dict[str, dict[str, Any]] = {
     "text-silenced": {"training.silenced": "text"},
 }
 
+#: What a reviewer would ask of the encoder of raw waveforms -> the fields it changes.
+ENCODER_CHOICES: dict[str, dict[str, Any]] = {
+    "log-mel": {"architecture.audio_input": "log-mel spectrogram"},
+    "third": {"training.share": 0.3},
+    "tenth": {"training.share": 0.1},
+}
+
 
 def chosen(experiment: Experiment, choice: str) -> Experiment:
-    """An experiment with one choice, of `CHOICES` or `FEATURE_CHOICES`, made otherwise."""
+    """An experiment with one choice made otherwise, of `CHOICES` or of what a reviewer asks."""
     changed = replace(experiment, choice=choice)
-    for place, value in (CHOICES | FEATURE_CHOICES)[choice].items():
+    for place, value in (CHOICES | FEATURE_CHOICES | ENCODER_CHOICES)[choice].items():
         part, name = place.split(".")
         changed = replace(changed, **{part: replace(getattr(changed, part), **{name: value})})
     return changed
@@ -183,6 +190,14 @@ GRIDS = {
     "audio-choices": Grid(
         "the audio model alone, each speaker held out once, open choices read otherwise",
         UNIMODAL[:1], "speaker", 1, ("", *AUDIO_CHOICES),
+    ),
+    "learning-curve": Grid(
+        "the audio model alone, each speaker held out, trained on all, 30 % and 10 %",
+        UNIMODAL[:1], "speaker", 3, ("", "third", "tenth"),
+    ),
+    "encoders": Grid(
+        "the audio model alone, each speaker held out, against log-mel bands and other readings",
+        UNIMODAL[:1], "speaker", 1, ("", "log-mel", "gru-last", "no-l2", "loudness-normalised"),
     ),
     "attention": Grid(
         "every attention, Concat and the models of one modality, on one stratified split",

@@ -1,6 +1,6 @@
 """What an experiment sees of a corpus: parts, word numbers and recordings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -35,19 +35,22 @@ def examples(
 
     `InputError` if the experiment needs audio or transcripts that the corpus lacks.
     """
-    parts = split(table, experiment.fold, experiment.training.development)
+    training = experiment.training
+    parts = split(table, experiment.fold, training.development)
+    if training.share < 1:
+        parts = thinned(parts, classes(table), training.share, experiment.seed)
     _require(experiment, table, sound)
-    kind = experiment.training.tokens
+    kind = training.tokens
     sentences = [tokens(text, kind) for text in table["transcript"].fillna("")]
-    whole = experiment.training.vocabulary == "words of the whole corpus"
+    whole = training.vocabulary == "words of the whole corpus"
     vocab = vocabulary(sentences if whole else [sentences[i] for i in parts.train])
     ids = tuple(table["utterance"])
     heard = sound if experiment.model != "text" else None
     rows = heard.rows(ids) if heard is not None else np.zeros(0, dtype=np.int64)
     if isinstance(heard, Features):
-        level = experiment.training.features == "all"
+        level = training.features == "all"
         heard = (heard if level else heard.without_level()).standardised(rows[parts.train])
-    elif heard is not None and experiment.training.waveform == "loudness normalised per utterance":
+    elif heard is not None and training.waveform == "loudness normalised per utterance":
         heard = altered_waveforms("rms", heard, rows, np.random.default_rng(0))
         rows = heard.rows(ids)
     return Examples(
@@ -60,6 +63,16 @@ def examples(
         sound=heard,
         rows=rows,
     )
+
+
+def thinned(parts: Split, labels: np.ndarray, share: float, seed: int) -> Split:
+    """A split with a share of each class of its training part, drawn at random.
+
+    The rest is unused. `labels` are the classes of the whole cohort.
+    """
+    train = pd.Series(parts.train)
+    kept = train.groupby(labels[parts.train]).sample(frac=share, random_state=seed)
+    return replace(parts, train=np.sort(kept.to_numpy()))
 
 
 def _require(

@@ -39,6 +39,7 @@ from replicate.runs.experiments import Experiment
 from replicate.runs.store import SELECTIONS
 from replicate.settings import Training
 from replicate.training.examples import Examples
+from replicate.training.log_mel import LogMelEncoder
 
 
 class Trainer:
@@ -240,6 +241,8 @@ def encoders(
     heard = data.sound
     if isinstance(heard, Features):
         return heard, partial(FeatureEncoder, heard.values.shape[1]), text
+    if experiment.architecture.audio_input == "log-mel spectrogram":
+        return None, LogMelEncoder, text
     if not compiled_for(experiment.architecture):
         return None, RawAudioEncoder, text
     if device.type == "cpu":
