@@ -12,14 +12,15 @@ from replicate.settings import SAMPLE_RATE, ModelConfig
 #: Bands of the mel scale, and channels of each convolution: as many parameters, to one in a
 #: hundred, as the paper's encoder has.
 BANDS, CHANNELS = 40, 8
-#: The least power whose logarithm is taken, that of a sine of one step of 16 bits.
+#: Added to powers before the logarithm: less than a sine of one step of 16 bits has.
 FLOOR = 1e-7
 
 
 class LogMelEncoder(nn.Module):
-    """Logarithms of mel bands, 25 ms long every 10 ms, three convolutions, the maximum over time.
+    """Logarithms of mel bands, three convolutions of stride 2 with ReLU, the maximum over time.
 
-    It stands where the raw encoder does: zero-padded waveforms [B, T] -> x_audio [B, 400].
+    A frame is 25 ms long, one begins every 10 ms. It takes and gives what the raw encoder does:
+    zero-padded waveforms [B, T] -> x_audio [B, 400].
     """
 
     def __init__(self, config: ModelConfig, n_features: int | None = None) -> None:
@@ -27,14 +28,8 @@ class LogMelEncoder(nn.Module):
         self.mel = MelSpectrogram(SAMPLE_RATE, n_fft=400, hop_length=160, n_mels=BANDS)
         self.layers = nn.Sequential()
         for before in (1, CHANNELS, CHANNELS):
-            self.layers.extend(
-                [
-                    nn.Conv2d(before, CHANNELS, 3, padding=1),
-                    nn.BatchNorm2d(CHANNELS),
-                    nn.ReLU(),
-                    nn.MaxPool2d(2, ceil_mode=True),
-                ]
-            )
+            convolution = nn.Conv2d(before, CHANNELS, 3, stride=2, padding=1)
+            self.layers.extend([convolution, nn.BatchNorm2d(CHANNELS), nn.ReLU()])
         self.projection = nn.Linear(CHANNELS * BANDS // 8, n_features or config.n_features)
 
     def forward(self, waves: Waves) -> Tensor:
