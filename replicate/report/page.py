@@ -29,6 +29,7 @@ REAL_CORPORA = {
         "the words of the paper's corpus, without its sound",
     ),
     "emodb": ("EmoDB", "recordings of German actors, whose text is but a code of the sentence"),
+    "nemo": ("nEMO", "recordings of Polish actors, who say the same sentences in every emotion"),
     "meld": ("MELD", "the words of a television series"),
 }
 
