@@ -335,10 +335,10 @@ def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> No
     runs = load(name, "paper", seen=opened, root=results)
     if name == "iemocap-features":
         of_runs = wordlists.of_runs(opened, runs.of("att_d1", "glove", "own"))
-        click.echo(wordlists.save_of_runs(of_runs, results))
+        click.echo(of_runs.save(results))
         return
     for found in wordlists.make(opened, runs.of("text", "trainable").runs):
-        click.echo(wordlists.save(found, results))
+        click.echo(found.save(results))
 
 
 @main.command()
@@ -351,14 +351,11 @@ def loudness(name: str, data: Path | None, skip_damaged: bool, results: Path) ->
     Of iemocap-features, whose levels others published, one row for each speaker and class.
     """
     from replicate.corpora.opening import open_corpus
-    from replicate.studies import loudness as measured
-    from replicate.studies import released_levels as released
+    from replicate.studies import loudness, released_levels
 
     opened = open_corpus(name, data, skip_damaged)
-    if name == "iemocap-features":
-        click.echo(released.save(released.make(opened), results))
-    else:
-        click.echo(measured.save(measured.make(opened), results))
+    study = released_levels if name == "iemocap-features" else loudness
+    click.echo(study.make(opened).save(results))
 
 
 @main.group("results")

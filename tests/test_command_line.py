@@ -23,7 +23,8 @@ from replicate.runs.baselines import BASELINES
 from replicate.runs.published import load_run, load_runs
 from replicate.runs.rerun import reports
 from replicate.runs.store import save_run
-from replicate.studies import loudness, wordlists
+from replicate.studies import wordlists
+from replicate.studies.loudness import Loudness
 from replicate.verdicts.claims import NO_VERDICT
 
 REPLICATE = [sys.executable, "-m", "replicate"]
@@ -122,7 +123,7 @@ def test_words_of_a_corpus_without_runs_are_those_of_its_true_classes(tmp_path):
 def test_levels_of_a_corpus_are_stored(tmp_path):
     done = replicate("loudness", "--corpus", "standin-tiny", "--results", tmp_path)
     assert done.exit_code == 0, done.stderr
-    found = loudness.load("standin-tiny", tmp_path)
+    found = Loudness.load("standin-tiny", tmp_path)
     assert found.synthetic and set(found.table["emotion"]) == set(EMOTIONS)
 
 

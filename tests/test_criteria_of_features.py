@@ -14,7 +14,7 @@ from replicate.settings import Fold
 from replicate.stats import classification
 from replicate.verdicts import criteria_of_splits
 from replicate.verdicts.claims import judge, verdicts
-from replicate.verdicts.evidence import gather_splits
+from replicate.verdicts.evidence import gather
 
 TRUE, AS_PRINTED = classification.labels(printed_confusion())
 SIZE = len(TRUE)
@@ -154,7 +154,7 @@ def test_levels_are_judged_by_the_criterion_that_was_fixed_first():
             for value in level * rng.lognormal(0, 0.3, 20):
                 rows.append((f"s{speaker}", emotion, value, 1.8 * value))
     levels = pd.DataFrame(rows, columns=["speaker", "emotion", "average", "spread"])
-    evidence = gather_splits(selection(made({"concat-trainable": 0.695})))
+    evidence = gather(selection(made({"concat-trainable": 0.695})))
     found = judge(replace(evidence, levels=levels))
     assert found.loc[26, "verdict"] == "reproduced"
     assert found.loc[25, "verdict"] in ("reproduced", "not reproduced")

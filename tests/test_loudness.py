@@ -30,6 +30,7 @@ from replicate.settings import RECORDINGS, SAMPLE_RATE, UNTREATED, Fold, ModelCo
 from replicate.stats import classification, hypothesis_tests
 from replicate.stats.summaries import by_run
 from replicate.studies import audit, loudness
+from replicate.studies.loudness import Loudness
 from replicate.training import baselines
 from replicate.verdicts.claims import verdicts
 
@@ -251,14 +252,14 @@ def test_levels_are_stored_and_read_back(tmp_path):
     level = loudness.of_cohort(corpus, small.waveforms())
     expected = statistics(small.waveforms(), cohort(corpus))
     assert class_averages(level)["WaveAvg"].equals(expected["WaveAvg"])
-    kept = replace(loudness.load("emodb"), rows=list(level.itertuples(name=None)), corpus="small")
-    path = loudness.save(kept, tmp_path)
-    assert loudness.load("small", tmp_path) == kept
+    kept = replace(Loudness.load("emodb"), rows=list(level.itertuples(name=None)), corpus="small")
+    path = kept.save(tmp_path)
+    assert Loudness.load("small", tmp_path) == kept
     pd.testing.assert_frame_equal(kept.table, level, **LOOSELY)
     path.write_text(path.read_text().replace("anger", "7", 1).replace('"u000"', "0"))
     with pytest.raises(InputError, match="replicate loudness --corpus small"):
-        loudness.load("small", tmp_path)
-    assert loudness.load("iemocap", tmp_path) is None
+        Loudness.load("small", tmp_path)
+    assert Loudness.load("iemocap", tmp_path) is None
 
 
 @pytest.mark.parametrize("name", ["emodb", "standin-quick"])
@@ -266,13 +267,13 @@ def test_stored_levels_are_those_of_the_recordings(name):
     if name == "emodb" and not (DATA / name).is_dir():
         pytest.skip(f"no recordings at {DATA / name}")
     corpus = open_corpus(name, DATA / name if name == "emodb" else None)
-    kept = loudness.load(name)
+    kept = Loudness.load(name)
     assert kept.audio_fingerprint == open_waveforms(corpus).fingerprint
     pd.testing.assert_frame_equal(kept.table, loudness.of_cohort(corpus), **LOOSELY)
 
 
 def test_sad_speech_of_emodb_is_not_the_softest():
-    level = loudness.load("emodb").table
+    level = Loudness.load("emodb").table
     rows = loudness.above(level, "sadness")
     decibels = (20 * np.log10(level["average"])).groupby([level["speaker"], level["emotion"]])
     means = decibels.mean().unstack()
@@ -304,7 +305,7 @@ def test_the_stand_ins_levels_decide_without_its_recordings(name, monkeypatch, t
     monkeypatch.setenv("REPLICATE_CACHE", str(tmp_path))
     opened = open_text(name)
     done = load(name, "quick", seen=opened)
-    kept = loudness.load(name)
+    kept = Loudness.load(name)
     assert kept.text_fingerprint == text_fingerprint(opened.utterances)
     known = {run.provenance.audio_fingerprint for run in done.runs} - {None}
     assert known <= {kept.audio_fingerprint}

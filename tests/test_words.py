@@ -338,8 +338,8 @@ def test_words_of_runs_are_those_that_the_paper_names_run_by_run(tmp_path):
     ]  # fmt: skip
     chosen = Selection("iemocap-features", "paper", tuple(runs))
     found = wordlists.of_runs(corpus, chosen)
-    wordlists.save_of_runs(found, tmp_path)
-    assert wordlists.load_of_runs(corpus.name, tmp_path) == found
+    found.save(tmp_path)
+    assert wordlists.WordsOfRuns.load(corpus.name, tmp_path) == found
     for table, whole in zip(found.tables, wordlists.words_of(chosen, corpus), strict=True):
         named = whole[wordlists.reported(whole).notna()].reset_index(drop=True)
         same = table[list(named)].reset_index(drop=True).astype(named.dtypes)
@@ -350,7 +350,7 @@ def test_words_of_runs_are_those_that_the_paper_names_run_by_run(tmp_path):
 def test_lists_read_back_and_hold_single_words(tmp_path):
     corpus, found = lists()
     for one in found.values():
-        wordlists.save(one, tmp_path)
+        one.save(tmp_path)
     assert wordlists.load(corpus.name, tmp_path) == found
     for one in found.values():
         assert all(tokens(str(word)) == [word] for word in one.table["word"])
@@ -376,7 +376,7 @@ def test_what_equation_1_leaves_is_what_discarding_at_random_leaves():
 
 def test_a_damaged_list_names_its_remedy(tmp_path):
     _, found = lists()
-    wordlists.save(found["true"], tmp_path).write_text("{}")
+    found["true"].save(tmp_path).write_text("{}")
     with pytest.raises(InputError, match="replicate words --corpus iemocap-text"):
         wordlists.load("iemocap-text", tmp_path)
 

@@ -48,11 +48,7 @@ class Features:
         return {utterance: row for row, utterance in enumerate(self.utterances)}
 
     def rows(self, ids: Iterable[str]) -> np.ndarray:
-        """Positions of the utterances: int64 [len(ids)].
-
-        Raises:
-            InputError: an utterance has no features.
-        """
+        """Positions of the utterances, int64 [len(ids)]; `InputError` if one has no features."""
         ids = list(ids)
         missing = [utterance for utterance in ids if utterance not in self._positions]
         if missing:

@@ -24,9 +24,8 @@ MOST_FILTERED = 20_000_000
 def read_sound(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     """Samples, int16 [T], and what was done to have them; nothing to what has that form already.
 
-    Raises:
-        InputError: the file is missing, empty, no sound, or too long; it holds no sample, or one
-            that is no number; or its rate cannot be changed to 16 kHz.
+    `InputError` if the file is missing, empty, no sound, or too long; it holds no sample, or one
+    that is no number; or its rate cannot be changed to 16 kHz.
     """
     samples, rate, subtype = _read(path.expanduser())
     _require_usable(path, samples, rate)

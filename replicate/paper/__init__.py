@@ -36,8 +36,7 @@ Loaded = TypeVar("Loaded")
 def load(path: Path, kind: type[Loaded]) -> Loaded:
     """A YAML file as typed data; scalars reach the types as text, so 0.500 keeps its digits.
 
-    Raises:
-        InputError: if the file is no YAML or does not fit, naming the places.
+    `InputError` if the file is no YAML or does not fit, naming the places.
     """
     text = path.read_text(encoding="utf-8")
     try:

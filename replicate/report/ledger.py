@@ -140,10 +140,9 @@ def record(
 ) -> dict[str, Any]:
     """`Ledger` as JSON has it.
 
-    Args:
-        by_kind: kind of evidence, the strongest first -> verdicts, see `replicate.verdicts.claims`.
-        strongest: `kind` and `outcome` of each claim, by its number.
-        pages: number of a claim -> name of the notebook that explains it.
+    `by_kind`: kind of evidence, the strongest first -> verdicts, see `replicate.verdicts.claims`;
+    `strongest`: `kind` and `outcome` of each claim, by its number; `pages`: number of a claim ->
+    name of the notebook that explains it.
     """
     rows = [
         (kind, row) for kind, frames in by_kind.items() for frame in frames

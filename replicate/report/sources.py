@@ -12,8 +12,10 @@ from replicate.runs.rerun import change_since, repeats
 from replicate.runs.selection import CHOSEN, Missing
 from replicate.runs.store import Provenance, Run
 from replicate.settings import MARK
-from replicate.studies import loudness, released_levels, wordlists
-from replicate.studies.wordlists import Classes
+from replicate.studies import wordlists
+from replicate.studies.loudness import Loudness
+from replicate.studies.released_levels import Levels
+from replicate.studies.wordlists import Classes, WordList, WordsOfRuns
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,11 @@ def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
 
 def of_levels(corpus: str) -> Source | Missing:
     """The source of a corpus's stored levels, measured here or released by others."""
-    kept = loudness.load(corpus) or released_levels.load(corpus)
+    kept = Loudness.load(corpus) or Levels.load(corpus)
     if kept is None:
-        what = f"The levels of {corpus} have not been stored."
-        return Missing(what, loudness.command(corpus))
-    commit = f"commit {commit_name(kept.commit, kept.dirty)}"
-    table = kept.table
-    count = table["n"].sum() if "n" in table else len(table)
-    return Source(kept.corpus_title, kept.synthetic, (f"levels of {count:,}", commit))
+        return Missing(f"The levels of {corpus} have not been stored.", Loudness.command(corpus))
+    count = kept.table["n"].sum() if "n" in kept.table else len(kept.table)
+    return _of_facts(kept, f"levels of {count:,}")
 
 
 def of_words(corpus: str, classes: Classes) -> Source | Missing:
@@ -109,25 +108,22 @@ def of_words(corpus: str, classes: Classes) -> Source | Missing:
     kept = wordlists.load(corpus).get(classes)
     if kept is None:
         what = f"The words of {corpus} have not been counted ({classes})."
-        return Missing(what, wordlists.command(corpus))
-    return Source(
-        kept.corpus_title,
-        kept.synthetic,
-        (
-            f"{kept.sentences:,} sentences, {kept.words:,} words",
-            *([listed("run", kept.runs)] if kept.runs else []),
-            f"commit {commit_name(kept.commit, kept.dirty)}",
-        ),
-    )
+        return Missing(what, WordList.command(corpus))
+    runs = [listed("run", kept.runs)] if kept.runs else []
+    return _of_facts(kept, f"{kept.sentences:,} sentences, {kept.words:,} words", *runs)
 
 
 def of_word_runs(corpus: str) -> Source | Missing:
-    """The source of the words by stored runs, see `wordlists.load_of_runs`."""
-    kept = wordlists.load_of_runs(corpus)
+    """The source of the words by stored runs, `wordlists.WordsOfRuns`."""
+    kept = WordsOfRuns.load(corpus)
     if kept is None:
-        return Missing(f"The words of {corpus} have not been counted.", wordlists.command(corpus))
-    made = listed("run", kept.runs), f"commit {commit_name(kept.commit, kept.dirty)}"
-    return Source(kept.corpus_title, kept.synthetic, made)
+        return Missing(f"The words of {corpus} have not been counted.", WordsOfRuns.command(corpus))
+    return _of_facts(kept, listed("run", kept.runs))
+
+
+def _of_facts(kept: facts.Facts, *details: str) -> Source:
+    commit = f"commit {commit_name(kept.commit, kept.dirty)}"
+    return Source(kept.corpus_title, kept.synthetic, (*details, commit))
 
 
 def of_benchmark(name: str) -> Source | Missing:

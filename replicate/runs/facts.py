@@ -5,10 +5,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import pandas as pd
 
+from replicate.corpora.names import at_hand
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.files import read_record, write_record
 from replicate.runs.code import PACKAGES, code_version, package_versions, processor
@@ -32,10 +33,29 @@ class Made:
 class Facts(Made):
     """What was found in a corpus, and where that comes from."""
 
+    file: ClassVar[str]  # below the corpus's folder in a store; fields in braces
+    made_by: ClassVar[str]  # the command of `replicate`
+
     corpus: str  # name as on the command line
     corpus_title: str  # for captions
     synthetic: bool  # whether the corpus is the stand-in
     text_fingerprint: str  # SHA-256 of ids, labels and transcripts
+
+    def save(self, root: Path = RESULTS) -> Path:
+        """Store them."""
+        path = root / self.corpus / self.file.format_map(vars(self))
+        return write_record(path, self, indent=None)
+
+    @classmethod
+    def load(cls, corpus: str, root: Path = RESULTS, **fields: str) -> Self | None:
+        """Those stored of a corpus, with these fields of the file's name; None without any."""
+        path = root / corpus / cls.file.format_map(fields)
+        return read_record(path, cls, f"run `{cls.command(corpus)}`")
+
+    @classmethod
+    def command(cls, corpus: str) -> str:
+        """What makes those of a corpus."""
+        return f"replicate {cls.made_by} --corpus {at_hand(corpus)}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,9 +32,8 @@ def size_tests(
 ) -> tuple[float, float]:
     """Is the mean of paired differences larger, is it smaller in size than `region`?
 
-    Returns:
-        The p values of the two one-sided t tests, the second being that of TOST, with the `overlap`
-        of `mean_difference`; 1 without any spread.
+    The p values of the two one-sided t tests, the second being that of TOST, with the `overlap` of
+    `mean_difference`; 1 without any spread.
     """
     mean = mean_difference(differences, overlap)
     error = mean.spread * np.sqrt(1 / mean.n + overlap)

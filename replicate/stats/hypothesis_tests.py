@@ -95,9 +95,8 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> Paired:
 def cochran(right: pd.DataFrame) -> dict[str, float]:
     """Cochran's Q test of several models on one test set: are they equally good?
 
-    Returns:
-        `n` utterances; `statistic` Q, chi-square with so many `degrees` of freedom; `p_value`, NaN
-        if all models are right on the same utterances.
+    `n` utterances; `statistic` Q, chi-square with so many `degrees` of freedom; `p_value`, NaN if
+    all models are right on the same utterances.
     """
     with np.errstate(invalid="ignore"):
         found = cochrans_q(right.to_numpy(dtype=int))
@@ -116,11 +115,9 @@ def over_utterances(right: pd.DataFrame, reference: str | None = None) -> pd.Dat
 def each_training(right: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """`cochran` and `over_utterances` for the models of each fold and seed by themselves.
 
-    Several answers to one utterance are no independent trials, so seeds may not be pooled here.
-
-    Returns:
-        By `fold` and `seed`: what `cochran` finds, `p_holm` (for all of these rows), and `apart`,
-        how many pairs are told apart; then the pairs, whose correction is for one training.
+    Several answers to one utterance are no independent trials, so seeds may not be pooled here. By
+    `fold` and `seed`: what `cochran` finds, `p_holm` (for all of these rows), and `apart`, how many
+    pairs are told apart; then the pairs, whose correction is for one training.
     """
     parts = dict(iter(right.groupby(level=["fold", "seed"])))
     found = {key: over_utterances(part) for key, part in parts.items()}
@@ -149,12 +146,9 @@ def mean_difference(differences: ArrayLike, overlap: float = 0.0, level: float =
     """Paired t test and interval, with Nadeau and Bengio's correction (2003) for random splits.
 
     The training parts of random splits overlap, so differences on them are correlated. The variance
-    of the mean of J differences is s^2 (1/J + n_test/n_train).
-
-    Args:
-        differences: one for each seed or split; of none all is NaN.
-        overlap: n_test / n_train of random splits; 0 where all differences come from one split.
-        level: 1 less the probability with which the interval holds the mean.
+    of the mean of J differences, one a seed or split, is s^2 (1/J + n_test/n_train): `overlap` is
+    that quotient, 0 where all come from one split. The interval holds the mean with probability
+    1 - `level`. Of no differences all is NaN.
     """
     values = np.asarray(differences, dtype=float).round(PLACES)
     if not len(values):

@@ -22,11 +22,8 @@ def detectable(
 ) -> pd.DataFrame:
     """The true difference that a paired t test finds, in its direction, with probability `POWER`.
 
-    `overlap` is n_test / n_train where each seed has a random split, as in `mean_difference`.
-
-    Returns:
-        A row for each standard deviation of the paired differences, a column for each number of
-        seeds.
+    `overlap` is n_test / n_train where each seed has a random split, as in `mean_difference`. A row
+    for each standard deviation of the paired differences, a column for each number of seeds.
     """
     # statsmodels' own two-sided solution does not converge for few seeds and a low level
     test = {"alpha": level / 2, "alternative": "larger", "power": POWER}
@@ -81,10 +78,8 @@ def disagreement_ceiling(net: int, n: int = TESTED) -> int:
 
     One is ahead by `net` of `n` utterances. They differ on one if either alone is right; the test
     is McNemar's, exact and two-sided: if they differ on d, the worse one alone is right on
-    (d - net) / 2, and p = 2 P(X <= (d - net) / 2) with X binomial (d, 1/2). It grows with d.
-
-    Returns:
-        The largest d with p < 0.05; 0 if not even d = net, the fewest possible, is significant.
+    (d - net) / 2, and p = 2 P(X <= (d - net) / 2) with X binomial (d, 1/2). It grows with d. Given
+    is the largest d with p < 0.05; 0 if not even d = net, the fewest possible, is significant.
 
     >>> disagreement_ceiling(5), disagreement_ceiling(6), disagreement_ceiling(17)
     (0, 6, 67)
@@ -112,20 +107,12 @@ def unrelated(first: float, second: float) -> float:
 def equal_models(
     accuracy: float, disagreement: float, n_models: int, n: int = TESTED
 ) -> np.ndarray:
-    """Utterances that equally good models get right, by chance: int64 [TRIALS, n_models].
+    """Utterances, of n, that equally good models get right, by chance: int64 [TRIALS, n_models].
 
     Each utterance has a chance q to be answered right, drawn from a beta distribution; given q the
-    models answer independently. So any two of them differ on a share D = 2 E[q (1 - q)], which
-    fixes the beta distribution's strength: a + b = D / (2 E[q] (1 - E[q]) - D).
-
-    Args:
-        accuracy: of all of them, E[q].
-        disagreement: D.
-        n_models: how many models.
-        n: utterances of the test set.
-
-    Raises:
-        InputError: if no beta distribution gives such a disagreement.
+    models answer independently. Their accuracy is E[q], and any two of them differ on a share, the
+    `disagreement` D = 2 E[q (1 - q)], which fixes the beta distribution's strength:
+    a + b = D / (2 E[q] (1 - E[q]) - D). `InputError` if no beta distribution gives such a D.
 
     >>> right = equal_models(0.69, 0.18, n_models=7)
     >>> right.shape, round(float(right.mean()) / TESTED, 2)
@@ -161,15 +148,10 @@ def best_of_epochs(autocorrelation: float, n_epochs: int) -> float:
 
 
 def searched(accuracies: pd.DataFrame, ours: str) -> pd.DataFrame:
-    """The accuracy of one run on each split, by how its setting was chosen.
+    """The accuracy of one run on each split (row), by how its setting (column) was chosen.
 
-    Args:
-        accuracies: of one run on the test set, a row a split, a column a setting.
-        ours: the setting that was fixed before any run.
-
-    Returns:
-        Index as given; `fixed` (ours), `on the test set` (the best of all settings there), `on the
-        other splits` (of the setting that is best in the mean over the other rows).
+    `fixed` is `ours`, the setting that was fixed before any run; `on the test set` the best of all
+    settings there; `on the other splits` the one that is best in the mean over the other rows.
 
     >>> table = pd.DataFrame({"a": [0.6, 0.6, 0.6], "b": [0.7, 0.7, 0.4]})
     >>> searched(table, "a").mean().round(3).to_dict()

@@ -47,9 +47,7 @@ def by_run(answers: pd.DataFrame) -> pd.DataFrame:
 def summarise(answers: pd.DataFrame, drawn: str = "utterance") -> pd.DataFrame:
     """One row for each corpus, protocol, model, embedding, choice and kind of folds, in order.
 
-    Args:
-        answers: of all runs.
-        drawn: the column whose values the bootstrap draws as a whole, such as `dialogue`.
+    The bootstrap draws the values of the column `drawn` as a whole, such as `dialogue`.
 
     Returns:
         `CONFIGURATION`, `name` where `answers` has it, `n_seeds`, `n_utterances` (different ones
@@ -115,11 +113,8 @@ def _over_utterances(group: pd.DataFrame, drawn: str) -> dict[str, float]:
 def right_answers(answers: pd.DataFrame) -> pd.DataFrame:
     """Which answers are right, on the test utterances that all models answered.
 
-    Returns:
-        Index `fold`, `seed`, `utterance`; a bool column for each `name`, in order.
-
-    Raises:
-        ValueError: if two runs are of the same name, fold and seed.
+    Index `fold`, `seed`, `utterance`; a bool column for each `name`, in order. `ValueError` if two
+    runs are of the same name, fold and seed.
     """
     right = answers.assign(right=(answers["predicted"] == answers["emotion"]).astype(float))
     wide = right.pivot(index=["fold", "seed", "utterance"], columns="name", values="right")
@@ -130,10 +125,8 @@ def less_held_out(rows: pd.DataFrame, folds: str) -> pd.Series:
     """What each utterance loses if groups are held out: on random splits less in such `folds`.
 
     An utterance that both tested counts once, with the share of its answers that are right. The
-    rows are answers of one model with `dialogue` and whether they are `right`.
-
-    Returns:
-        Index `dialogue`, `utterance`; empty without such answers.
+    rows are answers of one model with `dialogue` and whether they are `right`. Index `dialogue`,
+    `utterance`; empty without such answers.
     """
     some = rows[rows["folds"].isin(["stratified", folds])]
     shares = some.groupby(["dialogue", "utterance", "folds"])["right"].mean().unstack("folds")

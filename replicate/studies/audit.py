@@ -33,9 +33,8 @@ MOST = 200
 def rates(counts: pd.DataFrame) -> pd.DataFrame:
     """Four rates of each class that a confusion matrix gives (rows true, columns predicted).
 
-    With k right answers for a class, r in its row (true), c in its column (predicted) and n in all:
-    recall k / r, precision k / c, F1 2 k / (r + c), and accuracy (n - r - c + 2 k) / n, that of the
-    question "this class or another?".
+    With k right answers for a class, r in its row, c in its column and n in all: recall k / r,
+    precision k / c, F1 2 k / (r + c), and accuracy (n - r - c + 2 k) / n of "this or another?".
 
     >>> print(rates(pd.DataFrame([[8, 2], [4, 6]])).round(3))
        recall  precision     F1  accuracy
@@ -135,14 +134,11 @@ def fractions(ratio: Decimal, most: int = MOST) -> list[tuple[int, int]]:
 def words() -> pd.DataFrame:
     """The words of Table 6 and its text, with the fractions that may stand behind their ratios.
 
-    The base rate of a class is the share of test utterances that the model calls so (a column of
-    Table 7), since a ratio counts predictions too.
-
-    Returns:
-        `emotion`, `word`, `printed` (Decimal), `base`; `fractions` (see there); of the first of
-        them `low` and `high` (Wilson's interval), `direction` (`above` or `below` the base rate, or
-        `either` if the interval holds it), and `chance`: the probability that a word of so many
-        occurrences, which says nothing, lies at least as far on that side.
+    `emotion`, `word`, `printed` (Decimal); `base`, the share of test utterances that the model
+    calls so (a column of Table 7: a ratio counts predictions too); `fractions` (see there); of the
+    first of them `low` and `high` (Wilson's interval), `direction` (`above` or `below` the base
+    rate, or `either` if the interval holds it), and `chance`: the probability that a word of so
+    many occurrences, which says nothing, lies at least as far on that side.
     """
     rows = [(*pair, printed, fractions(printed)) for pair, printed in WORDS.items()]
     table = pd.DataFrame(rows, columns=["emotion", "word", "printed", "fractions"])
@@ -158,15 +154,11 @@ def words() -> pd.DataFrame:
 def likely_counts(counted: pd.DataFrame, total: int) -> pd.DataFrame:
     """How often words occur in a test set of the paper's size, drawn at random from a corpus.
 
-    Args:
-        counted: a row a word, with `present` (occurrences in the corpus) and `sentences` (those
-            with the word), see `words.described`.
-        total: sentences of the corpus.
-
-    Returns:
-        `low_sentences`, `high_sentences`: how many sentences of the test set have the word, by the
-        hypergeometric distribution; `low`, `high`: occurrences, at their mean in a sentence with
-        the word. All rows hold together with 95 % (Bonferroni).
+    `counted` has a row a word, with `present` (occurrences in the corpus) and `sentences` (those
+    with the word), see `words.described`; `total` are the sentences of the corpus. Returned are
+    `low_sentences`, `high_sentences`: how many sentences of the test set have the word, by the
+    hypergeometric distribution; `low`, `high`: occurrences, at their mean in a sentence with the
+    word. All rows hold together with 95 % (Bonferroni).
     """
     level = 1 - LEVEL / max(len(counted), 1)
     low, high = hypergeom.interval(level, total, counted["sentences"], TESTED)
@@ -183,10 +175,8 @@ def fractions_left(counted: pd.DataFrame, total: int) -> pd.DataFrame:
     """What the counts of a corpus leave of the fractions that may stand behind printed ratios.
 
     The arguments are those of `likely_counts`, with `emotion` and `word` (tags in brackets).
-
-    Returns:
-        The columns of `words` for each printed word that occurs; for either of `UNITS` its name
-        with those `fractions` whose denominator is likely, and `UNIT_range`, see `likely_counts`.
+    Returned are the columns of `words` for each printed word that occurs; for either of `UNITS` its
+    name with those `fractions` whose denominator is likely, and `UNIT_range`, see `likely_counts`.
     """
     bare = counted.assign(word=counted["word"].str.strip("[]"))
     left = bare.merge(words(), on=["emotion", "word"], validate="one_to_one")
@@ -207,10 +197,9 @@ def fractions_left(counted: pd.DataFrame, total: int) -> pd.DataFrame:
 def loudness_gaps() -> pd.DataFrame:
     """Differences of mean loudness between neighbours of Table 8, and from first to last.
 
-    Returns:
-        Index (louder, softer); `d`, Cohen's: `WaveAvg` less `WaveAvg` over the quadratic mean of
-        both `WaveAvgStd`, as if the classes were equally large; `low` and `high`, the least and the
-        most that the rounding of the print allows.
+    Index (louder, softer); `d`, Cohen's: `WaveAvg` less `WaveAvg` over the quadratic mean of both
+    `WaveAvgStd`, as if the classes were equally large; `low` and `high`, the least and the most
+    that the rounding of the print allows.
     """
     rows, classes = {}, TABLE_8.to_dict("records")
     for loud, soft in (*pairwise(classes), (classes[0], classes[-1])):

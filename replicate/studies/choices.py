@@ -33,16 +33,13 @@ EFFECTS = ["difference", "difference_low", "difference_high", "n", "p_larger", "
 
 
 class Reading(NamedTuple):
-    """Another reading of what is open, the `subject`, or another setting of what is printed.
-
-    The `reason` is that of ours; the `impact`, one of `IMPACTS`, was expected before the runs.
-    """
+    """Another reading of what is open, the `subject`, or another setting of what is printed."""
 
     subject: str
     ours: str
     other: str
-    reason: str
-    impact: str
+    reason: str  # of ours
+    impact: str  # of `IMPACTS`, as expected before the runs
 
 
 def reading(name: str) -> Reading:
@@ -107,15 +104,11 @@ def differences(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def effects(answers: pd.DataFrame, overlap: float = 0.0) -> pd.DataFrame:
-    """Mean difference of each choice, the largest first.
+    """Mean difference of each choice, the largest first, from answers on one kind of folds.
 
     A seed's difference is the mean over its models; where groups are held out, a group's is the
-    mean over models and seeds.
-
-    Args:
-        answers: of runs on one kind of folds.
-        overlap: n_test / n_train of random splits. It widens the intervals where each seed draws a
-            split of its own, see `mean_difference`.
+    mean over models and seeds. `overlap`, n_test / n_train of random splits, widens the intervals
+    where each seed draws a split of its own, see `mean_difference`.
 
     Returns:
         Index `choice`; `difference` with `_low` and `_high` (t interval); `n` (seeds or groups);

@@ -59,11 +59,10 @@ COLUMNS = [
 def truth() -> pd.DataFrame:
     """What the presets' channels tell of the class; by rising share of the audio.
 
-    Returns:
-        Index `preset`; `text`, `audio`, `both` (bits), and the audio's share of three sums: `share`
-        of what each tells alone, `share_added` of what each adds to the other (NaN where neither
-        adds anything), `share_accuracy` of how far each alone lifts the best possible accuracy
-        above the largest class.
+    Index `preset`; `text`, `audio`, `both` (bits), and the audio's share of three sums: `share` of
+    what each tells alone, `share_added` of what each adds to the other (NaN where neither adds
+    anything), `share_accuracy` of how far each alone lifts the best accuracy above the largest
+    class.
     """
     rows = {}
     for preset in standin.PRESETS:
@@ -94,11 +93,7 @@ def corpora(size: str) -> dict[str, str]:
 
 
 def load(size: str, *profiles: str, root: Path = RESULTS) -> dict[str, Selection]:
-    """The runs of the grid on every preset, under the first of some protocols that has any.
-
-    Returns:
-        Preset -> its runs, of which there may be none; by rising share of the audio.
-    """
+    """Preset -> the grid's runs on it, if any, under the first of some protocols that has any."""
     chosen = [model for model, _ in GRIDS[GRID].rows], ("trainable", "none"), "one"
     for profile in profiles:
         stored = {p: load_runs(name, profile, root=root) for p, name in corpora(size).items()}
@@ -111,12 +106,9 @@ def load(size: str, *profiles: str, root: Path = RESULTS) -> dict[str, Selection
 def answers(runs: Mapping[str, Selection]) -> pd.DataFrame:
     """Every answer of the last epochs' models, to the test part as it is and treated.
 
-    Args:
-        runs: preset, or another name of a corpus -> its runs.
-
-    Returns:
-        The columns `COLUMNS`; `treatment` is empty where nothing was done, else `untrained`, `half`
-        (both modalities weigh 1/2) or one of `ABLATIONS` with its modality, such as `audio-zero`.
+    From runs by preset, or another name of a corpus, `COLUMNS`; `treatment` is empty where nothing
+    was done, else `untrained`, `half` (both modalities weigh 1/2) or one of `ABLATIONS` with its
+    modality, such as `audio-zero`.
     """
     parts = [pd.DataFrame(columns=COLUMNS)] if not any(runs.values()) else []
     for preset, some in runs.items():
@@ -130,13 +122,12 @@ def answers(runs: Mapping[str, Selection]) -> pd.DataFrame:
 def measured(rows: pd.DataFrame) -> pd.DataFrame:
     """What the runs of one model and seed say, from `answers`; folds held out in turn are pooled.
 
-    Returns:
-        `preset`, `model`, `seed`; `utterances`, `accuracy`, `majority` (share of the largest
-        class); NaN where the model has no attention: `score` (mean of the audio), `score_sd` (over
-        utterances), `spread` (over dimensions), `untrained` (mean score before training), `half`
-        (accuracy gained if both modalities weigh 1/2) and `flips` (predictions that this changes);
-        NaN where it has one modality: the accuracy lost if one is `zeroed` or `shuffled`, as
-        `audio_zeroed` and so on, and under `zeroed` and `shuffled` the audio's share of both.
+    `preset`, `model`, `seed`; `utterances`, `accuracy`, `majority` (share of the largest class);
+    NaN where the model has no attention: `score` (mean of the audio), `score_sd` (over utterances),
+    `spread` (over dimensions), `untrained` (mean score before training), `half` (accuracy gained if
+    both modalities weigh 1/2) and `flips` (predictions that this changes); NaN where it has one
+    modality: the accuracy lost if one is `zeroed` or `shuffled`, as `audio_zeroed` and so on, and
+    under `zeroed` and `shuffled` the audio's share of both.
     """
     by = ["preset", "model", "seed"]
     groups = rows.groupby(by, sort=False)
@@ -186,14 +177,11 @@ def reached(table: pd.DataFrame) -> pd.Series:
 
 
 def agreement(values: pd.Series, known: pd.Series) -> dict[str, float | str]:
-    """How a measure goes with the truth over a few corpora.
+    """How a measure, one value a seed, goes with the known truth over a few corpora.
 
-    The corpora are chosen, not drawn, so the intervals draw seeds only, within each corpus: they
-    tell which means other trainings on these corpora give.
-
-    Args:
-        values: index preset, one value a seed; here and in the truth NaN is left out.
-        known: the truth; index preset.
+    Both have the index preset, and NaN is left out. The corpora are chosen, not drawn, so the
+    intervals draw seeds only, within each corpus: they tell which means other trainings on these
+    corpora give.
 
     Returns:
         `n` (corpora); of the means over seeds Spearman's `rho` (0 for a measure that is constant)
@@ -235,11 +223,8 @@ _AGREEMENT = ("rho", "rho_low", "rho_high", "tau", "p_value", "slope", "slope_lo
 def orders(table: pd.DataFrame, known: pd.Series | None = None) -> pd.DataFrame:
     """How `MEASURES` of each model, from `measured`, go with the truth from preset to preset.
 
-    What is `known` is the share that `truth` gives by default.
-
-    Returns:
-        One row a measure and model: `measure`, `model`, what `agreement` finds, `p_holm` (Holm's
-        correction for the models) and `rho_learned` (rho with `reached`).
+    `known` is the share that `truth` gives by default. One row a measure and model: `measure`,
+    `model`, what `agreement` finds, `p_holm` (for the models) and `rho_learned`, with `reached`.
     """
     known, learned = truth()["share"] if known is None else known, reached(table)
     rows = []

@@ -9,7 +9,6 @@ its partner: the same training on the same utterance as it is.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,16 +16,14 @@ import pandas as pd
 
 from replicate.corpora.altered import NOMINAL, SIX_DB, altered
 from replicate.corpora.iemocap_ids import dialogue
-from replicate.corpora.names import at_hand
 from replicate.corpora.protocol import cohort
 from replicate.corpora.table import Corpus
 from replicate.corpora.waveforms import Waveforms, levels, open_waveforms
-from replicate.files import read_record, write_record
 from replicate.paper import EMOTIONS
 from replicate.runs import facts, selection
 from replicate.runs.selection import Selection, under
 from replicate.runs.store import Run
-from replicate.settings import QUIETEST, RECORDINGS, RESULTS, SAMPLE_RATE, UNTREATED, ModelConfig
+from replicate.settings import QUIETEST, RECORDINGS, SAMPLE_RATE, UNTREATED, ModelConfig
 from replicate.stats.hypothesis_tests import (
     LEVEL,
     Difference,
@@ -60,6 +57,9 @@ Unit = Literal["seed", "fold"]
 class Loudness(facts.Facts):
     """The levels of a corpus's cohort."""
 
+    file = "loudness.json"
+    made_by = "loudness"
+
     audio_fingerprint: str  # SHA-256 of ids and samples
     rows: list[tuple[str, str, str, float, float]]  # `COLUMNS` of each utterance
 
@@ -84,21 +84,6 @@ def make(corpus: Corpus) -> Loudness:
     return Loudness(**origin, audio_fingerprint=waveforms.fingerprint, rows=rows)
 
 
-def save(found: Loudness, root: Path = RESULTS) -> Path:
-    """Store the levels of a corpus."""
-    return write_record(root / found.corpus / "loudness.json", found, indent=None)
-
-
-def load(corpus: str, root: Path = RESULTS) -> Loudness | None:
-    """The stored levels of a corpus; None if there are none."""
-    return read_record(root / corpus / "loudness.json", Loudness, f"run `{command(corpus)}`")
-
-
-def command(corpus: str) -> str:
-    """What makes the levels of a corpus."""
-    return f"replicate loudness --corpus {at_hand(corpus)}"
-
-
 def shift(level: pd.DataFrame) -> float:
     """How far the treatment `rms` raises a cohort's recordings, in dB, mean."""
     return float((20 * np.log10(NOMINAL / level["spread"].clip(lower=QUIETEST))).mean())
@@ -112,9 +97,8 @@ def nearest(moved: float) -> str:
 def above(level: pd.DataFrame, emotion: str) -> pd.DataFrame:
     """How far speakers raise each other class above one, in dB, each by its mean level.
 
-    Returns:
-        Index emotion; `difference`, `low`, `high`, `p_holm` of `over_seeds`, speakers in place of
-        seeds; `softer` (speakers whose speech of the class is the softer one), `speakers`.
+    Index emotion; `difference`, `low`, `high`, `p_holm` of `over_seeds`, speakers in place of
+    seeds; `softer` (speakers whose speech of the class is the softer one), `speakers`.
     """
     decibels = level.assign(decibels=20 * np.log10(level["average"].clip(lower=QUIETEST)))
     means = decibels.pivot_table("decibels", "speaker", "emotion").dropna()[list(EMOTIONS)]
@@ -154,8 +138,7 @@ def right_beside(answers: pd.DataFrame) -> pd.DataFrame:
 def answers(runs: Sequence[Run], treatments: Iterable[str]) -> pd.DataFrame:
     """Predicted classes of one model's runs, untreated and under each of some `TREATMENTS`.
 
-    Returns:
-        Index `fold`, `seed`, `utterance`, `emotion`; columns `UNTREATED`, then the treatments.
+    Index `fold`, `seed`, `utterance`, `emotion`; columns `UNTREATED`, then the treatments.
     """
     parts = {UNTREATED: list(runs)}
     parts |= {treatment: [under(run, treatment) for run in runs] for treatment in treatments}
@@ -173,14 +156,12 @@ def right(answered: pd.DataFrame) -> pd.DataFrame:
 def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     """Every other column of `answers` against the first.
 
-    The unit is `seed` for trainings on one test set, `fold` for groups held out in turn.
-
-    Returns:
-        Index heading; `accuracy`; `difference`, `low`, `high` of `gains`; `unit_low`, `unit_high`
-        and `p_holm` of `over_seeds` over units, NaN for one unit; `found`, in how many of the
-        `seeds` McNemar's exact test finds a difference (both with Holm's correction for all
-        columns); `changed`, the share of answers that are another class, with `changed_low`,
-        `changed_high` (t over units).
+    The unit is `seed` for trainings on one test set, `fold` for groups held out in turn. Index
+    heading; `accuracy`; `difference`, `low`, `high` of `gains`; `unit_low`, `unit_high` and
+    `p_holm` of `over_seeds` over units, NaN for one unit; `found`, in how many of the `seeds`
+    McNemar's exact test finds a difference (both with Holm's correction for all columns);
+    `changed`, the share of answers that are another class, with `changed_low`, `changed_high` (t
+    over units).
     """
     correct, first = right(answered), str(answered.columns[0])
     rows = gains(correct, unit)
@@ -247,10 +228,9 @@ def versions(samples: np.ndarray) -> dict[str, np.ndarray]:
 def remains(recordings: Sequence[np.ndarray], pieces: int) -> pd.DataFrame:
     """What each treatment leaves of recordings, int16 [T] each, whose envelope has so many pieces.
 
-    Returns:
-        Index treatment; `level` (dB above the untreated recording, mean over recordings), `range`
-        (dB from the softest recording to the loudest), `envelope` and `spectrum` (correlation with
-        the untreated recording of the pieces' levels and of the spectrum, all in dB; means).
+    Index treatment; `level` (dB above the untreated recording, mean over recordings), `range` (dB
+    from the softest recording to the loudest), `envelope` and `spectrum` (correlation with the
+    untreated recording of the pieces' levels and of the spectrum, all in dB; means).
     """
     every = [versions(samples) for samples in recordings]
     rows = {}

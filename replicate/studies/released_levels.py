@@ -9,7 +9,6 @@ sentence files.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,9 +16,7 @@ import pandas as pd
 from replicate.corpora import iemocap_features
 from replicate.corpora.protocol import cohort
 from replicate.corpora.table import Corpus
-from replicate.files import read_record, write_record
 from replicate.runs import facts
-from replicate.settings import RESULTS
 
 #: Of each speaker and class: utterances, means of the three levels, deviation of the first.
 COLUMNS = ("speaker", "emotion", "n", "average", "average_deviation", "spread", "rms")
@@ -28,6 +25,9 @@ COLUMNS = ("speaker", "emotion", "n", "average", "average_deviation", "spread", 
 @dataclass(frozen=True, kw_only=True)
 class Levels(facts.Facts):
     """The values of `COLUMNS`; levels are parts of full scale."""
+
+    file = "levels.json"
+    made_by = "loudness"
 
     left_out: int  # utterances of the cohort whose levels are missing or doubtful
     rows: list[tuple[str, str, int, float, float, float, float]]
@@ -50,17 +50,6 @@ def make(corpus: Corpus) -> Levels:
     rows = list(found.reset_index()[list(COLUMNS)].itertuples(index=False, name=None))
     left_out = len(table) - len(of_utterance)
     return Levels(**facts.origin(corpus, heard=False), left_out=left_out, rows=rows)
-
-
-def save(found: Levels, root: Path = RESULTS) -> Path:
-    """Store them."""
-    return write_record(root / found.corpus / "levels.json", found, indent=None)
-
-
-def load(corpus: str = "iemocap-features", root: Path = RESULTS) -> Levels | None:
-    """The stored levels; None if there are none."""
-    remedy = f"run `replicate loudness --corpus {corpus} --data PATH`"
-    return read_record(root / corpus / "levels.json", Levels, remedy)
 
 
 def class_averages(by_speaker: pd.DataFrame) -> pd.DataFrame:

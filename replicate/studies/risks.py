@@ -67,11 +67,10 @@ def in_dialogues(answers: pd.DataFrame, dialogues: Mapping[str, str]) -> pd.Data
 def lost(rows: pd.DataFrame) -> pd.DataFrame:
     """What one model's accuracy loses if groups are held out, see `summaries.less_held_out`.
 
-    Returns:
-        Index: kinds of folds but the random one; `lost` (at random less held out) with `_low` and
-        `_high`, which draw whole dialogues; how many `utterances` and `dialogues` these are; and
-        `over`, `over_low`, `over_high`, the mean of the `groups` held out, each counting alike,
-        with Student's t interval over them. No rows without random splits.
+    Index: kinds of folds but the random one; `lost` (at random less held out) with `_low` and
+    `_high`, which draw whole dialogues; how many `utterances` and `dialogues` these are; and
+    `over`, `over_low`, `over_high`, the mean of the `groups` held out, each counting alike, with
+    Student's t interval over them. No rows without random splits.
     """
     found = {}
     for kind in FOLDS[1:]:
@@ -130,10 +129,9 @@ def by_style(rows: pd.DataFrame) -> pd.DataFrame:
 def repeats(rows: pd.DataFrame) -> pd.DataFrame:
     """Accuracy on repeated texts and on new ones: `in_dialogues` of one model, with `repeated`.
 
-    Returns:
-        Index: `all`, and `scripted` and `improvised` where ids tell; `share` (of repeated texts),
-        `accuracy`; `repeated`, `new` and `difference`, each with `_low` and `_high`; and `least`
-        and `most`, the smallest and the largest difference of a run.
+    Index: `all`, and `scripted` and `improvised` where ids tell; `share` (of repeated texts),
+    `accuracy`; `repeated`, `new` and `difference`, each with `_low` and `_high`; and `least` and
+    `most`, the smallest and the largest difference of a run.
     """
     parts = by_style(rows).groupby("dialogues", sort=False)
     return pd.DataFrame({name: _repeats(part) for name, part in parts}).T
@@ -160,9 +158,8 @@ def _repeats(rows: pd.DataFrame) -> dict[str, float]:
 def epochs(runs: Selection) -> pd.DataFrame:
     """What the choice of the epoch does to each run.
 
-    Returns:
-        One row a run: `summaries.RUN` and `name`; accuracy for each of `SELECTIONS` (NaN where it
-        has none), those of `fluctuation`, and `overlap`, n_test / n_train.
+    One row a run: `summaries.RUN` and `name`; accuracy for each of `SELECTIONS` (NaN where it has
+    none), those of `fluctuation`, and `overlap`, n_test / n_train.
     """
     answers = {epoch: replace(runs, epoch=epoch).answers() for epoch in SELECTIONS}
     rows = answers["last-epoch"].drop_duplicates("run")[["run", "name", *RUN[1:]]].set_index("run")
@@ -210,12 +207,9 @@ def fluctuation(accuracies: np.ndarray) -> dict[str, float]:
 def padding(seconds: np.ndarray, batch: int, rng: np.random.Generator) -> dict[str, float]:
     """What padding random batches to their longest utterance takes, over `EPOCHS` epochs.
 
-    What an epoch leaves over of a batch is dropped.
-
-    Returns:
-        `longest`: mean duration of a batch's longest utterance, in seconds; `padding`: share of all
-        samples that are none of an utterance; `silent`: share of the padded length that is none of
-        an utterance of median duration, mean over batches.
+    What an epoch leaves over of a batch is dropped. `longest`: mean duration of a batch's longest
+    utterance, in seconds; `padding`: share of all samples that are none of an utterance; `silent`:
+    share of the padded length that is none of an utterance of median duration, mean over batches.
     """
     whole = len(seconds) // batch * batch
     epochs = rng.permuted(np.tile(seconds, (EPOCHS, 1)), axis=1)[:, :whole]
@@ -230,9 +224,8 @@ def padding(seconds: np.ndarray, batch: int, rng: np.random.Generator) -> dict[s
 def rebatched(runs: Selection) -> pd.DataFrame:
     """What finished models answer in other test batches, beside their usual answers.
 
-    Returns:
-        Rows of `Selection.answers` for each of `BATCHES`, with `treatment`, `flipped` (whether the
-        predicted class is another there) and `change` (of being right: -1, 0 or 1).
+    Rows of `Selection.answers` for each of `BATCHES`, with `treatment`, `flipped` (whether the
+    predicted class is another there) and `change` (of being right: -1, 0 or 1).
     """
     other = answers_under(runs.runs, BATCHES)[["run", "utterance", "treatment", "predicted"]]
     other = other.rename(columns={"predicted": "other"})

@@ -40,16 +40,11 @@ def gaps(
     waveforms: Waveforms,
     rows: np.ndarray,
 ) -> pd.DataFrame:
-    """Front ends against eager float64, all with the same weights, on a batch of rows.
+    """Front ends against eager float64, all with the same weights, on a batch: these rows.
 
-    Args:
-        ways: name -> front end, whose weights are overwritten, and what it makes of the batch.
-        waveforms: of the corpus.
-        rows: of the batch.
-
-    Returns:
-        Index `way`; `output error` and `gradient error`, the largest of each relative to the
-        largest output and to the largest parameter gradient.
+    `ways`: name -> front end, whose weights are overwritten, and what it makes of the batch.
+    Returned: index `way`; `output error` and `gradient error`, the largest of each relative to the
+    largest output and to the largest parameter gradient.
     """
     torch.manual_seed(0)
     exact = AudioFrontEnd()

@@ -28,17 +28,11 @@ def strengthened(
 def untrained_gates(
     model: str, n: int, rectify_text: bool = False, sd: float | None = None
 ) -> np.ndarray:
-    """Gates of untrained attention modules on random features.
+    """Gates of untrained attention modules on n random features: [MODELS, UTTERANCES, 1 or n].
 
-    Args:
-        model: a key of `ATTENTION`.
-        n: features.
-        rectify_text: whether negative text features are 0, as after a ReLU; else features of both
-            modalities are drawn alike, standard normal.
-        sd: of the scores; by default what the untrained weights give.
-
-    Returns:
-        [MODELS, UTTERANCES, 1 or n]; an utterance's score is the mean over the last axis.
+    An utterance's score is the mean over the last axis. `model` is a key of `ATTENTION`; with
+    `rectify_text`, negative text features are 0, as after a ReLU, else features of both modalities
+    are drawn alike, standard normal; `sd` of the scores is by default what untrained weights give.
     """
     gates = []
     for seed in range(MODELS):

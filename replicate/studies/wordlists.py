@@ -13,11 +13,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from replicate.corpora.names import at_hand
 from replicate.corpora.protocol import cohort, split
 from replicate.corpora.table import Corpus
 from replicate.corpora.transcriptions import discard_probability, tokens, vocabulary
-from replicate.files import InputError, read_record, write_record
+from replicate.files import InputError
 from replicate.paper import WORDS
 from replicate.runs import facts
 from replicate.runs.code import PACKAGES
@@ -70,6 +69,9 @@ def thinned(sentences: Sequence[Sequence[str]], t: float) -> Thinned:
 class WordList(facts.Facts):
     """What `words.described` finds, cut to the words on top."""
 
+    file = "words/{classes}.json"
+    made_by = "words"
+
     classes: Classes
     sentences: int  # how many there are
     words: int  # how many different ones
@@ -88,8 +90,7 @@ class WordList(facts.Facts):
 def make(corpus: Corpus, runs: Sequence[Run]) -> Iterator[WordList]:
     """The lists of a corpus by `Classes`, from runs of text alone; without these, of true classes.
 
-    Raises:
-        InputError: it has no transcripts.
+    `InputError` if it has no transcripts.
     """
     table = cohort(corpus)
     if table["transcript"].isna().all():
@@ -145,6 +146,9 @@ def words_of(runs: Selection, corpus: Corpus) -> list[pd.DataFrame]:
 class WordsOfRuns(facts.Facts):
     """The words that the paper names, by the classes that runs of its best model predict."""
 
+    file = "words/of-runs.json"
+    made_by = "words"
+
     runs: tuple[str, ...]  # their names, each with a test set
     rows: list[dict[str, facts.Cell]]  # of `words.word_table`, and the `run`
 
@@ -165,41 +169,13 @@ def of_runs(corpus: Corpus, runs: Selection) -> WordsOfRuns:
     return WordsOfRuns(**made, runs=names, rows=kept)
 
 
-def save_of_runs(found: WordsOfRuns, root: Path = RESULTS) -> Path:
-    """Store them."""
-    return write_record(_of_runs(found.corpus, root), found, indent=None)
-
-
-def load_of_runs(corpus: str, root: Path = RESULTS) -> WordsOfRuns | None:
-    """Those stored; None if there are none."""
-    return read_record(_of_runs(corpus, root), WordsOfRuns, f"run `{command(corpus)}`")
-
-
-def _of_runs(corpus: str, root: Path) -> Path:
-    return root / corpus / "words" / "of-runs.json"
-
-
 def reported(table: pd.DataFrame) -> pd.Series:
     """The ratio that the paper gives a row's `word` (tags in brackets) and `emotion`, else NaN."""
     pairs = zip(table["emotion"], table["word"].str.strip("[]"), strict=True)
     return pd.Series([WORDS.get(pair, np.nan) for pair in pairs], table.index, dtype=float)
 
 
-def save(found: WordList, root: Path = RESULTS) -> Path:
-    """Store a list."""
-    return write_record(root / found.corpus / "words" / f"{found.classes}.json", found, indent=None)
-
-
 def load(corpus: str, root: Path = RESULTS) -> dict[Classes, WordList]:
     """The stored lists of a corpus; there may be none."""
-    lists: dict[Classes, WordList] = {}
-    for classes in get_args(Classes):
-        path = root / corpus / "words" / f"{classes}.json"
-        if found := read_record(path, WordList, f"run `{command(corpus)}`"):
-            lists[classes] = found
-    return lists
-
-
-def command(corpus: str) -> str:
-    """What makes the lists of a corpus."""
-    return f"replicate words --corpus {at_hand(corpus)}"
+    lists = {name: WordList.load(corpus, root, classes=name) for name in get_args(Classes)}
+    return {name: found for name, found in lists.items() if found}

@@ -45,12 +45,10 @@ Unit = Literal["sentences", "tokens"]
 def word_table(
     sentences: Sequence[Sequence[str]], classes: Sequence[str], unit: Unit = "sentences"
 ) -> pd.DataFrame:
-    """Every word with every class.
+    """Every word with every class, from the tokens and the class of each test sentence.
 
-    Args:
-        sentences: the tokens of each test sentence.
-        classes: class of each sentence: the predicted one for Table 6, or the true one.
-        unit: `tokens`: mutual information and what follows from it take each occurrence by itself.
+    The class is the predicted one for Table 6, or the true one. With `unit` `tokens`, mutual
+    information and what follows from it take each occurrence by itself.
 
     Returns:
         One row a class and word, classes in the order of `EMOTIONS`, words in alphabetical order:
@@ -186,12 +184,10 @@ def survival(
 ) -> pd.DataFrame:
     """How often each word is among the top three of its class when sentences are drawn anew.
 
-    Drawn as a whole are `clusters`, such as dialogues; single sentences by default.
-
-    Returns:
-        One row a class and word, in the order of `word_table`: `emotion`, `word`, and the shares
-        of `RESAMPLES` samples in which it is, `by_information` (the paper's order) and
-        `by_corrected` (what is subtracted is the expectation in the sentences as given).
+    Drawn as a whole are `clusters`, such as dialogues; single sentences by default. One row a class
+    and word, in the order of `word_table`: `emotion`, `word`, and the shares of `RESAMPLES` samples
+    in which it is, `by_information` (the paper's order) and `by_corrected` (what is subtracted is
+    the expectation in the sentences as given).
     """
     counts, words = _counts(sentences, classes)
     present, of_class = counts > 0, _membership(classes)
@@ -226,17 +222,13 @@ def top_words(table: pd.DataFrame, n: int = TOP, min_count: int = 1) -> pd.DataF
 
 
 def described(utterances: pd.DataFrame) -> pd.DataFrame:
-    """`word_table` with each word's place by both methods, and how well it keeps it.
+    """`word_table` of a cohort, or part of one, with each word's place, and how well it keeps it.
 
-    Args:
-        utterances: a cohort, or part of one: `transcript`, `dialogue`, and `emotion`, the true
-            class or a predicted one.
-
-    Returns:
-        Added columns: `rank` (in its class, by mutual information; NaN without a sign) and
-        `corrected_rank` (by `corrected`; NaN unless the class attracts it and `q_value` is at most
-        `FALSE_DISCOVERIES`); `survival` in the two orders, as `survival` and `corrected_survival`,
-        and where whole dialogues are drawn, `dialogue_survival` and `corrected_dialogue_survival`.
+    The class is that of the column `emotion`, the true one or a predicted one. Added columns:
+    `rank` (in its class, by mutual information; NaN without a sign) and `corrected_rank` (by
+    `corrected`; NaN unless the class attracts it and `q_value` is at most `FALSE_DISCOVERIES`);
+    `survival` in the two orders, as `survival` and `corrected_survival`, and where whole dialogues
+    are drawn, `dialogue_survival` and `corrected_dialogue_survival`.
     """
     sentences = [tokens(text) for text in utterances["transcript"].fillna("")]
     classes = utterances["emotion"].tolist()
@@ -267,11 +259,9 @@ def in_grammar(preset: str, n: int = 4000) -> pd.DataFrame:
 
     A sentence's words depend on its class through the text symbol alone, whose probabilities are
     known; so each counts for every class as much as its symbol does. What a corpus shows beyond
-    these shares is chance: its dialogues keep to topics and its scripts repeat lines.
-
-    Returns:
-        `emotion`, `word`, `true_share` (of the sentences with the word, those of the class) and
-        `true_sign` (of the association, as in `word_table`).
+    these shares is chance: its dialogues keep to topics and its scripts repeat lines. `emotion`,
+    `word`, `true_share` (of the sentences with the word, those of the class) and `true_sign` (of
+    the association, as in `word_table`).
     """
     channels = standin.PRESETS[preset]
     weights = standin.prior()[:, None] * np.array(channels.text) / n  # [4, 4]

@@ -70,9 +70,7 @@ def within_folds(values: pd.DataFrame, folds: pd.Series) -> float:
 def scatter(own: pd.DataFrame, repeated: pd.DataFrame) -> Scatter:
     """The parts of the luck, from the answers of one model's runs, see `selection.answers`.
 
-    Args:
-        own: runs on splits of their own.
-        repeated: several runs on each fold.
+    `own` are runs on splits of their own, `repeated` several runs on each fold.
     """
     found = by_run(repeated).set_index("run")
     recalls = {
@@ -179,10 +177,7 @@ def of_words(reported: Mapping[str, Decimal]) -> pd.Series:
 
 
 def chances(claim: Claim, luck: Scatter) -> pd.Series | None:
-    """How often a perfect replication has each outcome of a claim's criterion.
-
-    None where that cannot be told. `luck`: how the runs scatter.
-    """
+    """How often a perfect replication has each outcome of a claim's criterion; None if unknown."""
     criterion = CRITERIA[claim.id]
     printed = dict(zip(OWN["model"] + "-" + OWN["embedding"], OWN["accuracy"], strict=True))
     match criterion:

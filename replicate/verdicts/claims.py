@@ -22,7 +22,7 @@ from replicate.verdicts.criteria_of_data import Counts, Extremes, Loudness, Word
 from replicate.verdicts.criteria_of_runs import OfRuns
 from replicate.verdicts.criteria_of_splits import CRITERIA_OF_FEATURES
 from replicate.verdicts.criterion import Criterion, Finding, Outcome
-from replicate.verdicts.evidence import Evidence, gather, gather_splits
+from replicate.verdicts.evidence import Evidence, gather
 
 #: The protocol that the criteria were fixed for: profile, kind of held-out part, choice of epoch.
 PAPER_PROTOCOL = ("paper", "stratified", "last-epoch")
@@ -44,8 +44,7 @@ _VERDICTS: Mapping[Outcome, str] = {
 
 def verdicts(runs: Selection, corpus: Corpus | None = None) -> pd.DataFrame:
     """A verdict on each claim, from runs and the corpus where it is at hand, see `judge`."""
-    features = runs.corpus == PAPER_FEATURES
-    return judge(gather_splits(runs) if features else gather(runs, corpus))
+    return judge(gather(runs, corpus))
 
 
 def judge(evidence: Evidence) -> pd.DataFrame:

@@ -23,11 +23,7 @@ FILE = Path(__file__).with_suffix(".yml")
 
 
 def read(path: Path = FILE) -> Mapping[int, Criterion]:
-    """Number of a claim -> its criterion.
-
-    Raises:
-        InputError: an entry does not fit; a claim has no criterion, or a criterion no claim.
-    """
+    """Number of a claim -> its criterion; `InputError` if entries or claims do not fit."""
     found = load(path, dict[int, _Kind])
     if apart := found.keys() ^ {claim.id for claim in CLAIMS}:
         wrong = f"a claim without criterion, or a criterion without claim: {sorted(apart)}"

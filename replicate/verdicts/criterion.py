@@ -86,12 +86,10 @@ def gains_found(
     overlap: float = 0.0,
     decide: Callable[[str, Mean, float], tuple[Outcome, str]] = _ahead,
 ) -> Finding:
-    """Paired differences that are claimed to be positive: t tests with Holm's correction.
+    """Paired differences by name, claimed to be positive: t tests with Holm's correction.
 
-    Args:
-        gains: name -> differences.
-        overlap: n_test / n_train of random splits, see `mean_difference`.
-        decide: from a name, its mean and its corrected p value to an outcome, with the reason.
+    `overlap` as in `mean_difference`; `decide` goes from a name, its mean and its corrected p value
+    to an outcome, with the reason.
     """
     means = [mean_difference(gain, overlap) for gain in gains.values()]
     p_values = holm([mean.p_value for mean in means])

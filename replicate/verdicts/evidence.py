@@ -3,19 +3,22 @@
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from replicate.corpora.table import Corpus
+from replicate.paper import PAPER_FEATURES
 from replicate.runs.facts import Facts
 from replicate.runs.selection import Selection
 from replicate.runs.store import Provenance, Run
 from replicate.stats import classification
 from replicate.stats.intervals import Interval
 from replicate.stats.summaries import by_run, summarise
-from replicate.studies import loudness, released_levels, wordlists
-from replicate.studies.wordlists import words_of
+from replicate.studies import loudness, wordlists
+from replicate.studies.loudness import Loudness
+from replicate.studies.released_levels import Levels
+from replicate.studies.wordlists import WordsOfRuns, words_of
 from replicate.verdicts.fitness import fit
 
 
@@ -102,24 +105,19 @@ def gather(runs: Selection, corpus: Corpus | None = None) -> Evidence:
     """What there is to judge the claims by.
 
     Without recordings, the corpus's stored loudness counts, and without runs that read as those of
-    the paper's Table 6, its stored words by text alone.
+    the paper's Table 6, its stored words by text alone. Of acoustic features it is runs on splits
+    of their own, sessions, stored levels and words.
     """
+    if runs.corpus == PAPER_FEATURES:
+        return _gather_splits(runs)
     made = next((run.provenance for run in runs), None)
-    decide, left_out = fit(deciding(runs))
+    decide, told = fit(deciding(runs))
     readers, words = decide.of("att_d1", "word2vec", decide.folds), []
     listed = None if len(readers) else wordlists.load(runs.corpus).get("one-test-set")
     audible = corpus if corpus and corpus.has_audio else None
-    kept = None if audible else loudness.load(runs.corpus)
-    stale = []
-    if listed and _of_another_version(listed, made):
-        listed = None
-        stale.append("words")
-    if kept and _of_another_version(kept, made):
-        kept = None
-        stale.append("levels")
-    if stale:
-        told = f"stored {' and '.join(stale)} are of another version of the corpus"
-        left_out = "; ".join(filter(None, (left_out, told)))
+    left_out = [told]
+    listed = _fitting(listed, "words", made, left_out)
+    kept = _fitting(None if audible else Loudness.load(runs.corpus), "levels", made, left_out)
     words_from: Sequence[Run | Facts] = ()
     if listed and runs.epoch == "last-epoch":
         words, words_from = [listed.table], [listed]
@@ -135,29 +133,37 @@ def gather(runs: Selection, corpus: Corpus | None = None) -> Evidence:
         levels=levels,
         words_from=words_from,
         levels_from=[kept] if kept else [],
-        left_out=left_out,
+        left_out="; ".join(filter(None, left_out)),
     )
 
 
-def _of_another_version(facts: Facts, made: Provenance | None) -> bool:
-    """Whether stored facts are of another version of the corpus than runs are, if there are any."""
-    return made is not None and facts.text_fingerprint != made.text_fingerprint
+Stored = TypeVar("Stored", bound=Facts)
 
 
-def gather_splits(runs: Selection) -> Evidence:
-    """What there is of acoustic features: runs on splits of their own, sessions, levels, words."""
-    runs, left_out = fit(runs)
-    made = next((run.provenance for run in runs), None)
-    kept, listed = released_levels.load(), wordlists.load_of_runs(runs.corpus)
+def _fitting(
+    stored: Stored | None, called: str, made: Provenance | None, left_out: list[str]
+) -> Stored | None:
+    """Stored facts, if of the version of the corpus that runs saw; else none, which is told."""
+    if stored and made and stored.text_fingerprint != made.text_fingerprint:
+        left_out.append(f"stored {called} are of another version of the corpus")
+        return None
+    return stored
+
+
+def _gather_splits(runs: Selection) -> Evidence:
+    runs, told = fit(runs)
+    made, left_out = next((run.provenance for run in runs), None), [told]
+    kept = _fitting(Levels.load(runs.corpus), "levels", made, left_out)
+    listed = _fitting(WordsOfRuns.load(runs.corpus), "words", made, left_out)
     title = made.corpus_title if made else runs.corpus
     own, sessions = (
         Evidence(runs.of(folds=folds), title, synthetic=False) for folds in ("own", "session")
     )
-    if kept and not _of_another_version(kept, made):
+    if kept:
         own = replace(own, levels=kept.table, levels_from=[kept])
-    if listed and runs.epoch == "last-epoch" and not _of_another_version(listed, made):
+    if listed and runs.epoch == "last-epoch":
         own = replace(own, words=listed.tables, words_from=[listed])
-    return replace(own, left_out=left_out, sessions=sessions)
+    return replace(own, left_out="; ".join(filter(None, left_out)), sessions=sessions)
 
 
 def deciding(runs: Selection) -> Selection:

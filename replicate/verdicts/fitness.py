@@ -13,8 +13,7 @@ from replicate.settings import EMB_SIZE, ModelConfig
 def fit(runs: Selection) -> tuple[Selection, str]:
     """The runs that may decide, and in words which others play no part; empty if all do.
 
-    Raises:
-        InputError: a run is given twice.
+    `InputError` if a run is given twice.
     """
     places = Counter(run.experiment.place for run in runs)
     if twice := [place for place, count in places.items() if count > 1]:
