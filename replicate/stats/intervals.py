@@ -139,6 +139,17 @@ def interval_over_clusters(
 Clusters: TypeAlias = Sequence[Hashable] | pd.Index | pd.Series
 
 
+def times_drawn(clusters: Clusters) -> np.ndarray:
+    """How often each row is drawn by draws of whole clusters: float64 [CLUSTER_RESAMPLES, n].
+
+    The draws are those of `interval_over_clusters`; NaN of but one cluster.
+    """
+    number, names = pd.factorize(pd.Index(clusters), sort=True)
+    draws = np.random.default_rng(0).integers(len(names), size=(CLUSTER_RESAMPLES, len(names)))
+    times = [np.bincount(draw, minlength=len(names))[number] for draw in draws]
+    return np.array(times) * (1.0 if len(names) > 1 else np.nan)
+
+
 def mean_over_clusters(values: ArrayLike, clusters: Clusters) -> Estimate:
     """The mean of values; its interval draws whole clusters, see `over_clusters`."""
     sums, sizes = _by_cluster(clusters, values, np.ones(len(clusters)))

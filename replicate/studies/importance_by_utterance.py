@@ -1,7 +1,6 @@
 """Do attention scores follow each utterance's own evidence? By utterance, in the stand-in."""
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,12 @@ from scipy.special import rel_entr
 
 from replicate.corpora import standin
 from replicate.paper import EMOTIONS
-from replicate.stats.intervals import Estimate, interval_over_clusters, mean_interval
+from replicate.stats.intervals import (
+    Estimate,
+    mean_interval,
+    percentile_interval,
+    times_drawn,
+)
 from replicate.studies.importance import (
     ABLATIONS,
     ASTRAY,
@@ -23,9 +27,6 @@ from replicate.studies.importance import (
 WEAK_BY_UTTERANCE = 0.1  # rank correlations below are weak, with the truth of many utterances
 LEAST_PROBABILITY = 1e-9  # those below count as this, where a logarithm is taken
 
-#: Rank correlations of each run, by name, from positions of utterances.
-Statistic: TypeAlias = Callable[[np.ndarray], dict[str, np.ndarray]]
-
 
 def with_truth(answers: pd.DataFrame, size: str) -> pd.DataFrame:
     """Answers beside what their utterances tell.
@@ -33,9 +34,8 @@ def with_truth(answers: pd.DataFrame, size: str) -> pd.DataFrame:
     These are `importance.answers` of runs on one random split. A preset in which neither modality
     tells more than the other of any utterance is left out.
 
-    Returns:
-        The same columns and `dialogue`; `told`, pointwise information (bits) of the audio less that
-        of the text; `gain`, the same of the information gained whatever the class.
+    The same columns and `dialogue`; `told`, pointwise information (bits) of the audio less that of
+    the text; `gain`, the same of the information gained whatever the class.
     """
     parts = []
     for preset, part in answers.groupby("preset", sort=False):
@@ -62,10 +62,8 @@ def by_run(rows: pd.DataFrame) -> pd.DataFrame:
 def followed(rows: pd.DataFrame) -> pd.DataFrame:
     """Whether scores of single utterances follow the truth, from `with_truth`.
 
-    Returns:
-        One row a model: `model`; what `_over_runs` finds of Spearman's `rho` of the score with
-        `told`, of the `untrained` score with it, of their `difference`, and of the score with
-        `gain`; `verdict`.
+    A row a model: `model`; what `_over_runs` finds of Spearman's `rho` of the score with `told`, of
+    the `untrained` score with it, of their `difference`, and of the score with `gain`; `verdict`.
     """
     groups = dict(iter(rows.groupby("model")))
     found = [_followed(groups[model]) for model in ATTENDING if model in groups]
@@ -73,15 +71,12 @@ def followed(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _followed(part: pd.DataFrame) -> dict[str, float | str]:
-    score, untrained = _matrix(part, "audio_score"), _matrix(part, "audio_score", "untrained")
-    told, gain = _matrix(part, "told"), _matrix(part, "gain")
-    first, second = np.stack([score, untrained, score]), np.stack([told, told, gain])
-
-    def rhos(at: np.ndarray) -> dict[str, np.ndarray]:
-        rho, before, by_gain = rank_correlation(first[..., at], second[..., at])
-        return {"rho": rho, "untrained": before, "difference": rho - before, "gain": by_gain}
-
-    found = _over_runs(part, rhos)
+    score, told, times = _matrix(part, "audio_score"), _matrix(part, "told"), _times(part)
+    rho = _rhos(score, told, times)
+    before = _rhos(_matrix(part, "audio_score", "untrained"), told, times)
+    by_gain = _rhos(score, _matrix(part, "gain"), times)
+    rhos = {"rho": rho, "untrained": before, "difference": rho - before, "gain": by_gain}
+    found = _over_runs(part, rhos, times)
     verdict = ASTRAY if found["rho_high"] < WEAK_BY_UTTERANCE else UNKNOWN
     if found["rho_low"] > 0 and found["difference_low"] > 0:
         verdict = FOLLOWS
@@ -93,47 +88,60 @@ def ablated(rows: pd.DataFrame) -> pd.DataFrame:
 
     Told the true class, a model loses bits of its probability. Not told, its answer moves by the
     divergence (bits) of the treated from the whole model's. Either is that without the audio less
-    that without the text.
-
-    Returns:
-        A row a model: `model`, `presets`, and what `_over_runs` finds of Spearman's rho of a loss
-        with `told`, by the keys of `ABLATIONS` and, not told the class, with `_blind` after them.
+    that without the text. A row a model: `model`, `presets`, and what `_over_runs` finds of
+    Spearman's rho of a loss with `told`, by the keys of `ABLATIONS` and, not told the class, with
+    `_blind` after them.
     """
     groups = dict(iter(rows.groupby("model")))
     return pd.DataFrame([_ablated(groups[model]) for model in FUSED if model in groups])
 
 
 def _ablated(part: pd.DataFrame) -> dict[str, float | str]:
-    told, lost = _matrix(part, "told"), _lost(part)
-    bits = np.stack(list(lost.values()))  # [losses, runs, utterances]
-
-    def rhos(at: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(lost, rank_correlation(bits[..., at], told[:, at]), strict=True))
-
+    told, times = _matrix(part, "told"), _times(part)
+    rhos = {name: _rhos(bits, told, times) for name, bits in _lost(part).items()}
     model, presets = part["model"].iloc[0], part["preset"].nunique()
-    return {"model": model, "presets": presets, **_over_runs(part, rhos)}
+    return {"model": model, "presets": presets, **_over_runs(part, rhos, times)}
 
 
-def _over_runs(part: pd.DataFrame, rhos: Statistic) -> dict[str, float]:
+def _times(part: pd.DataFrame) -> np.ndarray:
+    """How often each utterance counts: once, and in draws of whole dialogues [1 + draws, n]."""
+    own = part[part["treatment"] == ""]
+    answered = own.groupby("utterance")["dialogue"].agg(["size", "first"])
+    shared = answered["size"] == own.groupby(["preset", "seed"]).ngroups  # the columns of `_matrix`
+    return np.vstack([np.ones(shared.sum()), times_drawn(answered.loc[shared, "first"])])
+
+
+def _rhos(first: np.ndarray, second: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Spearman's rho of each run, [runs, n] with [runs, n], by `times`, [k, n]: [k, runs]."""
+    found = np.zeros((len(times), len(first)))
+    for run, pair in enumerate(zip(first, second, strict=True)):
+        a, b = (_ranks(values, times) for values in pair)
+        size = np.sqrt((times * a**2).sum(1) * (times * b**2).sum(1))
+        np.divide((times * a * b).sum(1), size, out=found[:, run], where=size != 0)
+    return found
+
+
+def _ranks(values: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Ranks, less their mean, of values [n] that occur so often [k, n]: [k, n]."""
+    distinct, which = np.unique(values, return_inverse=True)
+    each = times @ (which[:, None] == range(len(distinct)))
+    ranks = each.cumsum(1) - (each - 1) / 2
+    return np.asarray(ranks[:, which] - (times.sum(1, keepdims=True) + 1) / 2)
+
+
+def _over_runs(
+    part: pd.DataFrame, rhos: Mapping[str, np.ndarray], times: np.ndarray
+) -> dict[str, float]:
     """Means over a model's runs: `utterances` (of each preset); by name the mean and its intervals.
 
     `_low`, `_high` draw whole dialogues; `_seeds_low`, `_seeds_high` are Student's t over seeds.
     """
-    own = part[part["treatment"] == ""]
-    runs = own.groupby(["preset", "seed"], as_index=False).size()  # the rows of `_matrix`
-    answered = own.groupby("utterance").agg(runs=("model", "size"), dialogue=("dialogue", "first"))
-    shared = answered[answered["runs"] == len(runs)]  # the columns of `_matrix`
-    table = shared.assign(position=range(len(shared)))
-
-    def means(drawn: pd.DataFrame) -> pd.DataFrame:
-        found = rhos(drawn["position"].to_numpy())
-        return pd.DataFrame({name: [rho.mean()] for name, rho in found.items()})
-
-    low, high = interval_over_clusters(table, "dialogue", means)
-    row: dict[str, float] = {"utterances": len(table)}
-    for name, rho in rhos(table["position"].to_numpy()).items():
-        row |= Estimate(float(rho.mean()), low[name].item(), high[name].item()).named(name)
-        row |= mean_interval(pd.Series(rho).groupby(runs["seed"]).mean()).named(f"{name}_seeds")
+    seeds = part.groupby(["preset", "seed"]).size().index.get_level_values("seed")
+    row: dict[str, float] = {"utterances": times.shape[1]}
+    for name, (own, *drawn) in rhos.items():
+        ends = percentile_interval(np.mean(drawn, axis=1))
+        row |= Estimate(float(own.mean()), *ends).named(name)
+        row |= mean_interval(pd.Series(own).groupby(seeds).mean()).named(f"{name}_seeds")
     return row
 
 
