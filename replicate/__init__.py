@@ -11,12 +11,7 @@ def folder_named(variable: str) -> Path | None:
     return Path(os.path.expanduser(named)) if named else None
 
 
-def _name_the_user() -> None:
-    """Name a user who has no entry in the password file, as in containers: PyTorch asks for it."""
-    try:
-        getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        os.environ["LOGNAME"] = f"user-{os.getuid()}"
-
-
-_name_the_user()
+try:
+    getpass.getuser()
+except (KeyError, OSError, ImportError):  # no such user, as in containers; PyTorch asks for one
+    os.environ["LOGNAME"] = f"user-{os.getuid()}"

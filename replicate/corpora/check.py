@@ -211,9 +211,8 @@ def lacking(corpus: Corpus) -> list[Problem]:
     counts = [(f"{column}s", table[column].nunique(), n) for column, n in known.columns.items()]
     counts.append(("utterances", len(table), known.utterances))
     found = [f"{has:,} of {n:,} {name}" for name, has, n in counts if has != n]
-    counts = [
-        (part, table["utterance"].str.startswith(part).sum(), n) for part, n in known.parts.items()
-    ]
+    ids = table["utterance"].str
+    counts = [(part, ids.startswith(part).sum(), n) for part, n in known.parts.items()]
     counts += [(label, (table["label"] == label).sum(), n) for label, n in known.labels.items()]
     found += [f"{name} {has:,} of {n:,}" for name, has, n in counts if has != n]
     if not found:

@@ -49,12 +49,8 @@ def _gathered(path: Path) -> Iterator[Given]:
 def _in_folder(folder: Path) -> list[Path]:
     """Recordings in a folder and below, by their endings; hidden files are other programs'."""
     endings = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".oga"}
-    found = [
-        path
-        for path in sorted(folder.rglob("[!.]*"))
-        if path.suffix.lower() in endings and path.is_file()
-    ]
-    if not found:
+    inside = (path for path in folder.rglob("[!.]*") if path.suffix.lower() in endings)
+    if not (found := sorted(path for path in inside if path.is_file())):
         raise InputError(folder, "has no recording in it", "name files, or another folder")
     return found
 

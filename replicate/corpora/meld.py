@@ -29,8 +29,6 @@ _PLAIN = str.maketrans(
     | dict.fromkeys("\N{EN DASH}\N{EM DASH}", " - ")
     | {"\N{HORIZONTAL ELLIPSIS}": "..."}
 )
-Row = dict[str, object]
-Turn = dict[str, str]
 _REMEDY = "give the folder with the three *_sent_emo.csv of the repository declare-lab/MELD"
 
 
@@ -46,7 +44,10 @@ def read(root: Path) -> Corpus:
     found = Reading()
     for part in sorted(PARTS):
         wavs = _wavs(root, part, found)
-        for place, turn in sorted(_turns(root, part, found), key=_in_time):
+        in_time = sorted(
+            _turns(root, part, found), key=lambda one: [int(one[1][name]) for name in _NUMBERS[:2]]
+        )
+        for place, turn in in_time:
             row = _row(part, turn, wavs)
             if found.add(row, place, _REMEDY) and row["transcript"] is None:
                 found.damaged(place, "has no transcript", _REMEDY, str(row["utterance"]))
@@ -59,20 +60,17 @@ def plain(text: str) -> str:
     Curly quotes, dashes and ellipses become ASCII; Windows-1252 bytes that were read as Latin-1,
     and UTF-8 that was read as Windows-1252, are read again.
     """
-    text = "".join(_windows(character) for character in text)
+    text = "".join(
+        # a C1 control stands for a character of Windows-1252
+        c.encode("latin-1").decode("cp1252", errors="ignore") if "\x80" <= c <= "\x9f" else c
+        for c in text
+    )
     with suppress(UnicodeError):
         text = text.encode("cp1252").decode("utf-8")
     return " ".join(unicodedata.normalize("NFC", text).translate(_PLAIN).split())
 
 
-def _windows(character: str) -> str:
-    """The character that a C1 control stands for in Windows-1252."""
-    if not "\x80" <= character <= "\x9f":
-        return character
-    return character.encode("latin-1").decode("cp1252", errors="ignore")
-
-
-def _turns(root: Path, part: str, found: Reading) -> Iterator[tuple[str, Turn]]:
+def _turns(root: Path, part: str, found: Reading) -> Iterator[tuple[str, dict[str, str]]]:
     """Place (`file:line`) and values of each whole row of a part's table."""
     name = f"{part}_sent_emo"
     path = next(iter(files(root, f"{name}.*", ".csv")), root / f"{name}.csv")
@@ -85,17 +83,13 @@ def _turns(root: Path, part: str, found: Reading) -> Iterator[tuple[str, Turn]]:
             yield place, turn
 
 
-def _fault(turn: Turn) -> str:
+def _fault(turn: dict[str, str]) -> str:
     """What is wrong with a row; nothing if it is right."""
     if turn["Emotion"].lower() not in LABELS:
         return f"has an emotion that is none of MELD's: {turn['Emotion']!r}"
     if odd := [column for column in _NUMBERS if not turn[column].isdecimal()]:
         return f"has no number as {odd[0]}"
     return ""
-
-
-def _in_time(found: tuple[str, Turn]) -> tuple[int, int]:
-    return int(found[1]["Dialogue_ID"]), int(found[1]["Utterance_ID"])
 
 
 def _wavs(root: Path, part: str, found: Reading) -> dict[str, str]:
@@ -109,7 +103,7 @@ def _wavs(root: Path, part: str, found: Reading) -> dict[str, str]:
     return wavs
 
 
-def _row(part: str, turn: Turn, wavs: dict[str, str]) -> Row:
+def _row(part: str, turn: dict[str, str], wavs: dict[str, str]) -> dict[str, object]:
     dialogue, number, season, episode = (int(turn[column]) for column in _NUMBERS)
     return {
         "utterance": f"{part}_dia{dialogue}_utt{number}",

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,26 +43,20 @@ FEW = 3
 
 def gathered(problems: Iterable[Problem]) -> list[Problem]:
     """Problems of which many alike have become one, with a count and the first few."""
-    kinds: dict[tuple[str, str], list[Problem]] = {}
+    kinds: dict[tuple[str, str], list[Problem]] = defaultdict(list)
     for problem in problems:
         # ids, places and counts are the words that hold a digit
-        kind = problem.severity, re.sub(r"\S*\d\S*", "", problem.what)
-        kinds.setdefault(kind, []).append(problem)
-    return [
-        one
-        for alike in kinds.values()
-        for one in (alike if len(alike) <= FEW else [_as_one(alike)])
-    ]
-
-
-def _as_one(alike: list[Problem]) -> Problem:
-    first, *others = alike
-    also = ", ".join(other.utterance or other.place for other in others[: FEW - 1])
-    return dataclasses.replace(
-        first,
-        place=f"{len(alike):,} alike, as {first.place}",
-        what=f"{first.what} (also {also} and {len(alike) - FEW:,} more)",
-    )
+        kinds[problem.severity, re.sub(r"\S*\d\S*", "", problem.what)].append(problem)
+    found = []
+    for first, *others in kinds.values():
+        if (more := len(others) + 1 - FEW) > 0:
+            also = ", ".join(other.utterance or other.place for other in others[: FEW - 1])
+            what = f"{first.what} (also {also} and {more:,} more)"
+            place = f"{len(others) + 1:,} alike, as {first.place}"
+            found.append(dataclasses.replace(first, place=place, what=what))
+        else:
+            found += [first, *others]
+    return found
 
 
 def files(folder: Path, pattern: str, ending: str) -> list[Path]:
@@ -263,9 +258,8 @@ def damage(corpus: Corpus, kind: str, problems: Sequence[Problem]) -> InputError
     remedy += "--skip-damaged"
     if corpus.synthetic:
         lines = [line.partition("\n")[0] for line in lines]
-        remedy = (
-            f"remove this folder, and it is generated anew: `replicate corpus build {corpus.name}`"
-        )
+        again = f"`replicate corpus build {corpus.name}`"
+        remedy = f"remove this folder, and it is generated anew: {again}"
     what = "\n   - ".join([f"{len(problems)} damaged {kind}", *lines])
     return InputError(corpus.root, what, remedy)
 

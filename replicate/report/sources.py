@@ -1,6 +1,7 @@
 """What made a table or figure: corpus, protocol, seeds and commit."""
 
 import html
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -66,9 +67,9 @@ def _commit_now() -> str:
 def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
     """The sources of stored runs, one for each corpus and profile; `selection` is of `CHOSEN`."""
     kept = repeats()
-    groups: dict[tuple[str, str], list[Run]] = {}
+    groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for run in runs:
-        groups.setdefault((run.experiment.corpus, run.experiment.profile), []).append(run)
+        groups[run.experiment.corpus, run.experiment.profile].append(run)
     return tuple(
         Source(
             title=group[0].provenance.corpus_title,
@@ -76,13 +77,10 @@ def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
             details=(
                 f"profile {profile}",
                 listed("seed", (run.experiment.seed for run in group)),
-                listed(
-                    "commit", (commit_name(r.provenance.commit, r.provenance.dirty) for r in group)
-                ),
+                listed("commit", (_commit_of(run.provenance) for run in group)),
             ),
             more=(
-                *_cohort(group[0].provenance),
-                *_epochs(group),
+                *_size(group),
                 listed("fold", (run.experiment.fold.name for run in group)),
                 *([CHOSEN[selection]] if selection else []),
                 *_word_vectors(group),
@@ -122,8 +120,7 @@ def of_word_runs(corpus: str) -> Source | Missing:
 
 
 def _of_facts(kept: facts.Facts, *details: str) -> Source:
-    commit = f"commit {commit_name(kept.commit, kept.dirty)}"
-    return Source(kept.corpus_title, kept.synthetic, (*details, commit))
+    return Source(kept.corpus_title, kept.synthetic, (*details, f"commit {_commit_of(kept)}"))
 
 
 def of_benchmark(name: str) -> Source | Missing:
@@ -134,29 +131,25 @@ def of_benchmark(name: str) -> Source | Missing:
     # the versions of these move times
     known = ((name, made.packages.get(name)) for name in ("torch", "numba", "triton"))
     versions = (f"{name} {version}" for name, version in known if version)
-    commit = f"commit {commit_name(made.commit, made.dirty)}"
-    details = (made.hardware, *versions, made.date[:10], commit)
+    details = (made.hardware, *versions, made.date[:10], f"commit {_commit_of(made)}")
     return Source(f"benchmarks/{name}.py, {made.workload}", False, details, corpus=False)
 
 
-def _cohort(made: Provenance) -> list[str]:
-    """Its size; the stand-in's title has it."""
-    return [] if made.synthetic else [f"{made.n_utterances:,} utterances"]
-
-
-def _epochs(runs: Sequence[Run]) -> list[str]:
-    """For how many epochs the runs trained; none for baselines."""
+def _size(runs: Sequence[Run]) -> list[str]:
+    """Of the cohort, which the stand-in's title has; and epochs, of which baselines have none."""
     made = (run.experiment for run in runs)
     trained = {each.training.epochs for each in made if isinstance(each, Experiment)}
-    return [f"{' or '.join(map(str, sorted(trained)))} epochs"] if trained else []
+    epochs = [f"{' or '.join(map(str, sorted(trained)))} epochs"] if trained else []
+    first = runs[0].provenance
+    return epochs if first.synthetic else [f"{first.n_utterances:,} utterances", *epochs]
 
 
 def _word_vectors(runs: Sequence[Run]) -> list[str]:
     """Where pretrained word vectors come from and what they lack, if any of the runs has them."""
-    lacking: dict[str, list[float]] = {}
+    lacking: dict[str, list[float]] = defaultdict(list)
     for run in runs:
         if (vectors := run.provenance.vectors) is not None:
-            lacking.setdefault(vectors.source, []).append(vectors.out_of_vocabulary_tokens)
+            lacking[vectors.source].append(vectors.out_of_vocabulary_tokens)
     return [
         f"word vectors: {source} (none for {sum(shares) / len(shares):.1%} of the words said)"
         for source, shares in sorted(lacking.items())
@@ -165,10 +158,10 @@ def _word_vectors(runs: Sequence[Run]) -> list[str]:
 
 def _on_gpus(runs: Sequence[Run]) -> list[str]:
     """How many of the runs were made on which GPU, if any: their bits are not a CPU's."""
-    found: dict[str, list[int]] = {}
+    found: dict[str, list[int]] = defaultdict(list)
     for run in runs:
         if run.provenance.device == "cuda":
-            found.setdefault(run.provenance.hardware, []).append(run.experiment.seed)
+            found[run.provenance.hardware].append(run.experiment.seed)
     return [
         f"{len(seeds)} of {len(runs)} runs ({listed('seed', seeds)}) on {gpu}"
         for gpu, seeds in sorted(found.items())
@@ -181,6 +174,10 @@ def mark(sources: Iterable[Source]) -> str:
     if True not in kinds:
         return ""
     return MARK if len(kinds) == 1 else f"{MARK}, where it says stand-in"
+
+
+def _commit_of(made: Provenance | facts.Made) -> str:
+    return commit_name(made.commit, made.dirty)
 
 
 def commit_name(commit: str, dirty: bool) -> str:

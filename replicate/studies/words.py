@@ -24,7 +24,6 @@ from scipy.stats import false_discovery_control, hypergeom
 
 from replicate.corpora import standin
 from replicate.corpora.standin import grammar
-from replicate.corpora.standin.channels import Channels
 from replicate.corpora.transcriptions import tokens
 from replicate.paper import EMOTIONS
 from replicate.stats.intervals import wilson
@@ -267,16 +266,8 @@ def in_grammar(preset: str, n: int = 4000) -> pd.DataFrame:
     weights = standin.prior()[:, None] * np.array(channels.text) / n  # [4, 4]
     symbols = np.repeat(range(len(EMOTIONS)), n)
     rng = random.Random("words")
-    sentences = [tokens(_fresh(int(symbol), channels, rng)) for symbol in symbols]
+    sentences = [tokens(grammar.sentence(symbol, channels, rng)) for symbol in symbols.tolist()]
     counts, words = _counts(sentences, symbols)
     joint = _by_class(counts > 0, weights[:, symbols])
     shares = joint[:, 1, 1] / joint[:, 1].sum(axis=-1)
     return _each_class(words).assign(true_share=shares, true_sign=_sign(joint))
-
-
-def _fresh(symbol: int, channels: Channels, rng: random.Random) -> str:
-    """An utterance that carries a text symbol, on any topic, with the tags that go with it."""
-    about = grammar.topic(rng.choice(sorted(grammar.load()["topics"])), rng)
-    said = grammar.utterance(symbol, about, grammar.length(rng), rng)
-    laughter, breath = (rng.random() < p[symbol] for p in (channels.laughter, channels.breath))
-    return grammar.tagged(said, laughter, breath, rng)

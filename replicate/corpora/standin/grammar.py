@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from replicate.corpora.standin.channels import channels
+from replicate.corpora.standin.channels import Channels, channels
 from replicate.paper import EMOTIONS
 
 #: The share of clauses, beyond the one that must, which carry the symbol.
@@ -131,11 +131,12 @@ def sentences(n: int, seed: int) -> list[str]:
     Every text symbol and topic is equally likely; tags are as frequent as in the default preset.
     The random state is none of the corpora's; a short utterance may still occur in both.
     """
-    return [_sentence(random.Random(f"stand-in sentences|{seed}|{i}")) for i in range(n)]
+    states = (random.Random(f"stand-in sentences|{seed}|{i}") for i in range(n))
+    return [sentence(rng.randrange(len(EMOTIONS)), channels("default"), rng) for rng in states]
 
 
-def _sentence(rng: random.Random) -> str:
-    symbol, model = rng.randrange(len(EMOTIONS)), channels("default")
+def sentence(symbol: int, model: Channels, rng: random.Random) -> str:
+    """An utterance that carries a text symbol, on any topic, with the tags that go with it."""
     about = topic(rng.choice(sorted(load()["topics"])), rng)
     words = utterance(symbol, about, length(rng), rng)
     laughter = rng.random() < model.laughter[symbol]

@@ -98,7 +98,11 @@ def _write_dialogue(dialogue: list[Planned], samples: list[int], folder: Path) -
 
 def _judged(planned: Planned, times: str, rng: random.Random) -> list[str]:
     """The label line and the lines of three categorical and two dimensional annotators."""
-    votes = _votes(planned.label, rng)
+    # two or three of one mind, or (`xxx`) each of another
+    meant = [category for category in _CATEGORIES if category[:3].lower() == planned.label]
+    if meant:
+        votes = [*meant * 2, meant[0] if rng.random() < 0.6 else rng.choice(_CATEGORIES)]
+    votes = rng.sample(votes if meant else _CATEGORIES, 3)
     affect = [
         tuple(min(max(round(mean + rng.gauss(0, 0.6)), 1), 5) for mean in _AFFECT[planned.acted])
         for _ in range(2)
@@ -110,12 +114,3 @@ def _judged(planned: Planned, times: str, rng: random.Random) -> list[str]:
         f"A-E{n}:\tval {v}; act {a}; dom  {d};\t()" for n, (v, a, d) in enumerate(affect, start=3)
     ]
     return [*lines, ""]
-
-
-def _votes(label: str, rng: random.Random) -> list[str]:
-    """Three annotators: two or three of one mind, or (`xxx`) each of another."""
-    meant = [category for category in _CATEGORIES if category[:3].lower() == label]
-    if not meant:
-        return rng.sample(_CATEGORIES, 3)
-    votes = [*meant * 2, meant[0] if rng.random() < 0.6 else rng.choice(_CATEGORIES)]
-    return rng.sample(votes, 3)
