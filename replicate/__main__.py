@@ -97,20 +97,10 @@ def corpus_build(name: str) -> None:
               help="On a cluster, GPUs for one training.")  # fmt: skip
 @click.option("--keep-weights", is_flag=True, help="Keep the models, for `replicate predict`.")
 def run(
-    name: str,
-    data: Path | None,
-    profile: str,
-    which: str | None,
-    word2vec: Path | None,
-    device: str,
-    jobs: int | None,
-    skip_damaged: bool,
-    seeds: int | None,
-    cluster: str | None,
-    gpus_each: float,
-    keep_weights: bool,
-    results: Path,
-) -> None:
+    name: str, data: Path | None, profile: str, which: str | None, word2vec: Path | None,
+    device: str, jobs: int | None, skip_damaged: bool, seeds: int | None, cluster: str | None,
+    gpus_each: float, keep_weights: bool, results: Path,
+) -> None:  # fmt: skip
     """Train a grid of experiments; finished ones are kept, interrupted ones go on."""
     from replicate.corpora.protocol import cohort
     from replicate.files import require_writable
@@ -137,12 +127,10 @@ def run(
         click.echo(told, err=True)
     require_writable(place)
     outcomes: list[worker.Outcome] = []
-    started = time.perf_counter()
+    started, running = time.perf_counter(), None if cluster else workers.jobs
     for outcome in schedule.run_grid(todo, source, workers, results):
         outcomes.append(outcome)
-        seconds = time.perf_counter() - started
-        running = None if cluster else workers.jobs
-        click.echo(worker.state(outcomes, len(todo), seconds, running))
+        click.echo(worker.state(outcomes, len(todo), time.perf_counter() - started, running))
     if failed := sum(outcome.error is not None for outcome in outcomes):
         raise click.ClickException(f"{failed} of {len(todo)} experiments failed, see above")
     published.pack(place)
@@ -201,8 +189,7 @@ def baselines(
             done[result.experiment] = result
             click.echo(f"  {result.experiment.name}: {result.provenance.wall_seconds:.1f} s")
     published.pack(results / name / PROFILE)
-    chosen = [done[setting] for setting in settings]
-    click.echo(overview(chosen))
+    click.echo(overview([done[setting] for setting in settings]))
 
 
 @main.command()
@@ -238,19 +225,10 @@ def predict(run: str, paths: tuple[Path, ...], text: str | None, as_json: bool,
               help="Write what came of it; the book shows what is in results/reruns/.")  # fmt: skip
 @click.option("--signed", metavar="NAME", help="Who signs the report.  [default: git's user.name]")
 def rerun(
-    name: str,
-    data: Path | None,
-    profile: str,
-    sample: int,
-    seed: int | None,
-    skip_damaged: bool,
-    report: Path | None,
-    signed: str | None,
-    word2vec: Path | None,
-    device: str,
-    jobs: int | None,
+    name: str, data: Path | None, profile: str, sample: int, seed: int | None, skip_damaged: bool,
+    report: Path | None, signed: str | None, word2vec: Path | None, device: str, jobs: int | None,
     results: Path,
-) -> None:
+) -> None:  # fmt: skip
     """Make a random sample of stored results again from nothing; exit code 1 if they differ."""
     from replicate.files import InputError, require_writable
     from replicate.runs import rerun as rerunning
@@ -259,11 +237,10 @@ def rerun(
     from replicate.training import pretrained, worker
     from replicate.training.repeats import repeated
 
-    stored = load_runs(name, profile, results)
+    place, stored = results / name / profile, load_runs(name, profile, results)
     if not stored:
         command = "baselines" if profile == "baselines" else "run"
-        what = "nothing is stored"
-        raise InputError(results / name / profile, what, f"see `replicate {command} --help`")
+        raise InputError(place, "nothing is stored", f"see `replicate {command} --help`")
     seed = random.randrange(10**6) if seed is None else seed
     drawn = random.Random(seed).sample(stored, min(sample, len(stored)))
     click.echo(f"{len(drawn)} of {len(stored)} results, drawn with --seed {seed}")
@@ -274,7 +251,7 @@ def rerun(
             raise InputError(report, "is there already", "name another file")
     heard = any(result.provenance.audio_fingerprint for result in drawn)
     source = worker.Source(name, data, word2vec, skip_damaged, heard)
-    known, place = {result.experiment.name: result for result in stored}, results / name / profile
+    known = {result.experiment.name: result for result in stored}
     versions.require(known, versions.at_hand(*worker.open_source(source)), place)
     trained = [made for made in (one.experiment for one in drawn) if isinstance(made, Experiment)]
     pretrained.check(trained, source, known, place)
@@ -310,11 +287,10 @@ def verdicts(
     runs = load(name, *([profile] if profile else ["paper", "quick"]), seen=opened)
     given = claims.verdicts(runs, opened)
     if as_json:
-        as_records = given.reset_index()
-        click.echo(as_records.to_json(orient="records", indent=1, force_ascii=False))
-        return
-    click.echo(f"{runs.corpus}, profile {runs.profile}, {len(runs.runs)} runs\n")
-    click.echo(claims.told(given))
+        click.echo(given.reset_index().to_json(orient="records", indent=1, force_ascii=False))
+    else:
+        click.echo(f"{runs.corpus}, profile {runs.profile}, {len(runs)} runs\n")
+        click.echo(claims.told(given))
 
 
 @main.command()

@@ -31,8 +31,7 @@ def cells(frame: pd.DataFrame) -> pd.DataFrame:
     """
     shown: dict[Any, list[str | None]] = {}
     for column in frame.columns:
-        above, name = (column[:-1], column[-1]) if isinstance(column, tuple) else ((), column)
-        name = str(name)
+        above, name = (column[:-1], column[-1]) if isinstance(column, tuple) else ((), str(column))
 
         def at(label: str, above: tuple[str, ...] = above) -> Any:
             return (*above, label) if above else label

@@ -5,13 +5,14 @@ page, and `claims.schema.json`, the JSON Schema of the classes here.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Literal
 
 import pandas as pd
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from replicate.paper import CLAIMS, Claim
+from replicate.paper import CLAIMS
 from replicate.report.citation import authors, cited
 from replicate.runs.code import code_version
 
@@ -145,7 +146,7 @@ def record(
     name of the notebook that explains it.
     """
     rows = [
-        (kind, row) for kind, frames in by_kind.items() for frame in frames
+        {"kind": kind, **row} for kind, frames in by_kind.items() for frame in frames
         for row in frame.reset_index().to_dict("records")
     ]  # fmt: skip
     software, paper = cited(), cited()["references"][0]
@@ -156,45 +157,24 @@ def record(
             software["title"], authors(software), software.get("doi", ""), software["version"],
             software["license"], code_version("audio")[0],
         ),
-        newest=max((row["newest"] for _, row in rows), default=""),
+        newest=max((row["newest"] for row in rows), default=""),
         note=STANDIN,
         kinds=list(by_kind),
         claims=[
-            _judged(claim, [(kind, row) for kind, row in rows if row["id"] == claim.id],
-                    strongest, pages[claim.id])
+            Judged(
+                claim.id, claim.statement, claim.section, claim.element, claim.numbers,
+                page=f"notebooks/{pages[claim.id]}.html",
+                strongest=Strongest(*strongest.loc[claim.id, ["kind", "outcome"]]),
+                verdicts=[_verdict(row) for row in rows if row["id"] == claim.id],
+            )
             for claim in CLAIMS
         ],
     )  # fmt: skip
     return {"$schema": SCHEMA, **LEDGER.dump_python(found)}
 
 
-def _judged(
-    claim: Claim, rows: Sequence[tuple[str, Mapping[Hashable, Any]]], strongest: pd.DataFrame,
-    page: str,
-) -> Judged:  # fmt: skip
-    return Judged(
-        id=claim.id,
-        statement=claim.statement,
-        section=claim.section,
-        element=claim.element,
-        reported=claim.numbers,
-        page=f"notebooks/{page}.html",
-        strongest=Strongest(*strongest.loc[claim.id, ["kind", "outcome"]]),
-        verdicts=[_verdict(kind, row) for kind, row in rows],
-    )
-
-
-def _verdict(kind: str, row: Mapping[Hashable, Any]) -> Verdict:
-    same = ("synthetic", "weakness", "shortfall", "corpus_name", "corpus", "seeds", "commits",
-            "newest")  # fmt: skip
-    known: dict[str, Any] = {name: row[name] for name in same}
-    known |= {end: None if pd.isna(row[end]) else row[end] for end in ("low", "high")}
-    return Verdict(
-        kind=kind,
-        outcome=row["verdict"],
-        check=row["check"],
-        criterion=row["test"],
-        result=row["reproduced"],
-        evidence=row["evidence"],
-        **known,
-    )
+def _verdict(row: Mapping[Hashable, Any]) -> Verdict:
+    ends = {end: None if pd.isna(row[end]) else row[end] for end in ("low", "high")}
+    called = {"outcome": "verdict", "criterion": "test", "result": "reproduced"}
+    names = (field.name for field in fields(Verdict))
+    return Verdict(**{name: row[called.get(name, name)] for name in names} | ends)

@@ -161,11 +161,6 @@ def open_model(run: str | Path, root: Path = RESULTS) -> Model:
         if kept:
             names = ", ".join(path.stem for path in kept)
             raise InputError(place, f"has the weights of {len(kept)} runs", f"add one of {names}")
-    raise _missing(run, root)
-
-
-def _missing(run: str | Path, root: Path) -> InputError:
-    """That there are no weights, and what makes them."""
     parts = (root / run).parts
     known = [k for k, part in enumerate(parts) if part in PROFILES and k]
     remedy = "`replicate run --profile demo` makes a model in a minute"
@@ -173,21 +168,26 @@ def _missing(run: str | Path, root: Path) -> InputError:
         corpus, profile = parts[known[-1] - 1], parts[known[-1]]
         command = f"replicate run --corpus {at_hand(corpus)} --profile {profile} --keep-weights"
         remedy = f"`{command}` keeps them (with the --grid that the run is of)"
-    return InputError(run, "no weights of such a run are here", remedy)
+    raise InputError(run, "no weights of such a run are here", remedy)
 
 
 def in_words(model: Model, given: Sequence[Given]) -> Iterator[str]:
     """What the model is, then what it says of each; `InputError` as `predicted`."""
     yield "\n".join(model.about)
     for said in predicted(model, given):
-        yield f"\n{_in_lines(said)}"
+        shares = sorted(said.probabilities.items(), key=lambda item: -item[1])
+        # names of files need not be UTF-8, what is printed must be
+        lines = [os.fsencode(said.file or said.text or "").decode(errors="replace")]
+        lines.append("  ".join(f"{emotion} {share:.3f}" for emotion, share in shares))
+        if said.attention:
+            weights = (f"{kind} {share:.3f}" for kind, share in said.attention.items())
+            lines.append(f"attention: {', '.join(weights)}")
+        yield "\n" + "\n  ".join([*lines, *said.done, f"{said.seconds:.3f} s"])
 
 
 def in_json(model: Model, given: Sequence[Given]) -> Iterator[str]:
     """The same as one JSON object, which is whole even if an `InputError` follows it."""
-    made = model.trained
-    found: list[Prediction] = []
-    fault = None
+    made, found, fault = model.trained, list[Prediction](), None
     try:
         found.extend(predicted(model, given))
     except InputError as error:
@@ -226,14 +226,3 @@ def _together(faults: dict[tuple[str, str], list[str]], total: int) -> InputErro
     count = sum(map(len, faults.values()))
     what = "\n   - ".join(["cannot be used", *lines])
     return InputError(f"{count} of {total}", what, remedies)
-
-
-def _in_lines(said: Prediction) -> str:
-    shares = sorted(said.probabilities.items(), key=lambda item: -item[1])
-    # names of files need not be UTF-8, what is printed must be
-    lines = [os.fsencode(said.file or said.text or "").decode(errors="replace")]
-    lines.append("  ".join(f"{emotion} {share:.3f}" for emotion, share in shares))
-    if said.attention:
-        weights = (f"{kind} {share:.3f}" for kind, share in said.attention.items())
-        lines.append(f"attention: {', '.join(weights)}")
-    return "\n  ".join([*lines, *said.done, f"{said.seconds:.3f} s"])

@@ -120,9 +120,9 @@ def of_rates(standard_errors: float, seeds: int, luck: Scatter) -> pd.Series:
     truth, (print_, ours) = printed_confusion().to_numpy(), _tables(2, DRAWS)
     rng = np.random.default_rng(1)  # not the stream that drew the tables
     sizes = truth.sum(axis=1), truth.sum(axis=0)  # of recall and of precision
-    rates = classification.rates
+    each = (classification.rates(tables) for tables in (print_, ours))
     met, missed = [], []
-    for printed, shared, n in zip(rates(print_), rates(ours), sizes, strict=True):  # [draws, 4]
+    for printed, shared, n in zip(*each, sizes, strict=True):  # [draws, 4]
         runs = shared[..., None] + rng.normal(0, luck.rate, (*shared.shape, seeds))
         off, half = np.abs(runs.mean(axis=2) - printed), _half(runs)
         allowed = standard_errors * np.sqrt(printed * (1 - printed) / n)

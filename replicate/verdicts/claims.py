@@ -6,7 +6,7 @@ Everything else, above all the stand-in, is a check that the mechanism works: th
 applied, and its outcome is kept apart, as the column `check`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -21,7 +21,7 @@ from replicate.verdicts.criteria import CRITERIA
 from replicate.verdicts.criteria_of_data import Counts, Extremes, Loudness, Words
 from replicate.verdicts.criteria_of_runs import OfRuns
 from replicate.verdicts.criteria_of_splits import CRITERIA_OF_FEATURES
-from replicate.verdicts.criterion import Criterion, Finding, Outcome
+from replicate.verdicts.criterion import Criterion, Finding
 from replicate.verdicts.evidence import Evidence, gather
 
 #: The protocol that the criteria were fixed for: profile, kind of held-out part, choice of epoch.
@@ -35,11 +35,7 @@ TRANSCRIPTS, MECHANISM = "the transcripts of the paper's corpus", "mechanism che
 #: Where there is no verdict: nothing to judge, or less than the criterion asks for.
 NO_VERDICT = ("not testable here", "not enough runs")
 _NONE, _TOO_FEW = NO_VERDICT
-_VERDICTS: Mapping[Outcome, str] = {
-    "met": "reproduced",
-    "undecided": "undecided",
-    "not met": "not reproduced",
-}
+_VERDICTS = {"met": "reproduced", "undecided": "undecided", "not met": "not reproduced"}
 
 
 def verdicts(runs: Selection, corpus: Corpus | None = None) -> pd.DataFrame:
@@ -58,10 +54,9 @@ def judge(evidence: Evidence) -> pd.DataFrame:
         `contradicted by the paper itself` or `not testable here`); `check`, the outcome of the
         same criterion on a corpus or protocol that gives no verdict; `basis`, what verdict or
         check rests on; `test` and `weakness` of the criterion; `evidence`, what else to know and
-        what is missing; `shortfall`, what is missing alone; `corpus_name` and
-        `corpus`, its title and size and the protocol; `synthetic`, whether it is the stand-in;
-        `seeds` and `commits` of the runs and stored facts that the criterion looks at, and
-        `newest`, the date of the last of them.
+        what is missing; `shortfall`, what is missing alone; `corpus_name` and `corpus`, its title
+        and size and the protocol; `synthetic`, whether it is the stand-in; `seeds` and `commits` of
+        the runs and stored facts that the criterion looks at, and `newest`, the date of the last.
     """
     criteria = dict(CRITERIA)
     if evidence.runs.corpus == PAPER_FEATURES:
@@ -117,8 +112,7 @@ def told(given: pd.DataFrame) -> str:
 
 
 def _row(claim: Claim, criterion: Criterion, evidence: Evidence) -> dict[str, object]:
-    finding = criterion.judge(claim.numbers, evidence)
-    basis = _basis(criterion, evidence)
+    finding, basis = criterion.judge(claim.numbers, evidence), _basis(criterion, evidence)
     verdict, check = _outcome(basis, criterion, finding)
     left_out = evidence.left_out if criterion.looks_at == "runs" else ""
     behind = _behind(claim, criterion, evidence)
@@ -133,8 +127,7 @@ def _row(claim: Claim, criterion: Criterion, evidence: Evidence) -> dict[str, ob
         "element": claim.element,
         "reported": "; ".join(f"{name} {value:,}" for name, value in claim.reported.items()),
         "reproduced": finding.reproduced,
-        "low": finding.interval.low,
-        "high": finding.interval.high,
+        **finding.interval._asdict(),
         "verdict": verdict,
         "check": check,
         "basis": basis,
@@ -178,12 +171,9 @@ def _basis(criterion: Criterion, evidence: Evidence) -> str:
         PAPER_CORPUS: OWN_CORPUS, PAPER_FEATURES: OWN_FEATURES, PAPER_TRANSCRIPTS: TRANSCRIPTS
     }  # fmt: skip
     basis = MECHANISM if evidence.synthetic else known.get(runs.corpus, MECHANISM)
-    if basis not in (OWN_CORPUS, OWN_FEATURES):
-        return basis
     folds = "stratified" if runs.folds in ("one", "own") else runs.folds
-    protocol = (runs.profile, folds, runs.epoch)
-    other = criterion.looks_at == "runs" and protocol != PAPER_PROTOCOL
-    return MECHANISM if other else basis
+    fits = criterion.looks_at != "runs" or (runs.profile, folds, runs.epoch) == PAPER_PROTOCOL
+    return basis if fits or basis == TRANSCRIPTS else MECHANISM
 
 
 def _outcome(basis: str, criterion: Criterion, finding: Finding) -> tuple[str, str]:

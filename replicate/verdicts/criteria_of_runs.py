@@ -272,16 +272,15 @@ class Ranks(OfModel):
     def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         answers = evidence.answers_of(self.model)
         mine = answers["emotion"], answers["predicted"], answers["utterance"]
-        ours, printed = (
+        both = [
             rank_probabilities(classification.bootstrap_confusions(*those))
             for those in (mine, classification.labels(printed_confusion()))
-        )
+        ]
         found, in_print = (
-            ", ".join(f"P({name}) = {value:.3f}" for name, value in values.items())
-            for values in (ours, printed)
+            ", ".join(f"P({name}) = {p:.3f}" for name, p in values.items()) for values in both
         )
         return Finding(
-            each_holds(ours, self.probability),
+            each_holds(both[0], self.probability),
             found,
             evidence=f"the printed Table 7 by itself: {in_print}",
             shortfall=self._too_few(answers["seed"].nunique()),
@@ -332,9 +331,8 @@ class ErrorSpread(OfModel):
     def spread(self, counts: pd.DataFrame) -> tuple[Literal["met", "not met"], str]:
         """Whether a confusion matrix meets the criterion, and its errors in words."""
         errors = counts.astype(float) - np.diag(np.diag(counts))
-        others = errors.drop(index="neutrality")
+        others, own = errors.drop(index="neutrality"), errors.loc["neutrality"].drop("neutrality")
         into = others["neutrality"]
-        own = errors.loc["neutrality"].drop("neutrality")
         p_value = float(chisquare(own).pvalue) if own.any() else np.nan
         theirs = ", ".join(f"{e} {into[e]:.3g} of {others.loc[e].sum():.3g}" for e in others.index)
         its = ", ".join(f"{e} {n:.3g}" for e, n in own.items())

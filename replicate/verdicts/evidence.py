@@ -12,7 +12,7 @@ from replicate.paper import PAPER_FEATURES
 from replicate.runs.facts import Facts
 from replicate.runs.selection import Selection
 from replicate.runs.store import Provenance, Run
-from replicate.stats import classification
+from replicate.stats.classification import confusion, precision, recall
 from replicate.stats.intervals import Interval
 from replicate.stats.summaries import by_run, summarise
 from replicate.studies import loudness, wordlists
@@ -77,20 +77,15 @@ class Evidence:
     def confusions(self, name: str) -> list[pd.DataFrame]:
         """A model's confusion matrix for each seed, its folds pooled."""
         seeds = self.answers_of(name).groupby("seed")
-        return [classification.confusion(part["emotion"], part["predicted"]) for _, part in seeds]
+        return [confusion(part["emotion"], part["predicted"]) for _, part in seeds]
 
     def rates(self, name: str) -> pd.DataFrame:
         """A model's rates as Table 7 has them: a row a seed, columns such as `anger recall`."""
-        measures = {"recall": classification.recall, "precision": classification.precision}
         rows = [
-            {
-                f"{emotion} {rate}": p
-                for rate, of in measures.items()
-                for emotion, p in of(one).items()
-            }
+            pd.concat([of(one).add_suffix(f" {of.__name__}") for of in (recall, precision)])
             for one in self.confusions(name)
         ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows).reset_index(drop=True)
 
     def accuracies(self, names: Sequence[str]) -> pd.DataFrame:
         """Accuracy by seed (rows) and model (columns), on folds that all of them ran."""
