@@ -58,10 +58,7 @@ def usable(path: Path) -> Path:
 
 
 def switch(variable: str) -> bool:
-    """Whether a variable of the environment says yes, as the command line reads it.
-
-    Unset, empty, or a no is False. `InputError` for any other word.
-    """
+    """Whether a variable of the environment says yes; unset is no, other words an `InputError`."""
     said = os.environ.get(variable, "").strip()
     try:
         return bool(said) and click.BOOL.convert(said, None, None)
@@ -100,8 +97,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def _remove_abandoned(path: Path) -> None:
     """Remove what processes left that were killed while they were `replacing` a file.
 
-    A process holds a lock on what it writes, and the system frees that of one that has ended; where
-    no locks are had, nothing is removed.
+    The system frees the lock of one that has ended; where no locks are had, nothing is removed.
     """
     for left in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
         with contextlib.suppress(OSError), left.open("rb") as file:

@@ -64,8 +64,7 @@ def split(table: pd.DataFrame, fold: Fold, development: float = 0.0) -> Split:
     """Training, development and test positions of a cohort; the fold is held out for the test.
 
     `development` is the share of each class of the training part that is held out again to choose
-    an epoch. The paper has none. `InputError` if the cohort has no such group, or it leaves
-    nothing of a class to train on.
+    an epoch; the paper has none. `InputError` if there is no such group, or a class is left empty.
     """
     labels = classes(table)
     if fold.kind == "stratified":

@@ -111,9 +111,8 @@ def read_table(
 ) -> tuple[list[str], list[Line], list[Problem]]:
     """The columns of a file of fields, its rows, each of which is a line, and what was odd.
 
-    Between commas a field may be quoted. A quote that stands where none may, or is not closed, is
-    that line's fault: else it would swallow rows up to the next. `InputError` if the file cannot be
-    read or lacks a required column.
+    Between commas a field may be quoted. A quote that is out of place or not closed is that line's
+    fault, and swallows no rows. `InputError` if the file cannot be read or lacks a required column.
     """
     lines, problems = read_lines(path)
     if not lines:

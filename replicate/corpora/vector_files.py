@@ -26,8 +26,7 @@ _FIRST = 100
 def read(path: Path) -> tuple[KeyedVectors, tuple[str, ...]]:
     """Vectors in word2vec's binary or text form, or as gensim saves them; and what was odd.
 
-    `InputError` if there are none, they are damaged or hold what is no number, or the file is of
-    another form.
+    `InputError` if there are none, they are damaged, hold what is no number, or have another form.
     """
     if not path.exists():
         raise InputError(path, "no such file", "pass the path of the word vectors to --word2vec")

@@ -148,8 +148,7 @@ def open_waveforms(corpus: Corpus, skip_damaged: bool = False) -> Waveforms:
 
     They are decoded once, into the cache folder; this copy is made anew, in place of the old one,
     when a file's size or time of change differs. With `skip_damaged`, damaged ones are left out and
-    listed; else all are named in an `InputError`. There is one, too, if the corpus has no
-    recordings.
+    listed; else all are named in an `InputError`, which is raised without any recordings, too.
     """
     wanted = corpus.utterances[corpus.utterances["label"].isin(list(corpus.emotions))]
     if not wanted["wav"].notna().any():

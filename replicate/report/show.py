@@ -54,9 +54,8 @@ def exhibit(
     The function returns a frame, or a figure of matplotlib or plotly together with its alternative
     text and the frame that it draws: `return figure, "Recall of sadness .75", recall`. Below the
     exhibit that frame can be had as CSV. The function is called only if every selection has runs
-    and nothing is `Missing`; otherwise the page says what makes them. The function itself is given
-    back, to be called again. `links` lead from the text of a table's cell to a notebook; by `name`
-    another page can show the exhibit, too.
+    and nothing is `Missing`; otherwise the page says what makes them. It is given back, to be
+    called again. `links` lead from a table's texts to notebooks; by `name` another page can show it.
     """
 
     def shown(make: Make) -> Make:
@@ -229,8 +228,7 @@ def table(
 ) -> Exhibit:
     """A tidy frame as `cells`; empty ones show a dash, `links` lead from texts to notebooks.
 
-    An index is shown unless it only counts; one with a name becomes a column. Sentences share the
-    width of the page.
+    An index is shown unless it only counts; one with a name becomes a column.
     """
     shown = cells(frame)
     wordy = any(len(str(cell)) > WORDY for cell in shown.to_numpy().ravel())
@@ -317,9 +315,6 @@ def player(wave: np.ndarray, caption: str, corpus: Corpus) -> Exhibit | Notice:
 def typical(table: pd.DataFrame, waveforms: Waveforms) -> dict[str, str]:
     """An utterance of median length for each class: emotion -> id."""
     lengths = pd.Series(waveforms.lengths, list(waveforms.utterances))
-    chosen = {}
-    for emotion in EMOTIONS:
-        ids = table.loc[table["emotion"] == emotion, "utterance"]
-        ranked = lengths[ids].sort_values(kind="stable")
-        chosen[emotion] = str(ranked.index[len(ranked) // 2])
-    return chosen
+    of_class = table.groupby("emotion")["utterance"]
+    ranked = {e: lengths[of_class.get_group(e)].sort_values(kind="stable") for e in EMOTIONS}
+    return {emotion: str(part.index[len(part) // 2]) for emotion, part in ranked.items()}

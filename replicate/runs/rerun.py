@@ -254,23 +254,22 @@ def change_since(runs: Sequence[Run], known: list[Repeat]) -> str:
     changed = sorted({name for run in runs for name in run.changed_code})
     if not changed:
         return ""
-    tried = [_of_same_code(run, known) for run in runs if run.changed_code]
+    tried = [
+        [  # what came of repeats, by today's code, of runs that the same code made
+            one.comparison
+            for one in known
+            if not difference(one.made_by, run.provenance.code)
+            and not difference(one.repeated_by, run.code_now)
+        ]
+        for run in runs
+        if run.changed_code
+    ]
     told = f"code changed since ({named(changed)})"
     if any(repeat.exact and not repeat.identical for found in tried for repeat in found):
         return f"{told}, and a repeat of a run by the same code had other bits"
     if all(any(repeat.identical for repeat in found) for found in tried):
         return f"{told}, to the same bits as repeats of runs by the same code show"
     return told
-
-
-def _of_same_code(run: Run, known: list[Repeat]) -> list[Comparison]:
-    """What came of repeats, by today's code, of runs that the same code made as this one."""
-    return [
-        repeat.comparison
-        for repeat in known
-        if not difference(repeat.made_by, run.provenance.code)
-        and not difference(repeat.repeated_by, run.code_now)
-    ]
 
 
 def named(definitions: Sequence[str]) -> str:

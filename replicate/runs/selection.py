@@ -4,6 +4,7 @@ A selection may be empty. Its table of answers then has no rows, and what is sho
 makes the runs instead.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -133,10 +134,9 @@ class Selection:
 
         Some folds are easier than others, so models are compared on the same `fold`, or `seed` too.
         """
-        there: dict[tuple[str, str], set[tuple[object, ...]]] = {}
+        there: dict[tuple[str, str], set[tuple[object, ...]]] = defaultdict(set)
         for run in self:
-            name = run.experiment.model, run.experiment.embedding
-            there.setdefault(name, set()).add(_place_of(run, by))
+            there[run.experiment.model, run.experiment.embedding].add(_place_of(run, by))
         common = set.intersection(*there.values()) if there else set()
         chosen = tuple(run for run in self if _place_of(run, by) in common)
         wanted = f"all models on the same {' and '.join(by)}" if there else self.wanted
@@ -185,12 +185,8 @@ def heading(corpus: str, synthetic: bool) -> str:
 
 def _on(run: Run, folds: str) -> bool:
     """Whether a run is on a kind of folds, as `Selection.of` names them."""
-    fold, seed = run.experiment.fold, run.experiment.seed
-    if folds == "one":
-        return fold.name == "stratified-0"
-    if folds == "own":
-        return fold.name == f"stratified-{seed}"
-    return fold.kind == folds
+    fold, drawn = run.experiment.fold, {"one": 0, "own": run.experiment.seed}
+    return fold.name == f"stratified-{drawn[folds]}" if folds in drawn else fold.kind == folds
 
 
 def _place_of(run: Run, by: Collection[str]) -> tuple[object, ...]:
@@ -248,19 +244,14 @@ def whole_rounds(runs: Sequence[Run], results: Iterable[Run]) -> list[Run]:
 
     The baselines' results on the same corpus have every group of a kind.
     """
-    groups: dict[str, set[str]] = {}
+    groups: dict[str, set[str]] = defaultdict(set)
     for result in results:
-        fold = result.experiment.fold
-        groups.setdefault(fold.kind, set()).add(fold.held_out)
-    tested: dict[tuple[object, ...], set[str]] = {}
+        groups[result.experiment.fold.kind].add(result.experiment.fold.held_out)
+    tested: dict[tuple[object, ...], set[str]] = defaultdict(set)
     for run in runs:
-        tested.setdefault(_round(run), set()).add(run.experiment.fold.held_out)
-    return [
-        run
-        for run in runs
-        if run.experiment.fold.kind == "stratified"
-        or tested[_round(run)] >= groups.get(run.experiment.fold.kind, set())
-    ]
+        tested[_round(run)].add(run.experiment.fold.held_out)
+    groups.pop("stratified", None)  # whose rounds are single runs
+    return [run for run in runs if tested[_round(run)] >= groups[run.experiment.fold.kind]]
 
 
 def _round(run: Run) -> tuple[object, ...]:

@@ -4,7 +4,7 @@ Data are known by the fingerprints in a run's provenance. A run that read no rec
 beside those that did, whatever recordings are at hand.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,12 +71,11 @@ def require(runs: Mapping[str, Made], seen: Seen | None, place: Path) -> None:
         what = " and ".join(sorted({each for found in others.values() for each in found}))
         than = "than the rest" if among_themselves else "than the one at hand"
         refuse(place, others, len(runs), f"another version of {place.parent.name} {than}: {what}")
-    begun: dict[Hashable, dict[str, str | None]] = {}  # by what runs share that read alike
+    begun: dict[Hashable, dict[str, str | None]] = defaultdict(dict)  # by what they read alike
     for name, run in runs.items():
         if run.provenance.vectors:
             made = run.experiment
-            alike = begun.setdefault((made.embedding, made.fold, made.choice), {})
-            alike[name] = _vectors_of(run)
+            begun[made.embedding, made.fold, made.choice][name] = _vectors_of(run)
     mixed: list[str] = []
     for alike in begun.values():
         usual = _most(alike.values())

@@ -32,8 +32,8 @@ def size_tests(
 ) -> tuple[float, float]:
     """Is the mean of paired differences larger, is it smaller in size than `region`?
 
-    The p values of the two one-sided t tests, the second being that of TOST, with the `overlap` of
-    `mean_difference`; 1 without any spread.
+    The p values of two one-sided t tests, the second that of TOST; 1 without any spread. `overlap`
+    as in `mean_difference`.
     """
     mean = mean_difference(differences, overlap)
     error = mean.spread * np.sqrt(1 / mean.n + overlap)
@@ -75,8 +75,7 @@ def widest_for_equivalence(seeds: int, tests: int = 1, overlap: float = 0.0) -> 
     """Standard deviation of paired differences up to which equal means are shown to be equal.
 
     A mean difference of 0 passes TOST where `REGION` / (s sqrt(1/n + overlap)) exceeds
-    t_(1 - `LEVEL` / tests, n - 1). It is the first of so many `tests` by Holm's correction. NaN for
-    one seed.
+    t_(1 - `LEVEL` / tests, n - 1), as the first of so many `tests` by Holm. NaN for one seed.
 
     >>> round(widest_for_equivalence(10), 4), round(widest_for_equivalence(10, tests=36), 4)
     (0.0173, 0.0078)

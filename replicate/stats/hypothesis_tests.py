@@ -147,8 +147,7 @@ def mean_difference(differences: ArrayLike, overlap: float = 0.0, level: float =
 
     The training parts of random splits overlap, so differences on them are correlated. The variance
     of the mean of J differences, one a seed or split, is s^2 (1/J + n_test/n_train): `overlap` is
-    that quotient, 0 where all come from one split. The interval holds the mean with probability
-    1 - `level`. Of no differences all is NaN.
+    that quotient, 0 on one split. The interval has 1 - `level`. Of no differences all is NaN.
     """
     values = np.asarray(differences, dtype=float).round(PLACES)
     if not len(values):

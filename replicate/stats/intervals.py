@@ -119,9 +119,8 @@ def interval_over_clusters(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Percentile bootstrap of statistics of a table that draws whole groups of its rows.
 
-    Rows of the same value in the column `cluster`, such as the speaker, are a group. Gives the
-    lower and the upper ends of the 95 % intervals, in the shape of the statistics; NaN of but one
-    group.
+    Rows of the same value in the column `cluster`, such as the speaker, are a group. Gives lower
+    and upper ends of 95 % intervals, in the shape of the statistics; NaN of but one group.
     """
     groups = [group for _, group in table.groupby(cluster)]
     if len(groups) < 2:
@@ -159,8 +158,7 @@ def mean_over_clusters(values: ArrayLike, clusters: Clusters) -> Estimate:
 def difference_over_clusters(values: ArrayLike, chosen: ArrayLike, clusters: Clusters) -> Estimate:
     """The mean of the chosen values less that of the others; its interval draws whole clusters.
 
-    A cluster may hold rows of both kinds. NaN if all rows are of one kind; draws in which they are
-    do not count.
+    A cluster may hold rows of both kinds. NaN if all rows are of one; such draws do not count.
     """
     one = np.asarray(chosen, dtype=float)
     parts = _by_cluster(clusters, one * np.asarray(values), one, values, np.ones(len(one)))

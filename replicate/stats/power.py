@@ -92,8 +92,7 @@ def disagreement_ceiling(net: int, n: int = TESTED) -> int:
 def unrelated(first: float, second: float) -> float:
     """Share of utterances on which models of these accuracies differ if their errors are unrelated.
 
-    a (1 - b) + b (1 - a). Real models differ on fewer, since what is hard for one is hard for the
-    other.
+    a (1 - b) + b (1 - a). Real models differ on fewer: what is hard for one is hard for another.
 
     >>> unrelated(0.5, 0.9)
     0.5

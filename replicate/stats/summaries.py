@@ -113,8 +113,7 @@ def _over_utterances(group: pd.DataFrame, drawn: str) -> dict[str, float]:
 def right_answers(answers: pd.DataFrame) -> pd.DataFrame:
     """Which answers are right, on the test utterances that all models answered.
 
-    Index `fold`, `seed`, `utterance`; a bool column for each `name`, in order. `ValueError` if two
-    runs are of the same name, fold and seed.
+    Index `fold`, `seed`, `utterance`; a bool column a `name`. `ValueError` if two runs share these.
     """
     right = answers.assign(right=(answers["predicted"] == answers["emotion"]).astype(float))
     wide = right.pivot(index=["fold", "seed", "utterance"], columns="name", values="right")
@@ -125,8 +124,7 @@ def less_held_out(rows: pd.DataFrame, folds: str) -> pd.Series:
     """What each utterance loses if groups are held out: on random splits less in such `folds`.
 
     An utterance that both tested counts once, with the share of its answers that are right. The
-    rows are answers of one model with `dialogue` and whether they are `right`. Index `dialogue`,
-    `utterance`; empty without such answers.
+    rows are answers of one model with `dialogue` and `right`. Index `dialogue`, `utterance`.
     """
     some = rows[rows["folds"].isin(["stratified", folds])]
     shares = some.groupby(["dialogue", "utterance", "folds"])["right"].mean().unstack("folds")

@@ -60,9 +60,8 @@ def truth() -> pd.DataFrame:
     """What the presets' channels tell of the class; by rising share of the audio.
 
     Index `preset`; `text`, `audio`, `both` (bits), and the audio's share of three sums: `share` of
-    what each tells alone, `share_added` of what each adds to the other (NaN where neither adds
-    anything), `share_accuracy` of how far each alone lifts the best accuracy above the largest
-    class.
+    what each tells alone, `share_added` of what each adds to the other (NaN where neither does),
+    `share_accuracy` of how far each alone lifts the best accuracy above the largest class.
     """
     rows = {}
     for preset in standin.PRESETS:
@@ -106,9 +105,8 @@ def load(size: str, *profiles: str, root: Path = RESULTS) -> dict[str, Selection
 def answers(runs: Mapping[str, Selection]) -> pd.DataFrame:
     """Every answer of the last epochs' models, to the test part as it is and treated.
 
-    From runs by preset, or another name of a corpus, `COLUMNS`; `treatment` is empty where nothing
-    was done, else `untrained`, `half` (both modalities weigh 1/2) or one of `ABLATIONS` with its
-    modality, such as `audio-zero`.
+    From runs by preset, or another name, `COLUMNS`; `treatment` is empty where nothing was done,
+    else `untrained`, `half` (both modalities weigh 1/2) or one of `ABLATIONS`, as `audio-zero`.
     """
     parts = [pd.DataFrame(columns=COLUMNS)] if not any(runs.values()) else []
     for preset, some in runs.items():
@@ -180,8 +178,7 @@ def agreement(values: pd.Series, known: pd.Series) -> dict[str, float | str]:
     """How a measure, one value a seed, goes with the known truth over a few corpora.
 
     Both have the index preset, and NaN is left out. The corpora are chosen, not drawn, so the
-    intervals draw seeds only, within each corpus: they tell which means other trainings on these
-    corpora give.
+    intervals draw seeds only: they tell which means other trainings on these corpora give.
 
     Returns:
         `n` (corpora); of the means over seeds Spearman's `rho` (0 for a measure that is constant)
@@ -291,8 +288,7 @@ def power(noise: float, known: pd.Series, trials: int = 10_000) -> float:
 def detectable(n: int) -> float:
     """The true rank correlation that a test over `n` utterances finds with probability `POWER`.
 
-    By Fisher's transformation, whose variance for Spearman's rho is 1.06 / (n - 3) (Fieller et al.
-    1957); two-sided.
+    Two-sided, by Fisher's transformation; its variance is 1.06 / (n - 3) (Fieller et al. 1957).
     """
     sizes = stats.norm.ppf([1 - LEVEL / 2, POWER]).sum()
     return float(np.tanh(sizes * np.sqrt(1.06 / (n - 3))))

@@ -88,9 +88,8 @@ def ablated(rows: pd.DataFrame) -> pd.DataFrame:
 
     Told the true class, a model loses bits of its probability. Not told, its answer moves by the
     divergence (bits) of the treated from the whole model's. Either is that without the audio less
-    that without the text. A row a model: `model`, `presets`, and what `_over_runs` finds of
-    Spearman's rho of a loss with `told`, by the keys of `ABLATIONS` and, not told the class, with
-    `_blind` after them.
+    that without the text. A row a model: `model`, `presets`, and what `_over_runs` finds of the rho
+    of a loss with `told`, by the keys of `ABLATIONS` and, not told, with `_blind` after them.
     """
     groups = dict(iter(rows.groupby("model")))
     return pd.DataFrame([_ablated(groups[model]) for model in FUSED if model in groups])

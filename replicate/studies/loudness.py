@@ -160,8 +160,7 @@ def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     heading; `accuracy`; `difference`, `low`, `high` of `gains`; `unit_low`, `unit_high` and
     `p_holm` of `over_seeds` over units, NaN for one unit; `found`, in how many of the `seeds`
     McNemar's exact test finds a difference (both with Holm's correction for all columns);
-    `changed`, the share of answers that are another class, with `changed_low`, `changed_high` (t
-    over units).
+    `changed`, the share of other answers, with `changed_low`, `changed_high` (t over units).
     """
     correct, first = right(answered), str(answered.columns[0])
     rows = gains(correct, unit)
@@ -185,8 +184,7 @@ def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
 def gains(true: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     """Shares of each other column less that of the first, from a bool table indexed as `answers`.
 
-    Index heading; `difference`, `low`, `high`, which draw whole dialogues, all seeds together, or
-    whole folds.
+    Index heading; `difference`, `low`, `high`, which draw whole dialogues, or whole folds.
     """
     rows = over_clusters(true, _clusters(true.index, unit), str(true.columns[0]))
     return rows.set_index("first")[["difference", "low", "high"]].rename_axis(None)

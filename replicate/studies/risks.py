@@ -175,8 +175,7 @@ def gain(rows: pd.DataFrame, epoch: str) -> Mean:
     """What choosing the epoch so adds to the last one, over what of the runs is independent.
 
     The rows are `epochs` of one model and kind of folds. Random splits that are drawn anew are
-    corrected for what their training parts share. Where groups are held out, their seeds are
-    averaged.
+    corrected for what their training parts share; seeds of held-out groups are averaged.
     """
     gains = (rows[epoch] - rows["last-epoch"]).dropna()
     if (rows["folds"] != "stratified").any():

@@ -91,9 +91,8 @@ def training_seconds(
 ) -> dict[str, float]:
     """Seconds of a core for one training, two of them side by side.
 
-    With audio: epochs times `epoch_seconds`. Text alone: steps times the parts of a step that have
-    no audio (`part` and `ms`). Both divided by the throughput of two trainings over twice that of
-    one.
+    With audio: epochs times `epoch_seconds`. Text alone: steps times the parts of a step without
+    audio (`part` and `ms`). Both over the throughput of two trainings by twice that of one.
     """
     ms = parts.set_index("part")["ms"]
     text_step = (ms["text"] + ms["fusion, classifier"] + ms["optimiser"]) / 1000

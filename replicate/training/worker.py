@@ -69,10 +69,9 @@ def vectors_of(experiment: Experiment, source: Source) -> WordVectors | None:
 
     `InputError` as `open_vectors`, or if they have another width than the model takes.
     """
-    embedding = experiment.embedding
-    if embedding in ("trainable", "none"):
+    if experiment.embedding in ("trainable", "none"):
         return None  # and keep what another embedding has loaded
-    return _loaded_vectors(embedding, experiment.architecture.emb_size, source)
+    return _loaded_vectors(experiment.embedding, experiment.architecture.emb_size, source)
 
 
 @lru_cache(maxsize=1)

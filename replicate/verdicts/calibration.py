@@ -83,10 +83,7 @@ def scatter(own: pd.DataFrame, repeated: pd.DataFrame) -> Scatter:
 
 
 def of_accuracies(tolerance: float, seeds: int, luck: Scatter, rows: int = 1) -> pd.Series:
-    """Chances of the outcomes of criterion A, see `Accuracy`; of several `rows` met together.
-
-    Rows share the printed split and ours; each has seeds of its own.
-    """
+    """Chances of criterion A, see `Accuracy`, of `rows` that share splits, each with seeds."""
     rng = np.random.default_rng(0)
     printed = rng.normal(0, luck.split, (DRAWS, 1)) + rng.normal(0, luck.seed, (DRAWS, rows))
     shared = rng.normal(0, luck.split, (DRAWS, 1, 1))
@@ -96,10 +93,7 @@ def of_accuracies(tolerance: float, seeds: int, luck: Scatter, rows: int = 1) ->
 
 
 def of_differences(criterion: Difference, printed: Mapping[str, float], luck: Scatter) -> pd.Series:
-    """Chances of the outcomes of criterion D if the printed accuracies are the true ones.
-
-    What a split gives one model it gives the other, so that only seeds scatter.
-    """
+    """Chances of criterion D if the printed accuracies are true; a split gives all models alike."""
     rng = np.random.default_rng(0)
     ours = {
         name: printed[name] + rng.normal(0, luck.seed, (FEW, criterion.seeds))
@@ -113,10 +107,7 @@ def of_differences(criterion: Difference, printed: Mapping[str, float], luck: Sc
 
 
 def of_rates(standard_errors: float, seeds: int, luck: Scatter) -> pd.Series:
-    """Chances of the outcomes of claim 17's criterion if the printed Table 7 is the truth.
-
-    The utterances of print and those of ours are two draws from it.
-    """
+    """Chances of claim 17's criterion if print and ours are two draws from the printed Table 7."""
     truth, (print_, ours) = printed_confusion().to_numpy(), _tables(2, DRAWS)
     rng = np.random.default_rng(1)  # not the stream that drew the tables
     sizes = truth.sum(axis=1), truth.sum(axis=0)  # of recall and of precision

@@ -1,7 +1,6 @@
 """The stand-in's language: a text symbol, a topic and a length become an utterance.
 
-The words are in `grammar.yml`. An utterance is a run of clauses; at least one carries the symbol,
-most others could come from any.
+The words are in `grammar.yml`. Of an utterance's clauses at least one carries the symbol.
 """
 
 import random

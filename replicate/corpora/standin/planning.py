@@ -3,8 +3,7 @@
 Each utterance draws its symbols from the channels (see `channels`). A script is a list of lines and
 a line has four readings, one for each text symbol: a performance draws its classes and symbols
 like any other dialogue and speaks the readings that the symbols pick. So scripts repeat from
-session to session, as IEMOCAP's do, while the words still depend on the class through the symbol
-alone: the line does not know the class.
+session to session, as IEMOCAP's do, while the words depend on the class through the symbol alone.
 """
 
 import math
@@ -119,8 +118,7 @@ def evidence(size: str, preset: str) -> pd.DataFrame:
     Index `utterance`; `dialogue`; `text` and `audio`, the pointwise information on the true class
     c, log2 P(c | symbols) / P(c), below 0 where the symbols mislead; `text_gain` and `audio_gain`,
     the information gained, whatever the class: the divergence of P(C | symbols) from P(C). The
-    means of both are the bits of `channels.ceilings`. As there, the text's symbol is J, and the
-    audio's are K, L and T.
+    means of both are the bits of `channels.ceilings`: of J, and of K, L and T.
     """
     said = [turn for turn in plan(size, preset) if turn.in_cohort]
     seen = observables(channels(preset))
