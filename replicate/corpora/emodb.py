@@ -14,20 +14,12 @@ from replicate.files import InputError
 
 #: The letter in the file name (from the German word) -> the label.
 LABELS = {
-    "W": "anger",
-    "L": "boredom",
-    "E": "disgust",
-    "A": "fear",
-    "F": "happiness",
-    "T": "sadness",
+    "W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "T": "sadness",
     "N": "neutral",
-}
+}  # fmt: skip
 EMOTIONS = {
-    "anger": "anger",
-    "happiness": "happiness",
-    "neutral": "neutrality",
-    "sadness": "sadness",
-}
+    "anger": "anger", "happiness": "happiness", "neutral": "neutrality", "sadness": "sadness"
+}  # fmt: skip
 #: The ten sentences, by their codes.
 SENTENCES = ("a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10")
 _MEN, _WOMEN = ("03", "10", "11", "12", "15"), ("08", "09", "13", "14", "16")

@@ -10,12 +10,8 @@ _ANY_CASE = re.compile(rf"(?P<dialogue>{_DIALOGUE})(?P<turn>_[FM](?:XX)?\d+)?", 
 
 #: Label -> class; excitement joins happiness (paper, Section 4.1). Others are outside the cohort.
 EMOTIONS = {
-    "ang": "anger",
-    "hap": "happiness",
-    "exc": "happiness",
-    "neu": "neutrality",
-    "sad": "sadness",
-}
+    "ang": "anger", "hap": "happiness", "exc": "happiness", "neu": "neutrality", "sad": "sadness"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

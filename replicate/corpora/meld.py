@@ -7,12 +7,7 @@ from pathlib import Path
 
 from replicate.corpora.table import TWICE, Corpus, Reading, files, read_table
 
-EMOTIONS = {
-    "anger": "anger",
-    "joy": "happiness",
-    "neutral": "neutrality",
-    "sadness": "sadness",
-}
+EMOTIONS = {"anger": "anger", "joy": "happiness", "neutral": "neutrality", "sadness": "sadness"}
 #: The emotions of MELD; those of `EMOTIONS` make the paper's four classes.
 LABELS = ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")
 #: Part of the corpus -> where its recordings may lie (MELD's own folder names come second).

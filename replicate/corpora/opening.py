@@ -123,7 +123,5 @@ def _as_standin(corpus: Corpus) -> Corpus:
     """With a title that says what the numbers come from."""
     size, preset = size_and_preset(corpus.name)
     count = corpus.utterances["label"].isin(list(corpus.emotions)).sum()
-    about = f"{size}: {count:,} utterances"
-    if preset != "default":
-        about += f", preset {preset}"
+    about = f"{size}: {count:,} utterances" + f", preset {preset}" * (preset != "default")
     return dataclasses.replace(corpus, title=f"stand-in (synthetic, {about})", synthetic=True)

@@ -150,19 +150,10 @@ def _line(place: str, columns: list[str], found: list[str]) -> Line:
 #: `start` and `end` are seconds within the dialogue (NaN where the corpus has none);
 #: `label` is the corpus's own label; `transcript` and `wav` are NA where missing.
 COLUMNS = {
-    "utterance": "string",
-    "dialogue": "string",
-    "session": "string",
-    "speaker": "string",
-    "gender": "string",
-    "scripted": "boolean",
-    "scenario": "string",
-    "start": "float64",
-    "end": "float64",
-    "label": "string",
-    "transcript": "string",
-    "wav": "string",
-}
+    "utterance": "string", "dialogue": "string", "session": "string", "speaker": "string",
+    "gender": "string", "scripted": "boolean", "scenario": "string", "start": "float64",
+    "end": "float64", "label": "string", "transcript": "string", "wav": "string",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,8 @@ B, T, N = 7, 16_001, 29
 #: Operations that only rearrange or unpack: left out of the drawing.
 VIEWS = {"getitem", "transpose"}
 #: PyTorch's names of operations -> words.
-WORDS = {
-    "relu": "ReLU",
-    "amax": "max",
-    "adaptive_max_pool1d": "adaptive max pool",
-    "cat": "concatenate",
-    "add": "add",
-}
+WORDS = {"relu": "ReLU", "amax": "max", "adaptive_max_pool1d": "adaptive max pool"}
+WORDS |= {"cat": "concatenate", "add": "add"}
 
 
 @dataclass

@@ -55,7 +55,7 @@ def exhibit(
     text and the frame that it draws: `return figure, "Recall of sadness .75", recall`. Below the
     exhibit that frame can be had as CSV. The function is called only if every selection has runs
     and nothing is `Missing`; otherwise the page says what makes them. It is given back, to be
-    called again. `links` lead from a table's texts to notebooks; by `name` another page can show it.
+    called again. `links` lead from a table's texts to notebooks; another page shows it by `name`.
     """
 
     def shown(make: Make) -> Make:

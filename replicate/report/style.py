@@ -20,12 +20,7 @@ from replicate.paper import EMOTIONS
 from replicate.report.layout import in_mathtext
 from replicate.settings import SAMPLE_RATE
 
-COLOURS = {
-    "anger": "#D55E00",
-    "happiness": "#E69F00",
-    "neutrality": "#7A7A7A",
-    "sadness": "#0072B2",
-}
+COLOURS = dict(zip(EMOTIONS, ("#D55E00", "#E69F00", "#7A7A7A", "#0072B2"), strict=True))
 REPORTED, REPRODUCED, FAINT = "#000000", "#009E73", "#BBBBBB"
 #: How points of the paper are drawn.
 PRINTED: dict[str, Any] = {"color": REPORTED, "marker": "D", "fillstyle": "none"}
@@ -127,11 +122,8 @@ def attention_scores(
     if known.notna().any():
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1))
     _rows(axes, names, "audio score of an utterance (box: half of them, whiskers: 95 %)")
-    drawn = (
-        scores.quantile(np.array([0.025, 0.25, 0.5, 0.75, 0.975]))
-        .unstack()
-        .assign(reported=reported)
-    )
+    shares = np.array([0.025, 0.25, 0.5, 0.75, 0.975])
+    drawn = scores.quantile(shares).unstack().assign(reported=reported)
     told = "; ".join(f"{name}: median {median:.2f}" for name, median in drawn[0.5].items())
     return figure, told, drawn
 

@@ -11,12 +11,7 @@ LABELS = dict(zip(paper.TABLE_4["model"], paper.TABLE_4["label"], strict=True))
 LABELS |= {"audio": "Audio", "text": "Text"}
 
 #: Embedding -> how a title names it; trainable ones are the paper's first case.
-EMBEDDINGS = {
-    "trainable": "",
-    "word2vec": "Word2Vec",
-    "glove": "GloVe",
-    "none": "",
-}
+EMBEDDINGS = {"trainable": "", "word2vec": "Word2Vec", "glove": "GloVe", "none": ""}
 
 #: Kind of folds -> what is held out.
 HELD_OUT = {

@@ -109,13 +109,11 @@ class Selection:
             [names] if isinstance(names, str) else list(names) for names in (model, embedding)
         )
         chosen = tuple(
-            run
-            for run in self.runs
-            if (not models or run.experiment.model in models)
-            and (not embeddings or run.experiment.embedding in embeddings)
-            and _on(run, folds)
-            and run.experiment.choice == choice
-        )
+            run for run in self.runs for made in [run.experiment]
+            if (not models or made.model in models)
+            and (not embeddings or made.embedding in embeddings)
+            and _on(run, folds) and made.choice == choice
+        )  # fmt: skip
         wanted = ", ".join(filter(None, (" or ".join(models), " or ".join(embeddings), choice)))
         return replace(self, runs=chosen, folds=folds, wanted=wanted or self.wanted)
 
@@ -149,29 +147,24 @@ class Selection:
     def missing(self) -> Missing:
         """That there are no such runs, and what makes them."""
         place = f"{self.corpus}, profile {self.profile}"
-        kind = {
-            "stratified": "",
-            "one": "",
-            "own": ", a split for each seed",
-            "dialogue": ", dialogues held out",
-        }.get(self.folds, f", each {self.folds} held out")
+        kinds = {"stratified": "", "one": "", "own": ", a split for each seed"}
+        kinds["dialogue"] = ", dialogues held out"
+        kind = kinds.get(self.folds, f", each {self.folds} held out")
         usual = self.epoch in ("", "last-epoch")
         epoch = "" if usual else f" that have the {CHOSEN[self.epoch]}"
-        return Missing(
-            f"No runs of {self.wanted}{epoch} have been made on {place}{kind}.", self.command()
-        )
+        what = f"No runs of {self.wanted}{epoch} have been made on {place}{kind}."
+        return Missing(what, self.command())
 
     def command(self) -> str:
         """What makes the runs."""
-        held_out = self.folds in GROUPS
+        held_out, corpus = self.folds in GROUPS, at_hand(self.corpus)
         if self.profile == PROFILE:
-            command = f"replicate baselines --corpus {at_hand(self.corpus)}"
-            return f"{command} --folds {self.folds}" if held_out else command
+            folds = f" --folds {self.folds}" * held_out
+            return f"replicate baselines --corpus {corpus}{folds}"
         own = {"iemocap-text": "text-", "meld": "text-", PAPER_FEATURES: "fusions-"}
         of_corpus = own.get(self.corpus, "")
         name = self.grid or (f"{of_corpus}{self.folds}s" if held_out else of_corpus.strip("-"))
         grid = f" --grid {name}" if name else ""
-        corpus = at_hand(self.corpus)
         vectors = "" if grid or corpus == self.corpus else " --word2vec FILE"
         return f"replicate run --corpus {corpus} --profile {self.profile}{grid}{vectors}"
 

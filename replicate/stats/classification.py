@@ -104,12 +104,12 @@ def reliability(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
     return by_bin.mean().assign(n=by_bin.size()).reset_index(drop=True)
 
 
-def expected_calibration_error(predictions: pd.DataFrame, bins: int = BINS) -> float:
+def expected_calibration_error(predictions: pd.DataFrame) -> float:
     """Mean distance of accuracy from confidence over the bins of `reliability` (Guo et al. 2017).
 
     Of few utterances it is above 0 even if all probabilities are right.
     """
-    curve = reliability(predictions, bins)
+    curve = reliability(predictions)
     distances = (curve["accuracy"] - curve["confidence"]).abs()
     return float(np.average(distances, weights=curve["n"]))
 

@@ -100,9 +100,6 @@ def unrelated(first: float, second: float) -> float:
     return first * (1 - second) + second * (1 - first)
 
 
-# --- what chance does ---
-
-
 def equal_models(
     accuracy: float, disagreement: float, n_models: int, n: int = TESTED
 ) -> np.ndarray:

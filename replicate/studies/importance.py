@@ -220,8 +220,8 @@ _AGREEMENT = ("rho", "rho_low", "rho_high", "tau", "p_value", "slope", "slope_lo
 def orders(table: pd.DataFrame, known: pd.Series | None = None) -> pd.DataFrame:
     """How `MEASURES` of each model, from `measured`, go with the truth from preset to preset.
 
-    `known` is the share that `truth` gives by default. One row a measure and model: `measure`,
-    `model`, what `agreement` finds, `p_holm` (for the models) and `rho_learned`, with `reached`.
+    `known` is the `share` of `truth` by default. One row a measure and model: `measure`, `model`,
+    what `agreement` finds, `p_holm` (for the models) and `rho_learned`, with `reached`.
     """
     known, learned = truth()["share"] if known is None else known, reached(table)
     rows = []
@@ -261,9 +261,6 @@ def _all_orders(y: np.ndarray, x: np.ndarray) -> tuple[float, np.ndarray]:
 
     found = stats.permutation_test((y,), rho, permutation_type="pairings", vectorized=True)
     return float(found.pvalue), found.null_distribution
-
-
-# --- power ---
 
 
 def needed(n: int) -> float:

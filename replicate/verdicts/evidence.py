@@ -85,7 +85,7 @@ class Evidence:
             pd.concat([of(one).add_suffix(f" {of.__name__}") for of in (recall, precision)])
             for one in self.confusions(name)
         ]
-        return pd.DataFrame(rows).reset_index(drop=True)
+        return pd.DataFrame(rows)
 
     def accuracies(self, names: Sequence[str]) -> pd.DataFrame:
         """Accuracy by seed (rows) and model (columns), on folds that all of them ran."""

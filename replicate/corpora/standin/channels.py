@@ -180,14 +180,9 @@ def ceilings(preset: str) -> pd.DataFrame:
     """
     text, prosody, level, tags = observables(channels(preset))
     seen = {
-        "majority": (),
-        "text": (text,),
-        "prosody": (prosody,),
-        "loudness": (level,),
-        "tags": (tags,),
-        "audio": (prosody, tags, level),
-        "symbols": (text, prosody),
+        "majority": (), "text": (text,), "prosody": (prosody,), "loudness": (level,),
+        "tags": (tags,), "audio": (prosody, tags, level), "symbols": (text, prosody),
         "both": (text, prosody, level),
-    }
+    }  # fmt: skip
     rows = [ceiling(*observations) for observations in seen.values()]
     return pd.DataFrame(rows, pd.Index(seen, name="observer"), ["accuracy", "bits"])

@@ -28,17 +28,10 @@ Samples = NDArray[np.float64]
 #: eSpeak variant and pitch offset of each speaker. Variants on the Klatt synthesiser are avoided:
 #: their output depends on what was spoken before.
 SPEAKERS = {
-    "01F": ("steph", 0),
-    "02F": ("linda", -3),
-    "03F": ("f5", 0),
-    "04F": ("Alicia", -2),
-    "05F": ("f1", 3),
-    "01M": ("m3", 0),
-    "02M": ("m7", 2),
-    "03M": ("Alex", 5),
-    "04M": ("m1", 0),
+    "01F": ("steph", 0), "02F": ("linda", -3), "03F": ("f5", 0), "04F": ("Alicia", -2),
+    "05F": ("f1", 3), "01M": ("m3", 0), "02M": ("m7", 2), "03M": ("Alex", 5), "04M": ("m1", 0),
     "05M": ("m8", 6),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

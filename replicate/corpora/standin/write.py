@@ -59,9 +59,6 @@ def _session(dialogue: str, folder: Path) -> Path:
     return folder / RELEASE / f"Session{int(dialogue[3:5])}"
 
 
-# Sound --------------------------------------------------------------------------------------------
-
-
 def _record(dialogue: list[Planned], folder: Path) -> list[int]:
     """Render and write one dialogue's utterances; the samples of each."""
     name = dialogue[0].dialogue
@@ -73,9 +70,6 @@ def _record(dialogue: list[Planned], folder: Path) -> list[int]:
         wavfile.write(target / f"{planned.utterance}.wav", SAMPLE_RATE, samples)
         lengths.append(len(samples))
     return lengths
-
-
-# Text ---------------------------------------------------------------------------------------------
 
 
 def _write_dialogue(dialogue: list[Planned], samples: list[int], folder: Path) -> None:
