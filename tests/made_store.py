@@ -48,12 +48,25 @@ def made(result: Run) -> Run:
     return replace(result, provenance=provenance, **tables)
 
 
+def few(results: list[Run]) -> list[Run]:
+    """Those of the first seeds, and of the groups of a kind the first two and the last."""
+    groups: dict[str, set[str]] = {}
+    for fold in (result.experiment.fold for result in results):
+        groups.setdefault(fold.kind, set()).add(fold.held_out)
+    kept = {kind: {*sorted(found)[:2], max(found)} for kind, found in groups.items()}
+    return [
+        result
+        for result in results
+        if result.experiment.seed < SEEDS
+        and result.experiment.fold.held_out in kept[result.experiment.fold.kind]
+    ]
+
+
 def write(root: Path) -> None:
     """Write the store; all that is neither a run nor a baseline is a copy."""
     shutil.copytree(RESULTS, root, ignore=shutil.ignore_patterns("*.parquet"))
     for folder in RESULTS.glob("*/*/"):
-        results = [r for r in published.load_runs(*folder.parts[-2:]) if r.experiment.seed < SEEDS]
-        if results:
+        if results := few(published.load_runs(*folder.parts[-2:])):
             published.write(
                 root / folder.relative_to(RESULTS), [made(result) for result in results]
             )

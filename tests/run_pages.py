@@ -2,8 +2,9 @@
 
     python tests/run_pages.py OUT.jsonl [--try] [--then STORE] [PAGE ...]
 
-The store is `$REPLICATE_RESULTS`; with `--then` another takes its place, and pages run once more.
-Hidden cells that assert something of the committed runs are left out.
+The store is `$REPLICATE_RESULTS`; with `--then` another takes its place, and pages run once more;
+those that load nothing run on the last alone. Hidden cells that assert something of the committed
+runs are left out.
 OUT.jsonl gets a line a step: each page, and with `--try` each point of its last section.
 """
 
@@ -26,7 +27,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from matplotlib.figure import Figure
 
-from replicate.corpora import standin, transcriptions, waveforms
+from replicate.corpora import protocol, standin, transcriptions, waveforms
 from replicate.settings import RESULTS
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -79,6 +80,11 @@ def code_cells(path: Path) -> list[str]:
     ]
 
 
+def loads(path: Path) -> bool:
+    """Whether a page may differ from store to store."""
+    return "load" in path.read_text()
+
+
 def points(path: Path) -> list[list[str]]:
     """The spans of code in each point of a page's last section."""
     text = path.read_text().rpartition("## Change and try")[2]
@@ -105,15 +111,28 @@ def assigned(statement: ast.stmt) -> set[str]:
 
 
 def below(code: str, cells: list[str]) -> list[str]:
-    """What stands below the first assignment to a name that some code assigns to."""
+    """What depends on some code, below the first assignment to a name that it assigns to."""
     names = set().union(*map(assigned, ast.parse(code).body))
     for k, source in enumerate(cells):
         body = ast.parse(source).body
         for i, statement in reversed(list(enumerate(body))):
             if names & assigned(statement):
                 rest = "\n".join(ast.get_source_segment(source, s) for s in body[i + 1 :])
-                return [rest, *cells[k + 1 :]]
+                return list(dependent(names, [rest, *cells[k + 1 :]]))
     return []
+
+
+def dependent(names: set[str], cells: list[str]) -> Iterable[str]:
+    """The cells that use some names, or what such cells define or change."""
+    changed = set(names)
+    for source in cells:
+        nodes = list(ast.walk(ast.parse(source)))
+        if changed & {node.id for node in nodes if isinstance(node, ast.Name)}:
+            changed |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+            changed |= {node.id for node in nodes if isinstance(getattr(node, "ctx", 0), ast.Store)
+                        and isinstance(node, ast.Name)}  # fmt: skip
+            changed |= set().union(*map(assigned, nodes))
+            yield source
 
 
 #: Where bootstraps and simulations keep the number of their draws, and how they call it.
@@ -132,7 +151,7 @@ DRAWS = ("RESAMPLES", "TRIALS", "UTTERANCES", "DRAWS", "FEW")
 
 
 def hasten() -> None:
-    """Let pages hear how recordings begin, draw few samples, and have few sentences and dots.
+    """Let pages hear how recordings begin, train on few, draw few samples, sentences and dots.
 
     What whole ones give is tested elsewhere, and shown by the book.
     """
@@ -143,6 +162,8 @@ def hasten() -> None:
         return replace(found, lengths=-(-found.lengths // 10))
 
     waveforms.open_waveforms = shortened
+    split = protocol.split
+    protocol.split = lambda *a, **k: replace(parts := split(*a, **k), train=parts.train[::8])
     vectors = transcriptions.standin_vectors
     transcriptions.standin_vectors = lambda: vectors(n_sentences=2000)
     standin.plan = functools.cache(standin.plan)
@@ -201,7 +222,7 @@ def main() -> None:
                 RESULTS.rename(RESULTS.with_name(f"{RESULTS.name}-{number}"))
                 stores[number - 1].rename(RESULTS)
             last = number == len(stores)
-            for path in paths:
+            for path in paths if last else filter(loads, paths):
                 for step in steps(path, shell, number, asked.try_points and last):
                     print(json.dumps(asdict(step)), file=file, flush=True)
 

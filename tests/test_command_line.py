@@ -170,7 +170,7 @@ def test_an_experiment_that_fails_stops_no_other(tmp_path):
 
 def test_a_killed_training_is_one_clear_error(tmp_path):
     arguments = ("run", "--corpus", "standin-tiny", "--profile", "paper", "--grid", "text")
-    process = Apart(*arguments, "--jobs", 2, "--results", tmp_path)
+    process = Forked(*arguments, "--jobs", 2, "--results", tmp_path)
     assert any("epoch 1/" in line for line in process.stderr)
     trainings = psutil.Process(process.pid).children(recursive=True)
     max(trainings, key=lambda child: child.cpu_times().user).kill()

@@ -2,10 +2,7 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -35,6 +32,12 @@ def trained(root, experiment, **options):
     )
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing interrupted."""
+    return trained(tmp_path_factory.mktemp("whole"), small.experiment())
+
+
 def same_bits(one, other):
     pd.testing.assert_frame_equal(one.predictions, other.predictions, check_exact=True)
     without_time = [run.epochs.drop(columns="seconds") for run in (one, other)]
@@ -48,13 +51,10 @@ def test_it_learns_what_the_corpus_says(tmp_path, model):
     assert run.epochs["loss"].iloc[-1] < run.epochs["loss"].iloc[0]
 
 
-def test_the_same_experiment_gives_the_same_bits_and_another_seed_does_not(tmp_path):
-    first, second, other = (
-        trained(tmp_path / name, small.experiment(seed=seed))
-        for name, seed in (("a", 0), ("b", 0), ("c", 1))
-    )
-    same_bits(first, second)
-    assert not first.epochs["loss"].equals(other.epochs["loss"])
+def test_the_same_experiment_gives_the_same_bits_and_another_seed_does_not(tmp_path, whole):
+    same_bits(whole, trained(tmp_path / "a", small.experiment()))
+    other = trained(tmp_path / "b", small.experiment(seed=1))
+    assert not whole.epochs["loss"].equals(other.epochs["loss"])
 
 
 def test_selections_hold_the_predictions_of_their_epochs(tmp_path):
@@ -82,12 +82,11 @@ class Interrupt(Exception):
     pass
 
 
-def test_an_exception_between_epochs_loses_nothing(tmp_path):
+def test_an_exception_between_epochs_loses_nothing(tmp_path, whole):
     def stop(_, epochs, __):
         if len(epochs) == 2:
             raise Interrupt
 
-    whole = trained(tmp_path / "whole", small.experiment())
     with pytest.raises(Interrupt):
         trained(tmp_path / "parts", small.experiment(), report=stop)
     seen = []
@@ -102,34 +101,28 @@ def test_an_exception_between_epochs_loses_nothing(tmp_path):
 
 
 def test_a_sigkill_loses_at_most_an_epoch_and_changes_no_bit(tmp_path):
-    folder = folder_of(small.experiment(epochs=12), tmp_path)
-    script = (
-        "import small, pathlib, sys; from replicate.training.train import train;"
-        "train(small.experiment(epochs=12), small.corpus(), pathlib.Path(sys.argv[1]),"
-        "sound=small.waveforms(), report=lambda e, t, s: print(len(t), flush=True))"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(folder)],
-        cwd=Path(__file__).parent,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if int(line) == 3:
-            time.sleep(0.02)
-            os.kill(process.pid, signal.SIGKILL)
-            break
-    process.wait()
-    assert not (folder / "run.json").exists()
+    experiment = small.experiment(epochs=12)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:  # a process of its own, which has PyTorch and the kernels already
+        try:
+            trained(tmp_path, experiment, report=lambda *_: os.write(writing, b"."))
+        finally:
+            os._exit(1)
+    os.close(writing)
+    for _ in range(3):
+        assert os.read(reading, 1) == b"."
+    time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(reading)
+    assert not (folder_of(experiment, tmp_path) / "run.json").exists()
     seen = []
     resumed = trained(
-        tmp_path,
-        small.experiment(epochs=12),
-        report=lambda _, epochs, __: seen.append(len(epochs)),
+        tmp_path, experiment, report=lambda _, epochs, __: seen.append(len(epochs))
     )
     assert 4 <= seen[0] < 12
-    same_bits(trained(tmp_path / "whole", small.experiment(epochs=12)), resumed)
+    same_bits(trained(tmp_path / "whole", experiment), resumed)
 
 
 def test_a_checkpoint_of_another_experiment_is_not_continued(tmp_path, capsys):
@@ -257,8 +250,7 @@ def test_cuda_agrees_with_the_cpu(tmp_path):
     np.testing.assert_allclose(cpu.predictions[columns], cuda.predictions[columns], atol=5e-3)
 
 
-def test_a_stored_run_reads_back_as_it_was(tmp_path):
-    run = trained(tmp_path, small.experiment(epochs=2))
-    back = load_run(run.folder)
-    assert (back.experiment, back.provenance) == (run.experiment, run.provenance)
-    same_bits(run, back)
+def test_a_stored_run_reads_back_as_it_was(whole):
+    back = load_run(whole.folder)
+    assert (back.experiment, back.provenance) == (whole.experiment, whole.provenance)
+    same_bits(whole, back)
