@@ -14,7 +14,7 @@ sys.path.insert(0, LEAN)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [LEAN, os.environ.get("PYTHONPATH")]))
 
 #: The others follow by name, and fill what is left of the time.
-LONGEST = ("pages", "command_line", "cluster", "book", "cuda", "project", "corpora", "claims")
+LONGEST = ("pages", "book", "command_line", "project", "cluster", "cuda", "published", "training")
 
 
 def pytest_collection_modifyitems(items):

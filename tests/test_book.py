@@ -13,6 +13,7 @@ import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -119,6 +120,12 @@ def requested(browser: webdriver.Chrome) -> set[str]:
     }
 
 
+def of_each(browser: webdriver.Chrome, selector: str, asked: str) -> list[Any]:
+    """What JavaScript says of every element, in one question to the browser."""
+    elements = f"[...document.querySelectorAll({selector!r})]"
+    return browser.execute_script(f"return {elements}.map(each => each.{asked})")
+
+
 def complaints(browser: webdriver.Chrome) -> list[str]:
     """Errors on the console."""
     return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
@@ -156,7 +163,7 @@ def require_whole(browser: webdriver.Chrome, page: str, base: str) -> None:
     if page.startswith("notebooks/"):
         notices.append(browser.find_element(By.CLASS_NAME, "corpus-notice"))
     assert all(n.is_displayed() and "corpus" in n.text.lower() for n in notices)
-    captions = " ".join(each.text for each in browser.find_elements(By.TAG_NAME, "figcaption"))
+    captions = " ".join(of_each(browser, "figcaption", "innerText"))
     named = set(re.findall(r"standin-(\w+)", notices[-1].text))
     shown = set(re.findall(r"stand-in \(synthetic, (\w+)", captions))
     if page.startswith("notebooks/"):
@@ -187,8 +194,13 @@ def weight(addresses: set[str]) -> int:
     split = map(urllib.parse.urlsplit, addresses)
     names = {each.path.removeprefix(str(HTML)) for each in split if each.scheme in ("http", "file")}
     files = (HTML / name.lstrip("/") for name in names)
-    read = (file.read_bytes() for file in files if file.is_file() and file.stem != "searchindex")
-    return sum(len(gzip.compress(each, 6)) for each in read)
+    return sum(compressed(each) for each in files if each.is_file() and each.stem != "searchindex")
+
+
+@functools.cache
+def compressed(file: Path) -> int:
+    """Bytes of a file, which most pages share."""
+    return len(gzip.compress(file.read_bytes(), 6))
 
 
 def width_of(browser: webdriver.Chrome) -> int:
@@ -251,10 +263,9 @@ def test_one_switch_hides_all_code_and_the_choice_lasts(
     browser: webdriver.Chrome, addresses: dict[str, str], place: str
 ) -> None:
     def codes() -> list[bool]:
-        folded = "details:not([open]) .cell_input"
-        assert not any(e.is_displayed() for e in browser.find_elements(By.CSS_SELECTOR, folded))
-        found = browser.find_elements(By.CSS_SELECTOR, ".cell > .cell_input")
-        return [each.is_displayed() for each in found]
+        visible = "checkVisibility()"
+        assert not any(of_each(browser, "details:not([open]) .cell_input", visible))
+        return of_each(browser, ".cell > .cell_input", visible)
 
     for page, before in (("09_table_7", "false"), ("13_baselines", "true")):
         load(browser, f"{addresses[place]}/notebooks/{page}.html")
@@ -308,15 +319,13 @@ def test_a_long_table_is_sorted_by_value_with_the_keyboard(
     page = tmp_path / "page.html"
     page.write_text(f"<!doctype html><meta charset=utf-8><script src='{script}'></script>{made}")
     browser.get(page.as_uri())
-    shown = [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")]
-             for row in browser.find_elements(By.CSS_SELECTOR, "tbody tr")]  # fmt: skip
+    shown = of_each(browser, "tbody tr", "innerText")
 
     def after_enter(column: int) -> tuple[str, list[int]]:
         """What the heading says of the order, and the rows in it by their old places."""
         head = browser.find_elements(By.CSS_SELECTOR, "thead th")[column]
         head.find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
-        rows = browser.find_elements(By.CSS_SELECTOR, "tbody tr")
-        now = [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in rows]
+        now = of_each(browser, "tbody tr", "innerText")
         return str(head.get_attribute("aria-sort")), [shown.index(row) for row in now]
 
     for column, name in enumerate(("r", "+d", "p", "n", "name")):

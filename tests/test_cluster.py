@@ -27,7 +27,7 @@ SOURCE = Source("standin-tiny", heard=True)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[object]:
-    """A head that trains nothing, and two nodes of one core, of which the first says it has a GPU."""
+    """A head that trains nothing, and two nodes of one core; the first says it has a GPU."""
     # without the second, whatever else runs here starves the workers
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     from ray.cluster_utils import Cluster

@@ -66,6 +66,7 @@ class Forked:
     def _run(self, writing, arguments):
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.dup2(writing, 2)  # for what its own processes say
         sys.stdout = sys.stderr = os.fdopen(writing, "w", buffering=1)
         main(arguments)
 

@@ -137,7 +137,7 @@ class Clone:
     def __init__(self, folder: Path) -> None:
         self.root, self.calls, machine = folder / "clone", folder / "calls", folder / "machine"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(self.root)], check=True)
-        assert not os.path.lexists(self.root / ".venv"), "a link would have its programs overwritten"
+        assert not (self.root / ".venv").is_symlink(), "its programs would be overwritten"
         machine.mkdir()
         for name in ("chromium", "chromedriver"):
             self.program(machine / name, NOTE)

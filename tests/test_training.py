@@ -118,9 +118,7 @@ def test_a_sigkill_loses_at_most_an_epoch_and_changes_no_bit(tmp_path):
     os.close(reading)
     assert not (folder_of(experiment, tmp_path) / "run.json").exists()
     seen = []
-    resumed = trained(
-        tmp_path, experiment, report=lambda _, epochs, __: seen.append(len(epochs))
-    )
+    resumed = trained(tmp_path, experiment, report=lambda _, epochs, __: seen.append(len(epochs)))
     assert 4 <= seen[0] < 12
     same_bits(trained(tmp_path / "whole", experiment), resumed)
 
