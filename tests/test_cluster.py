@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from replicate.runs.store import folder_of
 from replicate.training.schedule import run_grid, state_of, train_here
 from replicate.training.worker import Source, Workers
 
-pytest.importorskip("ray", reason="needs the extra [cluster]")
+pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="needs the extra [cluster]")
 
 SOURCE = Source("standin-tiny", heard=True)
 

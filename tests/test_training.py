@@ -46,7 +46,7 @@ def same_bits(one, other):
 
 @pytest.mark.parametrize("model", ["text", "concat"])
 def test_it_learns_what_the_corpus_says(tmp_path, model):
-    run = trained(tmp_path, small.experiment(model, epochs=25))
+    run = trained(tmp_path, small.experiment(model, epochs=12))
     assert run.epochs["train_accuracy"].iloc[-1] > 0.6, "chance is .25"
     assert run.epochs["loss"].iloc[-1] < run.epochs["loss"].iloc[0]
 
