@@ -62,14 +62,13 @@ def notice(*corpora: str) -> Notice:
     standins = [name for name in corpora if name.startswith("standin-")]
     real = dict(_real(name) for name in corpora if name not in standins)
     title = f"Corpus: {'; '.join([MARK] * bool(standins) + list(real))}"
-    told = [f"{name}: {what}." for name, what in real.items()]
+    told = " ".join(f"{name}: {what}." for name, what in real.items())
     if standins:
-        made = (
-            f"{', '.join(standins)}: speech and text made by a program. Its numbers, pictures and "
-            "sounds show what the model does there; they are no results on IEMOCAP."
+        told = (
+            f"{', '.join(standins)}: made by a program. What comes of it shows what the model does "
+            "there, and is no result on IEMOCAP."
         )
-        told = [made, *told, "Each table and figure says what made it."]
-    return Notice(title, " ".join(told), kind="warning" if standins else "note")
+    return Notice(title, told, kind="warning" if standins else "note")
 
 
 def called(corpus: str) -> str:

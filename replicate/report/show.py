@@ -127,7 +127,7 @@ class Bars:
 
     def _repr_html_(self) -> str:
         line = '<div>{}<i><b style="width:{:.0%}"></b></i>{:.0%}</div>'
-        lines = [line.format(html.escape(k), share, share) for k, share in self.shares.items()]
+        lines = [line.format(in_html(html.escape(k)), s, s) for k, s in self.shares.items()]
         told = html.escape(repr(self))
         return f'<div class="bars" role="img" aria-label="{told}">{"".join(lines) or told}</div>'
 
