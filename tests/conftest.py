@@ -1,17 +1,9 @@
 """How the suite uses a machine: two processes, one thread each, the longest files first."""
 
 import os
-import sys
-from pathlib import Path
 
 # before PyTorch is imported: its idle threads spin, on the other process's core
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-# Jupyter Book and Ray import jsonschema, which imports a check of addresses that nothing here uses
-# and that takes seconds, in every process of theirs; it does without where that is not installed.
-LEAN = str(Path(__file__).parent / "lean")
-sys.path.insert(0, LEAN)
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [LEAN, os.environ.get("PYTHONPATH")]))
 
 #: The others follow by name, and fill what is left of the time.
 LONGEST = ("pages", "book", "command_line", "project", "cluster", "cuda", "published", "training")

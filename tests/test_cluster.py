@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.util import find_spec
 
 import pytest
 import torch
@@ -21,14 +20,14 @@ from replicate.runs.store import folder_of
 from replicate.training.schedule import run_grid, state_of, train_here
 from replicate.training.worker import Source, Workers
 
-pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="needs the extra [cluster]")
+pytest.importorskip("ray", reason="needs the extra [cluster]")
 
 SOURCE = Source("standin-tiny", heard=True)
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[object]:
-    """A head that trains nothing, and two nodes of one core; the first says it has a GPU."""
+    """A head that trains nothing, and two nodes of one core."""
     # without the second, whatever else runs here starves the workers
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     from ray.cluster_utils import Cluster
@@ -37,8 +36,8 @@ def cluster() -> Iterator[object]:
     cluster = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small}
     )
-    for gpus in (1, 0):
-        cluster.add_node(num_cpus=1, num_gpus=gpus, **small)
+    for _ in range(2):
+        cluster.add_node(num_cpus=1, **small)
     yield cluster
     cluster.shutdown()
 
@@ -50,13 +49,13 @@ def experiments(seeds: int, epochs: int) -> list[Experiment]:
 
 
 def test_a_grid_survives_the_death_of_a_node_and_equals_the_local_one(tmp_path, cluster):
-    wanted = experiments(seeds=3, epochs=20)
+    wanted = experiments(seeds=4, epochs=20)
     wanted.append(replace(*experiments(seeds=1, epochs=2), model="att_d1"))
     remote = run_grid(wanted, SOURCE, Workers(cluster=cluster.address), tmp_path / "remote")
     outcomes = [next(remote)]
     cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
     outcomes += remote
-    assert [outcome.error for outcome in outcomes] == [None] * 4
+    assert [outcome.error for outcome in outcomes] == [None] * 5
     assert {outcome.experiment for outcome in outcomes} == set(wanted)
     assert not list(tmp_path.rglob(".*"))
 
@@ -79,8 +78,10 @@ def test_the_command_takes_a_cluster(tmp_path, cluster):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU would train")
 def test_trainings_take_their_share_of_a_gpu(tmp_path, cluster):
+    node = cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=80 * 2**20)
     workers = Workers(device="cuda", cluster=cluster.address, gpus=0.5)
     outcomes = list(run_grid(experiments(2, 1), SOURCE, workers, tmp_path))
+    cluster.remove_node(node)
     assert len(outcomes) == 2, "both were placed, though there is one GPU"
     assert all("NVIDIA" in outcome.error or "CUDA" in outcome.error for outcome in outcomes)
 

@@ -126,7 +126,7 @@ class Bars:
     shares: Mapping[str, float]  # label -> from 0 to 1
 
     def _repr_html_(self) -> str:
-        line = '<div>{}<i><b style="width:{:.0%}"></b></i>{:.0%}</div>'
+        line = '<div><span>{}</span><i><b style="width:{:.0%}"></b></i>{:.0%}</div>'
         lines = [line.format(in_html(html.escape(k)), s, s) for k, s in self.shares.items()]
         told = html.escape(repr(self))
         return f'<div class="bars" role="img" aria-label="{told}">{"".join(lines) or told}</div>'
