@@ -74,7 +74,7 @@ def replacing(path: Path) -> Iterator[Path]:
     `UnwritableError` if the folder cannot be written or its disk is full; `path` is as it was.
     """
     made(path.parent)
-    _remove_abandoned(path)
+    remove_abandoned(path.parent, glob.escape(path.name))
     try:
         handle, name = tempfile.mkstemp(PARTIAL, f".{path.name}.", path.parent)
     except OSError as error:
@@ -94,12 +94,13 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(handle)
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Remove what processes left that were killed while they were `replacing` a file.
+def remove_abandoned(folder: Path, name: str = "*") -> None:
+    """Remove what processes left in a folder that were killed while they were `replacing` a file.
 
-    The system frees the lock of one that has ended; where no locks are had, nothing is removed.
+    `name` is a pattern of the files' names. The system frees the lock of a process that has ended;
+    where no locks are had, nothing is removed.
     """
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
+    for left in folder.glob(f".{name}.*{PARTIAL}"):
         with contextlib.suppress(OSError), left.open("rb") as file:
             if _lock(file.fileno()):
                 left.unlink()

@@ -24,7 +24,7 @@ from typing import Any
 import joblib
 
 from replicate.corpora.table import text_fingerprint
-from replicate.files import InputError
+from replicate.files import InputError, remove_abandoned
 from replicate.interrupts import worker_options
 from replicate.kernels import compiled
 from replicate.runs.code import LOADED_CODE, package_versions
@@ -86,6 +86,9 @@ def _run_each(
             f"go on with fewer --jobs than {workers.jobs}: no more than an epoch of each is lost"
         )
         raise InputError(root, what, fewer) from error
+    finally:  # an interrupt ends the processes at once, even in the middle of a checkpoint
+        for experiment in experiments:
+            remove_abandoned(folder_of(experiment, root))
 
 
 def _one_of_many(first: bool, task: tuple[Any, ...]) -> Outcome:
