@@ -39,7 +39,7 @@ from replicate.corpora.protocol import cohort, split
 from replicate.corpora.standin.manifest import is_as_noted
 from replicate.corpora.table import COLUMNS, Corpus, text_fingerprint, utterance_table
 from replicate.corpora.waveforms import open_waveforms
-from replicate.files import InputError, build_once, replacing
+from replicate.files import InputError, build_once, remove_abandoned, replacing
 from replicate.settings import Fold
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -966,7 +966,10 @@ def test_what_killed_builds_left_is_removed_and_no_other_folder(tmp_path):
     assert not (tmp_path / ".building-built.abc12345").exists()
 
 
-def test_files_half_written_by_killed_processes_go_and_those_being_written_stay(tmp_path):
+@pytest.mark.parametrize("by_writing", [True, False])
+def test_files_half_written_by_killed_processes_go_and_those_being_written_stay(
+    tmp_path, by_writing
+):
     write = """if True:
         import signal, sys
         from pathlib import Path
@@ -982,14 +985,20 @@ def test_files_half_written_by_killed_processes_go_and_those_being_written_stay(
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline()
     (half,) = tmp_path.glob("*.partial")
-    with replacing(path) as temporary:
-        temporary.write_text("whole")
-    assert half.exists(), "its writer lives"
+
+    def removed():
+        if by_writing:
+            with replacing(path) as temporary:
+                temporary.write_text("whole")
+        else:
+            remove_abandoned(tmp_path)
+        return not half.exists()
+
+    assert not removed(), "its writer lives"
     process.kill()
     process.communicate()
-    with replacing(path) as temporary:
-        temporary.write_text("whole")
-    assert sorted(tmp_path.iterdir()) == [mine, path]
+    assert removed()
+    assert sorted(tmp_path.iterdir()) == ([mine, path] if by_writing else [mine])
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
