@@ -2,9 +2,8 @@
 
     python tests/run_pages.py OUT.jsonl [--try] [--then STORE] [PAGE ...]
 
-The store is `$REPLICATE_RESULTS`; with `--then` another takes its place, and pages run once more;
-those that load nothing run on the last alone. Hidden cells that assert something of the committed
-runs are left out.
+The store is `$REPLICATE_RESULTS`; with `--then` another takes its place, and pages run once more.
+Hidden cells that assert something of the committed runs are left out.
 OUT.jsonl gets a line a step: each page, and with `--try` each point of its last section.
 """
 
@@ -78,11 +77,6 @@ def code_cells(path: Path) -> list[str]:
         if cell.cell_type == "code"
         and not ("remove-cell" in cell.metadata.get("tags", []) and ASSERTION.search(cell.source))
     ]
-
-
-def loads(path: Path) -> bool:
-    """Whether a page may differ from store to store."""
-    return "load" in path.read_text()
 
 
 def points(path: Path) -> list[list[str]]:
@@ -222,7 +216,7 @@ def main() -> None:
                 RESULTS.rename(RESULTS.with_name(f"{RESULTS.name}-{number}"))
                 stores[number - 1].rename(RESULTS)
             last = number == len(stores)
-            for path in paths if last else filter(loads, paths):
+            for path in paths:
                 for step in steps(path, shell, number, asked.try_points and last):
                     print(json.dumps(asdict(step)), file=file, flush=True)
 

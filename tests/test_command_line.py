@@ -66,7 +66,6 @@ class Forked:
     def _run(self, writing, arguments):
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.dup2(writing, 2)  # for what its own processes say
         sys.stdout = sys.stderr = os.fdopen(writing, "w", buffering=1)
         main(arguments)
 
@@ -171,7 +170,7 @@ def test_an_experiment_that_fails_stops_no_other(tmp_path):
 
 def test_a_killed_training_is_one_clear_error(tmp_path):
     arguments = ("run", "--corpus", "standin-tiny", "--profile", "paper", "--grid", "text")
-    process = Forked(*arguments, "--jobs", 2, "--results", tmp_path)
+    process = Apart(*arguments, "--jobs", 2, "--results", tmp_path)
     assert any("epoch 1/" in line for line in process.stderr)
     trainings = psutil.Process(process.pid).children(recursive=True)
     max(trainings, key=lambda child: child.cpu_times().user).kill()

@@ -70,13 +70,9 @@ def test_a_page_runs_and_so_does_what_it_suggests(on_made_runs, page):
 @pytest.mark.parametrize("page", PAGES)
 def test_without_runs_a_page_says_what_makes_them(on_made_runs, on_nothing, page):
     """What needs no run, such as the criteria, is shown all the same."""
-    before = list(chain.from_iterable(on_made_runs[page][0].cells))
-    if not run_pages.loads(run_pages.NOTEBOOKS / f"{page}.md"):
-        assert not [text for text in before if OF_RUNS in text]
-        return
-    (without,) = on_nothing[page]
+    with_runs, (without,) = on_made_runs[page][0], on_nothing[page]
     assert without.error == ""
-    after = list(chain.from_iterable(without.cells))
+    before, after = (list(chain.from_iterable(step.cells)) for step in (with_runs, without))
     assert not [text for text in after if OF_RUNS in text]
     notices = [text for text in after if ABSENT in text and "replicate " in text]
     assert notices or not [text for text in before if OF_RUNS in text]
@@ -111,7 +107,7 @@ def test_suggested_commands_exist(path, tmp_path):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_of_notices_exist(on_nothing, tmp_path, page):
-    for text in chain.from_iterable(cell for step in on_nothing[page] for cell in step.cells):
+    for text in chain.from_iterable(on_nothing[page][0].cells):
         command = text.splitlines()[-1]
         if text.startswith(ABSENT) and command.startswith("replicate "):
             parse(command, tmp_path)

@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -101,26 +104,34 @@ def test_an_exception_between_epochs_loses_nothing(tmp_path, whole):
 
 
 def test_a_sigkill_loses_at_most_an_epoch_and_changes_no_bit(tmp_path):
-    experiment = small.experiment(epochs=12)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:  # a process of its own, which has PyTorch and the kernels already
-        try:
-            trained(tmp_path, experiment, report=lambda *_: os.write(writing, b"."))
-        finally:
-            os._exit(1)
-    os.close(writing)
-    for _ in range(3):
-        assert os.read(reading, 1) == b"."
-    time.sleep(0.02)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    os.close(reading)
-    assert not (folder_of(experiment, tmp_path) / "run.json").exists()
+    folder = folder_of(small.experiment(epochs=12), tmp_path)
+    script = (
+        "import small, pathlib, sys; from replicate.training.train import train;"
+        "train(small.experiment(epochs=12), small.corpus(), pathlib.Path(sys.argv[1]),"
+        "sound=small.waveforms(), report=lambda e, t, s: print(len(t), flush=True))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(folder)],
+        cwd=Path(__file__).parent,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line) == 3:
+            time.sleep(0.02)
+            os.kill(process.pid, signal.SIGKILL)
+            break
+    process.wait()
+    assert not (folder / "run.json").exists()
     seen = []
-    resumed = trained(tmp_path, experiment, report=lambda _, epochs, __: seen.append(len(epochs)))
+    resumed = trained(
+        tmp_path,
+        small.experiment(epochs=12),
+        report=lambda _, epochs, __: seen.append(len(epochs)),
+    )
     assert 4 <= seen[0] < 12
-    same_bits(trained(tmp_path / "whole", experiment), resumed)
+    same_bits(trained(tmp_path / "whole", small.experiment(epochs=12)), resumed)
 
 
 def test_a_checkpoint_of_another_experiment_is_not_continued(tmp_path, capsys):
