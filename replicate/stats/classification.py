@@ -93,15 +93,16 @@ def reliability(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
     Returns:
         One row a bin, by rising probability: `confidence` and `accuracy` (means), `n`.
     """
-    frame = pd.DataFrame(
-        {
-            "confidence": predictions[list(EMOTIONS)].max(axis="columns"),
-            "accuracy": predicted(predictions) == predictions["emotion"],
-        }
-    )
-    edges = np.quantile(frame["confidence"], np.linspace(0, 1, bins + 1)[1:-1])
-    by_bin = frame.groupby(np.searchsorted(edges, frame["confidence"]))
-    return by_bin.mean().assign(n=by_bin.size()).reset_index(drop=True)
+    confidence = predictions[list(EMOTIONS)].to_numpy().max(axis=1)  # [n]
+    right = (predicted(predictions) == predictions["emotion"]).to_numpy()  # [n]
+    edges = np.quantile(confidence, np.linspace(0, 1, bins + 1)[1:-1])
+    cells = np.searchsorted(edges, confidence)
+    n = np.bincount(cells)
+    means = {
+        name: np.bincount(cells, values)[n > 0] / n[n > 0]
+        for name, values in {"confidence": confidence, "accuracy": right}.items()
+    }
+    return pd.DataFrame(means | {"n": n[n > 0]})
 
 
 def expected_calibration_error(predictions: pd.DataFrame) -> float:

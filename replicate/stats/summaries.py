@@ -44,19 +44,15 @@ def by_run(answers: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def summarise(answers: pd.DataFrame, drawn: str = "utterance") -> pd.DataFrame:
+def over_seeds(answers: pd.DataFrame) -> pd.DataFrame:
     """One row for each corpus, protocol, model, embedding, choice and kind of folds, in order.
-
-    The bootstrap draws the values of the column `drawn` as a whole, such as `dialogue`.
 
     Returns:
         `CONFIGURATION`, `name` where `answers` has it, `n_seeds`, `n_utterances` (different ones
         tested); `accuracy`, `uar`, `macro_f1`, `ece` (expected calibration error) and `audio_score`
         (means over seeds; where groups are held out in turn, a seed's value is that of its folds
-        pooled), each with `_low` and `_high` over seeds (`share_interval`); `accuracy`, `uar` and
-        `macro_f1` also with `_boot_low` and `_boot_high` over utterances (percentile bootstrap, all
-        seeds of an utterance drawn together); `audio_score_sd`, the standard deviation over a run's
-        utterances, mean over runs.
+        pooled), each with `_low` and `_high` over seeds (`share_interval`); `audio_score_sd`, the
+        standard deviation over a run's utterances, mean over runs.
     """
     identity = [*CONFIGURATION, *(["name"] if "name" in answers else [])]
     rows = [
@@ -65,7 +61,6 @@ def summarise(answers: pd.DataFrame, drawn: str = "utterance") -> pd.DataFrame:
             "n_seeds": group["seed"].nunique(),
             "n_utterances": group["utterance"].nunique(),
             **_over_seeds(group),
-            **_over_utterances(group, drawn),
             "audio_score_sd": group.groupby("run")["audio_score"].std().mean(),
         }
         for _, group in answers.groupby(CONFIGURATION, sort=False)
@@ -73,14 +68,26 @@ def summarise(answers: pd.DataFrame, drawn: str = "utterance") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else [*identity, *_SCORES])
 
 
-#: Measures of counts, and all columns that `summarise` computes.
+def summarise(answers: pd.DataFrame, drawn: str = "utterance") -> pd.DataFrame:
+    """`over_seeds`, and for the scores of counts intervals over utterances.
+
+    These are `accuracy`, `uar` and `macro_f1` with `_boot_low` and `_boot_high`: a percentile
+    bootstrap, all seeds of an utterance drawn together. It draws the values of the column `drawn`
+    as a whole, such as `dialogue`.
+    """
+    groups = answers.groupby(CONFIGURATION, sort=False)
+    rows = [_over_utterances(group, drawn) for _, group in groups]
+    return over_seeds(answers).join(pd.DataFrame(rows, columns=None if rows else _BOOTSTRAPPED))
+
+
+#: Measures of counts, and all columns that `over_seeds` and the bootstrap compute.
 _OF_COUNTS = {"accuracy": accuracies, "uar": uars, "macro_f1": macro_f1s}
 _ENDS = ("", "_low", "_high")
 _SCORES = [
     "n_seeds", "n_utterances", "audio_score_sd",
     *(f"{name}{end}" for name in (*_OF_COUNTS, "ece", "audio_score") for end in _ENDS),
-    *(f"{name}_boot{end}" for name in _OF_COUNTS for end in _ENDS[1:]),
 ]  # fmt: skip
+_BOOTSTRAPPED = [f"{name}_boot{end}" for name in _OF_COUNTS for end in _ENDS[1:]]
 
 
 def bootstrapped(scores: pd.DataFrame) -> pd.DataFrame:
