@@ -183,6 +183,17 @@ def require_whole(browser: webdriver.Chrome, page: str, base: str) -> None:
     set_in_svg = browser.find_elements(By.CSS_SELECTOR, ".math mjx-container svg")
     assert len(set_in_svg) >= len(formulas)
     assert not browser.find_elements(By.CSS_SELECTOR, "mjx-merror, [data-mjx-error]")
+    assert max(widths(browser, "table"), default=0) <= 7
+
+
+def widths(browser: webdriver.Chrome, tables: str) -> list[int]:
+    """How many columns of each table are to be seen."""
+    seen = "[...row.cells].filter(cell => cell.checkVisibility())"
+    width = f"{seen}.reduce((sum, cell) => sum + cell.colSpan, 0)"
+    script = f"table => Math.max(...[...table.rows].map(row => {width}))"
+    return browser.execute_script(
+        f"return [...document.querySelectorAll({tables!r})].map({script})"
+    )
 
 
 #: What plotly draws, and not a button of its bar.
@@ -334,6 +345,19 @@ def test_a_long_table_is_sorted_by_value_with_the_keyboard(
             expected = frame.sort_values(name, **options).index.tolist()
             assert after_enter(column) == (order, expected)
     assert after_enter(4) == ("none", list(range(11)))
+
+
+def test_a_wide_table_unfolds_with_the_keyboard_and_in_print(
+    browser: webdriver.Chrome, addresses: dict[str, str]
+) -> None:
+    load(browser, f"{addresses['disk']}/notebooks/09_table_7.html")
+    assert widths(browser, "#exhibit-table_7 table") == [7]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert widths(browser, "#exhibit-table_7 table") == [11]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    box = browser.find_element(By.CSS_SELECTOR, "#exhibit-table_7 .all-columns input")
+    box.send_keys(Keys.SPACE)
+    assert widths(browser, "#exhibit-table_7 table") == [11]
 
 
 def test_the_ledger_of_claims_filters_and_leads_to_its_evidence(

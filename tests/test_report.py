@@ -4,6 +4,7 @@ import io
 import re
 from dataclasses import replace
 from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import made_runs
 import matplotlib
@@ -298,6 +299,27 @@ class TestShow:
         (alone,) = layout.cells(pd.DataFrame({name: [value]})).iloc[0]
         (interval,) = layout.cells(pd.DataFrame(ends)).iloc[0]
         assert cell == f"{alone} {interval}"
+
+    @pytest.mark.parametrize(
+        ("groups", "index", "shown"),
+        [
+            ([""] * 7, False, 7),
+            ([""] * 8, True, 7),  # the index is one of them
+            ([*"aaabbb"], True, 7),
+            ([*"aaabbbccc"], True, 7),
+            ([*"aabbbcccc"], False, 5),
+            (["a"] * 9, False, 9),  # nothing fits
+        ],
+    )
+    def test_of_a_wide_table_the_groups_that_fit_are_unfolded(self, groups, index, shown):
+        names = [(group, f"{k}") for k, group in enumerate(groups)]
+        columns = pd.MultiIndex.from_tuples(names) if any(groups) else [name for _, name in names]
+        frame = pd.DataFrame([["x"] * len(groups)] * 2, columns=columns)
+        made = layout.tabulated(frame, index, {})
+        rows = ElementTree.fromstring(made[made.index("<table") :]).iter("tr")
+        cells = [[cell for cell in row if "data-fold" not in cell.attrib] for row in rows]
+        assert {sum(int(cell.get("colspan", 1)) for cell in row) for row in cells} == {shown}
+        assert ("all-columns" in made) == (len(groups) + index > shown)
 
     def test_what_is_not_known_is_empty(self):
         frame = pd.DataFrame({"a": [np.nan], "a_low": [np.nan], "a_high": [np.nan], "b": [None]})

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 
 from replicate.runs.selection import answers
@@ -14,8 +15,10 @@ from replicate.stats.summaries import summarise
 NBSP, DASH = "\N{NO-BREAK SPACE}", "\N{EN DASH}"
 #: What stands in a column of numbers: one with its sign, unit and interval, or what is not known.
 NUMBER = re.compile(rf"([<>] )?[+-]?[\d.,]+(e[+-]\d+)? ?%?( ?\[[^]]+\])?|\[[^]]+\]|{DASH}")
-#: Longer tables can be sorted.
-SORTED = 10
+#: Longer tables can be sorted; of wider ones a box below the caption shows the other columns.
+SORTED, UNFOLDED = 10, 7
+#: Hidden where no style sheet obeys it, as in JupyterLab: there all columns are shown.
+ALL_COLUMNS = '<label class="all-columns" hidden><input type="checkbox"> All {} columns</label>'
 #: Characters that no HTML may have.
 FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -52,7 +55,8 @@ def cells(frame: pd.DataFrame) -> pd.DataFrame:
 def tabulated(shown: pd.DataFrame, index: bool, links: Mapping[str, str]) -> str:
     """A frame of texts as an HTML table: numbers to the right, `links` from texts to notebooks.
 
-    A long one repeats what a group of rows has in common, since readers may sort it.
+    A long one repeats what a group of rows has in common, since readers may sort it; of a wide one
+    the columns after the first `UNFOLDED`, or after the groups that fit into these, fold.
     """
     long = len(shown) > SORTED
     made = shown.to_html(border=0, index=index, justify="left", sparsify=not long)
@@ -60,7 +64,15 @@ def tabulated(shown: pd.DataFrame, index: bool, links: Mapping[str, str]) -> str
     root.set("class", "dataframe sortable" if long else "dataframe")
     columns = [shown.iloc[:, k].astype(str) for k in range(shown.shape[1])]
     numeric = [column.str.fullmatch(NUMBER).all() for column in columns]
+    levels = shown.index.nlevels if index else 0
+    width = levels + shown.shape[1]
+    unfolded = levels + _fitting_columns(shown.columns, UNFOLDED - levels)
     for row in root.iter("tr"):
+        place = width
+        for cell in reversed(row):
+            place -= int(cell.get("colspan", 1))
+            if place >= unfolded:
+                cell.set("data-fold", "")
         alone = all("colspan" not in cell.attrib for cell in row)
         for cell, right in zip(reversed(row), reversed(numeric), strict=False):
             if alone and right:
@@ -75,7 +87,15 @@ def tabulated(shown: pd.DataFrame, index: bool, links: Mapping[str, str]) -> str
         if notebook := links.get(cell.text or ""):
             ElementTree.SubElement(cell, "a", href=f"{notebook}.ipynb").text = cell.text
             cell.text = ""
-    return in_html(ElementTree.tostring(root, encoding="unicode", method="html"))
+    made = in_html(ElementTree.tostring(root, encoding="unicode", method="html"))
+    return ALL_COLUMNS.format(width) + made if width > unfolded else made
+
+
+def _fitting_columns(columns: pd.Index, room: int) -> int:
+    """How many columns there is room for, of groups whole ones, and one at least."""
+    groups = columns.get_level_values(0)
+    ends = [*np.flatnonzero(groups[1:] != groups[:-1]) + 1, len(groups)]
+    return int(max((end for end in ends if end <= room), default=ends[0]))
 
 
 def overview(chosen: Sequence[Run]) -> str:
