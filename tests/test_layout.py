@@ -97,6 +97,7 @@ HEAVY = {"torch", "numba", "triton", "gensim", "sklearn", "torchaudio", "soundfi
     [
         ("replicate.runs.selection", HEAVY),
         ("replicate.__main__", HEAVY | {"numpy", "pandas", "pydantic", "yaml"}),
+        ("jupytext", {"rfc3987_syntax"}),  # it would parse grammars for two seconds
     ],
 )
 def test_what_starts_fast_imports_little(module, unwanted):
