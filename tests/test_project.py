@@ -256,6 +256,15 @@ def test_no_notebook_lacks_its_half_or_its_place_in_the_contents() -> None:
 # --- the Makefile ---
 
 
+TEXTS = [*NOTEBOOKS, *sorted((ROOT / "book").glob("*.md")), *sorted(ROOT.glob("*.md"))]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
+def test_files_named_in_the_text_are_there(text: Path) -> None:
+    named = re.findall(r"`((?:replicate|tests|benchmarks)/[\w./]+\.\w+)`", text.read_text())
+    assert [n for n in named if "NAME" not in n and not (ROOT / n).exists()] == []
+
+
 def test_a_pdf_that_was_not_printed_is_told_and_the_old_one_stays(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
