@@ -132,12 +132,9 @@ def complaints(browser: webdriver.Chrome) -> list[str]:
 
 
 @contextmanager
-def of_width(browser: webdriver.Chrome, width: int) -> Iterator[None]:
-    """The browser as it is, or as that of a telephone."""
-    if width == WIDE:
-        yield
-        return
-    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+def of_size(browser: webdriver.Chrome, width: int, height: int) -> Iterator[None]:
+    """The browser as that of a telephone, or of a small laptop."""
+    screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < WIDE}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     try:
         yield
@@ -150,7 +147,7 @@ def of_width(browser: webdriver.Chrome, width: int) -> Iterator[None]:
 def test_page_is_whole_names_its_corpus_and_asks_nothing_of_the_network(
     browser: webdriver.Chrome, addresses: dict[str, str], page: str, place: str, width: int
 ) -> None:
-    with of_width(browser, width):
+    with of_size(browser, width, 900):
         load(browser, f"{addresses[place]}/{page}.html")
         require_whole(browser, page, addresses[place])
         assert width_of(browser) <= width
@@ -252,6 +249,22 @@ def test_verdicts_are_there_as_data(book: Path) -> None:
     for claim in found.claims:
         assert (book / claim.page).is_file()
         assert claim.strongest.kind in (*found.kinds, "none yet")
+
+
+@pytest.mark.parametrize("screen", [(WIDE, 800), (NARROW, 844)])
+def test_the_first_screen_has_every_claim_and_the_picture(
+    browser: webdriver.Chrome, addresses: dict[str, str], screen: tuple[int, int]
+) -> None:
+    with of_size(browser, *screen):
+        load(browser, f"{addresses['disk']}/intro.html")
+        tiles = browser.find_elements(By.CSS_SELECTOR, ".strip a")
+        picture = browser.find_element(By.CSS_SELECTOR, ".exhibit img")
+        assert len(tiles) == 29
+        for element in (*tiles, picture):
+            assert element.rect["y"] + element.rect["height"] <= screen[1]
+        tiles[0].send_keys(Keys.TAB)
+        focused = "getComputedStyle(document.activeElement, '::after').content"
+        assert tiles[1].get_attribute("title") in browser.execute_script(f"return {focused}")
 
 
 def test_the_front_page_has_bibtex_to_copy(
