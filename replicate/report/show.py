@@ -3,7 +3,8 @@
 A cell defines a function that returns a frame or a figure and decorates it with `exhibit`. Column
 names of a tidy frame say what belongs together: `x`, `x_low` and `x_high` are one cell, `0.709
 [0.630, 0.787]`, or `[0.630, 0.787]` where there is no `x`; `p`, or a name that begins with it and a
-space, holds p values; one that begins with `+` holds differences, which keep their sign.
+space, holds p values; one that begins with `+` holds differences, which keep their sign. Only seven
+columns are shown before a reader asks for all, so what matters stands first.
 
 An `Exhibit` cannot be made without its sources. Where one is the stand-in, the mark is part of the
 table or picture itself, and of its data, so that it stays when these leave their page.
