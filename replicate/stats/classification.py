@@ -19,7 +19,11 @@ def predicted(predictions: pd.DataFrame) -> pd.Series:
 
 
 def tally(true: ArrayLike, guessed: ArrayLike) -> np.ndarray:
-    """Counts by true class (rows) and predicted class (columns), order of `EMOTIONS`: [4, 4]."""
+    """Counts by true class (rows) and predicted class (columns), order of `EMOTIONS`: [4, 4].
+
+    >>> tally(["anger", "anger", "sadness"], ["anger", "sadness", "sadness"]).tolist()
+    [[1, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
+    """
     shape = (len(EMOTIONS), len(EMOTIONS))
     return np.bincount(_cells(true, guessed), minlength=len(EMOTIONS) ** 2).reshape(shape)
 
@@ -40,13 +44,21 @@ def confusion(true: ArrayLike, guessed: ArrayLike) -> pd.DataFrame:
 
 
 def accuracies(confusions: np.ndarray) -> np.ndarray:
-    """Share of utterances classified correctly (WA): [..., 4, 4] -> [...]."""
+    """Share of utterances classified correctly (WA), trace / sum: [..., 4, 4] -> [...].
+
+    >>> float(accuracies(np.diag([3, 1, 1, 1]) + np.eye(4)[::-1]))
+    0.6
+    """
     right = np.trace(confusions, axis1=-2, axis2=-1)
     return _ratio(right, confusions.sum(axis=(-2, -1)))
 
 
 def uars(confusions: np.ndarray) -> np.ndarray:
-    """Unweighted average recall (UA): mean recall of the classes present, [..., 4, 4] -> [...]."""
+    """Unweighted average recall (UA): mean recall of the classes present, [..., 4, 4] -> [...].
+
+    >>> float(uars(np.array([[8, 2, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])))
+    0.65
+    """
     recalls = _ratio(np.diagonal(confusions, axis1=-2, axis2=-1), confusions.sum(axis=-1))
     return _mean_of_known(recalls)
 
@@ -71,7 +83,13 @@ def _mean_of_known(values: np.ndarray) -> np.ndarray:
 
 
 def kappas(confusions: np.ndarray) -> np.ndarray:
-    """Cohen's kappa, agreement beyond chance with the same margins: [..., 4, 4] -> [...]."""
+    """Cohen's kappa, agreement beyond chance with the same margins: [..., 4, 4] -> [...].
+
+    (accuracy - chance) / (1 - chance), chance the sum over classes of both margins' shares.
+
+    >>> float(kappas(np.array([[4, 1, 0, 0], [1, 4, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])).round(3))
+    0.6
+    """
     margins = confusions.sum(axis=-1) * confusions.sum(axis=-2)
     chance = _ratio(margins.sum(axis=-1), confusions.sum(axis=(-2, -1)) ** 2)
     return _ratio(accuracies(confusions) - chance, 1 - chance)

@@ -68,7 +68,13 @@ def without_spread(values: ArrayLike) -> bool:
 
 
 def mean_interval(values: ArrayLike) -> Interval:
-    """Student's t interval of the mean, for one value a seed; NaN for `without_spread`."""
+    """Student's t interval of the mean, for one value a seed; NaN for `without_spread`.
+
+    Mean +- t s / sqrt(n), t at .975 with n - 1 degrees of freedom.
+
+    >>> [round(end, 3) for end in mean_interval([0.70, 0.72, 0.74])]
+    [0.67, 0.77]
+    """
     return _student(values, 0)
 
 
@@ -83,6 +89,9 @@ def prediction_interval(values: ArrayLike, level: float = 0.05) -> Interval:
     Student's t, mean +- t s sqrt(1 + 1/n); it lies there with probability 1 - `level`. The values
     must be drawn independently and alike, such as runs that each have a seed and a random split of
     their own; then their spread already holds the luck of the test utterances.
+
+    >>> [round(end, 3) for end in prediction_interval([0.70, 0.72, 0.74])]
+    [0.621, 0.819]
     """
     return _student(values, 1, level)
 

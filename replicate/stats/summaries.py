@@ -121,6 +121,12 @@ def right_answers(answers: pd.DataFrame) -> pd.DataFrame:
     """Which answers are right, on the test utterances that all models answered.
 
     Index `fold`, `seed`, `utterance`; a bool column a `name`. `ValueError` if two runs share these.
+
+    >>> answers = pd.DataFrame({"name": [*"AAB"], "fold": "all", "seed": 0, "utterance": [*"uvu"],
+    ...                         "emotion": "anger", "predicted": ["anger", "anger", "sadness"]})
+    >>> print(right_answers(answers).reset_index(drop=True))
+    name     A      B
+    0     True  False
     """
     right = answers.assign(right=(answers["predicted"] == answers["emotion"]).astype(float))
     wide = right.pivot(index=["fold", "seed", "utterance"], columns="name", values="right")
