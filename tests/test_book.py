@@ -169,10 +169,6 @@ def require_whole(browser: webdriver.Chrome, page: str, base: str) -> None:
         assert "stand-in" in browser.find_element(By.CSS_SELECTOR, ".admonition.important").text
     asked = requested(browser)
     assert weight(asked) < (300_000 if page == "intro" else 1_500_000)
-    for figure in browser.find_elements(By.CLASS_NAME, "plotly-graph-div"):  # drawn when near
-        browser.execute_script("arguments[0].scrollIntoView()", figure)
-        WebDriverWait(browser, 30).until(lambda _, f=figure: f.find_elements(*MAIN))
-    asked |= requested(browser)
     assert {url for url in asked if not url.startswith((f"{base}/", "data:", "blob:"))} == set()
     assert complaints(browser) == []
 
@@ -191,10 +187,6 @@ def widths(browser: webdriver.Chrome, tables: str) -> list[int]:
     return browser.execute_script(
         f"return [...document.querySelectorAll({tables!r})].map({script})"
     )
-
-
-#: What plotly draws, and not a button of its bar.
-MAIN = (By.CLASS_NAME, "main-svg")
 
 
 def weight(addresses: set[str]) -> int:

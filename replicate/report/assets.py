@@ -12,9 +12,7 @@ from docutils import nodes
 from fontTools import subset
 from sphinx.application import Sphinx
 
-MATHJAX, PLOTLY = "tex-svg-full.js", "plotly.min.js"
-#: Where installed packages have them.
-ASSETS = {"sphinx-mathjax-offline": f"static/mathjax/{MATHJAX}", "plotly": f"package_data/{PLOTLY}"}
+MATHJAX = "tex-svg-full.js"
 #: The theme's font of 1,400 icons, and those in use. With these in a font of their own, a browser
 #: asks for the whole (156 KB) only where a page shows another.
 THEME = "theme/pydata_sphinx_theme/static/vendor/fontawesome/webfonts/fa-solid-900.ttf"
@@ -22,8 +20,6 @@ ICONS = """f002 f00d f019 f03a f042 f057 f058 f05a f062 f065 f06a f071 f0c9 f0eb
            f107 f121 f15b f185 f186 f1c1"""
 #: These 1.5 MB of the theme's draw the icons a second time.
 SECOND_ICONS = "_static/scripts/fontawesome.js"
-#: Code that draws a figure of plotly, for plotly.js to be there.
-DRAWS = re.compile(r"<script[^>]*>(?=\s*window\.PLOTLYENV)")
 SOUND = re.compile(r'"data:audio/ogg;base64,([^"]+)"')
 #: What Docutils and MyST-NB write -> the same for all who read with their ears.
 HEARD = {
@@ -42,11 +38,10 @@ NO_EXCERPTS_FROM_DISK = (
 
 
 def add(app: Sphinx) -> None:
-    """Bring MathJax and Plotly from installed packages: a page asks nothing of the network."""
+    """Bring MathJax and icons from installed packages: a page asks nothing of the network."""
     folder = Path(app.srcdir) / "_build" / "assets"
     folder.mkdir(parents=True, exist_ok=True)
-    for package, file in ASSETS.items():
-        shutil.copy2(_package(package) / file, folder)
+    shutil.copy2(_package("sphinx-mathjax-offline") / "static" / "mathjax" / MATHJAX, folder)
     font = subset.load_font(_package("pydata_sphinx_theme") / THEME, subset.Options())
     chosen = subset.Subsetter()
     chosen.populate(unicodes=[int(code, 16) for code in ICONS.split()])
@@ -67,15 +62,12 @@ def _package(name: str) -> Path:
 def lighten(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Load sounds when they are played and plotly.js (5 MB) when a figure is near; no network."""
+    """Load sounds when they are played, and no script that a page does not use; no network."""
     body = context.get("body", "")
     for found, better in HEARD.items():
         body = body.replace(found, better)
     if app.builder.name == "html":
-        body = DRAWS.sub('<script type="text/plotly">', body)  # for figures.js
         body = SOUND.sub(lambda sound: f'"{context["pathto"](_kept(app, sound[1]), 1)}"', body)
-    elif DRAWS.search(body):
-        app.add_js_file(PLOTLY, priority=100)
     context["body"] = _with_contents(body)
     if page == "search":
         app.add_js_file(None, body=NO_EXCERPTS_FROM_DISK)

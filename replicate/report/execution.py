@@ -187,8 +187,6 @@ def _presentable(notebook: Any, job: Job) -> Any:
             cell.metadata["tags"] = [*tags, "remove-cell"]
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if "text/html" in data:  # JupyterLab's form of the same figure
-                data.pop("application/vnd.plotly.v1+json", None)
             # what is glued is shown by a page that lies beside the folder of notebooks
             for kind, folder in (("text/html", ""), (f"{GLUE}text/html", "notebooks/")):
                 if kind in data:

@@ -11,13 +11,10 @@ table or picture itself, and of its data, so that it stays when these leave thei
 """
 
 import base64
-import copy
-import hashlib
 import html
 import io
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -52,11 +49,11 @@ def exhibit(
 ) -> Callable[[Make], Make]:
     """Decorate a cell's function: compute at once what it returns, and show it.
 
-    The function returns a frame, or a figure of matplotlib or plotly together with its alternative
-    text and the frame that it draws: `return figure, "Recall of sadness .75", recall`. Below the
-    exhibit that frame can be had as CSV. The function is called only if every selection has runs
-    and nothing is `Missing`; otherwise the page says what makes them. It is given back, to be
-    called again. `links` lead from a table's texts to notebooks; another page shows it by `name`.
+    The function returns a frame, or a figure together with its alternative text and the frame that
+    it draws: `return figure, "Recall of sadness .75", recall`. Below the exhibit that frame can be
+    had as CSV. The function is called only if every selection has runs and nothing is `Missing`;
+    otherwise the page says what makes them. It is given back, to be called again. `links` lead from
+    a table's texts to notebooks; another page shows it by `name`.
     """
 
     def shown(make: Make) -> Make:
@@ -68,10 +65,9 @@ def exhibit(
                     found: Any = replace(table(made, caption, sources, links), data=made)
                 else:
                     figure, alt, *data = made
-                    draw: Any = {Figure: picture, str: written}.get(type(figure), interactive)
-                    found = replace(
-                        draw(figure, alt, caption, sources), data=next(iter(data), None)
-                    )
+                    draw: Any = picture if isinstance(figure, Figure) else written
+                    found = draw(figure, alt, caption, sources)
+                    found = replace(found, data=next(iter(data), None))
                     plt.close("all")  # else JupyterLab shows them a second time
                 found = replace(found, cell=make.__name__)
         except Missing as missing:
@@ -154,7 +150,6 @@ class Exhibit:
     plain: str  # the same as text, for terminals
     caption: str
     sources: tuple[Source, ...]  # at least one
-    bundle: Mapping[str, Any] = field(default_factory=dict)  # MIME type -> another form of the body
     data: pd.DataFrame | None = None  # what it shows, with all digits
     cell: str = ""  # the function that made it
 
@@ -162,18 +157,17 @@ class Exhibit:
         if not self.sources:
             raise ValueError(f"an exhibit needs a source: {self.caption!r}")
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+    def _repr_html_(self) -> str:
         synthetic = any(source.synthetic for source in self.sources)
         kind = "exhibit exhibit-stand-in" if synthetic else "exhibit"
         name = f' id="exhibit-{self.cell}"' if self.cell else ""
-        figure = (
+        return (
             f'<figure class="{kind}"{name} style="margin:1em 0">'
             f'<div style="overflow-x:auto">{self.body}</div>'
             f'<figcaption style="text-align:left"><div>{in_html(html.escape(self.caption))}</div>'
             f'<div class="foot">{self._made_by()}{self._download()}</div></figcaption>'
             "</figure>"
         )
-        return {**self.bundle, "text/html": figure, "text/plain": repr(self)}
 
     def _made_by(self) -> str:
         """The sources by their titles; all that is known of them unfolds."""
@@ -270,32 +264,6 @@ def picture(figure: Figure, alt: str, caption: str, sources: Sequence[Source]) -
         f'src="data:image/webp;base64,{image}">'
     )
     return Exhibit(body, f"[picture: {alt}]", caption, tuple(sources))
-
-
-def interactive(figure: Any, alt: str, caption: str, sources: Sequence[Source]) -> Exhibit:
-    """A plotly figure. The page must load plotly.js; JupyterLab brings its own."""
-    if marked := mark(sources):
-        figure.add_annotation(
-            text=marked, x=0, y=1, xref="paper", yref="paper", yshift=42,
-            xanchor="left", showarrow=False, font={"size": 11, "color": "#B00000"},
-        )  # fmt: skip
-    described = copy.deepcopy(figure)  # JupyterLab shows this form, without the HTML around it
-    lines = "<br>".join(source.brief for source in sources)
-    described.update_layout(
-        title={"text": caption, "font": {"size": 13}, "subtitle": {"text": lines}},
-        margin={"t": 130},
-    )
-    name = "plot-" + hashlib.sha256(caption.encode()).hexdigest()[:12]
-    body = figure.to_html(
-        full_html=False, include_plotlyjs=False, div_id=name, config={"displaylogo": False}
-    )
-    return Exhibit(
-        f'<div role="group" aria-label="{html.escape(alt)}">{body}</div>',
-        f"[picture: {alt}]",
-        caption,
-        tuple(sources),
-        {"application/vnd.plotly.v1+json": json.loads(described.to_json())},
-    )
 
 
 def player(wave: np.ndarray, caption: str, corpus: Corpus) -> Exhibit | Notice:

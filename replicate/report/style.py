@@ -246,13 +246,3 @@ def _rows(axes: Axes, names: Iterable[object], xlabel: str) -> None:
     axes.grid(axis="x", color="#E5E5E5")
     axes.set_axisbelow(True)
     axes.set_xlabel(xlabel)
-
-
-def plain(figure: Any, height: int) -> Any:
-    """The book's style for plotly."""
-    figure.update_layout(
-        template="plotly_white", height=height, margin={"l": 60, "r": 20, "t": 60, "b": 50},
-        legend={"orientation": "h", "y": -0.18, "yanchor": "top"},
-        font={"family": "sans-serif", "size": 12, "color": "#222222"}, paper_bgcolor="white",
-    )  # fmt: skip
-    return figure
