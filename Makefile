@@ -63,8 +63,8 @@ lint: $(READY)
 # needs uv; every platform's files, and nothing of this machine's own package sources
 lock:
 	uv pip compile pyproject.toml --no-config --all-extras --universal --python-version 3.11 \
-	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-	  --upgrade --output-file requirements.lock
+	  --generate-hashes --no-strip-extras --no-header --no-annotate --no-emit-index-url \
+	  --no-emit-find-links --upgrade --output-file requirements.lock
 
 # of what lies in book/notebooks, only pages that a build wrote and nobody has changed
 clean: $(READY)

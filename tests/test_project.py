@@ -75,7 +75,7 @@ def test_lock_pins_and_hashes_everything_and_names_no_source() -> None:
     text = (ROOT / "requirements.lock").read_text()
     assert "://" not in text and "--index" not in text and "--find-links" not in text
     for entry in re.split(r"\n(?=\S)", text.strip()):
-        assert re.match(r"[\w.-]+==[\w.]+ ", entry), entry
+        assert re.match(r"[\w.-]+(\[[\w, -]+\])?==[\w.]+ ", entry), entry
         assert "--hash=sha256:" in entry, entry
 
 
