@@ -292,19 +292,20 @@ def test_one_switch_hides_all_code_and_the_choice_lasts(
         assert set(codes()) == {before == "true"}
 
 
-#: Nothing fades or is folded, and of a table's rows, which look alike, two suffice.
+#: Nothing fades or is folded, and of a table's rows, which look alike, three suffice.
 FOR_AXE = """
 document.head.insertAdjacentHTML(
   "beforeend", "<style>*, ::before { transition: none !important; animation: none !important }"
 );
 for (const each of document.querySelectorAll("details")) each.open = true;
-for (const row of document.querySelectorAll("tbody tr:nth-child(n + 3)")) row.remove();
+for (const each of document.querySelectorAll(".all-columns input")) each.checked = true;
+for (const row of document.querySelectorAll("tbody tr:nth-child(n + 4)")) row.remove();
 """
-#: Colours take the time: two tokens of code of each kind and three tables have all of them.
+#: Colours take the time: two tokens of code of each kind have all of them.
 FOR_COLOURS = """
-const alike = { table: [...document.querySelectorAll("figure:has(table)")].slice(1) };
+const alike = {};
 for (const token of document.querySelectorAll(".cell_input span"))
-  (alike[`token ${token.className}`] ??= []).push(token);
+  (alike[token.className] ??= []).push(token);
 for (const each of Object.values(alike).flatMap((all) => all.slice(2))) each.remove();
 """
 

@@ -117,6 +117,17 @@ def _over_utterances(group: pd.DataFrame, drawn: str) -> dict[str, float]:
     return row
 
 
+def run_more_than_once(table: pd.DataFrame, runs: str) -> pd.DataFrame:
+    """The rows whose count of `runs` is above 1, for one run may be lucky; all where none is.
+
+    >>> table = pd.DataFrame({"accuracy": [0.7, 0.9], "n": [10, 1]})
+    >>> run_more_than_once(table, "n")["accuracy"].tolist()
+    [0.7]
+    """
+    several = table[runs] > 1
+    return table[several] if several.any() else table
+
+
 def right_answers(answers: pd.DataFrame) -> pd.DataFrame:
     """Which answers are right, on the test utterances that all models answered.
 
