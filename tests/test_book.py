@@ -292,7 +292,8 @@ def test_one_switch_hides_all_code_and_the_choice_lasts(
         assert set(codes()) == {before == "true"}
 
 
-#: Nothing fades or is folded, and of a table's rows, which look alike, three suffice.
+#: Nothing fades or is folded. Of a table's rows, which look alike, three suffice, and of tokens of
+#: code two of each kind.
 FOR_AXE = """
 document.head.insertAdjacentHTML(
   "beforeend", "<style>*, ::before { transition: none !important; animation: none !important }"
@@ -300,9 +301,6 @@ document.head.insertAdjacentHTML(
 for (const each of document.querySelectorAll("details")) each.open = true;
 for (const each of document.querySelectorAll(".all-columns input")) each.checked = true;
 for (const row of document.querySelectorAll("tbody tr:nth-child(n + 4)")) row.remove();
-"""
-#: Colours take the time: two tokens of code of each kind have all of them.
-FOR_COLOURS = """
 const alike = {};
 for (const token of document.querySelectorAll(".cell_input span"))
   (alike[token.className] ??= []).push(token);
@@ -328,7 +326,6 @@ def test_page_breaks_no_rule_of_wcag_2_2_aa(
     browser.execute_script(FOR_AXE)
     rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
     require_none(runOnly=rules, rules={"color-contrast": {"enabled": False}})
-    browser.execute_script(FOR_COLOURS)
     for theme in ("light", "dark"):
         browser.execute_script("document.documentElement.dataset.theme = arguments[0]", theme)
         require_none(runOnly={"type": "rule", "values": ["color-contrast"]})

@@ -15,7 +15,7 @@ from replicate.files import InputError
 from replicate.paper import EMOTIONS, printed_confusion
 from replicate.runs.selection import Selection, answers, load
 from replicate.settings import MARK, Fold, ModelConfig, Training
-from replicate.stats import classification, summaries
+from replicate.stats import classification
 from replicate.stats.intervals import Interval, mean_interval
 from replicate.stats.summaries import by_run
 from replicate.studies.words import word_table
@@ -65,14 +65,6 @@ def judged(runs, folds="stratified", epoch="last-epoch", **more):
 
 def jitter(right, seeds=10):
     return [right + step for step in (-3, 2, 0, 3, -2, 1, -1, 4, -4, 0)[:seeds]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def without_what_no_criterion_asks_for():
-    """Calibration takes more than a third of the time of a summary."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(summaries, "expected_calibration_error", lambda _: math.nan)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from replicate.runs import code
 from replicate.runs.code import _chain, _imported, _name, definitions, modules_of
-from replicate.runs.published import load_runs
+from replicate.runs.published import stored_records
 from replicate.runs.rerun import named, repeats
 from replicate.settings import RESULTS
 
@@ -228,8 +228,8 @@ def test_old_digests_are_those_of_statements():
 
 def test_every_stored_record_is_translated():
     folders = [path for path in RESULTS.glob("*/*") if path.is_dir()]
-    stored = [run for path in folders for run in load_runs(*path.parts[-2:])]
-    codes = [result.provenance.code for result in stored]
+    stored = [record for path in folders for record in stored_records(path).values()]
+    codes = [record.provenance.code for record in stored]
     codes += [made for repeat in repeats() for made in (repeat.made_by, repeat.repeated_by)]
     assert codes
     for made in {tuple(made.items()) for made in codes}:

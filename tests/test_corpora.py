@@ -928,7 +928,7 @@ def test_scripts_that_ask_at_once_get_the_same_stand_in(standin):
 
 def test_one_of_many_processes_builds(tmp_path):
     tasks = [joblib.delayed(files_seen)(tmp_path / "built")] * 8
-    assert joblib.Parallel(n_jobs=2, batch_size=1)(tasks) == [50] * 8
+    assert joblib.Parallel(2, "multiprocessing", batch_size=1)(tasks) == [50] * 8
     assert (tmp_path / "builds.log").read_text() == "x"
 
 

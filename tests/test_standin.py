@@ -6,7 +6,6 @@ import json
 import math
 import re
 import shutil
-import sys
 import wave
 from collections import Counter, defaultdict
 from dataclasses import replace
@@ -22,7 +21,6 @@ from replicate import paper
 from replicate.corpora import standin
 from replicate.corpora.standin import channels, grammar, manifest, voice
 from replicate.corpora.standin.write import generate
-from replicate.files import InputError
 
 PRIOR = np.array(paper.CLASS_SIZES) / 5531
 #: Table 8 of the paper: WaveAvg, WaveAvgStd, WaveStdAvg.
@@ -196,20 +194,6 @@ def test_truth_lies_outside_the_release_and_tells_how_each_utterance_was_made(ti
         assert row["acted"] == COHORT.get(u.label, row["acted"])
     assert not rows
     assert (tiny / "README.txt").read_text().startswith("SYNTHETIC: this is not IEMOCAP.")
-
-
-def test_bad_requests_say_what_to_do(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match=r"no such size.*\n.*tiny"):
-        generate(tmp_path / "corpus", "huge", "default")
-    with pytest.raises(InputError, match=r"no such preset.*\n.*text-only"):
-        standin.ceilings("loud")
-    (tmp_path / "mine").mkdir()
-    with pytest.raises(InputError, match="holds no stand-in corpus"):
-        standin.fingerprint(tmp_path / "mine")
-    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    with pytest.raises(InputError, match="pip install espeakng-loader"):
-        generate(tmp_path / "corpus", "tiny", "default")
-    assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
 
 
 # The plan -----------------------------------------------------------------------------------------

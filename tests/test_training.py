@@ -104,10 +104,11 @@ def test_an_exception_between_epochs_loses_nothing(tmp_path, whole):
 
 
 def test_a_sigkill_loses_at_most_an_epoch_and_changes_no_bit(tmp_path):
-    folder = folder_of(small.experiment(epochs=12), tmp_path)
+    experiment = small.experiment(epochs=8)
+    folder = folder_of(experiment, tmp_path)
     script = (
         "import small, pathlib, sys; from replicate.training.train import train;"
-        "train(small.experiment(epochs=12), small.corpus(), pathlib.Path(sys.argv[1]),"
+        "train(small.experiment(epochs=8), small.corpus(), pathlib.Path(sys.argv[1]),"
         "sound=small.waveforms(), report=lambda e, t, s: print(len(t), flush=True))"
     )
     process = subprocess.Popen(
@@ -125,13 +126,9 @@ def test_a_sigkill_loses_at_most_an_epoch_and_changes_no_bit(tmp_path):
     process.wait()
     assert not (folder / "run.json").exists()
     seen = []
-    resumed = trained(
-        tmp_path,
-        small.experiment(epochs=12),
-        report=lambda _, epochs, __: seen.append(len(epochs)),
-    )
-    assert 4 <= seen[0] < 12
-    same_bits(trained(tmp_path / "whole", small.experiment(epochs=12)), resumed)
+    resumed = trained(tmp_path, experiment, report=lambda _, epochs, __: seen.append(len(epochs)))
+    assert 4 <= seen[0] < 8
+    same_bits(trained(tmp_path / "whole", experiment), resumed)
 
 
 def test_a_checkpoint_of_another_experiment_is_not_continued(tmp_path, capsys):

@@ -327,7 +327,7 @@ def opened(root: Path) -> tuple[str, int]:
 
 def test_processes_may_decode_at_once(tree):
     tasks = [joblib.delayed(opened)(tree)] * 8
-    results = joblib.Parallel(n_jobs=2, batch_size=1)(tasks)
+    results = joblib.Parallel(2, "multiprocessing", batch_size=1)(tasks)
     assert set(results) == {opened(tree)}
     assert len(cached()) == 1
     assert sorted(path.name for path in cached()[0].parent.iterdir()) == [

@@ -3,17 +3,21 @@
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
 from replicate.corpora.opening import read_corpus
 from replicate.corpora.protocol import cohort
-from replicate.corpora.table import Corpus, Problem, gathered, without_damaged
+from replicate.corpora.table import Corpus, Problem, Severity, gathered, without_damaged
 from replicate.corpora.waveforms import examine, recordings_of
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
 from replicate.settings import SAMPLE_RATE
+
+#: Every severity is worse than those before it.
+WORSE = get_args(Severity)
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ def check(name: str, path: Path | None, skip_damaged: bool = False) -> Report:
         return Report(name, str(path or name), {}, (fatal,), False, f"unusable: {error.what}")
     seconds, recordings = _recordings(corpus)
     found = (*lacking(corpus), *corpus.problems, *recordings)
-    problems = tuple(sorted(found, key=lambda problem: _SEVERITIES.index(problem.severity)))
+    problems = tuple(sorted(found, key=lambda problem: -WORSE.index(problem.severity)))
     verdict = _verdict(corpus, recordings, skip_damaged)
     return Report(corpus.title, str(corpus.root), _tables(corpus, seconds), problems, *verdict)
 
@@ -55,9 +59,6 @@ def render(report: Report, every: bool = False) -> str:
         parts.append("--all prints each problem.")
     parts.append(f"Verdict: {report.verdict}.")
     return "\n\n".join(parts) + "\n"
-
-
-_SEVERITIES = ("fatal", "damaged", "missing", "note")
 
 
 def _recordings(corpus: Corpus) -> tuple[pd.Series, list[Problem]]:

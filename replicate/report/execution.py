@@ -84,10 +84,7 @@ def kernels_in(folder: Path) -> Iterator[None]:
     finally:
         for process in STARTED:
             if process.poll() is None:
-                if sys.platform == "win32":
-                    process.kill()
-                else:
-                    os.killpg(process.pid, signal.SIGKILL)
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         STARTED.clear()
 

@@ -10,8 +10,8 @@ from replicate.runs import facts
 from replicate.runs.code import code_version
 from replicate.runs.experiments import Experiment
 from replicate.runs.rerun import change_since, repeats
-from replicate.runs.selection import CHOSEN, Missing
-from replicate.runs.store import Provenance, Run
+from replicate.runs.selection import Missing
+from replicate.runs.store import SELECTIONS, Provenance, Run
 from replicate.settings import MARK
 from replicate.studies import wordlists
 from replicate.studies.loudness import Loudness
@@ -65,7 +65,7 @@ def _commit_now() -> str:
 
 
 def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
-    """The sources of stored runs, one for each corpus and profile; `selection` is of `CHOSEN`."""
+    """The sources of stored runs, one for each corpus and profile, at an epoch of `SELECTIONS`."""
     kept = repeats()
     groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for run in runs:
@@ -82,7 +82,7 @@ def of_runs(runs: Sequence[Run], selection: str = "") -> tuple[Source, ...]:
             more=(
                 *_size(group),
                 listed("fold", (run.experiment.fold.name for run in group)),
-                *([CHOSEN[selection]] if selection else []),
+                *([SELECTIONS[selection]] if selection else []),
                 *_word_vectors(group),
                 *_on_gpus(group),
                 *filter(None, [change_since(group, kept)]),

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 import os
-import pickle
 import re
 import shutil
 import sys
@@ -45,8 +44,6 @@ PARAMETERS = re.compile(
 #: Marks the output of a build that has not ended. Sphinx goes by times and by what it remembers; of
 #: a build that was killed both may deceive it.
 UNFINISHED = ".unfinished"
-#: As of a build with other settings, after which Sphinx writes every page.
-OTHER_SETTINGS = "# Sphinx build info version 1\n#\nconfig: none\ntags: none\n"
 
 
 def parameters() -> dict[str, str]:
@@ -296,27 +293,12 @@ def write_citation(app: Sphinx) -> None:
         cite.write_text(said, encoding="utf-8")
 
 
-def forget_damaged(app: Sphinx, config: Config) -> None:
-    """Let Sphinx read all pages anew where one of those that it has read is damaged."""
-    folder = Path(app.doctreedir)
-    if damaged := [path for path in sorted(folder.rglob("*.doctree")) if not _is_whole(path)]:
-        LOG.info("damaged, so all pages are read anew: %s", ", ".join(map(str, damaged)))
-        (folder / "environment.pickle").unlink(missing_ok=True)
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        pickle.loads(path.read_bytes())
-    except Exception:  # of whatever kind: damage has no rules
-        return False
-    return True
-
-
-def begin(app: Sphinx) -> None:
-    """Mark the output as unfinished; if it is, its pages may be half written: write them all."""
+def begin(app: Sphinx, config: Config) -> None:
+    """Mark the output as unfinished; if it is, let Sphinx read and write every page anew."""
     mark = Path(app.outdir) / UNFINISHED
     if mark.exists():
-        (Path(app.outdir) / ".buildinfo").write_text(OTHER_SETTINGS)
+        LOG.info("the last build has not ended, so all pages are read anew")
+        (Path(app.doctreedir) / "environment.pickle").unlink(missing_ok=True)
     mark.touch()
 
 
@@ -357,9 +339,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     require_book(app)
     # if another than in the last build that finished, all pages are written: numbers cross pages
     app.add_config_value("replicate_digest", "", "html")
-    app.connect("config-inited", forget_damaged)
     app.connect("config-inited", execute_stale, priority=100)  # the contents are parsed at 900
-    app.connect("builder-inited", begin)
+    app.connect("config-inited", begin)
     app.connect("builder-inited", assets.add)
     app.connect("builder-inited", write_citation)
     app.connect("doctree-read", add_notice)

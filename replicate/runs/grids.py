@@ -3,7 +3,6 @@
 import pandas as pd
 
 from replicate.corpora.protocol import groups
-from replicate.files import InputError
 from replicate.runs.experiments import GRIDS, Experiment, Profile, chosen, random_fold
 from replicate.settings import EMB_SIZE, AudioInput, Fold, ModelConfig
 
@@ -19,8 +18,6 @@ def grid(
 
     `audio_input` is what the corpus has, see `Corpus.audio_input`.
     """
-    if name not in GRIDS:
-        raise InputError(name, "no such grid", f"choose from {', '.join(GRIDS)}")
     wanted = GRIDS[name]
     made = [
         Experiment(

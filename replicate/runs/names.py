@@ -30,12 +30,6 @@ def title(model: str, embedding: str) -> str:
     return ", ".join(part for part in (LABELS[model], EMBEDDINGS[embedding]) if part)
 
 
-def named(configuration: str) -> str:
-    """`title` of `att_d1-word2vec`."""
-    model, _, embedding = configuration.partition("-")
-    return title(model, embedding)
-
-
 def name_of(run: Run) -> str:
     """`title` of a run."""
     return title(run.experiment.model, run.experiment.embedding)

@@ -20,16 +20,9 @@ from replicate.runs import versions
 from replicate.runs.baselines import BASELINES, PROFILE
 from replicate.runs.names import title
 from replicate.runs.published import load_runs
-from replicate.runs.store import Run
+from replicate.runs.store import SELECTIONS, Run
 from replicate.settings import EMB_SIZE, FUSION_NAMES, GROUPS, RESULTS
 from replicate.stats import classification
-
-#: How the epoch was chosen, in words (see `replicate.runs.store.SELECTIONS`).
-CHOSEN = {
-    "last-epoch": "last epoch",
-    "development-best": "best development epoch",
-    "test-best": "best test epoch (chosen on the test set: optimistic)",
-}
 
 
 class Missing(LookupError):
@@ -151,7 +144,7 @@ class Selection:
         kinds["dialogue"] = ", dialogues held out"
         kind = kinds.get(self.folds, f", each {self.folds} held out")
         usual = self.epoch in ("", "last-epoch")
-        epoch = "" if usual else f" that have the {CHOSEN[self.epoch]}"
+        epoch = "" if usual else f" that have the {SELECTIONS[self.epoch]}"
         what = f"No runs of {self.wanted}{epoch} have been made on {place}{kind}."
         return Missing(what, self.command())
 

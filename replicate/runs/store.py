@@ -24,8 +24,12 @@ from replicate.runs.code import BASELINES_CODE, LOADED_CODE, difference, loaded
 from replicate.runs.experiments import Experiment
 from replicate.settings import RESULTS
 
-#: Which epoch a row of `predictions` comes from. Never compare runs across selections.
-SELECTIONS = ("last-epoch", "development-best", "test-best")
+#: Which epoch a row of `predictions` comes from, in words. Never compare runs across selections.
+SELECTIONS = {
+    "last-epoch": "last epoch",
+    "development-best": "best development epoch",
+    "test-best": "best test epoch (chosen on the test set: optimistic)",
+}
 #: How the files of weights end, which lie beside the folders of their runs.
 WEIGHTS = ".safetensors"
 #: Where reports of reruns are kept, beside the corpora.

@@ -11,7 +11,6 @@ import pandas as pd
 from replicate.stats.classification import (
     accuracies,
     bootstrap_confusions,
-    expected_calibration_error,
     macro_f1s,
     tally,
     uars,
@@ -49,10 +48,10 @@ def over_seeds(answers: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         `CONFIGURATION`, `name` where `answers` has it, `n_seeds`, `n_utterances` (different ones
-        tested); `accuracy`, `uar`, `macro_f1`, `ece` (expected calibration error) and `audio_score`
-        (means over seeds; where groups are held out in turn, a seed's value is that of its folds
-        pooled), each with `_low` and `_high` over seeds (`share_interval`); `audio_score_sd`, the
-        standard deviation over a run's utterances, mean over runs.
+        tested); `accuracy`, `uar`, `macro_f1` and `audio_score` (means over seeds; where groups are
+        held out in turn, a seed's value is that of its folds pooled), each with `_low` and `_high`
+        over seeds (`share_interval`); `audio_score_sd`, the standard deviation over a run's
+        utterances, mean over runs.
     """
     identity = [*CONFIGURATION, *(["name"] if "name" in answers else [])]
     rows = [
@@ -85,7 +84,7 @@ _OF_COUNTS = {"accuracy": accuracies, "uar": uars, "macro_f1": macro_f1s}
 _ENDS = ("", "_low", "_high")
 _SCORES = [
     "n_seeds", "n_utterances", "audio_score_sd",
-    *(f"{name}{end}" for name in (*_OF_COUNTS, "ece", "audio_score") for end in _ENDS),
+    *(f"{name}{end}" for name in (*_OF_COUNTS, "audio_score") for end in _ENDS),
 ]  # fmt: skip
 _BOOTSTRAPPED = [f"{name}_boot{end}" for name in _OF_COUNTS for end in _ENDS[1:]]
 
@@ -101,7 +100,6 @@ def _over_seeds(group: pd.DataFrame) -> dict[str, float]:
     seeds = [part for _, part in group.groupby("seed")]
     counts = np.stack([tally(part["emotion"], part["predicted"]) for part in seeds])
     values = {name: of_counts(counts) for name, of_counts in _OF_COUNTS.items()}
-    values["ece"] = np.array([expected_calibration_error(part) for part in seeds])
     values["audio_score"] = np.array([part["audio_score"].mean() for part in seeds])
     row: dict[str, float] = {}
     for name, of_seeds in values.items():
@@ -142,15 +140,3 @@ def right_answers(answers: pd.DataFrame) -> pd.DataFrame:
     right = answers.assign(right=(answers["predicted"] == answers["emotion"]).astype(float))
     wide = right.pivot(index=["fold", "seed", "utterance"], columns="name", values="right")
     return wide[right["name"].unique()].dropna().astype(bool)
-
-
-def less_held_out(rows: pd.DataFrame, folds: str) -> pd.Series:
-    """What each utterance loses if groups are held out: on random splits less in such `folds`.
-
-    An utterance that both tested counts once, with the share of its answers that are right. The
-    rows are answers of one model with `dialogue` and `right`. Index `dialogue`, `utterance`.
-    """
-    some = rows[rows["folds"].isin(["stratified", folds])]
-    shares = some.groupby(["dialogue", "utterance", "folds"])["right"].mean().unstack("folds")
-    shares = shares.reindex(columns=["stratified", folds])
-    return (shares["stratified"] - shares[folds]).dropna()

@@ -19,7 +19,7 @@ from replicate.settings import BATCHES, FOLDS, GROUPS
 from replicate.stats.hypothesis_tests import Mean, mean_difference
 from replicate.stats.intervals import difference_over_clusters, mean_over_clusters
 from replicate.stats.power import best_of_epochs
-from replicate.stats.summaries import RUN, less_held_out
+from replicate.stats.summaries import RUN
 
 #: Epochs of random batches that are drawn to measure padding.
 EPOCHS = 100
@@ -65,16 +65,19 @@ def in_dialogues(answers: pd.DataFrame, dialogues: Mapping[str, str]) -> pd.Data
 
 
 def lost(rows: pd.DataFrame) -> pd.DataFrame:
-    """What one model's accuracy loses if groups are held out, see `summaries.less_held_out`.
+    """What one model's accuracy loses if groups are held out, on utterances that both tested.
 
-    Index: kinds of folds but the random one; `lost` (at random less held out) with `_low` and
-    `_high`, which draw whole dialogues; how many `utterances` and `dialogues` these are; and
-    `over`, `over_low`, `over_high`, the mean of the `groups` held out, each counting alike, with
-    Student's t interval over them. No rows without random splits.
+    The rows are its answers, with `dialogue` and `right`; an utterance counts once, with the share
+    of its answers that are right. Index: kinds of folds but the random one; `lost` (at random less
+    held out) with `_low` and `_high`, which draw whole dialogues; how many `utterances` and
+    `dialogues` these are; and `over`, `over_low`, `over_high`, the mean of the `groups` held out,
+    each counting alike, with Student's t interval over them. No rows without random splits.
     """
+    shares = rows.groupby(["dialogue", "utterance", "folds"])["right"].mean().unstack("folds")
+    shares = shares.reindex(columns=FOLDS)
     found = {}
     for kind in FOLDS[1:]:
-        gap = less_held_out(rows, kind)
+        gap = (shares["stratified"] - shares[kind]).dropna()  # of an utterance
         if len(gap):
             held_out = rows[rows["folds"] == kind].drop_duplicates("utterance")
             dialogues, utterances = map(gap.index.get_level_values, ("dialogue", "utterance"))

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from replicate.files import InputError
 from replicate.paper import CLASS_SIZES
 
 #: Mean and standard deviation of log mean |x| by class: with `LEVEL_RANGE`, Table 8's WaveAvg and
@@ -102,13 +101,6 @@ PRESETS = {
 }
 
 
-def channels(preset: str) -> Channels:
-    """The channels of a preset; InputError where there is none of that name."""
-    if preset not in PRESETS:
-        raise InputError(preset, "no such preset of the stand-in", f"use one of {list(PRESETS)}")
-    return PRESETS[preset]
-
-
 SUMMARY = (
     "A synthetic corpus in IEMOCAP's layout: a small grammar writes the dialogues, the eSpeak NG "
     "synthesiser speaks them. Nobody felt, acted or annotated anything. Its class counts, dialogue "
@@ -178,7 +170,7 @@ def ceilings(preset: str) -> pd.DataFrame:
     recognise words (who recognises every word hears J, too, and can reach `both`); `symbols`, J and
     K; `both`, transcript and recording: J, K and L.
     """
-    text, prosody, level, tags = observables(channels(preset))
+    text, prosody, level, tags = observables(PRESETS[preset])
     seen = {
         "majority": (), "text": (text,), "prosody": (prosody,), "loudness": (level,),
         "tags": (tags,), "audio": (prosody, tags, level), "symbols": (text, prosody),

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from replicate.corpora.standin.channels import Channels, channels
+from replicate.corpora.standin.channels import PRESETS, Channels
 from replicate.paper import EMOTIONS
 
 #: The share of clauses, beyond the one that must, which carry the symbol.
@@ -131,7 +131,7 @@ def sentences(n: int, seed: int) -> list[str]:
     The random state is none of the corpora's; a short utterance may still occur in both.
     """
     states = (random.Random(f"stand-in sentences|{seed}|{i}") for i in range(n))
-    return [sentence(rng.randrange(len(EMOTIONS)), channels("default"), rng) for rng in states]
+    return [sentence(rng.randrange(len(EMOTIONS)), PRESETS["default"], rng) for rng in states]
 
 
 def sentence(symbol: int, model: Channels, rng: random.Random) -> str:

@@ -19,8 +19,8 @@ from replicate.corpora.standin.casting import Turn, cast, choose, rng_for, scene
 from replicate.corpora.standin.channels import (
     LEVEL_RANGE,
     LOG_LEVEL,
+    PRESETS,
     Channels,
-    channels,
     level_step,
     observables,
     prior,
@@ -43,7 +43,7 @@ class Planned(Turn):
 
 def plan(size: str, preset: str) -> list[Planned]:
     """The utterances of a corpus, dialogue by dialogue in the order of names, then of time."""
-    model, turns = channels(preset), cast(size)
+    model, turns = PRESETS[preset], cast(size)
     levels = _levels(turns, model.loudness, size)
     return [_planned(turn, model, level, size) for turn, level in zip(turns, levels, strict=True)]
 
@@ -121,7 +121,7 @@ def evidence(size: str, preset: str) -> pd.DataFrame:
     means of both are the bits of `channels.ceilings`: of J, and of K, L and T.
     """
     said = [turn for turn in plan(size, preset) if turn.in_cohort]
-    seen = observables(channels(preset))
+    seen = observables(PRESETS[preset])
     tags = [2 * turn.laughter + turn.breath for turn in said]
     levels = [level_step(turn.level) for turn in said]
     likelihoods = {  # [4, utterances] each

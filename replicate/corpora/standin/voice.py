@@ -8,19 +8,17 @@ the same samples in any order and in any process. Use processes, never threads. 
 
 import _ctypes
 import ctypes
-import importlib
 import random
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import NormalDist
 
+import espeakng_loader
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter, resample_poly
 
 from replicate.corpora.standin.planning import Planned
-from replicate.files import InputError
 from replicate.settings import SAMPLE_RATE
 
 Samples = NDArray[np.float64]
@@ -203,26 +201,12 @@ _PARAMETERS = (1, 2, 3, 4, 7)  # rate, volume, pitch, range, gap
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 
 
-def synthesiser() -> tuple[str, str]:
-    """Paths of eSpeak's library and data; InputError where it is not installed."""
-    try:
-        loader = importlib.import_module("espeakng_loader")
-    except ImportError as error:
-        what = "not installed, and the stand-in corpus speaks through it"
-        remedy = "pip install espeakng-loader==0.2.4 (it contains eSpeak NG, GPLv3)"
-        raise InputError("espeakng-loader", what, remedy) from error
-    return loader.get_library_path(), loader.get_data_path()
-
-
 def _spoken(text: str, speaker: str, prosody: Prosody, rng: random.Random) -> Samples:
     """Speech of one speaker, 16 kHz, of full scale. `[[...]]` holds phonemes."""
-    library_path, data_path = synthesiser()
-    variant = SPEAKERS[speaker][0]
-    if not (Path(data_path) / "voices" / "!v" / variant).is_file():  # else another voice speaks
-        raise InputError(data_path, f"no voice {variant}", "install espeakng-loader==0.2.4")
-    library = ctypes.CDLL(library_path)
+    data, variant = espeakng_loader.get_data_path(), SPEAKERS[speaker][0]
+    library = ctypes.CDLL(espeakng_loader.get_library_path())
     try:
-        samples = _synthesised(library, data_path, text, variant, prosody, rng.getrandbits(31))
+        samples = _synthesised(library, data, text, variant, prosody, rng.getrandbits(31))
     finally:
         library.espeak_Terminate()
         _ctypes.dlclose(library._handle)

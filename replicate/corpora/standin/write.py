@@ -12,7 +12,7 @@ from scipy.io import wavfile
 from replicate.corpora.standin.channels import SUMMARY
 from replicate.corpora.standin.manifest import RELEASE, TRUTH, fingerprint, truth
 from replicate.corpora.standin.planning import Planned, plan
-from replicate.corpora.standin.voice import render, synthesiser
+from replicate.corpora.standin.voice import render
 from replicate.interrupts import worker_options
 from replicate.settings import SAMPLE_RATE
 
@@ -38,9 +38,8 @@ def generate(root: Path, size: str, preset: str, processes: int = 2) -> None:
     """Fill a folder with a corpus, the same to the bit however many processes speak.
 
     Beside `IEMOCAP_full_release`, `root` (empty) gets `README.txt`, `truth.csv` (each utterance's
-    class and symbols) and `fingerprint.json`. `InputError` without a synthesiser.
+    class and symbols) and `fingerprint.json`.
     """
-    synthesiser()
     utterances = plan(size, preset)
     dialogues = [list(turns) for _, turns in groupby(utterances, lambda u: u.dialogue)]
     # fresh processes, not forks: eSpeak must not be inherited half loaded
