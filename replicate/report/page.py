@@ -62,13 +62,11 @@ def notice(*corpora: str) -> Notice:
     standins = [name for name in corpora if name.startswith("standin-")]
     real = dict(_real(name) for name in corpora if name not in standins)
     title = f"Corpus: {'; '.join([MARK] * bool(standins) + list(real))}"
-    told = " ".join(f"{name}: {what}." for name, what in real.items())
+    told = [f"{name}: {what}." for name, what in real.items()]
     if standins:
-        told = (
-            f"{', '.join(standins)}: made by a program. What comes of it shows what the model does "
-            "there, and is no result on IEMOCAP."
-        )
-    return Notice(title, told, kind="warning" if standins else "note")
+        made = f"{', '.join(standins)}: made by a program. What comes of it shows what the model"
+        told.insert(0, f"{made} does there, and is no result on IEMOCAP.")
+    return Notice(title, " ".join(told), kind="warning" if standins else "note")
 
 
 def called(corpus: str) -> str:

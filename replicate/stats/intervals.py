@@ -101,6 +101,19 @@ def next_share(values: ArrayLike) -> Interval:
     return Interval(*np.clip(prediction_interval(values), 0, 1).tolist())
 
 
+def chance_of_next(values: ArrayLike, least: float) -> float:
+    """Probability that one more value is at least `least`, see `prediction_interval`.
+
+    P(T > (least - mean) / (s sqrt(1 + 1/n))), T of Student's t with n - 1 degrees of freedom.
+
+    >>> round(chance_of_next([0.70, 0.72, 0.74], 0.819), 3)
+    0.025
+    """
+    values = np.asarray(values, dtype=float)
+    scale = values.std(ddof=1) * np.sqrt(1 + 1 / len(values))
+    return float(student.sf((least - values.mean()) / scale, len(values) - 1))
+
+
 def _student(values: ArrayLike, scatter: float, level: float = 0.05) -> Interval:
     """Mean +- t s sqrt(`scatter` + 1/n)."""
     values = np.asarray(values, dtype=float)

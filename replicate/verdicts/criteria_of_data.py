@@ -78,7 +78,10 @@ class Words(Criterion):
         sure: tuple[Outcome, ...] = ("met", "not met")
         agreed = [each for each in sure if outcomes.count(each) >= SHARE * len(found)]
         outcome = agreed[0] if agreed else "undecided"
-        return replace(found[0], outcome=outcome, shortfall="; ".join(lacking))
+        told = found[0].reproduced
+        if len(found) > 1:
+            told += f"; (the first of {len(found)} seeds; met in {outcomes.count('met')})"
+        return replace(found[0], outcome=outcome, reproduced=told, shortfall="; ".join(lacking))
 
     def _of_one(self, reported: Reported, table: pd.DataFrame) -> Finding:
         """What one seed's table of words says."""

@@ -74,11 +74,15 @@ def each_holds(chances: pd.Series, probability: float) -> Outcome:
     return "not met" if chances.min() <= 1 - probability else "undecided"
 
 
+def p_in_words(p: float) -> str:
+    """As in `p = 0.017`."""
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+
+
 def _ahead(name: str, mean: Mean, p: float) -> tuple[Outcome, str]:
-    significance = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
     if p >= LEVEL:
-        return "undecided", significance
-    return "met" if mean.difference > 0 else "not met", significance
+        return "undecided", p_in_words(p)
+    return "met" if mean.difference > 0 else "not met", p_in_words(p)
 
 
 def gains_found(
