@@ -17,6 +17,8 @@ from replicate.model import EmotionModel, FeatureEncoder
 from replicate.paper import CLASS_SIZES, EMOTIONS
 from replicate.runs.experiments import FEATURE_CHOICES, PROFILES, chosen
 from replicate.runs.grids import grid
+from replicate.runs.published import load_runs
+from replicate.runs.versions import at_hand
 from replicate.settings import Fold, ModelConfig
 from replicate.training.examples import examples
 from replicate.training.loop import Trainer
@@ -204,6 +206,10 @@ class TestIemocap:
             name for entries in iemocap_features.surplus().values() for name in entries.values()
         }
         assert aside == set(matched.index[matched["iemocap_label"] == "xxx"])
+
+    def test_any_machine_reads_the_data_of_the_stored_runs(self, corpus):
+        seen = at_hand(corpus, corpus.features)
+        assert load_runs("iemocap-features", "paper", seen=seen)
 
     def test_rows_belong_to_their_ids(self, corpus):
         """With the true lengths in samples every count of frames is whole."""
