@@ -134,9 +134,11 @@ class DifferenceOverSplits(OfSplits, OfPairs):
 
     def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         sessions = evidence.sessions
-        folds = sessions.by_run["fold"].nunique() if sessions else 0
-        if sessions is None or folds < SESSIONS:
-            return Finding("undecided", shortfall=f"{folds} of {SESSIONS} sessions held out")
+        counts = sessions.by_run.groupby("name")["fold"].nunique().to_dict() if sessions else {}
+        few = [name for name in self.models(reported) if counts.get(name, 0) < SESSIONS]
+        if sessions is None or few:
+            lacking = f"{counts.get(few[0], 0)} of {SESSIONS} sessions of {few[0]} held out"
+            return Finding("undecided", shortfall=lacking)
         held_out = {name: float(gain.mean()) for name, gain in self.gains(sessions).items()}
 
         def decide(name: str, mean: Mean, p: float) -> tuple[Outcome, str]:
