@@ -135,9 +135,11 @@ def test_nine_splits_or_one_session_too_few_decide_nothing():
     judged = [claim for claim in JUDGED if claim not in (25, 26)]
     assert set(nine.loc[judged, "verdict"]) == {"not enough runs"}
     assert "9 of 10 splits" in nine.loc[2, "shortfall"]
-    of_text = [r for r in made(WITH_AND_WITHOUT) if r.experiment.model == "text"]
-    lost = next(r for r in of_text if r.experiment.fold.name == "session-5").experiment.fold
-    four = [r for r in made(WITH_AND_WITHOUT) if r not in of_text or r.experiment.fold != lost]
+    lost = ("text", "session-5")
+    every = [
+        (run, (run.experiment.model, run.experiment.fold.name)) for run in made(WITH_AND_WITHOUT)
+    ]
+    four = [run for run, which in every if which != lost]
     told = verdicts(selection(four)).loc[15, "shortfall"]
     assert told == "4 of 5 sessions of text-trainable held out"
 
