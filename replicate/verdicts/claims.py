@@ -30,6 +30,7 @@ PAPER_PROTOCOL = ("paper", "stratified", "last-epoch")
 #: What a verdict or check rests on.
 IN_PRINT, OWN_CORPUS = "the paper's own tables", "the paper's corpus"
 OWN_FEATURES = "the paper's corpus, acoustic features in place of raw audio"
+OWN_LEVELS = "the paper's corpus, published levels of its dialogues' recordings"
 TRANSCRIPTS, MECHANISM = "the transcripts of the paper's corpus", "mechanism check"
 
 #: Where there is no verdict: nothing to judge, or less than the criterion asks for.
@@ -171,6 +172,8 @@ def _basis(criterion: Criterion, evidence: Evidence) -> str:
         PAPER_CORPUS: OWN_CORPUS, PAPER_FEATURES: OWN_FEATURES, PAPER_TRANSCRIPTS: TRANSCRIPTS
     }  # fmt: skip
     basis = MECHANISM if evidence.synthetic else known.get(runs.corpus, MECHANISM)
+    if basis == OWN_FEATURES and isinstance(criterion, Loudness | Extremes):
+        return OWN_LEVELS
     folds = "stratified" if runs.folds in ("one", "own") else runs.folds
     fits = criterion.looks_at != "runs" or (runs.profile, folds, runs.epoch) == PAPER_PROTOCOL
     return basis if fits or basis == TRANSCRIPTS else MECHANISM
@@ -183,7 +186,7 @@ def _outcome(basis: str, criterion: Criterion, finding: Finding) -> tuple[str, s
         return "holds in print" if met else "contradicted by the paper itself", ""
     if finding.outcome is None:
         return _NONE, ""
-    if basis in (OWN_CORPUS, OWN_FEATURES):
+    if basis in (OWN_CORPUS, OWN_FEATURES, OWN_LEVELS):
         lacking = _TOO_FEW if criterion.looks_at == "runs" else _NONE
         return lacking if finding.shortfall else _VERDICTS[finding.outcome], ""
     if isinstance(criterion, Counts):  # another corpus's size checks nothing
