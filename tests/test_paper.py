@@ -15,6 +15,7 @@ from replicate.model import FUSIONS
 from replicate.paper import EMOTIONS, printed_confusion
 from replicate.runs.experiments import Experiment
 from replicate.settings import EMB_SIZE, ModelConfig, Training
+from replicate.verdicts import criteria
 from replicate.verdicts.criteria import CRITERIA
 from replicate.verdicts.criteria_of_data import Words
 from replicate.verdicts.criteria_of_runs import Accuracy
@@ -242,8 +243,19 @@ def test_a_file_that_does_not_fit_is_named_with_every_place(tmp_path, text, comp
     assert str(path) in str(error.value)
 
 
-def test_each_claim_has_one_criterion():
-    assert list(CRITERIA) == [claim.id for claim in paper.CLAIMS]
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        (("kind: order", "kind: odour"), "12: "),
+        (("12: {kind: order, embedding: trainable}\n", ""), r"\[12\]"),
+        (("1: {kind: counts}\n", "1: {kind: counts}\n30: {kind: counts}\n"), r"\[30\]"),
+    ],
+)
+def test_each_claim_has_one_criterion_of_a_known_kind(tmp_path, changed, complaint):
+    path = tmp_path / "criteria.yml"
+    path.write_text(criteria.FILE.read_text().replace(*changed))
+    with pytest.raises(InputError, match=complaint):
+        criteria.read(path)
 
 
 def test_works_of_others_are_in_the_bibliography():

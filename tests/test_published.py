@@ -269,7 +269,7 @@ def test_processes_that_pack_at_once_lose_nothing(tmp_path, folder):
         children.append(os.fork())
         if not children[-1]:
             try:
-                for seed in range(first, first + 5):
+                for seed in range(first, first + 8):
                     made(tmp_path, seed)
                     published.pack(folder)
                 os._exit(0)
@@ -284,7 +284,7 @@ def test_processes_that_pack_at_once_lose_nothing(tmp_path, folder):
             done, status = os.waitpid(child, os.WNOHANG)
             ended |= {child: status} if done else {}
     assert set(ended.values()) == {0}
-    assert {run.experiment.seed for run in loaded(folder)} == {*range(5), *range(100, 105)}
+    assert {run.experiment.seed for run in loaded(folder)} == {*range(8), *range(100, 108)}
     published.pack(folder)
     assert len(list(folder.iterdir())) == 4 and not list(tmp_path.rglob(".*"))
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from replicate.paper import load
+from replicate.files import InputError
+from replicate.paper import CLAIMS, load
 from replicate.verdicts import criteria_of_data as data
 from replicate.verdicts import criteria_of_runs as runs
 from replicate.verdicts.criterion import Criterion
@@ -18,5 +19,16 @@ _Kind = Annotated[
     Field(discriminator="kind"),
 ]  # fmt: skip
 
-#: Number of a claim -> its criterion.
-CRITERIA: Mapping[int, Criterion] = load(Path(__file__).with_suffix(".yml"), dict[int, _Kind])
+FILE = Path(__file__).with_suffix(".yml")
+
+
+def read(path: Path = FILE) -> Mapping[int, Criterion]:
+    """Number of a claim -> its criterion; `InputError` if entries or claims do not fit."""
+    found = load(path, dict[int, _Kind])
+    if apart := found.keys() ^ {claim.id for claim in CLAIMS}:
+        wrong = f"a claim without criterion, or a criterion without claim: {sorted(apart)}"
+        raise InputError(path, wrong, "give each claim of paper/claims.yml one criterion")
+    return found
+
+
+CRITERIA = read()

@@ -80,7 +80,7 @@ class Words(Criterion):
         outcome = agreed[0] if agreed else "undecided"
         told = found[0].reproduced
         if len(found) > 1:
-            told += f"; (the first of {len(found)} seeds; met in {outcomes.count('met')})"
+            told += f"; (the first of {len(found)} seeds, met in {outcomes.count('met')})"
         return replace(found[0], outcome=outcome, reproduced=told, shortfall="; ".join(lacking))
 
     def _of_one(self, reported: Reported, table: pd.DataFrame) -> Finding:
