@@ -300,8 +300,8 @@ def verdicts(
 def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> None:
     """Store the words that go with each class: single words with counts, no sentences.
 
-    By the true classes, and by those that the stored runs of text alone (profile paper) predict. Of
-    iemocap-features, the words that the paper names, by Att_d^1 with GloVe.
+    By the true classes, and by those that the stored runs of text alone (profile paper) predict;
+    and the words that the paper names, by Att_d^1 with GloVe, where that has runs.
     """
     from replicate.corpora.opening import open_corpus
     from replicate.runs.selection import load
@@ -309,12 +309,10 @@ def words(name: str, data: Path | None, skip_damaged: bool, results: Path) -> No
 
     opened = open_corpus(name, data, skip_damaged)
     runs = load(name, "paper", seen=opened, root=results)
-    if name == "iemocap-features":
-        of_runs = wordlists.of_runs(opened, runs.of("att_d1", "glove", "own"))
-        click.echo(of_runs.save(results))
-        return
     for found in wordlists.make(opened, runs.of("text", "trainable").runs):
         click.echo(found.save(results))
+    if best := runs.of("att_d1", "glove", "own"):
+        click.echo(wordlists.of_runs(opened, best).save(results))
 
 
 @main.command()
