@@ -149,7 +149,9 @@ class TestPage:
         def command(corpus, profile="paper", **chosen):
             return Selection(corpus, profile, ()).of(**chosen).command()
 
-        assert command("iemocap-text").endswith("--grid text")
+        assert command("meld").endswith("--grid text")
+        assert command("iemocap-features", folds="session").endswith("--grid fusions-sessions")
+        assert command("iemocap-features", folds="scenario").endswith("--grid text-scenarios")
         assert command("emodb", folds="speaker").endswith("--grid speakers")
         assert command("meld", folds="session").endswith("--grid text-sessions")
         assert "--data" not in command("standin-quick", "quick")
@@ -163,7 +165,7 @@ class TestPage:
             assert length == lengths[len(lengths) // 2]
 
     def test_notice(self):
-        assert MARK in repr(page.notice("standin-quick", "iemocap-text"))
+        assert MARK in repr(page.notice("standin-quick", "iemocap-features"))
         assert MARK not in repr(page.notice("emodb"))
 
 

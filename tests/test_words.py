@@ -297,7 +297,7 @@ def test_the_grammar_knows_what_its_words_are_worth():
 @functools.cache
 def lists():
     """Those of the small corpus, with two trainings: one predicts anger, one is right."""
-    corpus = replace(small.corpus(), name="iemocap-text")
+    corpus = replace(small.corpus(), name="iemocap-features")
     table = cohort(corpus)
     halves = table.iloc[:40], table.iloc[20:]
     answers = (["anger"] * 40, halves[1]["emotion"].tolist())
@@ -377,8 +377,8 @@ def test_what_equation_1_leaves_is_what_discarding_at_random_leaves():
 def test_a_damaged_list_names_its_remedy(tmp_path):
     _, found = lists()
     found["true"].save(tmp_path).write_text("{}")
-    with pytest.raises(InputError, match="replicate words --corpus iemocap-text"):
-        wordlists.load("iemocap-text", tmp_path)
+    with pytest.raises(InputError, match="replicate words --corpus iemocap-features"):
+        wordlists.load("iemocap-features", tmp_path)
 
 
 def test_the_source_of_a_list_or_what_would_make_it(monkeypatch):
@@ -410,14 +410,14 @@ def test_the_paper_names_fourteen_words():
 class TestFractionsLeft:
     def test_counts_of_the_corpus_decide(self):
         """A word in a tenth of all sentences, twice in each: only one unit fits its ratio."""
-        made = wordlists.load("iemocap-text")["true"]
+        made = wordlists.load("iemocap-features")["true"]
         row = {"emotion": "sadness", "word": "they", "present": 440, "sentences": 220}
         made = replace(made, sentences=5550, rows=[row])
         (left,) = audit.fractions_left(made.table, made.sentences).itertuples()
         assert left.occurrences == [(1, 43), (1, 44)] and left.sentences == []
 
     def test_every_fraction_lies_in_its_range_and_rounds_to_the_print(self):
-        kept = wordlists.load("iemocap-text")["true"]
+        kept = wordlists.load("iemocap-features")["true"]
         for row in audit.fractions_left(kept.table, kept.sentences).itertuples():
             for unit in audit.UNITS:
                 low, high = getattr(row, f"{unit}_range")
@@ -426,12 +426,12 @@ class TestFractionsLeft:
                     assert abs(k / n - float(row.printed)) <= 0.0005 + 1e-12
 
 
-@pytest.mark.parametrize("name", ["iemocap-text", "meld"])
-def test_stored_lists_are_what_the_transcripts_give(name):
-    if not (DATA / name).is_dir():
-        pytest.skip(f"no real data at {DATA / name}")
+@pytest.mark.parametrize(("name", "folder"), [("iemocap-features", "."), ("meld", "meld")])
+def test_stored_lists_are_what_the_transcripts_give(name, folder):
+    if not (DATA / "meld").is_dir():
+        pytest.skip(f"no real data at {DATA}")
     stored = wordlists.load(name)["true"]
-    corpus = open_corpus(name, DATA / name)
+    corpus = open_corpus(name, DATA / folder)
     assert stored.text_fingerprint == text_fingerprint(corpus.utterances)
     sentences = cohort(corpus)
     said = [tokens(text) for text in sentences["transcript"]]

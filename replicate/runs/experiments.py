@@ -147,6 +147,9 @@ TEXT_CHOICES = (
     "emb_size-50", "slower", "no-l2",
 )  # fmt: skip
 
+#: A selection of them that have an effect on every model, of one modality or of both.
+SEARCHED = ("hidden-tanh", "adamw", "weighted-loss", "slower", "no-l2")
+
 #: A selection of the choices that have an effect on the audio model.
 AUDIO_CHOICES = (
     "no-residual", "masked", "gru-last", "gru-mean", "adamw", "loudness-normalised"
@@ -224,8 +227,12 @@ GRIDS = {
     "fusions-one": Grid("the same on one stratified split", FUSIONS, "one"),
     "fusions-sessions": Grid("the same, each session held out", FUSIONS, "session", 3),
     "features-choices": Grid(
-        "two models of acoustic features, read otherwise, without level, or one modality silenced",
-        TWO, "own", choices=("", *FEATURE_CHOICES),
+        "Att_d^1 of acoustic features, read otherwise, without level, or one modality silenced",
+        TWO[1:], "own", choices=("", *FEATURE_CHOICES),
+    ),
+    "features-search": Grid(
+        "sound alone, and with words, at other settings that text alone has tried, too",
+        [UNIMODAL[0], *TWO[1:]], "own", choices=("", *SEARCHED),
     ),
     "vectors": Grid(
         "pretrained vectors, fine-tuned and frozen", TABLE_5[:1], "one", 3, ("", "frozen-vectors")

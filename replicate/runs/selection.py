@@ -18,6 +18,7 @@ from replicate.corpora.table import Corpus
 from replicate.paper import EMOTIONS, PAPER_CORPUS, PAPER_FEATURES
 from replicate.runs import versions
 from replicate.runs.baselines import BASELINES, PROFILE
+from replicate.runs.experiments import GRIDS
 from replicate.runs.names import title
 from replicate.runs.published import load_runs
 from replicate.runs.store import SELECTIONS, Run
@@ -154,9 +155,10 @@ class Selection:
         if self.profile == PROFILE:
             folds = f" --folds {self.folds}" * held_out
             return f"replicate baselines --corpus {corpus}{folds}"
-        own = {"iemocap-text": "text-", "meld": "text-", PAPER_FEATURES: "fusions-"}
-        of_corpus = own.get(self.corpus, "")
-        name = self.grid or (f"{of_corpus}{self.folds}s" if held_out else of_corpus.strip("-"))
+        of_corpus = {"meld": ["text-"], "iemocap-text": ["text-"]}
+        kinds = (of_corpus | {PAPER_FEATURES: ["fusions-", "text-"]}).get(self.corpus, [""])
+        named = [f"{kind}{self.folds}s" if held_out else kind.strip("-") for kind in kinds]
+        name = self.grid or next((each for each in named if each in GRIDS), "")
         grid = f" --grid {name}" if name else ""
         vectors = "" if grid or corpus == self.corpus else " --word2vec FILE"
         return f"replicate run --corpus {corpus} --profile {self.profile}{grid}{vectors}"

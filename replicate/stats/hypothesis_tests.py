@@ -143,11 +143,12 @@ class Mean(Difference):
 
 
 def mean_difference(differences: ArrayLike, overlap: float = 0.0, level: float = LEVEL) -> Mean:
-    """Paired t test and interval, with Nadeau and Bengio's correction (2003) for random splits.
+    """Paired t test and interval, with Nadeau and Bengio's correction (2003) for splits.
 
-    The training parts of random splits overlap, so differences on them are correlated. The variance
-    of the mean of J differences, one a seed or split, is s^2 (1/J + n_test/n_train): `overlap` is
-    that quotient, 0 on one split. The interval has 1 - `level`. Of no differences all is NaN.
+    The training parts of random splits overlap, as do those of groups that are held out in turn, so
+    differences on them are correlated. The variance of the mean of J differences, one a seed, split
+    or group, is s^2 (1/J + n_test/n_train): `overlap` is that quotient, 0 on one split. The
+    interval has 1 - `level`. Of no differences all is NaN.
     """
     values = np.asarray(differences, dtype=float).round(PLACES)
     if not len(values):

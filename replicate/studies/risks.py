@@ -71,7 +71,7 @@ def lost(rows: pd.DataFrame) -> pd.DataFrame:
     of its answers that are right. Index: kinds of folds but the random one; `lost` (at random less
     held out) with `_low` and `_high`, which draw whole dialogues; how many `utterances` and
     `dialogues` these are; and `over`, `over_low`, `over_high`, the mean of the `groups` held out,
-    each counting alike, with Student's t interval over them. No rows without random splits.
+    each counting alike, with the interval of `mean_difference`. No rows without random splits.
     """
     shares = rows.groupby(["dialogue", "utterance", "folds"])["right"].mean().unstack("folds")
     shares = shares.reindex(columns=FOLDS)
@@ -82,7 +82,9 @@ def lost(rows: pd.DataFrame) -> pd.DataFrame:
             held_out = rows[rows["folds"] == kind].drop_duplicates("utterance")
             dialogues, utterances = map(gap.index.get_level_values, ("dialogue", "utterance"))
             groups = held_out.set_index("utterance")["fold"][utterances].to_numpy()
-            over = mean_difference(gap.groupby(groups).mean())
+            sizes = held_out.groupby("fold").size()  # each group is tested by all the others
+            overlap = float((sizes / (sizes.sum() - sizes)).mean()) if len(sizes) > 1 else 0.0
+            over = mean_difference(gap.groupby(groups).mean(), overlap)
             found[kind] = {
                 **mean_over_clusters(gap, dialogues).named("lost"),
                 **over.named("over"),
@@ -177,14 +179,14 @@ def epochs(runs: Selection) -> pd.DataFrame:
 def gain(rows: pd.DataFrame, epoch: str) -> Mean:
     """What choosing the epoch so adds to the last one, over what of the runs is independent.
 
-    The rows are `epochs` of one model and kind of folds. Random splits that are drawn anew are
-    corrected for what their training parts share; seeds of held-out groups are averaged.
+    The rows are `epochs` of one model and kind of folds. Where these differ, what their training
+    parts share is allowed for; seeds of held-out groups are averaged.
     """
     gains = (rows[epoch] - rows["last-epoch"]).dropna()
     if (rows["folds"] != "stratified").any():
-        return mean_difference(gains.groupby(rows["fold"]).mean())
-    redrawn = rows["fold"].nunique() > 1
-    return mean_difference(gains, rows["overlap"].iloc[0] if redrawn else 0.0)
+        gains = gains.groupby(rows["fold"]).mean()
+    differ = rows["fold"].nunique() > 1
+    return mean_difference(gains, rows["overlap"].mean() if differ else 0.0)
 
 
 def fluctuation(accuracies: np.ndarray) -> dict[str, float]:

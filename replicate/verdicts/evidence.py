@@ -110,9 +110,8 @@ def gather(runs: Selection, corpus: Corpus | None = None) -> Evidence:
     readers, words = decide.of("att_d1", "word2vec", decide.folds), []
     listed = None if len(readers) else wordlists.load(runs.corpus).get("one-test-set")
     audible = corpus if corpus and corpus.has_audio else None
-    left_out = [told]
-    listed = _fitting(listed, "words", made, left_out)
-    kept = _fitting(None if audible else Loudness.load(runs.corpus), "levels", made, left_out)
+    listed, of_words = _fitting(listed, "words", made)
+    kept, of_levels = _fitting(None if audible else Loudness.load(runs.corpus), "levels", made)
     words_from: Sequence[Run | Facts] = ()
     if listed and runs.epoch == "last-epoch":
         words, words_from = [listed.table], [listed]
@@ -128,7 +127,7 @@ def gather(runs: Selection, corpus: Corpus | None = None) -> Evidence:
         levels=levels,
         words_from=words_from,
         levels_from=[kept] if kept else [],
-        left_out="; ".join(filter(None, left_out)),
+        left_out="; ".join(filter(None, (told, of_words, of_levels))),
     )
 
 
@@ -136,20 +135,19 @@ Stored = TypeVar("Stored", bound=Facts)
 
 
 def _fitting(
-    stored: Stored | None, called: str, made: Provenance | None, left_out: list[str]
-) -> Stored | None:
-    """Stored facts, if of the version of the corpus that runs saw; else none, which is told."""
+    stored: Stored | None, called: str, made: Provenance | None
+) -> tuple[Stored | None, str]:
+    """Stored facts, if of the version of the corpus that runs saw; else none, and why."""
     if stored and made and stored.text_fingerprint != made.text_fingerprint:
-        left_out.append(f"stored {called} are of another version of the corpus")
-        return None
-    return stored
+        return None, f"stored {called} are of another version of the corpus"
+    return stored, ""
 
 
 def _gather_splits(runs: Selection) -> Evidence:
     runs, told = fit(runs)
-    made, left_out = next((run.provenance for run in runs), None), [told]
-    kept = _fitting(Levels.load(runs.corpus), "levels", made, left_out)
-    listed = _fitting(WordsOfRuns.load(runs.corpus), "words", made, left_out)
+    made = next((run.provenance for run in runs), None)
+    kept, of_levels = _fitting(Levels.load(runs.corpus), "levels", made)
+    listed, of_words = _fitting(WordsOfRuns.load(runs.corpus), "words", made)
     title = made.corpus_title if made else runs.corpus
     own, sessions = (
         Evidence(runs.of(folds=folds), title, synthetic=False) for folds in ("own", "session")
@@ -158,7 +156,8 @@ def _gather_splits(runs: Selection) -> Evidence:
         own = replace(own, levels=kept.table, levels_from=[kept])
     if listed and runs.epoch == "last-epoch":
         own = replace(own, words=listed.tables, words_from=[listed])
-    return replace(own, left_out="; ".join(filter(None, left_out)), sessions=sessions)
+    left_out = "; ".join(filter(None, (told, of_levels, of_words)))
+    return replace(own, left_out=left_out, sessions=sessions)
 
 
 def deciding(runs: Selection) -> Selection:
