@@ -148,9 +148,13 @@ class TestKindsOfFolds:
         held_out = rows([True] * 6 + [False] * 3, "session")
         held_out["fold"] = ["session-1"] * 6 + ["session-2"] + ["session-3"] * 2
         found = risks.lost(pd.concat([random, held_out])).loc["session"]
-        interval = stats.ttest_1samp([0, 1, 1], 0).confidence_interval()
+        low, high = stats.ttest_1samp([0, 1, 1], 0).confidence_interval()
+        overlap = np.mean([6 / 3, 1 / 8, 2 / 7])  # n_test / n_train of each group
+        half = (high - low) / 2 * np.sqrt(1 + 3 * overlap)
         assert found["lost"] == pytest.approx(1 / 3) and found["over"] == pytest.approx(2 / 3)
-        assert found[["over_low", "over_high"]].tolist() == pytest.approx(list(interval))
+        assert found[["over_low", "over_high"]].tolist() == pytest.approx(
+            [2 / 3 - half, 2 / 3 + half]
+        )
 
     def test_one_kind_of_fold_tells_nothing(self):
         assert risks.lost(rows([True, False])).empty
@@ -328,7 +332,7 @@ class TestSideBySide:
 
 
 def test_intervals_of_the_gain_are_over_what_is_new():
-    """Seeds that share a held-out group are one value; random splits share training parts."""
+    """Seeds that share a held-out group are one value; folds that differ share training parts."""
 
     def gained(gain, fold, seed):
         true = list(EMOTIONS) * 25
@@ -344,8 +348,9 @@ def test_intervals_of_the_gain_are_over_what_is_new():
     sessions = [gained(0.2 * k, Fold("session", str(k)), s) for k in (1, 2, 3) for s in (0, 1, 2)]
     found = gain(sessions)
     assert found.n == 3
-    expected = mean_interval(0.75 * 0.2 * np.arange(1, 4))  # a quarter was right before
-    assert (found.low, found.high) == pytest.approx(tuple(expected))
+    alone = mean_interval(0.75 * 0.2 * np.arange(1, 4))  # a quarter was right before
+    widened = np.sqrt(1 + 3 * sessions[0].provenance.overlap)
+    assert found.high - found.low == pytest.approx((alone.high - alone.low) * widened)
     drawn = gain([gained(0.2 * k, Fold("stratified", str(k)), k) for k in (1, 2, 3)])
     shared = gain([gained(0.2 * k, Fold(), k) for k in (1, 2, 3)])
     assert drawn.difference == shared.difference
