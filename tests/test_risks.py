@@ -156,6 +156,15 @@ class TestKindsOfFolds:
             [2 / 3 - half, 2 / 3 + half]
         )
 
+    def test_each_group_has_its_own_loss(self):
+        random = rows([True] * 9)
+        held_out = rows([True] * 6 + [False] * 3, "session")
+        held_out["fold"] = ["session-1"] * 6 + ["session-2"] + ["session-3"] * 2
+        found = risks.lost_in_groups(pd.concat([random[1:], held_out]), "session")
+        assert found["lost"].to_dict() == {"session-1": 0, "session-2": 1, "session-3": 1}
+        assert found["utterances"].tolist() == [5, 1, 2], "the first has no random test"
+        assert found["overlap"].tolist() == pytest.approx([6 / 3, 1 / 8, 2 / 7])
+
     def test_one_kind_of_fold_tells_nothing(self):
         assert risks.lost(rows([True, False])).empty
 
@@ -348,9 +357,10 @@ def test_intervals_of_the_gain_are_over_what_is_new():
     sessions = [gained(0.2 * k, Fold("session", str(k)), s) for k in (1, 2, 3) for s in (0, 1, 2)]
     found = gain(sessions)
     assert found.n == 3
-    alone = mean_interval(0.75 * 0.2 * np.arange(1, 4))  # a quarter was right before
+    alone = np.array(mean_interval(0.75 * 0.2 * np.arange(1, 4)))  # a quarter was right before
     widened = np.sqrt(1 + 3 * sessions[0].provenance.overlap)
-    assert found.high - found.low == pytest.approx((alone.high - alone.low) * widened)
+    expected = alone.mean() + (alone - alone.mean()) * widened
+    assert (found.low, found.high) == pytest.approx(tuple(expected))
     drawn = gain([gained(0.2 * k, Fold("stratified", str(k)), k) for k in (1, 2, 3)])
     shared = gain([gained(0.2 * k, Fold(), k) for k in (1, 2, 3)])
     assert drawn.difference == shared.difference

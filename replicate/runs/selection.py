@@ -55,6 +55,12 @@ _TYPES = {"run": "int64", "seed": "int64"} | dict.fromkeys(
 )
 
 
+#: Corpus -> what the names of its grids begin with, the usual first.
+_GRIDS_OF = {
+    "meld": ["text-"], "iemocap-text": ["text-"], PAPER_FEATURES: ["fusions-", "text-"]
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Selection:
     """Stored runs of one corpus and protocol, in the order of the tables; there may be none."""
@@ -155,8 +161,7 @@ class Selection:
         if self.profile == PROFILE:
             folds = f" --folds {self.folds}" * held_out
             return f"replicate baselines --corpus {corpus}{folds}"
-        of_corpus = {"meld": ["text-"], "iemocap-text": ["text-"]}
-        kinds = (of_corpus | {PAPER_FEATURES: ["fusions-", "text-"]}).get(self.corpus, [""])
+        kinds = _GRIDS_OF.get(self.corpus, [""])
         named = [f"{kind}{self.folds}s" if held_out else kind.strip("-") for kind in kinds]
         name = self.grid or next((each for each in named if each in GRIDS), "")
         grid = f" --grid {name}" if name else ""

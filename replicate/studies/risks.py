@@ -73,18 +73,12 @@ def lost(rows: pd.DataFrame) -> pd.DataFrame:
     `dialogues` these are; and `over`, `over_low`, `over_high`, the mean of the `groups` held out,
     each counting alike, with the interval of `mean_difference`. No rows without random splits.
     """
-    shares = rows.groupby(["dialogue", "utterance", "folds"])["right"].mean().unstack("folds")
-    shares = shares.reindex(columns=FOLDS)
     found = {}
-    for kind in FOLDS[1:]:
-        gap = (shares["stratified"] - shares[kind]).dropna()  # of an utterance
+    for kind, of_kind in _gaps(rows).items():
+        gap = of_kind.dropna()
         if len(gap):
-            held_out = rows[rows["folds"] == kind].drop_duplicates("utterance")
-            dialogues, utterances = map(gap.index.get_level_values, ("dialogue", "utterance"))
-            groups = held_out.set_index("utterance")["fold"][utterances].to_numpy()
-            sizes = held_out.groupby("fold").size()  # each group is tested by all the others
-            overlap = float((sizes / (sizes.sum() - sizes)).mean()) if len(sizes) > 1 else 0.0
-            over = mean_difference(gap.groupby(groups).mean(), overlap)
+            dialogues, groups = gap.index.get_level_values("dialogue"), _by_group(gap, rows)
+            over = mean_difference(groups["lost"], groups["overlap"].mean())
             found[kind] = {
                 **mean_over_clusters(gap, dialogues).named("lost"),
                 **over.named("over"),
@@ -93,6 +87,37 @@ def lost(rows: pd.DataFrame) -> pd.DataFrame:
                 "groups": over.n,
             }
     return pd.DataFrame(found, index=list(LOST)).T
+
+
+def lost_in_groups(rows: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """What one model loses in each group of a kind, rows as in `lost`.
+
+    Index: the folds; `lost`, `utterances` that both kinds of fold have tested, and `overlap`,
+    n_test / n_train where the others teach.
+    """
+    return _by_group(_gaps(rows)[kind].dropna(), rows)
+
+
+def _gaps(rows: pd.DataFrame) -> pd.DataFrame:
+    """Share of right answers at random less that with groups held out: a column a kind."""
+    shares = rows.groupby(["dialogue", "utterance", "folds"])["right"].mean().unstack("folds")
+    shares = shares.reindex(columns=FOLDS)
+    return -shares[list(FOLDS[1:])].sub(shares["stratified"], axis="index")
+
+
+def _by_group(gap: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
+    """`lost_in_groups`, from a column of `_gaps`."""
+    held_out = rows[rows["folds"] == gap.name].drop_duplicates("utterance")
+    fold = held_out.set_index("utterance")["fold"]
+    groups = gap.groupby(fold[gap.index.get_level_values("utterance")].to_numpy())
+    sizes = fold.value_counts()
+    return pd.DataFrame(
+        {
+            "lost": groups.mean(),
+            "utterances": groups.size(),
+            "overlap": sizes / (sizes.sum() - sizes),
+        }
+    ).dropna()
 
 
 # --- repeated texts ---
