@@ -168,6 +168,21 @@ class TestPipelines:
         expected = model.predict_proba(level.transform(test[[names[0], names[2]]]))
         assert np.array_equal(baselines.features_level(train, labels, test), expected)
 
+    def test_a_level_less_its_speakers_mean_knows_no_loud_speakers(self):
+        train, labels, test = parts_of(Fold())
+        acoustic = train.filter(like=baselines.ACOUSTIC).columns
+        known = baselines.features_level_speaker(train, labels, test)
+        speakers = sorted({*train["speaker"], *test["speaker"]})
+        gain = pd.Series(np.arange(len(speakers), dtype=float), speakers)
+        louder = [
+            part.assign(**{c: part[c] + part["speaker"].map(gain) for c in acoustic})
+            for part in (train, test)
+        ]
+        found = baselines.features_level_speaker(louder[0], labels, louder[1])
+        assert found == pytest.approx(known)
+        by_level = baselines.features_level(louder[0], labels, louder[1])
+        assert by_level != pytest.approx(baselines.features_level(train, labels, test))
+
     def test_a_stacked_fusion_weighs_what_cross_validation_shows(self):
         train, labels, test = parts_of(Fold())
         acoustic = train.filter(like=baselines.ACOUSTIC).columns

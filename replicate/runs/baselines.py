@@ -33,6 +33,9 @@ BASELINES = {
     "late-fusion": Baseline("TF-IDF and MFCC, late fusion", ("text", "audio")),
     "duration": Baseline("Duration, logistic regression", ("times",)),
     "features-level": Baseline("Level among the features, logistic regression", ("level",)),
+    "features-level-speaker": Baseline(
+        "Level less its speaker's mean, logistic regression", ("level",)
+    ),
     "features": Baseline("Acoustic features, logistic regression", ("features",)),
     "features-svm": Baseline("Acoustic features, SVM", ("features",)),
     "features-product": Baseline("TF-IDF and features, product", ("text", "features")),
@@ -47,8 +50,9 @@ class Setting:
     corpus: str
     model: Literal[
         "majority", "dialogue", "dialogue-speaker", "nearest-turn", "same-text", "tfidf",
-        "loudness", "mfcc", "late-fusion", "duration", "features-level", "features",
-        "features-svm", "features-product", "features-stacked",
+        "loudness", "mfcc", "late-fusion", "duration", "features-level",
+        "features-level-speaker", "features", "features-svm", "features-product",
+        "features-stacked",
     ]  # fmt: skip
     fold: Fold
 

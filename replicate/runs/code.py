@@ -107,9 +107,10 @@ CODE: dict[str, dict[str, dict[str, tuple[str, ...] | None]]] = {
             "training/baselines.py": (
                 "LOUDNESS", "N_MFCC", "FRAMES", "COEFFICIENTS", "Predict", "majority",
                 "dialogue", "dialogue_speaker", "nearest_turn", "same_text", "tfidf", "loudness",
-                "mfcc", "late_fusion", "duration", "features_level", "features_linear",
-                "features_svm", "features_product", "features_stacked", "_linear", "_tfidf",
-                "ACOUSTIC", "_looked_up", "_fitted", "PREDICT", "features", "mfccs", "tested",
+                "mfcc", "late_fusion", "duration", "features_level", "features_level_speaker",
+                "features_linear", "features_svm", "features_product", "features_stacked",
+                "_linear", "_tfidf", "ACOUSTIC", "_looked_up", "_fitted", "PREDICT", "features",
+                "mfccs", "tested",
             ),
             "settings.py": ("QUIETEST",),
         },

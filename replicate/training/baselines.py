@@ -211,6 +211,16 @@ def features_level(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) 
     return _fitted(_linear(), train[level], labels, test[level])
 
 
+def features_level_speaker(
+    train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame
+) -> np.ndarray:
+    """As `features_level`, each feature less its mean over the utterances of its speaker."""
+    both = pd.concat([train, test])
+    columns = both.filter(like=ACOUSTIC).columns
+    both[columns] -= both.groupby("speaker")[columns].transform("mean")
+    return features_level(both[: len(train)], labels, both[len(train) :])
+
+
 def features_linear(train: pd.DataFrame, labels: np.ndarray, test: pd.DataFrame) -> np.ndarray:
     """Logistic regression on all acoustic features."""
     return _fitted(_linear(), train.filter(like=ACOUSTIC), labels, test.filter(like=ACOUSTIC))
@@ -285,6 +295,7 @@ PREDICT: dict[str, Predict] = {
     "late-fusion": late_fusion,
     "duration": duration,
     "features-level": features_level,
+    "features-level-speaker": features_level_speaker,
     "features": features_linear,
     "features-svm": features_svm,
     "features-product": features_product,

@@ -31,6 +31,7 @@ PAPER_PROTOCOL = ("paper", "stratified", "last-epoch")
 IN_PRINT, OWN_CORPUS = "the paper's own tables", "the paper's corpus"
 OWN_FEATURES = "the paper's corpus, acoustic features in place of raw audio"
 OWN_LEVELS = "the paper's corpus, published levels of its dialogues' recordings"
+OWN_LABELS = "the paper's corpus, its published labels"
 TRANSCRIPTS, MECHANISM = "the transcripts of the paper's corpus", "mechanism check"
 
 #: Where there is no verdict: nothing to judge, or less than the criterion asks for.
@@ -114,7 +115,7 @@ def told(given: pd.DataFrame) -> str:
 
 def _row(claim: Claim, criterion: Criterion, evidence: Evidence) -> dict[str, object]:
     finding, basis = criterion.judge(claim.numbers, evidence), _basis(criterion, evidence)
-    verdict, check = _outcome(basis, criterion, finding)
+    verdict, check = _outcome(basis, criterion, finding, evidence.synthetic)
     left_out = evidence.left_out if criterion.looks_at == "runs" else ""
     behind = _behind(claim, criterion, evidence)
     runs = [each for each in behind if isinstance(each, Run)]
@@ -174,22 +175,27 @@ def _basis(criterion: Criterion, evidence: Evidence) -> str:
     basis = MECHANISM if evidence.synthetic else known.get(runs.corpus, MECHANISM)
     if basis == OWN_FEATURES and isinstance(criterion, Loudness | Extremes):
         return OWN_LEVELS
+    if basis == OWN_FEATURES and isinstance(criterion, Counts):
+        return OWN_LABELS
     folds = "stratified" if runs.folds in ("one", "own") else runs.folds
     fits = criterion.looks_at != "runs" or (runs.profile, folds, runs.epoch) == PAPER_PROTOCOL
     return basis if fits or basis == TRANSCRIPTS else MECHANISM
 
 
-def _outcome(basis: str, criterion: Criterion, finding: Finding) -> tuple[str, str]:
+def _outcome(
+    basis: str, criterion: Criterion, finding: Finding, synthetic: bool
+) -> tuple[str, str]:
     """The verdict on the paper's figures, and the outcome where it must not count as one."""
     if basis == IN_PRINT:
         met = finding.outcome == "met"
         return "holds in print" if met else "contradicted by the paper itself", ""
     if finding.outcome is None:
         return _NONE, ""
-    if basis in (OWN_CORPUS, OWN_FEATURES, OWN_LEVELS):
+    if basis in (OWN_CORPUS, OWN_FEATURES, OWN_LEVELS, OWN_LABELS):
         lacking = _TOO_FEW if criterion.looks_at == "runs" else _NONE
         return lacking if finding.shortfall else _VERDICTS[finding.outcome], ""
-    if isinstance(criterion, Counts):  # another corpus's size checks nothing
-        return _NONE, ""
+    real = basis == MECHANISM and not synthetic
+    if isinstance(criterion, Counts) or (real and isinstance(criterion, Loudness)):
+        return _NONE, ""  # another corpus's size, or how loud it is, checks nothing
     undecided = finding.outcome == "undecided"
     return _NONE, "undecided" if undecided else f"criterion {finding.outcome}"

@@ -127,8 +127,8 @@ class DifferenceOverSplits(OfSplits, OfPairs):
     margin: float
 
     line = (
-        "t test over ten splits with Nadeau and Bengio's and Holm's "
-        "corrections; sessions agree in sign"
+        "t test over ten splits with Nadeau and Bengio's and Holm's corrections; sessions agree in "
+        "sign; not met where the interval ends below a gain of {margin:g}"
     )
     weakness = "ten splits miss differences of two points; of sessions the sign alone counts"
 
