@@ -112,7 +112,7 @@ class TestFaults:
     @pytest.mark.parametrize(
         ("change", "line", "said"),
         [
-            (("u003,", "u002,"), 5, "occurs again"),
+            (("u003,", "u002,"), 5, "occurs a second time"),
             (("u005,", ","), 7, "utterance is empty"),
             ((",99.5,", ",99.5,,,"), 66, "no whole row, but"),
             (('"Oh, really?"', '"Oh, really?'), 66, "no whole row"),
@@ -121,9 +121,33 @@ class TestFaults:
     )
     def test_of_the_table_itself(self, folder, change, line, said):
         edited(folder, change)
-        with pytest.raises(InputError, match=said) as error:
+        (found,) = (p for p in check("own-mine", folder).problems if p.severity != "note")
+        assert found.place == f"{folder / 'utterances.csv'}:{line}" and said in found.what
+        with pytest.raises(InputError, match=said):
             open_corpus("own-mine", folder)
-        assert error.value.place == f"{folder / 'utterances.csv'}:{line}"
+
+    def test_all_are_told_at_once(self, folder):
+        edited(folder, ("u003,", "u002,"), ("u005,", ","), (",angry,", ",furious,"))
+        found = pd.DataFrame(np.load(folder / "features.npy"), columns=list("abcd"))
+        found["utterance"] = ["u007", *(f"u{k:03d}" for k in range(1, 63)), "u063", "u099"]
+        found["e"] = 1.0
+        found.loc[9, "b"] = np.nan
+        found.astype(object).replace({found.loc[12, "c"]: "loud"}).to_csv(
+            folder / "features.csv", index=False
+        )
+        (folder / "features.npy").unlink()
+        told = {(p.place.rpartition("/")[2], p.what) for p in damaged(folder)}
+        expected = {
+            ("utterances.csv:2", "label furious"), ("utterances.csv:5", "second time"),
+            ("utterances.csv:7", "utterance is empty"), ("features.csv:5", "u003"),
+            ("features.csv:7", "u005"), ("features.csv:9", "u007 has features twice"),
+            ("features.csv:11", "feature b"), ("features.csv:14", "feature c"),
+            ("features.csv:66", "u099"), ("features.csv", "u000 has no features"),
+            ("features.csv", "u064 has no features"), ("features.csv", "never vary: e"),
+        }  # fmt: skip
+        for place, what in expected:
+            assert any(place == at and what in said for at, said in told), (place, what)
+        assert len(told) == len(expected)
 
     def test_two_stray_quotes_swallow_no_rows(self, folder):
         lines = (folder / "utterances.csv").read_text().splitlines()
@@ -131,9 +155,7 @@ class TestFaults:
         place = cells[0].index("transcript")
         cells[3][place], cells[6][place] = '"' + cells[3][place], cells[6][place] + '"'
         (folder / "utterances.csv").write_text("\n".join(map(",".join, cells)) + "\n")
-        with pytest.raises(InputError, match="no whole row") as error:
-            open_corpus("own-mine", folder)
-        assert error.value.place.endswith("utterances.csv:4")
+        assert [p.place.rpartition(":")[2] for p in damaged(folder)] == ["4"]
 
     @pytest.mark.parametrize(
         ("change", "said"),
@@ -178,7 +200,7 @@ class TestFaults:
         [
             (lambda v: v[:-1], "64 rows for 65"),
             (lambda v: v[:, 0], "1 dimensions"),
-            (lambda v: np.where(v == v[7, 1], np.nan, v), "u007.*feature 1 is not"),
+            (lambda v: np.where(v == v[7, 1], np.nan, v), "row 8: u007 has no finite .* feature 1"),
             (lambda v: v * [1, 0, 1, 1], "never vary: feature 1"),
         ],
     )
@@ -192,11 +214,13 @@ class TestFaults:
         found["utterance"] = [f"u{k:03d}" for k in [*range(1, 65), 99]]
         (folder / "features.npy").unlink()
         found.to_csv(folder / "features.csv", index=False)
-        said = "1 utterances without features, 1 rows without utterance: u000, u099"
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match="u000 has no features") as error:
             open_corpus("own-mine", folder)
+        assert "features.csv:66: has features of u099" in str(error.value)
+        left = open_corpus("own-mine", folder, skip_damaged=True)
+        assert "u000" not in set(left.utterances["utterance"]) and len(left.features.values) == 64
         found.assign(utterance="u001").to_csv(folder / "features.csv", index=False)
-        with pytest.raises(InputError, match="several rows of u001"):
+        with pytest.raises(InputError, match="u001 has features twice"):
             open_corpus("own-mine", folder)
 
     @pytest.mark.parametrize("name", ["utterances.csv", "labels.yml"])

@@ -13,7 +13,7 @@ A folder with
 In commands it is called `own-NAME`, with a name of one's choice under which its results are stored.
 """
 
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ import pandas as pd
 import yaml
 
 from replicate.corpora.features import Features
-from replicate.corpora.table import Corpus, Line, Problem, Reading, read_table
+from replicate.corpora.table import Corpus, Line, Reading, read_table
 from replicate.files import InputError
 from replicate.paper import EMOTIONS
 
@@ -35,31 +35,29 @@ OUTSIDE = "none"
 
 
 def read(root: Path, name: str) -> Corpus:
-    """Read a folder as above; faults of single rows are problems of the corpus.
+    """Read a folder as above; faults of single rows are problems of the corpus, as many as are.
 
-    `InputError` if a file or a column is missing or cannot be read, ids occur twice, `labels.yml`
-    names other classes, or features and utterances do not fit.
+    `InputError` if a file or a column is missing or cannot be read, `labels.yml` names other
+    classes, or rows of features cannot be told apart.
     """
-    path = root / "utterances.csv"
     emotions = _labels(root / "labels.yml")
     found = Reading()
-    _, lines, found.problems = read_table(path, REQUIRED, _FORM)
-    rows = [(line.place, _row(line)) for line in lines]
-    counts = Counter(row["utterance"] for _, row in rows)
-    for place, row in rows:
-        if (utterance := row["utterance"]) in found.rows:
-            several = sum(n > 1 for n in counts.values())
-            what = f"{utterance} occurs again; {several} ids occur twice or more"
-            raise InputError(place, what, "give each utterance an id of its own")
-        if fault := _fault(root, row, emotions):
-            found.problems.append(Problem(place, *fault, "damaged", utterance))
+    _, lines, found.problems = read_table(root / "utterances.csv", REQUIRED, _FORM)
+    order = []  # the utterance of each line, empty where there is none or none more
+    for line in lines:
+        row = {key: line.row[key] for key in (*REQUIRED, *OPTIONAL) if key in line.row}
+        utterance = row.get("utterance", "")
+        for what, remedy in _faults(root, line, row, emotions):
+            found.damaged(line.place, what, remedy, utterance or None)
         wav = str(root / row["recording"]) if row.get("recording") else None
         times = {key: pd.to_numeric(row.get(key, ""), errors="coerce") for key in ("start", "end")}
-        values = {key: value or None for key, value in row.items()}
-        found.rows[utterance] = {**values, **times, "wav": wav}
+        values: dict[str, object] = {key: value or None for key, value in row.items()}
+        values |= times | {"wav": wav}
+        taken = utterance and found.add(values, line.place, "give each utterance an id of its own")
+        order.append(utterance if taken else "")
+    features = _features(root, order, found)
     title = f"{name.removeprefix('own-')} (a corpus of one's own)"
     inside = {label: emotion for label, emotion in emotions.items() if emotion in EMOTIONS}
-    features = _features(root, list(found.rows))
     return found.corpus(name, title, root, inside, any_form=True, features=features)
 
 
@@ -79,63 +77,76 @@ def _labels(path: Path) -> dict[str, str]:
     return labels
 
 
-def _row(line: Line) -> dict[str, str]:
-    """The known columns of a line."""
+def _faults(
+    root: Path, line: Line, row: dict[str, str], emotions: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with a row, and what to do about it."""
     if line.fault:
-        raise InputError(line.place, line.fault, "mend it: quote commas, close quotes")
-    if empty := [key for key in REQUIRED if not line.row[key]]:
-        raise InputError(line.place, f"{empty[0]} is empty", "fill it in")
-    return {key: line.row[key] for key in (*REQUIRED, *OPTIONAL) if key in line.row}
-
-
-def _fault(root: Path, row: dict[str, str], emotions: dict[str, str]) -> tuple[str, str] | None:
-    """What is wrong with a row and what to do, if anything is."""
-    if row["label"] not in emotions:
+        yield line.fault, "mend it: quote commas, close quotes"
+        return
+    for key in REQUIRED:
+        if not row[key]:
+            yield f"{key} is empty", "fill it in"
+    if row["label"] and row["label"] not in emotions:
         what = f"label {row['label']} is not in labels.yml"
-        return what, f"add `{row['label']}: class`, or `{row['label']}: {OUTSIDE}`"
+        yield what, f"add `{row['label']}: class`, or `{row['label']}: {OUTSIDE}`"
     if recording := row.get("recording"):
         inside = (root / recording).resolve().is_relative_to(root.resolve())
         if Path(recording).is_absolute() or not inside:
-            return f"recording {recording} is not within the folder", "give a path within it"
-        if not (root / recording).is_file():
-            return f"there is no recording {recording}", "restore it, or leave the field empty"
+            yield f"recording {recording} is not within the folder", "give a path within it"
+        elif not (root / recording).is_file():
+            yield f"there is no recording {recording}", "restore it, or leave the field empty"
     try:
         start, end = (float(row.get(key) or "nan") for key in ("start", "end"))
     except ValueError:
-        return "start or end is not a number", "give seconds, or leave both empty"
-    if end <= start or start < 0:
-        return f"ends at {end} and starts at {start}", "give seconds within the dialogue"
-    return None
+        yield "start or end is not a number", "give seconds, or leave both empty"
+    else:
+        if end <= start or start < 0:
+            yield f"ends at {end} and starts at {start}", "give seconds within the dialogue"
 
 
-def _features(root: Path, utterances: list[str]) -> Features | None:
-    """The features that lie in the folder, of every utterance; None if there are none."""
+def _features(root: Path, order: list[str], found: Reading) -> Features | None:
+    """The features that lie in the folder, of every whole row; None if there are none.
+
+    `order` has the id of each line of `utterances.csv`. What is wrong joins what was `found`.
+    """
     paths = [root / f"features.{ending}" for ending in ("npy", "csv", "parquet")]
-    found = [path for path in paths if path.is_file()]
-    if not found:
+    there = [path for path in paths if path.is_file()]
+    if not there:
         return None
-    path, *others = found
+    path, *others = there
     if others:
         raise InputError(root, f"holds {path.name} and {others[0].name}", "keep one of them")
     try:
-        table = _table_of(path, utterances)
+        table = _table_of(path, order)
     except (ValueError, OSError, EOFError) as error:
         raise InputError(path, f"cannot be read: {error}", "write it anew") from error
-    if table.index.has_duplicates:
-        name = table.index[table.index.duplicated()][0]
-        raise InputError(path, f"has several rows of {name}", "keep one of each")
-    lacking = [name for name in utterances if name not in table.index]
-    if lacking or len(table) > len(utterances):
-        extra = table.index.difference(utterances)
-        what = f"{len(lacking)} utterances without features, {len(extra)} rows without utterance"
-        first = [*lacking, *extra][:3]
-        raise InputError(path, f"{what}: {', '.join(map(str, first))}", "make the two agree")
-    if still := [str(name) for name in table if table[name].nunique() < 2]:
-        raise InputError(path, f"columns that never vary: {', '.join(still)}", "leave them out")
-    return Features(table.to_numpy(float), tuple(map(str, table.columns)), tuple(table.index))
+    numbers = table.apply(pd.to_numeric, errors="coerce").astype(float)
+    whole = np.isfinite(numbers)
+    again = table.index.duplicated()
+    for k, utterance in enumerate(table.index):
+        place = f"{path}:{k + 2}" if path.suffix == ".csv" else f"{path}, row {k + 1}"
+        if not utterance:
+            continue  # said of its line
+        if utterance not in found.rows:
+            what = f"has features of {utterance}, which utterances.csv lacks"
+            found.damaged(place, what, "add the utterance, or take the row out")
+        elif again[k]:
+            found.damaged(place, "has features twice", "keep one row of it", utterance)
+        elif not whole.iloc[k].all():
+            what = f"has no finite number as feature {whole.columns[~whole.iloc[k]][0]}"
+            found.damaged(place, what, "mend it", utterance)
+    for utterance in found.rows:
+        if utterance not in table.index:
+            found.damaged(path, "has no features", "add a row of it", utterance)
+    if still := [str(name) for name in numbers if numbers[name].nunique() == 1]:
+        found.damaged(path, f"columns that never vary: {', '.join(still)}", "leave them out")
+    kept = whole.all(axis="columns") & ~again & table.index.isin([*found.rows])
+    numbers = numbers[kept]
+    return Features(numbers.to_numpy(), tuple(map(str, numbers)), tuple(numbers.index))
 
 
-def _table_of(path: Path, utterances: list[str]) -> pd.DataFrame:
+def _table_of(path: Path, order: list[str]) -> pd.DataFrame:
     """Features by utterance; those without a column `utterance` are in the table's order."""
     if path.suffix == ".npy":
         values = np.load(path)
@@ -143,11 +154,11 @@ def _table_of(path: Path, utterances: list[str]) -> pd.DataFrame:
             raise ValueError(f"{values.ndim} dimensions, not two")
         table = pd.DataFrame(values, columns=[f"feature {k}" for k in range(values.shape[1])])
     elif path.suffix == ".csv":
-        table = pd.read_csv(path, dtype={"utterance": str})
+        table = pd.read_csv(path, dtype={"utterance": str}, skip_blank_lines=False)
     else:
         table = pd.read_parquet(path)
     if "utterance" in table:
         return table.set_index(table["utterance"].astype(str)).drop(columns="utterance")
-    if len(table) != len(utterances):
-        raise ValueError(f"{len(table)} rows for {len(utterances)} utterances")
-    return table.set_axis(utterances)
+    if len(table) != len(order):
+        raise ValueError(f"{len(table)} rows for {len(order)} utterances")
+    return table.set_axis(order)

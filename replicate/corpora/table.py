@@ -258,7 +258,7 @@ def without_damaged(corpus: Corpus, skip_damaged: bool) -> Corpus:
     """The corpus as it may be used: damaged utterances left out if asked for, else `InputError`."""
     found = [problem for problem in corpus.problems if problem.severity == "damaged"]
     if found and not skip_damaged:
-        raise damage(corpus, "places in labels or transcripts", found)
+        raise damage(corpus, "places in labels, transcripts or features", found)
     return corpus.without(found)
 
 

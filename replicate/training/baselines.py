@@ -216,7 +216,7 @@ def features_level_speaker(
 ) -> np.ndarray:
     """As `features_level`, each feature less its mean over the utterances of its speaker."""
     both = pd.concat([train, test])
-    columns = both.filter(like=ACOUSTIC).columns
+    columns = both.filter(like=ACOUSTIC).columns.tolist()
     both[columns] -= both.groupby("speaker")[columns].transform("mean")
     return features_level(both[: len(train)], labels, both[len(train) :])
 
