@@ -88,6 +88,13 @@ def test_another_seed_or_another_reading_does_not_pass_for_a_repeat():
     assert all(compare(run, elsewhere(run)).holds for run in runs)
     passed = [r for r in readings if compare(ours[r.experiment.seed], elsewhere(r)).holds]
     assert len(passed) < len(readings) / 20, [r.experiment.name for r in passed]
+    on_one_split = load("standin-full", "paper").of()
+    pairs = [
+        (a, b) for a in on_one_split for b in on_one_split
+        if a.experiment.seed != b.experiment.seed
+        and a.experiment == replace(b.experiment, seed=a.experiment.seed)
+    ]  # fmt: skip
+    assert pairs and not any(compare(a, elsewhere(b)).holds for a, b in pairs)
 
 
 def test_a_run_of_a_gpu_is_not_held_to_the_bit():
