@@ -1,5 +1,6 @@
 """Acoustic features in place of recordings: the corpus, the encoder, and a training."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -228,6 +229,34 @@ class TestIemocap:
 
     def test_files_may_lie_in_one_folder(self, copy, corpus):
         assert open_corpus("iemocap-features", copy).utterances.equals(corpus.utterances)
+
+    def test_the_page_s_commands_make_the_files_that_nobody_publishes(self, copy, monkeypatch):
+        """From tables in the form of their publishers', with the real values."""
+        table = pd.read_csv(copy / "levels.csv").sample(frac=1, random_state=0)
+        made = {
+            "df_iemocap.csv": ["start", "end", "utterance", "label"],
+            "audio_features.csv": ["utterance", "label", "dialogue_mean_abs", "dialogue_sd"],
+            "iemocap_features.csv": ["utterance", "sentence_mean_rms"],
+        }
+        theirs = {"start": "start_time", "end": "end_time", "utterance": "wav_file",
+                  "label": "emotion", "dialogue_mean_abs": "sig_mean", "dialogue_sd": "sig_std",
+                  "sentence_mean_rms": "energy"}  # fmt: skip
+        for name, columns in made.items():
+            part = table[columns].dropna().rename(columns=theirs)
+            if name == "iemocap_features.csv":
+                folder = "C:\\data\\IEMOCAP\\"
+                part = part.assign(file_path=folder + part.pop("wav_file") + ".wav")
+            part.to_csv(copy / name, index=False)
+        ids = (copy / "ids.txt").read_bytes()
+        expected = iemocap_features.levels(copy)
+        (copy / "ids.txt").unlink()
+        (copy / "levels.csv").unlink()
+        page = (Path(__file__).parents[1] / "book" / "rerun.md").read_text()
+        (block,) = re.findall(r"```python\n(import pandas.*?)```", page, flags=re.DOTALL)
+        monkeypatch.chdir(copy)
+        exec(block, {})
+        assert (copy / "ids.txt").read_bytes() == ids
+        pd.testing.assert_frame_equal(iemocap_features.levels(copy).loc[expected.index], expected)
 
     def test_rows_in_another_order_are_refused(self, copy):
         ids = (copy / "ids.txt").read_text().split()
