@@ -297,7 +297,8 @@ def test_the_source_of_levels_or_what_would_make_them():
 def test_levels_decide_where_no_recordings_are_at_hand():
     given = verdicts(Selection("emodb", "paper", ())).loc[[25, 26]]
     assert set(given["verdict"]) == {"not testable here"}
-    assert set(given["check"]) == {"criterion not met"} and given["reproduced"].all()
+    # how loud another corpus is checks nothing; the order of its classes may be compared
+    assert given["check"].tolist() == ["", "criterion not met"] and given["reproduced"].all()
 
 
 @pytest.mark.parametrize("name", ["standin-quick", "standin-full"])

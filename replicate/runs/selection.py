@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pandas as pd
@@ -86,10 +87,9 @@ class Selection:
 
     @property
     def overlap(self) -> float:
-        """n_test / n_train where each seed has a random split of its own; else 0."""
-        splits = {run.experiment.fold for run in self}
-        random = all(fold.kind == "stratified" for fold in splits)
-        return self.runs[0].provenance.overlap if random and len(splits) > 1 else 0.0
+        """n_test / n_train, mean over runs, where there are several folds; else 0."""
+        several = len({run.experiment.fold for run in self}) > 1
+        return fmean(run.provenance.overlap for run in self) if several else 0.0
 
     def of(
         self,

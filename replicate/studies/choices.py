@@ -107,8 +107,8 @@ def effects(answers: pd.DataFrame, overlap: float = 0.0) -> pd.DataFrame:
     """Mean difference of each choice, the largest first, from answers on one kind of folds.
 
     A seed's difference is the mean over its models; where groups are held out, a group's is the
-    mean over models and seeds. `overlap`, n_test / n_train of random splits, widens the intervals
-    where each seed draws a split of its own, see `mean_difference`.
+    mean over models and seeds. `overlap`, n_test / n_train, widens the intervals where training
+    parts of several folds overlap, see `mean_difference`.
 
     Returns:
         Index `choice`; `difference` with `_low` and `_high` (t interval); `n` (seeds or groups);
@@ -116,9 +116,8 @@ def effects(answers: pd.DataFrame, overlap: float = 0.0) -> pd.DataFrame:
         choices; `size`: `more` or `less` than `PRINTED`, or `cannot be told`; `impact`, as
         expected. No rows if nothing can be compared.
     """
-    random = bool((answers["folds"] == "stratified").all())
-    redrawn, by = random and answers["fold"].nunique() > 1, "seed" if random else "fold"
-    overlap = overlap if redrawn else 0.0
+    by = "seed" if (answers["folds"] == "stratified").all() else "fold"
+    overlap = overlap if answers["fold"].nunique() > 1 else 0.0
     gaps = differences(answers).groupby(["choice", by])["difference"].mean()
     rows = {}
     for choice, values in gaps.groupby("choice"):

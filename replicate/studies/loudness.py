@@ -158,8 +158,9 @@ def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
 
     The unit is `seed` for trainings on one test set, `fold` for groups held out in turn. Index
     heading; `accuracy`; `difference`, `low`, `high` of `gains`; `unit_low`, `unit_high` and
-    `p_holm` of `over_seeds` over units, NaN for one unit; `found`, in how many of the `seeds`
-    McNemar's exact test finds a difference (both with Holm's correction for all columns);
+    `p_holm` of `over_seeds` over units (folds' training parts overlap), NaN for one unit;
+    `found`, in how many of the `seeds` McNemar's exact test finds a difference (both with Holm's
+    correction for all columns);
     `changed`, the share of other answers, with `changed_low`, `changed_high` (t over units).
     """
     correct, first = right(answered), str(answered.columns[0])
@@ -168,7 +169,7 @@ def effects(answered: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     by_unit, over_units = correct.groupby(level=unit).mean(), ["unit_low", "unit_high", "p_holm"]
     rows[over_units] = np.nan
     if len(by_unit) > 1:
-        tested = over_seeds(by_unit, first).set_index("first")
+        tested = over_seeds(by_unit, first, _overlap(by_unit.index, unit)).set_index("first")
         rows[over_units] = tested[["low", "high", "p_holm"]]
     tests = [
         over_utterances(part, first).set_index("first")["p_holm"] < LEVEL
@@ -190,6 +191,11 @@ def gains(true: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     return rows.set_index("first")[["difference", "low", "high"]].rename_axis(None)
 
 
+def _overlap(units: pd.Index, unit: Unit) -> float:
+    """n_test / n_train of groups that are held out in turn, see `mean_difference`."""
+    return 1 / (len(units) - 1) if unit == "fold" else 0.0
+
+
 def _clusters(index: pd.Index, unit: Unit) -> pd.Index:
     folds, utterances = map(index.get_level_values, ("fold", "utterance"))
     return folds if unit == "fold" else utterances.map(dialogue)
@@ -199,11 +205,13 @@ def contrast(first: pd.Series, second: pd.Series, unit: Unit) -> Difference:
     """The share of the first less that of the second: bool, with the index of `answers`.
 
     The interval is a bootstrap as in `gains`: would other utterances give it? The p value is that
-    of the paired t test over units: would other trainings or speakers?
+    of the paired t test over units: would other trainings or speakers? Where groups are held out in
+    turn, it is corrected for what their training parts share.
     """
     gaps = first.astype(float) - second.astype(float)
     by_unit = gaps.groupby(level=unit).mean()
-    p_value = mean_difference(by_unit).p_value if len(by_unit) > 1 else np.nan
+    overlap = _overlap(by_unit.index, unit)
+    p_value = mean_difference(by_unit, overlap).p_value if len(by_unit) > 1 else np.nan
     bootstrapped = mean_over_clusters(gaps, _clusters(gaps.index, unit))
     return Difference(len(by_unit), *bootstrapped, p_value)
 

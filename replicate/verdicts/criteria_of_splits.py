@@ -130,7 +130,10 @@ class DifferenceOverSplits(OfSplits, OfPairs):
         "t test over ten splits with Nadeau and Bengio's and Holm's corrections; sessions agree in "
         "sign; not met where the interval ends below a gain of {margin:g}"
     )
-    weakness = "ten splits miss differences of two points; of sessions the sign alone counts"
+    weakness = (
+        "ten splits miss differences of two points; of sessions the sign alone counts; "
+        "the interval at the margin is not corrected for the number of pairs"
+    )
 
     def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         sessions = evidence.sessions
