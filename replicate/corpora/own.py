@@ -106,9 +106,9 @@ def _faults(
 
 
 def _features(root: Path, order: list[str], found: Reading) -> Features | None:
-    """The features that lie in the folder, of every whole row; None if there are none.
+    """The features that lie in the folder; None if there are none.
 
-    `order` has the id of each line of `utterances.csv`. What is wrong joins what was `found`.
+    `order` has the id of each line of `utterances.csv`.
     """
     paths = [root / f"features.{ending}" for ending in ("npy", "csv", "parquet")]
     there = [path for path in paths if path.is_file()]
@@ -121,6 +121,11 @@ def _features(root: Path, order: list[str], found: Reading) -> Features | None:
         table = _table_of(path, order)
     except (ValueError, OSError, EOFError) as error:
         raise InputError(path, f"cannot be read: {error}", "write it anew") from error
+    return _whole(path, table, found)
+
+
+def _whole(path: Path, table: pd.DataFrame, found: Reading) -> Features:
+    """The whole rows of a table of features; what is wrong with others joins what was `found`."""
     numbers = table.apply(pd.to_numeric, errors="coerce").astype(float)
     whole = np.isfinite(numbers)
     again = table.index.duplicated()
