@@ -194,8 +194,7 @@ def _outcome(
     if basis in (OWN_CORPUS, OWN_FEATURES, OWN_LEVELS, OWN_LABELS):
         lacking = _TOO_FEW if criterion.looks_at == "runs" else _NONE
         return lacking if finding.shortfall else _VERDICTS[finding.outcome], ""
-    real = basis == MECHANISM and not synthetic
-    if isinstance(criterion, Counts) or (real and isinstance(criterion, Loudness)):
+    if isinstance(criterion, Counts) or (isinstance(criterion, Loudness) and not synthetic):
         return _NONE, ""  # another corpus's size, or how loud it is, checks nothing
     undecided = finding.outcome == "undecided"
     return _NONE, "undecided" if undecided else f"criterion {finding.outcome}"
