@@ -186,7 +186,8 @@ class TestExchanges:
 )
 class TestIemocap:
     @pytest.fixture(scope="class")
-    def corpus(self):
+    @classmethod
+    def corpus(cls):
         return open_corpus("iemocap-features", SHARED)
 
     def test_the_cohort_is_the_papers(self, corpus):

@@ -650,6 +650,9 @@ def test_each_notebook_has_its_own_corpus_unless_the_environment_chooses_for_all
     monkeypatch.setenv("REPLICATE_CORPUS", "standin-tiny")
     assert shown() == [("standin-tiny", "smoke")] * 2
     assert "standin-tiny" in sphinx_ext.announcement(**sphinx_ext.parameters())
+    monkeypatch.setenv("REPLICATE_CORPUS", "own-tapes")
+    assert "tapes" in sphinx_ext.announcement(**sphinx_ext.parameters())
+    assert "synthetic" not in sphinx_ext.announcement(**sphinx_ext.parameters())
 
 
 def test_what_lies_behind_links_makes_pages_stale(tmp_path: Path) -> None:

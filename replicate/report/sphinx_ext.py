@@ -30,7 +30,6 @@ import replicate
 from replicate.files import InputError, first_of, lock_beside, replacing, switch
 from replicate.interrupts import exit_code, sigterm_interrupts
 from replicate.report import assets, citation, halves, ledger, page, sealed
-from replicate.report.page import REAL_CORPORA
 from replicate.report.sealed import METADATA, Job, NotebookError
 from replicate.runs.code import code_version
 from replicate.runs.experiments import PROFILES
@@ -258,13 +257,19 @@ def _digest(book: Path, wanted: list[Job]) -> str:
 
 def announcement(corpus: str = "", profile: str = "", **_: str) -> str:
     """The line at the head of every page."""
-    if corpus in REAL_CORPORA:
-        return f"Numbers on these pages: {page.called(corpus)}, profile {profile}"
-    which = f" (<code>{corpus}</code>, profile <code>{profile}</code>)" if corpus else ""
-    return (
-        f"<strong>Stand-in corpus, not IEMOCAP:</strong> unless a page says otherwise, its numbers "
-        f"come from synthetic speech{which}"
-    )
+    if not corpus:
+        return (
+            "<strong>No recordings of IEMOCAP:</strong> every table names its corpus, and the "
+            "stand-in is synthetic speech"
+        )
+    if corpus.startswith("standin-"):
+        return (
+            "<strong>Stand-in corpus, not IEMOCAP:</strong> unless a page says otherwise, its "
+            f"numbers come from synthetic speech (<code>{corpus}</code>, profile "
+            f"<code>{profile}</code>)"
+        )
+    made_by = f"{page.called(corpus)}, profile {profile}"
+    return f"Corpus of these pages, unless a page says otherwise: {made_by}"
 
 
 def add_notice(app: Sphinx, doctree: nodes.document) -> None:
