@@ -175,7 +175,7 @@ class Resampled(OfSplits):
         seeds = evidence.answers_of(self.models(reported)[0])["seed"].nunique()
         draws = np.random.default_rng(0).integers(seeds, size=(RESAMPLES, seeds))
         chances = self._held(reported, evidence, draws).mean()
-        told = "; ".join(f"{name}: {p:.3f}" for name, p in chances.items())
+        told = "; ".join(f"{name}: in {p:.1%} of resamples" for name, p in chances.items())
         return Finding(each_holds(chances, 1 - LEVEL), told)
 
 
