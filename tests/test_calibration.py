@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from made_runs import run
 from scipy import stats
 
 from replicate import paper
+from replicate.runs.selection import Selection
 from replicate.verdicts.calibration import (
     OUTCOMES,
     SECOND,
@@ -16,6 +18,7 @@ from replicate.verdicts.calibration import (
     within_folds,
 )
 from replicate.verdicts.criteria import CRITERIA
+from replicate.verdicts.evidence import gather
 
 LUCK = Scatter(split=0.023, seed=0.0104, rate=0.023)
 
@@ -58,6 +61,21 @@ def test_a_perfect_replication_meets_the_second_rule_nineteen_times_of_twenty():
     for number, rule in SECOND.claims.items():
         reported = paper.CLAIMS[number - 1].numbers
         assert rule.chances(reported, LUCK)["met"] == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_second_rule_takes_a_difference_of_three_points_for_luck_and_says_if_seeds_lack():
+    rule, printed = SECOND.claims[7], paper.CLAIMS[6].numbers  # Concat
+
+    def judged(accuracy, seeds=10):
+        right = round(accuracy * 555)
+        true = ["anger"] * 555
+        guessed = ["anger"] * right + ["sadness"] * (555 - right)
+        made = [run(true, guessed, model="concat", seed=seed) for seed in range(seeds)]
+        return rule.judge(printed, gather(Selection("iemocap", "paper", tuple(made))))
+
+    assert judged(printed["accuracy"] + 0.03).outcome == "met"
+    assert judged(printed["accuracy"] - 0.08).outcome == "not met"
+    assert not judged(0.7).shortfall and "seed" in judged(0.7, seeds=1).shortfall
 
 
 def test_the_luck_of_seeds_is_what_is_left_within_folds():

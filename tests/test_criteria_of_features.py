@@ -175,9 +175,3 @@ def test_another_protocol_gives_no_verdict():
     other = replace(selection(made({"concat-trainable": 0.695})), profile="quick")
     found = verdicts(other).loc[7]
     assert (found["verdict"], found["basis"]) == ("not testable here", "mechanism check")
-
-
-def test_as_many_runs_are_asked_for_as_was_fixed():
-    fixed = criteria_of_splits.CRITERIA_OF_FEATURES
-    asked = (criteria_of_splits.SPLITS, criteria_of_splits.SESSIONS)
-    assert (fixed.splits, fixed.sessions) == asked

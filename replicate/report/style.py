@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import scipy.stats
+import scipy.signal
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -172,7 +172,8 @@ class Workers:
     def __post_init__(self) -> None:
         if self.cluster is not None and self.keep:
             what = "weights are kept only where the training is on this machine"
-            raise InputError("--cluster", what, "leave --cluster out, or --keep-weights")
+            remedy = "leave --cluster out, or --keep-weights and profile demo"
+            raise InputError("--cluster", what, remedy)
 
 
 def workers(

@@ -35,9 +35,6 @@ from replicate.verdicts.evidence import Evidence
 
 RESAMPLES = 1000
 
-#: The fewest for a verdict.
-SPLITS, SESSIONS = 10, 5
-
 
 class OfSplits(OfRuns):
     """A criterion of models that have run on random splits, each with a seed of its own."""
@@ -46,8 +43,8 @@ class OfSplits(OfRuns):
         """What the runs say, or what is missing."""
         for name in self.models(reported):
             splits = evidence.summary[name]["n_seeds"] if name in evidence.summary else 0
-            if splits < SPLITS:
-                lacking = f"{splits} of {SPLITS} splits of {name}"
+            if splits < CRITERIA_OF_FEATURES.splits:
+                lacking = f"{splits} of {CRITERIA_OF_FEATURES.splits} splits of {name}"
                 return Finding("undecided", shortfall=lacking)
         return self._compare(reported, evidence)
 
@@ -138,9 +135,10 @@ class DifferenceOverSplits(OfSplits, OfPairs):
     def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         sessions = evidence.sessions
         counts = sessions.by_run.groupby("name")["fold"].nunique().to_dict() if sessions else {}
-        few = [name for name in self.models(reported) if counts.get(name, 0) < SESSIONS]
+        asked = CRITERIA_OF_FEATURES.sessions
+        few = [name for name in self.models(reported) if counts.get(name, 0) < asked]
         if sessions is None or few:
-            lacking = f"{counts.get(few[0], 0)} of {SESSIONS} sessions of {few[0]} held out"
+            lacking = f"{counts.get(few[0], 0)} of {asked} sessions of {few[0]} held out"
             return Finding("undecided", shortfall=lacking)
         held_out = {name: float(gain.mean()) for name, gain in self.gains(sessions).items()}
 
@@ -159,7 +157,6 @@ class OrderOverSplits(OfSplits, Order):
     """`Order`, where a split is what is drawn."""
 
     line = "Kendall's tau with the printed order, bootstrap over splits"
-    weakness = "tau above 0 is far less than the same order"
 
 
 class Resampled(OfSplits):
