@@ -135,7 +135,6 @@ DRAWING = (
     "stats.classification",
     "stats.power",
     "studies.importance",
-    "studies.untrained",
     "studies.words",
     "verdicts.calibration",
     "verdicts.criteria_of_runs",

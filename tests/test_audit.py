@@ -16,6 +16,7 @@ from sklearn.model_selection import train_test_split
 from replicate import paper
 from replicate.corpora.protocol import split
 from replicate.files import InputError
+from replicate.model import FUSIONS
 from replicate.paper import EMOTIONS, printed_confusion
 from replicate.settings import Fold
 from replicate.stats import classification, hypothesis_tests
@@ -26,7 +27,7 @@ from replicate.stats.power import (
     equal_models,
     unrelated,
 )
-from replicate.studies import audit, untrained
+from replicate.studies import audit
 
 
 def expected_maximum(n):
@@ -216,47 +217,23 @@ def test_words_of_table_6():
 
 # --- attention ---
 
-MANY = ("att_sn", "att_d1n", "att_d2n")
-
 
 @torch.no_grad()
-@pytest.mark.parametrize("model", untrained.ATTENTION)
+@pytest.mark.parametrize("model", [name for name in FUSIONS if name.startswith("att")])
 def test_gates_exchange_with_the_modalities(model):
     torch.manual_seed(0)
-    attention = untrained.ATTENTION[model](12)
+    attention = FUSIONS[model](12)
     text, audio = torch.randn(2, 9, 12)
     gates = attention(text, audio).p_audio
     assert torch.allclose(attention(audio, text).p_audio, 1 - gates)
-    strong = untrained.strengthened(attention, text, audio, 5.0)
-    assert torch.cat([attention.score(x) for x in strong]).std() == pytest.approx(5.0, rel=1e-4)
 
 
 def test_the_sign_of_the_last_weights_turns_equation_8_s_gates_over():
-    attention = untrained.ATTENTION["att_d2n"](12)
+    attention = FUSIONS["att_d2n"](12)
     text, audio = torch.randn(9, 12).relu(), 3 * torch.randn(9, 12)
     gates = attention(text, audio).p_audio
     attention.w2.weight.data.neg_()
     assert torch.allclose(attention(text, audio).p_audio, 1 - gates)
-
-
-@pytest.mark.parametrize("model", MANY)
-@pytest.mark.parametrize("sd", [None, 5.0])
-def test_means_of_many_gates_are_one_half_however_strong(model, sd):
-    gates = untrained.untrained_gates(model, 400, sd=sd)
-    means = gates.mean(axis=-1)
-    assert gates.shape == (untrained.MODELS, untrained.UTTERANCES, 400)
-    assert means.mean() == pytest.approx(0.5, abs=0.003)
-    assert means.std() < 1.1 / (2 * math.sqrt(400))
-    outside = ((gates < 0.1) | (gates > 0.9)).mean()
-    assert outside > 0.5 if sd else outside < 0.001
-
-
-@pytest.mark.parametrize("model", ["att_d1n", "att_d2n"])
-def test_without_a_last_relu_the_features_need_not_be_alike(model):
-    assert untrained.untrained_gates(model, 400, rectify_text=True).mean() == pytest.approx(
-        0.5, abs=0.003
-    )
-    assert untrained.untrained_gates("att_sn", 400, rectify_text=True).mean() > 0.51
 
 
 # --- Table 8 ---

@@ -53,32 +53,6 @@ def test_without_a_benchmark_the_page_says_how_to_run_it(monkeypatch):
     assert not absent and absent.remedy == "python benchmarks/cuda.py --save"
 
 
-SIZE = pd.DataFrame({"utterances": [700, 5531], "seconds": [3.0, 20.0]})
-
-
-def test_a_training_of_the_paper_s_corpus():
-    assert speed.epoch_seconds(SIZE) == pytest.approx(20)
-    assert speed.epoch_seconds(SIZE.assign(utterances=[350, 11062])) == pytest.approx(10)
-    assert speed.training_steps() == 150 * 166
-
-
-def test_the_plan_costs_what_its_trainings_cost():
-    parts = pd.DataFrame(
-        {"part": ["front end", "text", "fusion, classifier", "optimiser"], "ms": [60.0, 5, 5, 5]}
-    )
-    together = pd.DataFrame({"trainings": [1, 2], "throughput": [0.9, 1.8]})
-    seconds = speed.training_seconds(SIZE, parts, together)
-    assert seconds["with audio"] == pytest.approx(20 * 150 / 0.9)
-    assert seconds["text alone"] == pytest.approx(0.015 * 166 * 150 / 0.9)
-    assert sum(map(sum, speed.PLAN.values())) == 700
-
-
-def test_a_gpu_is_worth_the_cores_that_would_train_as_much():
-    rows = [("GPU", 1, 2.0), ("GPU", 8, 10.0), ("CPU", 1, 15.0), ("CPU", 16, 30.0)]
-    together = pd.DataFrame(rows, columns=["way", "trainings", "seconds"])
-    assert speed.worth_cores(together).tolist() == [7.5, 12, 1, 8]
-
-
 def on_a_gpu(started, seconds, device="cuda"):
     """A run whose epochs took so long."""
     run = made_runs.run(list(EMOTIONS), list(EMOTIONS), list("abcd"))

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ConfigDict, Field, with_config
 
-from replicate.files import InputError, read_record, write_record
+from replicate.files import MOST_NAMED, InputError, read_record, write_record
 from replicate.paper import EMOTIONS
 from replicate.runs import versions
 from replicate.runs.code import code_version, difference
@@ -28,8 +28,6 @@ from replicate.stats import classification
 
 #: What a repeat may show.
 Agreement = Literal["to the bit", "within the tolerance", "differs"]
-#: How many definitions a line names.
-MOST_NAMED = 4
 
 #: Where rounding may differ, what a repeat must keep. Training magnifies rounding from step to
 #: step, so the beginning is held to closer limits than the end: the probabilities before the first

@@ -43,7 +43,7 @@ def by_run(answers: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def over_seeds(answers: pd.DataFrame) -> pd.DataFrame:
+def means_over_seeds(answers: pd.DataFrame) -> pd.DataFrame:
     """One row for each corpus, protocol, model, embedding, choice and kind of folds, in order.
 
     Returns:
@@ -68,7 +68,7 @@ def over_seeds(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(answers: pd.DataFrame, drawn: str = "utterance") -> pd.DataFrame:
-    """`over_seeds`, and for the scores of counts intervals over utterances.
+    """`means_over_seeds`, and for the scores of counts intervals over utterances.
 
     These are `accuracy`, `uar` and `macro_f1` with `_boot_low` and `_boot_high`: a percentile
     bootstrap, all seeds of an utterance drawn together. It draws the values of the column `drawn`
@@ -76,10 +76,12 @@ def summarise(answers: pd.DataFrame, drawn: str = "utterance") -> pd.DataFrame:
     """
     groups = answers.groupby(CONFIGURATION, sort=False)
     rows = [_over_utterances(group, drawn) for _, group in groups]
-    return over_seeds(answers).join(pd.DataFrame(rows, columns=None if rows else _BOOTSTRAPPED))
+    return means_over_seeds(answers).join(
+        pd.DataFrame(rows, columns=None if rows else _BOOTSTRAPPED)
+    )
 
 
-#: Measures of counts, and all columns that `over_seeds` and the bootstrap compute.
+#: Measures of counts, and all columns that `means_over_seeds` and the bootstrap compute.
 _OF_COUNTS = {"accuracy": accuracies, "uar": uars, "macro_f1": macro_f1s}
 _ENDS = ("", "_low", "_high")
 _SCORES = [

@@ -1,4 +1,4 @@
-"""What trainings cost, from stored benchmarks and runs; and that fast front ends are exact.
+"""What runs on a GPU took, and how far they part from a CPU's; and that fast front ends are exact.
 
 Times are never taken here, where anything may run beside.
 """
@@ -13,24 +13,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from replicate import paper
 from replicate.corpora.waveforms import Waveforms
 from replicate.model import AudioFrontEnd
 from replicate.runs.code import difference
 from replicate.runs.rerun import Comparison, Report, compare
 from replicate.runs.store import Run
-from replicate.settings import Training
-
-#: A plan of trainings that would answer every claim: block -> (with audio, text alone).
-PLAN = {
-    "nine configurations of Tables 4 and 5, 10 seeds": (90, 0),
-    "the same nine, 20 other random splits": (180, 0),
-    "the same nine, 5 session folds, 3 seeds": (135, 0),
-    "one modality alone (text with both embeddings), 25 seeds": (25, 50),
-    "8 open choices, two models, 10 seeds": (160, 0),
-    "5 scenario folds, four models, 3 seeds": (45, 15),
-}
-
 
 # --- exactness ---
 
@@ -68,45 +55,6 @@ def gaps(
 def _gradients(module: nn.Module, output: Tensor, direction: Tensor) -> list[Tensor]:
     total = (output.double() * direction).sum()
     return [part.double() for part in torch.autograd.grad(total, list(module.parameters()))]
-
-
-# --- from stored benchmarks ---
-
-
-def training_steps() -> int:
-    """Steps of a training by the paper's protocol: epochs times batches an epoch."""
-    training = Training()
-    return training.epochs * math.ceil(float(paper.COUNTS["train"]) / training.batch_size)
-
-
-def epoch_seconds(size: pd.DataFrame) -> float:
-    """Seconds of an epoch of the paper's corpus, by those of an utterance of the largest timed."""
-    largest = size.iloc[-1]
-    utterances = sum(map(float, paper.COUNTS.values()))
-    return float(largest["seconds"] / largest["utterances"] * utterances)
-
-
-def training_seconds(
-    size: pd.DataFrame, parts: pd.DataFrame, together: pd.DataFrame
-) -> dict[str, float]:
-    """Seconds of a core for one training, two of them side by side.
-
-    With audio: epochs times `epoch_seconds`. Text alone: steps times the parts of a step without
-    audio (`part` and `ms`). Both over the throughput of two trainings by twice that of one.
-    """
-    ms = parts.set_index("part")["ms"]
-    text_step = (ms["text"] + ms["fusion, classifier"] + ms["optimiser"]) / 1000
-    efficiency = together.set_index("trainings")["throughput"][2] / 2
-    return {
-        "with audio": Training().epochs * epoch_seconds(size) / efficiency,
-        "text alone": training_steps() * text_step / efficiency,
-    }
-
-
-def worth_cores(together: pd.DataFrame) -> pd.Series:
-    """How many cores of this machine would train as much, each alone: trainings * core / time."""
-    core = together.query("way == 'CPU' and trainings == 1")["seconds"].iloc[0]
-    return pd.Series(together["trainings"] * core / together["seconds"])
 
 
 # --- from stored runs ---

@@ -114,7 +114,7 @@ class Accuracy(OfModel):
             notes.append(f"text ahead in {ahead.sum()} of {len(ahead)} seeds")
             parts.append("met" if ahead.mean() >= self.text_ahead else "not met")
         seeds = evidence.summary[self.model]["n_seeds"]
-        outcome, missing = over_seeds(parts, seeds), self._too_few(seeds)
+        outcome, missing = all_of_seeds(parts, seeds), self._too_few(seeds)
         return Finding(outcome, bracketed(value, interval), interval, "; ".join(notes), missing)
 
 
@@ -228,7 +228,7 @@ class ScoreSpread(OfRuns):
             ends = Interval(*np.exp(interval))
             described.append(f"{name} {bracketed(np.exp(logs.mean()), ends)}")
         seeds = min(evidence.summary[name]["n_seeds"] for name in reported)
-        outcome = over_seeds(parts, seeds)
+        outcome = all_of_seeds(parts, seeds)
         return Finding(outcome, ", ".join(described), shortfall=self._too_few(seeds))
 
 
@@ -249,7 +249,7 @@ class ConfusionRates(OfModel):
             allowed = self.standard_errors * printed_error(name, p)
             parts.append(near(ours.mean(), interval, p, allowed))
             described.append(f"{name} {bracketed(ours.mean(), interval)} ({parts[-1]})")
-        outcome = over_seeds(parts, seeds := len(rates))
+        outcome = all_of_seeds(parts, seeds := len(rates))
         return Finding(outcome, "; ".join(described), shortfall=self._too_few(seeds))
 
 
@@ -343,6 +343,6 @@ class ErrorSpread(OfModel):
         )
 
 
-def over_seeds(outcomes: Iterable[Outcome], seeds: int) -> Outcome:
+def all_of_seeds(outcomes: Iterable[Outcome], seeds: int) -> Outcome:
     """As `all_of`; but one seed, which has no interval, decides nothing."""
     return all_of(outcomes) if seeds > 1 else "undecided"

@@ -14,7 +14,7 @@ from replicate.runs.selection import Selection
 from replicate.runs.store import Provenance, Run
 from replicate.stats.classification import confusion, precision, recall
 from replicate.stats.intervals import Interval
-from replicate.stats.summaries import by_run, over_seeds
+from replicate.stats.summaries import by_run, means_over_seeds
 from replicate.studies import loudness, wordlists
 from replicate.studies.loudness import Loudness
 from replicate.studies.released_levels import Levels
@@ -57,8 +57,8 @@ class Evidence:
 
     @cached_property
     def summary(self) -> dict[Hashable, dict[Hashable, Any]]:
-        """`replicate.stats.summaries.over_seeds`: name of a model -> its row."""
-        return over_seeds(self.answers).set_index("name").to_dict("index")
+        """`replicate.stats.summaries.means_over_seeds`: name of a model -> its row."""
+        return means_over_seeds(self.answers).set_index("name").to_dict("index")
 
     def mean(self, name: str, measure: str) -> tuple[float, Interval]:
         """A model's mean over seeds, with its interval."""
