@@ -5,8 +5,9 @@ each by itself, never a sentence. `replicate words` computes them where the corp
 keeps the ones on top and those that the paper names.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -76,6 +77,8 @@ class WordList(facts.Facts):
     sentences: int  # how many there are
     words: int  # how many different ones
     thinned: Thinned  # the training part of the first random split
+    #: The words that the paper names in sentences cut at white space: `at_white_space`.
+    cut_at_spaces: list[dict[str, facts.Cell]] = field(default_factory=list)
     found: int  # pairs of a word and a class with a `q_value` of `words.FALSE_DISCOVERIES` or less
     runs: tuple[str, ...]  # names of those that predicted; none for true classes
     rows: list[dict[str, facts.Cell]]  # column -> value, for each word
@@ -98,7 +101,8 @@ def make(corpus: Corpus, runs: Sequence[Run]) -> Iterator[WordList]:
     said = [tokens(text) for text in table["transcript"].fillna("")]
     taught = [said[i] for i in split(table, Fold()).train]
     thin = thinned(taught, Training().subsampling_t)
-    yield _list(corpus, "true", table, thin, ())
+    cut = at_white_space(table["transcript"].fillna(""))
+    yield replace(_list(corpus, "true", table, thin, ()), cut_at_spaces=cut.to_dict("records"))
     tested = answers(runs)
     parts: dict[Classes, pd.DataFrame] = {
         "predicted": tested.drop_duplicates("utterance"),
@@ -110,6 +114,22 @@ def make(corpus: Corpus, runs: Sequence[Run]) -> Iterator[WordList]:
         names = tuple(runs[k].experiment.name for k in part["run"].unique())
         seen = seen.assign(emotion=seen["utterance"].map(guessed))
         yield _list(corpus, classes, seen, thin, names)
+
+
+def at_white_space(texts: Sequence[str]) -> pd.DataFrame:
+    """The words that the paper names, if sentences are cut at white space and nowhere else.
+
+    Returns `emotion`, `word`, `present` (occurrences), `sentences` (those with the word).
+
+    >>> at_white_space(["Um, so", "So so."]).query("present > 0").to_dict("records")
+    [{'emotion': 'happiness', 'word': 'so', 'present': 2, 'sentences': 2}]
+    """
+    said = [Counter(text.lower().replace("[", "").replace("]", "").split()) for text in texts]
+    rows = [
+        (*pair, sum(each[pair[1]] for each in said), sum(pair[1] in each for each in said))
+        for pair in WORDS
+    ]
+    return pd.DataFrame(rows, columns=["emotion", "word", "present", "sentences"])
 
 
 def _list(
