@@ -136,20 +136,32 @@ def run(
     published.pack(place)
 
 
+#: A model of one modality -> a grid of it alone.
+ALONE = {"text": "text", "audio": "learning-curve"}
+
+
 def _served(
     experiments: list[Experiment], opened: Corpus, word2vec: Path | None
 ) -> list[Experiment]:
     """The experiments that a corpus has all for; says which are left out."""
     from replicate.files import InputError
 
-    heard = [e for e in experiments if e.model == "text" or opened.has_sound]
-    lacking = f"audio, and {opened.name} has none: see `--grid text`, or --data"
-    if not heard:
-        raise InputError(opened.name, f"every experiment needs {lacking}", "choose another grid")
-    if left := len(experiments) - len(heard):
-        click.echo(f"{left} experiments are left out: they need {lacking}", err=True)
-    trained = [e for e in heard if word2vec or opened.synthetic or e.embedding != "word2vec"]
-    if len(trained) < len(heard):
+    said = bool(opened.utterances["transcript"].notna().any())
+    served = experiments
+    for needed, there, free in (
+        ("audio", opened.has_sound, "text"),
+        ("transcripts", said, "audio"),
+    ):
+        kept = [e for e in served if there or e.model == free]
+        lacking = f"{needed}, and {opened.name} has none: see `--grid {ALONE[free]}`, or --data"
+        if not kept:
+            what = f"every experiment needs {lacking}"
+            raise InputError(opened.name, what, "choose another grid")
+        if left := len(served) - len(kept):
+            click.echo(f"{left} experiments are left out: they need {lacking}", err=True)
+        served = kept
+    trained = [e for e in served if word2vec or opened.synthetic or e.embedding != "word2vec"]
+    if len(trained) < len(served):
         click.echo("Table 5 is left out: it needs pretrained vectors, see --word2vec", err=True)
     return trained
 

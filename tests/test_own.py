@@ -107,6 +107,16 @@ class TestReading:
         done = CliRunner().invoke(main, ["baselines", *where, "--seeds", "1"])
         assert done.exit_code == 0 and "features-stacked" in done.output, done.output
 
+    def test_without_transcripts_what_reads_is_left_out(self, folder, tmp_path):
+        table = pd.read_csv(folder / "utterances.csv").drop(columns="transcript")
+        table.to_csv(folder / "utterances.csv", index=False)
+        where = ["--corpus", "own-mine", "--data", str(folder), "--results", str(tmp_path / "r")]
+        run = ["run", *where, "--profile", "smoke", "--jobs", "1"]
+        done = CliRunner().invoke(main, [*run, "--grid", "fusions"])
+        assert done.exit_code == 0 and "10 experiments are left out" in done.stderr, done.output
+        refused = CliRunner().invoke(main, [*run, "--grid", "text"])
+        assert refused.exit_code == 1 and "every experiment needs transcripts" in refused.stderr
+
 
 class TestFaults:
     @pytest.mark.parametrize(
