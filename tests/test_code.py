@@ -246,4 +246,4 @@ def test_what_no_table_translates_counts_as_changed():
 
 def test_a_line_names_few_definitions_and_counts_many():
     assert named(["a", "b"]) == "a, b"
-    assert named(list("abcdef")) == "6 definitions, a, b, c, d and others"
+    assert named(list("abcdefg")) == "7 definitions, a, b, c, d, e and others"
