@@ -101,8 +101,8 @@ def make(corpus: Corpus, runs: Sequence[Run]) -> Iterator[WordList]:
     said = [tokens(text) for text in table["transcript"].fillna("")]
     taught = [said[i] for i in split(table, Fold()).train]
     thin = thinned(taught, Training().subsampling_t)
-    cut = at_white_space(table["transcript"].fillna(""))
-    yield replace(_list(corpus, "true", table, thin, ()), cut_at_spaces=cut.to_dict("records"))
+    cut: list[Any] = at_white_space(table["transcript"].fillna("").tolist()).to_dict("records")
+    yield replace(_list(corpus, "true", table, thin, ()), cut_at_spaces=cut)
     tested = answers(runs)
     parts: dict[Classes, pd.DataFrame] = {
         "predicted": tested.drop_duplicates("utterance"),
