@@ -438,7 +438,7 @@ def test_stored_lists_are_what_the_transcripts_give(name, folder):
     every = word_table(said, sentences["emotion"].tolist())
     assert stored.sentences == len(said)
     cut = wordlists.at_white_space(sentences["transcript"])
-    assert not stored.cut_at_spaces or stored.cut_at_spaces == cut.to_dict("records")
+    assert stored.cut_at_spaces == cut.to_dict("records")
     assert stored.found == (every["q_value"] <= 0.05).sum()
     pairs = ["emotion", "word"]
     now = stored.table[pairs].merge(every, how="left", on=pairs)

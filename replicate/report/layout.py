@@ -23,6 +23,16 @@ ALL_COLUMNS = '<label class="all-columns" hidden><input type="checkbox"> All {} 
 FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+def in_points(mean: float, low: float, high: float) -> str:
+    """A difference of shares with its interval, in the prose.
+
+    >>> in_points(0.013, -0.09, 0.116), in_points(-0.002, -0.021, 0.014)
+    ('1 point [-9, 12]', '0 points [-2, 1]')
+    """
+    whole, *ends = (round(100 * share) for share in (mean, low, high))
+    return f"{whole} point{'s' * (abs(whole) != 1)} {ends}"
+
+
 def cells(frame: pd.DataFrame) -> pd.DataFrame:
     """A tidy frame as text, numbers beside their intervals; see `replicate.report.show`.
 
