@@ -230,6 +230,10 @@ GRIDS = {
         "Att_d^1 of acoustic features, read otherwise, without level, or one modality silenced",
         TWO[1:], "own", choices=("", *FEATURE_CHOICES),
     ),
+    "features-level": Grid(
+        "sound alone by acoustic features, and without those of level",
+        UNIMODAL[:1], "own", choices=("", "no-level"),
+    ),
     "features-search": Grid(
         "sound alone, and with words, at other settings that text alone has tried, too",
         [UNIMODAL[0], *TWO[1:]], "own", choices=("", *SEARCHED),
