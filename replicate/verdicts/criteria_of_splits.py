@@ -20,7 +20,14 @@ from replicate.stats import classification
 from replicate.stats.hypothesis_tests import LEVEL, Mean
 from replicate.stats.intervals import UNKNOWN, prediction_interval
 from replicate.verdicts.criteria_of_data import Extremes, Loudness
-from replicate.verdicts.criteria_of_runs import OfModel, OfPairs, OfRuns, Order, ranks_held
+from replicate.verdicts.criteria_of_runs import (
+    OfModel,
+    OfPairs,
+    OfRuns,
+    Order,
+    Pair,
+    ranks_held,
+)
 from replicate.verdicts.criterion import (
     Finding,
     Outcome,
@@ -140,7 +147,9 @@ class DifferenceOverSplits(OfSplits, OfPairs):
         if sessions is None or few:
             lacking = f"{counts.get(few[0], 0)} of {asked} sessions of {few[0]} held out"
             return Finding("undecided", shortfall=lacking)
-        held_out = {name: float(gain.mean()) for name, gain in self.gains(sessions).items()}
+        held_out = {
+            f"{pair.better} - {pair.worse}": _over_sessions(sessions, pair) for pair in self.pairs
+        }
 
         def decide(name: str, mean: Mean, p: float) -> tuple[Outcome, str]:
             part: Outcome = "undecided"
@@ -151,6 +160,13 @@ class DifferenceOverSplits(OfSplits, OfPairs):
             return part, f"{p_in_words(p)}, sessions {held_out[name]:+.3f} ({part})"
 
         return gains_found(self.gains(evidence), evidence.runs.overlap, decide)
+
+
+def _over_sessions(sessions: Evidence, pair: Pair) -> float:
+    """What the better model gains, a mean over sessions; of each, over the seeds that both have."""
+    runs = sessions.by_run.pivot(index=["fold", "seed"], columns="name", values="accuracy")
+    gains = (runs[pair.better] - runs[pair.worse]).dropna()
+    return float(gains.groupby("fold").mean().mean())
 
 
 class OrderOverSplits(OfSplits, Order):
