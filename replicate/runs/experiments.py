@@ -230,6 +230,10 @@ GRIDS = {
         "Att_d^1 of acoustic features, read otherwise, without level, or one modality silenced",
         TWO[1:], "own", choices=("", *FEATURE_CHOICES),
     ),
+    "features-decay": Grid(
+        "Concat of acoustic features and words, with AdamW: what attention has to do with it",
+        TWO[:1], "own", choices=("", "adamw"),
+    ),
     "features-level": Grid(
         "sound alone by acoustic features, and without those of level",
         UNIMODAL[:1], "own", choices=("", "no-level"),
