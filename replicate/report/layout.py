@@ -28,7 +28,11 @@ def in_points(mean: float, low: float, high: float) -> str:
 
     >>> in_points(0.013, -0.09, 0.116), in_points(-0.002, -0.021, 0.014)
     ('1 point [-9, 12]', '0 points [-2, 1]')
+    >>> in_points(0.013, float("nan"), float("nan"))  # one run has no interval
+    '(too few runs)'
     """
+    if np.isnan([mean, low, high]).any():
+        return "(too few runs)"
     whole, *ends = (round(100 * share) for share in (mean, low, high))
     return f"{whole} point{'s' * (abs(whole) != 1)} {ends}"
 
