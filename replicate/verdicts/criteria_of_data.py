@@ -162,18 +162,23 @@ class Extremes(Criterion):
         """Differences of the classes' means, speaker by speaker."""
         if evidence.levels is None:
             return Finding(shortfall="no loudness of each utterance")
+        gains = self.gains(evidence.levels)
+        speakers = len(next(iter(gains.values())))
+        if speakers < 2:
+            return Finding(shortfall="fewer than two speakers with all four classes")
+        return replace(gains_found(gains), evidence=f"{speakers} speakers")
+
+    def gains(self, levels: pd.DataFrame) -> dict[str, pd.Series]:
+        """Louder class less softer, by name of the pair; a value for each `speaker` of `levels`."""
         others = [e for e in EMOTIONS if e not in (self.softest, self.loudest)]
         pairs: list[tuple[str, str]] = [(self.loudest, e) for e in (self.softest, *others)]
         pairs += [(e, self.softest) for e in others]
         gains: dict[str, pd.Series] = {}
         for measure in ("average", "spread"):
-            means = evidence.levels.pivot_table(measure, "speaker", "emotion").dropna()
+            means = levels.pivot_table(measure, "speaker", "emotion").dropna()
             for high, low in pairs:
                 gains[f"{measure}, {high} - {low}"] = means[high] - means[low]
-        speakers = len(next(iter(gains.values())))
-        if speakers < 2:
-            return Finding(shortfall="fewer than two speakers with all four classes")
-        return replace(gains_found(gains), evidence=f"{speakers} speakers")
+        return gains
 
 
 class PrintedTable7(Criterion):

@@ -124,6 +124,11 @@ class Pair(BaseModel, frozen=True, extra="forbid"):
     better: str
     worse: str
 
+    @property
+    def name(self) -> str:
+        """As findings call it."""
+        return f"{self.better} - {self.worse}"
+
 
 class OfPairs(OfRuns):
     """A criterion of differences."""
@@ -139,7 +144,7 @@ class OfPairs(OfRuns):
         found = {}
         for pair in self.pairs:
             both = evidence.accuracies([pair.better, pair.worse])
-            found[f"{pair.better} - {pair.worse}"] = both[pair.better] - both[pair.worse]
+            found[pair.name] = both[pair.better] - both[pair.worse]
         return found
 
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from replicate.paper import EMOTIONS, load
 from replicate.stats import classification
 from replicate.stats.hypothesis_tests import LEVEL, Mean
-from replicate.stats.intervals import UNKNOWN, prediction_interval
+from replicate.stats.intervals import UNKNOWN, Interval, prediction_interval
 from replicate.verdicts.criteria_of_data import Extremes, Loudness
 from replicate.verdicts.criteria_of_runs import (
     OfModel,
@@ -63,14 +63,19 @@ class Predicted(OfSplits):
     def ours(self, reported: Reported, evidence: Evidence) -> Mapping[str, pd.Series]:
         """Name of a printed value -> our values, one a split."""
 
+    def one_more_run(self, reported: Reported, evidence: Evidence) -> dict[str, Interval]:
+        """Name of a printed value -> where that of one run on another split would lie."""
+        ours = self.ours(reported, evidence)
+        return {n: prediction_interval(values, LEVEL / len(ours)) for n, values in ours.items()}
+
     def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         ours = self.ours(reported, evidence)
         parts: list[Outcome] = []
         described, interval = [], UNKNOWN
-        for name, values in ours.items():
-            interval = prediction_interval(values, LEVEL / len(ours))
+        for name, interval in self.one_more_run(reported, evidence).items():
             parts.append("met" if interval.low <= reported[name] <= interval.high else "not met")
-            described.append(f"{name} {bracketed(float(values.mean()), interval)} ({parts[-1]})")
+            mean = float(ours[name].mean())
+            described.append(f"{name} {bracketed(mean, interval)} ({parts[-1]})")
         alone = interval if len(ours) == 1 else UNKNOWN
         return Finding(all_of(parts), "; ".join(described), alone)
 
@@ -147,9 +152,7 @@ class DifferenceOverSplits(OfSplits, OfPairs):
         if sessions is None or few:
             lacking = f"{counts.get(few[0], 0)} of {asked} sessions of {few[0]} held out"
             return Finding("undecided", shortfall=lacking)
-        held_out = {
-            f"{pair.better} - {pair.worse}": _over_sessions(sessions, pair) for pair in self.pairs
-        }
+        held_out = {pair.name: _over_sessions(sessions, pair) for pair in self.pairs}
 
         def decide(name: str, mean: Mean, p: float) -> tuple[Outcome, str]:
             part: Outcome = "undecided"
