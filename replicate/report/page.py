@@ -28,7 +28,7 @@ REAL_CORPORA = {
         "IEMOCAP (transcripts only)",
         "the words of the paper's corpus, without its sound",
     ),
-    "emodb": ("EmoDB", "recordings of German actors, whose text is but a code of the sentence"),
+    "emodb": ("EmoDB", "recordings of German actors, whose text is only a code of the sentence"),
     "nemo": ("nEMO", "recordings of Polish actors, who say the same sentences in every emotion"),
     "meld": ("MELD", "the words of a television series"),
 }
@@ -64,8 +64,8 @@ def notice(*corpora: str) -> Notice:
     title = f"Corpus: {'; '.join([MARK] * bool(standins) + list(real))}"
     told = [f"{name}: {what}." for name, what in real.items()]
     if standins:
-        made = f"{', '.join(standins)}: made by a program. What comes of it shows what the model"
-        told.insert(0, f"{made} does there, and is no result on IEMOCAP.")
+        made = f"{', '.join(standins)}: made by a program. Its numbers show how the model behaves"
+        told.insert(0, f"{made} there. They are no results on IEMOCAP.")
     return Notice(title, " ".join(told), kind="warning" if standins else "note")
 
 

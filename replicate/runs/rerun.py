@@ -264,9 +264,9 @@ def change_since(runs: Sequence[Run], known: list[Repeat]) -> str:
     ]
     told = f"code changed since ({named(changed)})"
     if any(repeat.exact and not repeat.identical for found in tried for repeat in found):
-        return f"{told}, and a repeat of a run by the same code had other bits"
+        return f"{told}; a repeat gave other results"
     if all(any(repeat.identical for repeat in found) for found in tried):
-        return f"{told}, to the same bits as repeats of runs by the same code show"
+        return f"{told}; repeats gave identical results"
     return told
 
 

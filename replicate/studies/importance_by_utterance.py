@@ -21,7 +21,6 @@ from replicate.studies.importance import (
     FOLLOWS,
     FUSED,
     UNKNOWN,
-    rank_correlation,
 )
 
 WEAK_BY_UTTERANCE = 0.1  # rank correlations below are weak, with the truth of many utterances
@@ -47,16 +46,6 @@ def with_truth(answers: pd.DataFrame, size: str) -> pd.DataFrame:
             parts.append(part.join(leads, on="utterance"))
     columns = [*answers, "dialogue", "told", "gain"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-
-
-def by_run(rows: pd.DataFrame) -> pd.DataFrame:
-    """Spearman's `rho` of the score with `told` in each run with attention, from `with_truth`."""
-    own = rows[(rows["treatment"] == "") & rows["model"].isin(ATTENDING)]
-    found = [
-        (*run, rank_correlation(part["audio_score"].to_numpy(), part["told"].to_numpy()).item())
-        for run, part in own.groupby(["model", "preset", "seed"], sort=False)
-    ]
-    return pd.DataFrame(found, columns=["model", "preset", "seed", "rho"])
 
 
 def followed(rows: pd.DataFrame) -> pd.DataFrame:

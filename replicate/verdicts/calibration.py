@@ -225,7 +225,7 @@ class TwoRuns(OfModel):
     kind: Literal["two runs"]
     spread: float = 0.025
 
-    line = "the difference to print is what two runs on two splits may have"
+    line = "the difference to the printed value is what two runs on two splits may have"
 
     def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         judged = {name: p for name, p in reported.items() if not name.endswith("score")}

@@ -86,10 +86,10 @@ class Prediction(OfModel, Predicted):
     kind: Literal["prediction"]
     values: tuple[Literal["accuracy", "audio score"], ...]
 
-    line = "print lies where one run on another split would"
+    line = "the printed value lies where that of one run on another split would"
     weakness = (
         "ten splits leave a wide interval, which models several points apart pass; an audio score "
-        "of one half is also what an untrained model has"
+        "of about one half is also what untrained attention gives"
     )
 
     def ours(self, reported: Reported, evidence: Evidence) -> Mapping[str, pd.Series]:
@@ -120,7 +120,7 @@ class PredictionOfRates(OfModel, Predicted):
 
     kind: Literal["prediction of rates"]
 
-    line = "every recall and precision of print lies where one run on another split would"
+    line = "every printed recall and precision lies where that of one run on another split would"
     weakness = "eight rates make eight wide intervals, in which those of other models lie, too"
 
     def ours(self, reported: Reported, evidence: Evidence) -> Mapping[str, pd.Series]:
@@ -208,7 +208,7 @@ class ScoreSpreadOverSplits(Resampled):
         "deviation over utterances within a factor of {factor:g} of print in "
         "95 % of resampled splits"
     )
-    weakness = "the rounding of print is not counted, which may be a quarter of a spread of .002"
+    weakness = "the rounding is not counted, which may be a quarter of a spread of .002"
 
     def models(self, reported: Reported) -> list[str]:
         """Those of which the paper prints a spread."""
