@@ -438,6 +438,14 @@ def test_stored_facts_of_another_version_than_the_runs_judge_nothing(corpus, wha
         assert (what in found.left_out) is not known
 
 
+def test_levels_of_other_recordings_judge_nothing():
+    stored = load("emodb", "paper")
+    heard = next(run for run in stored if run.provenance.audio_fingerprint)
+    other = replace(heard, provenance=replace(heard.provenance, audio_fingerprint="another"))
+    levels = [gather(replace(stored, runs=(made,))).levels for made in (heard, other)]
+    assert levels[0] is not None and levels[1] is None
+
+
 def test_without_runs_the_papers_own_tables_decide(faithful):
     nothing = Selection("iemocap", "paper", ())
     found = verdicts(nothing)

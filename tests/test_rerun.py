@@ -181,12 +181,12 @@ def test_only_a_repeat_to_the_bit_shows_that_a_change_was_harmless(tmp_path):
     old, now = by({"training": "a"}, run(10)), run(10).code_now
     reported(tmp_path, "a", (old, by(now, run(14, hardware="other"))))
     assert change_since([old], repeats(tmp_path)).startswith("code changed since (")
-    assert "to the same bits" not in change_since([old], repeats(tmp_path))
+    assert "identical results" not in change_since([old], repeats(tmp_path))
     reported(tmp_path, "b", (old, by(now, run(10))))
-    assert "to the same bits" in change_since([old], repeats(tmp_path))
+    assert "identical results" in change_since([old], repeats(tmp_path))
     reported(tmp_path, "c", (old, by(now, run(14))))
     told = change_since([old], repeats(tmp_path))
-    assert "had other bits" in told and "to the same bits" not in told
+    assert "gave other results" in told and "identical results" not in told
 
 
 def test_a_repeat_of_an_old_record_serves_a_new_record_of_the_same_code(tmp_path):
@@ -199,8 +199,8 @@ def test_a_repeat_of_an_old_record_serves_a_new_record_of_the_same_code(tmp_path
     assert old.changed_code == new.changed_code and "Trainer" in new.changed_code
     now = replace(run(), provenance=replace(run().provenance, code=run().code_now))
     reported(tmp_path, "mine", (old, now))
-    assert "to the same bits" in change_since([new], repeats(tmp_path))
-    assert "to the same bits" not in change_since([run()], repeats(tmp_path))
+    assert "identical results" in change_since([new], repeats(tmp_path))
+    assert "identical results" not in change_since([run()], repeats(tmp_path))
 
 
 @pytest.mark.parametrize(

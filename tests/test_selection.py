@@ -1,8 +1,10 @@
 """What a page selects from the store."""
 
 import made_runs
+import pytest
 
 from replicate.paper import EMOTIONS
+from replicate.runs.experiments import GRIDS
 from replicate.runs.selection import Selection
 from replicate.settings import Fold
 
@@ -36,6 +38,23 @@ class TestShared:
 
     def test_nothing_shares_nothing(self):
         assert not selected().shared("fold") and "any model" in selected().missing().what
+
+
+@pytest.mark.parametrize(
+    ("corpus", "folds", "ending"),
+    [
+        ("standin-quick", "one", "--profile paper"),
+        ("standin-quick", "own", "--grid splits"),
+        ("standin-quick", "session", "--grid sessions"),
+        ("iemocap-features", "one", "--grid fusions-one"),
+        ("iemocap-features", "own", "--grid fusions"),
+        ("iemocap-features", "scenario", "--grid text-scenarios"),
+    ],
+)
+def test_a_notice_names_the_grid_of_these_folds(corpus, folds, ending):
+    assert Selection(corpus, "paper", ()).of(folds=folds).command().endswith(ending)
+    name = ending.removeprefix("--grid ")
+    assert ending.startswith("--profile") or GRIDS[name].folds == folds
 
 
 def test_a_notice_names_the_folds_of_baselines():

@@ -96,7 +96,7 @@ def levels(level: pd.DataFrame) -> tuple[Figure, str, pd.DataFrame]:
     panels[-1].set(xlabel="mean |x| of an utterance", xscale="log")
     told = "; ".join(f"{emotion} {medians[emotion]:.4f}" for emotion in EMOTIONS)
     counted = pd.DataFrame({"from": bins[:-1], "to": bins[1:], **counts})
-    return figure, f"Overlapping histograms; medians: {told}", counted
+    return figure, f"Histograms; medians: {told}", counted
 
 
 @styled

@@ -171,7 +171,7 @@ class Grid:
     rows: list[tuple[str, Embedding]]  # model and embedding of each
     folds: str
     seeds: int | None = None  # how many of the profile's; all by default
-    choices: tuple[str, ...] = ("",)  # keys of `CHOICES`; the empty one is our own reading
+    choices: tuple[str, ...] = ("",)  # as of `chosen`; the empty one is our own reading
 
 
 GRIDS = {

@@ -20,7 +20,7 @@ from pydantic import ConfigDict, Field, with_config
 from replicate.files import MOST_NAMED, InputError, read_record, write_record
 from replicate.paper import EMOTIONS
 from replicate.runs import versions
-from replicate.runs.code import code_version, difference
+from replicate.runs.code import difference
 from replicate.runs.experiments import Experiment
 from replicate.runs.store import REPORTS, Run
 from replicate.settings import RESULTS
@@ -222,7 +222,6 @@ def write_report(
 ) -> Path:
     """Write what came of results and their repeats, whether they hold or not."""
     last = made[-1][1].provenance
-    commit, dirty = code_version("audio", last.device)
     report = Report(
         signed=signed,
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -230,8 +229,8 @@ def write_report(
         device="cuda" if last.device == "cuda" else "cpu",
         system=platform.platform(),
         packages=last.packages,
-        commit=commit,
-        dirty=dirty,
+        commit=last.commit,
+        dirty=any(again.provenance.dirty for _, again, _ in made),
         seconds=round(seconds, 1),
         repeats=tuple(
             Repeat(

@@ -102,8 +102,8 @@ class Selection:
 
         Models are of `FUSION_NAMES`, `audio`, `text` or baselines, embeddings of `EMB_SIZE`, folds
         `one` (the split that all seeds share), `own` (a split of each seed's own), `stratified`
-        (both), or held out, `session`, `speaker`, `scenario` or `dialogue`; `choice` is a key of
-        `CHOICES` where an open choice of the paper is read otherwise.
+        (both), or held out, `session`, `speaker`, `scenario` or `dialogue`; `choice` is one
+        of `experiments.chosen` where something is read otherwise.
         """
         models, embeddings = (
             [names] if isinstance(names, str) else list(names) for names in (model, embedding)
@@ -162,7 +162,13 @@ class Selection:
             folds = f" --folds {self.folds}" * held_out
             return f"replicate baselines --corpus {corpus}{folds}"
         kinds = _GRIDS_OF.get(self.corpus, [""])
-        named = [f"{kind}{self.folds}s" if held_out else kind.strip("-") for kind in kinds]
+        if held_out:
+            named = [f"{kind}{self.folds}s" for kind in kinds]
+        elif self.folds == "own":
+            named = [kind.strip("-") or "splits" for kind in kinds]
+        else:  # `tables`, on one split, has no need to be named
+            ending = "one" if self.folds == "one" else ""
+            named = [f"{kind}{ending}".strip("-") for kind in kinds]
         name = self.grid or next((each for each in named if each in GRIDS), "")
         grid = f" --grid {name}" if name else ""
         vectors = "" if grid or corpus == self.corpus else " --word2vec FILE"

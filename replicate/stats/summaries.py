@@ -1,6 +1,6 @@
 """Scores of each model and of each run, from the table of all answers.
 
-All functions take `answers`, a row for each run and test utterance: `run`, `corpus`, `profile`,
+`answers` are a row for each run and test utterance: `run`, `corpus`, `profile`,
 `model`, `embedding`, `choice`, `folds` (kind), `fold`, `seed`, `utterance`, `dialogue`, `emotion`,
 `predicted`, the probability of each class, `audio_score` (NaN without attention).
 """

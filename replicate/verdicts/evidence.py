@@ -138,7 +138,7 @@ def _fitting(
     stored: Stored | None, called: str, made: Provenance | None
 ) -> tuple[Stored | None, str]:
     """Stored facts, if of the version of the corpus that runs saw; else none, and why."""
-    if stored and made and stored.text_fingerprint != made.text_fingerprint:
+    if stored and made and not stored.fits(made):
         return None, f"stored {called} are of another version of the corpus"
     return stored, ""
 

@@ -14,7 +14,7 @@ from replicate.paper import CLASS_SIZES, EMOTIONS
 
 SCRIPTS = ("01_1", "01_2", "01_3", "02_1", "02_2", "03_1", "03_2")
 
-#: How one speaker's class follows the last, in IEMOCAP: rows and columns as `CLASSES`.
+#: How one speaker's class follows the last, in IEMOCAP: rows and columns as `EMOTIONS`.
 TRANSITIONS = (
     (0.867, 0.005, 0.078, 0.050),
     (0.004, 0.885, 0.084, 0.027),
@@ -26,7 +26,7 @@ CLASSES_IN_DIALOGUE = (16, 73, 45, 17)
 
 LABELS = ("ang", "hap", "neu", "sad")
 
-#: Labels outside the cohort: how often, and the class acted (weights as `CLASSES`) when annotators
+#: Labels outside the cohort: how often, and the class acted (weights as `EMOTIONS`) when annotators
 #: choose that label.
 OTHER_LABELS = {
     "fru": (50, (5, 0, 3, 2)),

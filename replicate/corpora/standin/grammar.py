@@ -96,7 +96,7 @@ def _punctuate(clauses: list[str], symbol: dict[str, Any], rng: random.Random) -
 
 
 def utterance(symbol: int, about: Topic, words: int, rng: random.Random) -> str:
-    """An utterance of about `words` words that carries text symbol `symbol` (of `CLASSES`)."""
+    """An utterance of about `words` words that carries text symbol `symbol` (of `EMOTIONS`)."""
     carrier = load()["symbols"][EMOTIONS[symbol]]
     return _punctuate(_clauses(carrier, about, words, rng), carrier, rng)
 
