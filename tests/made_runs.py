@@ -34,7 +34,7 @@ def run(
     )
     epochs = pd.DataFrame({"epoch": range(1, training.epochs + 1)})
     provenance = Provenance(
-        corpus_title=corpus, synthetic=synthetic, text_fingerprint="", audio_fingerprint=None,
+        corpus_title=corpus, synthetic=synthetic, text_fingerprint="made", audio_fingerprint=None,
         n_train=5531 - n, n_development=0, n_test=n, vectors=None, commit="", dirty=False, code={},
         packages={}, hardware="", device="cpu", threads=1, started="", wall_seconds=0.0,
     )  # fmt: skip

@@ -526,6 +526,11 @@ class TestWhatMayDecide:
             ({"training": Training(epochs=2)}, "1 with other settings"),
             ({"training": Training(weight_decay=0.0)}, "1 with other settings"),
             ({"architecture": ModelConfig(gru_output="last state")}, "1 with other settings"),
+            ({"architecture": ModelConfig(audio_input="log-mel spectrogram")}, "1 with other"),
+            (
+                {"architecture": ModelConfig(audio_input="acoustic features, one hidden layer")},
+                "1 with other settings",
+            ),
             ({"dirty": True}, "1 by code that is in no commit"),
             ({"text_fingerprint": "another"}, "1 on another version of the corpus"),
         ],
@@ -534,6 +539,12 @@ class TestWhatMayDecide:
         found = self.given(self.altered(1, **changes))
         assert found.verdict == "not enough runs" and "9 of the 10 seeds" in found.evidence
         assert f"play no part: {said}" in found.evidence
+
+    def test_one_on_other_sound(self):
+        runs = self.altered(10, audio_fingerprint="sound")
+        one = replace(runs[0].provenance, audio_fingerprint="another")
+        found = self.given([replace(runs[0], provenance=one), *runs[1:]])
+        assert "1 on another version of the corpus" in found.evidence
 
     def test_one_with_fewer_epochs_than_it_says(self):
         runs = runs_of("concat-trainable", jitter(386))

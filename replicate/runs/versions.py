@@ -40,6 +40,13 @@ def at_hand_for(runs: Iterable[Made], corpus: Corpus) -> Seen:
     return at_hand(corpus, open_sound(corpus) if heard else None)
 
 
+def seen_by_most(runs: Iterable[Made]) -> Seen:
+    """The data that most of some runs saw."""
+    made = [run.provenance for run in runs]
+    heard = _most(one.audio_fingerprint for one in made)
+    return Seen(_most(one.text_fingerprint for one in made), heard)
+
+
 def differing(made: Provenance, seen: Seen) -> list[str]:
     """In words, which of the data a run saw are others than these."""
     pairs = {
@@ -63,8 +70,7 @@ def require(runs: Mapping[str, Made], seen: Seen | None, place: Path) -> None:
     """
     among_themselves = seen is None
     if seen is None:
-        text = _most(run.provenance.text_fingerprint for run in runs.values())
-        seen = Seen(text, _most(run.provenance.audio_fingerprint for run in runs.values()))
+        seen = seen_by_most(runs.values())
     found = {name: differing(run.provenance, seen) for name, run in runs.items()}
     others = {name: what for name, what in found.items() if what}
     if others:

@@ -29,7 +29,8 @@ SETTING = "printed setting"
 IMPACTS = (*reversed(get_args(paper.Impact)), SETTING)
 
 #: What is computed for `effects`.
-EFFECTS = ["difference", "difference_low", "difference_high", "n", "p_larger", "p_smaller"]
+P_VALUES = ["p_holm", "p_larger", "p_smaller"]
+EFFECTS = ["difference", "difference_low", "difference_high", "n", *P_VALUES]
 
 
 class Reading(NamedTuple):
@@ -112,9 +113,9 @@ def effects(answers: pd.DataFrame, overlap: float = 0.0) -> pd.DataFrame:
 
     Returns:
         Index `choice`; `difference` with `_low` and `_high` (t interval); `n` (seeds or groups);
-        `p_larger` and `p_smaller` of `equivalence.size_tests`, with Holm's correction for the
-        choices; `size`: `more` or `less` than `PRINTED`, or `cannot be told`; `impact`, as
-        expected. No rows if nothing can be compared.
+        `p_holm` of the t test, `p_larger` and `p_smaller` of `equivalence.size_tests`, each with
+        Holm's correction for the choices; `size`: `more` or `less` than `PRINTED`, or `cannot be
+        told`; `impact`, as expected. No rows if nothing can be compared.
     """
     by = "seed" if (answers["folds"] == "stratified").all() else "fold"
     overlap = overlap if answers["fold"].nunique() > 1 else 0.0
@@ -123,9 +124,9 @@ def effects(answers: pd.DataFrame, overlap: float = 0.0) -> pd.DataFrame:
     for choice, values in gaps.groupby("choice"):
         mean = mean_difference(values, overlap)
         sizes = size_tests(values, PRINTED, overlap)
-        rows[str(choice)] = [mean.difference, mean.low, mean.high, mean.n, *sizes]
+        rows[str(choice)] = [mean.difference, mean.low, mean.high, mean.n, mean.p_value, *sizes]
     found = pd.DataFrame.from_dict(rows, orient="index", columns=EFFECTS).rename_axis("choice")
-    for p_value in ("p_larger", "p_smaller"):
+    for p_value in P_VALUES:
         found[p_value] = holm(found[p_value])
     sure = [found["p_larger"] < LEVEL, found["p_smaller"] < LEVEL]
     found["size"] = np.select(sure, ["more", "less"], "cannot be told")

@@ -221,16 +221,15 @@ def orders(table: pd.DataFrame, known: pd.Series | None = None) -> pd.DataFrame:
     """How `MEASURES` of each model, from `measured`, go with the truth from preset to preset.
 
     `known` is the `share` of `truth` by default. One row a measure and model: `measure`, `model`,
-    what `agreement` finds, `p_holm` (for the models) and `rho_learned`, with `reached`.
+    what `agreement` finds, `p_holm` (for the models).
     """
-    known, learned = truth()["share"] if known is None else known, reached(table)
+    known = truth()["share"] if known is None else known
     rows = []
     for measure, models in MEASURES.items():
         for model in models:
             values = table[table["model"] == model].set_index("preset")[measure]
             if len(values):
-                row = {"measure": measure, "model": model, **agreement(values, known)}
-                rows.append({**row, "rho_learned": agreement(values, learned)["rho"]})
+                rows.append({"measure": measure, "model": model, **agreement(values, known)})
     frame = pd.DataFrame(rows)
     return frame.assign(p_holm=frame.groupby("measure")["p_value"].transform(hypothesis_tests.holm))
 

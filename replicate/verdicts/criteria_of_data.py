@@ -77,7 +77,7 @@ class Words(Criterion):
             lacking.append("the classes are those that text alone predicts")
         sure: tuple[Outcome, ...] = ("met", "not met")
         agreed = [each for each in sure if outcomes.count(each) >= SHARE * len(found)]
-        outcome = agreed[0] if agreed else "undecided"
+        outcome = agreed[0] if agreed and len(found) > 1 else "undecided"
         told = found[0].reproduced
         if len(found) > 1:
             told += f"; (the first of {len(found)} seeds, met in {outcomes.count('met')})"

@@ -7,6 +7,7 @@ from replicate.files import InputError
 from replicate.runs.experiments import PROFILES, Experiment, chosen
 from replicate.runs.selection import Selection
 from replicate.runs.store import Run
+from replicate.runs.versions import Seen, differing, seen_by_most
 from replicate.settings import EMB_SIZE, ModelConfig
 
 
@@ -19,16 +20,15 @@ def fit(runs: Selection) -> tuple[Selection, str]:
     if twice := [place for place, count in places.items() if count > 1]:
         what = f"is given {places[twice[0]]} times"
         raise InputError(twice[0], what, "give each run once, and one reading of open choices")
-    versions = Counter(run.provenance.text_fingerprint for run in runs)
-    version = versions.most_common(1)[0][0] if versions else ""
-    faults = [_fault(run, version) for run in runs]
+    seen = seen_by_most(runs)
+    faults = [_fault(run, seen) for run in runs]
     counts = Counter(filter(None, faults))
     told = ", ".join(f"{count} {fault}" for fault, count in counts.items())
     kept = tuple(run for run, fault in zip(runs, faults, strict=True) if not fault)
     return replace(runs, runs=kept), f"play no part: {told}" if told else ""
 
 
-def _fault(run: Run, version: str) -> str:
+def _fault(run: Run, seen: Seen) -> str:
     """Why a run may not decide; empty if it may."""
     made = run.experiment
     if not isinstance(made, Experiment) or made != _as_its_profile_says(made):
@@ -37,7 +37,7 @@ def _fault(run: Run, version: str) -> str:
         return "with fewer or more epochs than they say"
     if run.provenance.dirty:
         return "by code that is in no commit"
-    if run.provenance.text_fingerprint != version:
+    if differing(run.provenance, seen):
         return "on another version of the corpus"
     return ""
 
@@ -46,8 +46,10 @@ def _as_its_profile_says(made: Experiment) -> Experiment:
     """The experiment that its name promises; of another profile than ours, itself."""
     if made.profile not in PROFILES:
         return made
+    acoustic = made.architecture.audio_input.startswith("acoustic")
     architecture = ModelConfig(
-        emb_size=EMB_SIZE[made.embedding], audio_input=made.architecture.audio_input
+        emb_size=EMB_SIZE[made.embedding],
+        audio_input="acoustic features, linear map" if acoustic else "raw waveforms",
     )
     training = PROFILES[made.profile].training
     promised = replace(made, training=training, architecture=architecture)
