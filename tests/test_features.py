@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import small
 import torch
@@ -20,7 +21,7 @@ from replicate.runs.experiments import FEATURE_CHOICES, PROFILES, chosen
 from replicate.runs.grids import grid
 from replicate.runs.published import load_runs
 from replicate.runs.versions import at_hand
-from replicate.settings import Fold, ModelConfig
+from replicate.settings import RESULTS, Fold, ModelConfig
 from replicate.training.examples import examples
 from replicate.training.loop import Trainer
 from replicate.training.train import train
@@ -258,6 +259,14 @@ class TestIemocap:
         exec(block, {})
         assert (copy / "ids.txt").read_bytes() == ids
         pd.testing.assert_frame_equal(iemocap_features.levels(copy).loc[expected.index], expected)
+
+    def test_neither_a_sentence_nor_a_feature_is_published(self, corpus):
+        told = "".join(path.read_text() for path in RESULTS.rglob("*.json"))
+        sentences = [text for text in corpus.utterances["transcript"] if len(text.split()) > 4]
+        assert len(sentences) > 5000 and not [text for text in sentences if text in told]
+        tables = [pq.read_schema(path) for path in RESULTS.rglob("*.parquet")]
+        columns = {name for table in tables for name in table.names}
+        assert columns and columns.isdisjoint(["transcript", *iemocap_features.COLUMNS])
 
     def test_rows_in_another_order_are_refused(self, copy):
         ids = (copy / "ids.txt").read_text().split()
