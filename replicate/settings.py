@@ -16,7 +16,7 @@ from replicate import folder_named
 FUSION_NAMES = ("att_s1", "att_d1", "att_sn", "att_d1n", "att_d2n", "concat", "addition")
 
 #: The corpora that are read, and the stand-in's sizes and presets: `standin-SIZE[-PRESET]`.
-CORPORA = ("iemocap", "iemocap-features", "iemocap-text", "emodb", "nemo", "meld")
+CORPORA = ("iemocap", "iemocap-features", "emodb", "nemo", "meld")
 STANDIN_SIZES = ("tiny", "quick", "medium", "full")
 STANDIN_PRESETS = ("default", "text-only", "audio-only", "text-hard", "audio-hard", "clean")
 

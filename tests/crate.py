@@ -41,16 +41,12 @@ TERMS = {
         "https://sail.usc.edu/iemocap/",
         "Busso et al. (2008). Its authors license it for research, on request.",
     ),
-    "iemocap-text": (
-        "https://github.com/declare-lab/conv-emotion",
-        "Transcripts of IEMOCAP (Busso et al., 2008, under its own licence), as published in "
-        "declare-lab/conv-emotion (MIT): COSMIC/feature-extraction/iemocap/iemocap.pkl.",
-    ),
     "iemocap-features": (
         "https://github.com/bagustris/deep-mlp-ser",
-        "Measurements of IEMOCAP (Busso et al., 2008, under its own licence): Atmaja and Akagi "
+        "Of IEMOCAP (Busso et al., 2008, under its own licence): measurements of Atmaja and Akagi "
         "(2020), code BSD-3-Clause, no licence of the data stated; levels of "
-        "MrCrowbar/Speech_Emotion_Recognition, no licence stated.",
+        "MrCrowbar/Speech_Emotion_Recognition, no licence stated; transcripts as published in "
+        "declare-lab/conv-emotion (MIT): COSMIC/feature-extraction/iemocap/iemocap.pkl.",
     ),
     "emodb": (
         "https://doi.org/10.21437/Interspeech.2005-446",

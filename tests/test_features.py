@@ -1,5 +1,6 @@
 """Acoustic features in place of recordings: the corpus, the encoder, and a training."""
 
+import pickle
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -267,6 +268,15 @@ class TestIemocap:
         tables = [pq.read_schema(path) for path in RESULTS.rglob("*.parquet")]
         columns = {name for table in tables for name in table.names}
         assert columns and columns.isdisjoint(["transcript", *iemocap_features.COLUMNS])
+
+    def test_an_empty_transcript_is_damage(self, copy, corpus):
+        speakers, labels, sentences, *rest = pickle.loads((copy / "iemocap.pkl").read_bytes())
+        sentences["Ses01F_impro01"][0] = " "
+        (copy / "iemocap.pkl").write_bytes(pickle.dumps([speakers, labels, sentences, *rest]))
+        with pytest.raises(InputError, match="Ses01F_impro01_F000 has no transcript"):
+            open_corpus("iemocap-features", copy)
+        left = open_corpus("iemocap-features", copy, skip_damaged=True)
+        assert len(left.utterances) == len(corpus.utterances) - 1
 
     def test_rows_in_another_order_are_refused(self, copy):
         ids = (copy / "ids.txt").read_text().split()

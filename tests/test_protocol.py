@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from replicate.corpora import iemocap_text
 from replicate.corpora.protocol import classes, cohort, groups, split
 from replicate.corpora.table import Corpus, utterance_table
 from replicate.files import InputError
@@ -95,15 +94,6 @@ def test_dialogue_folds_hold_out_a_tenth_of_the_dialogues_whole(real):
         assert len(held) in (len(held | seen) // 10, len(held | seen) // 10 + 1)
         tested.extend(parts.test)
     assert sorted(tested) == list(range(len(real)))
-
-
-@pytest.mark.skipif(
-    not (SHARED / "iemocap-text").exists(), reason="the released transcripts are not at hand"
-)
-def test_the_released_transcripts_hold_53_more_than_the_papers_cohort():
-    table = cohort(iemocap_text.read(SHARED / "iemocap-text"))
-    assert len(table) == 5584
-    assert len(split(table, Fold()).test) == 560
 
 
 @pytest.mark.parametrize("development", [0.0, 0.1])

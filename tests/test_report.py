@@ -149,7 +149,6 @@ class TestPage:
         def command(corpus, profile="paper", **chosen):
             return Selection(corpus, profile, ()).of(**chosen).command()
 
-        assert command("iemocap-text").endswith("--grid text")
         assert command("meld").endswith("--grid text")
         assert command("iemocap-features", folds="session").endswith("--grid fusions-sessions")
         assert command("iemocap-features", folds="scenario").endswith("--grid text-scenarios")

@@ -168,7 +168,7 @@ _IEMOCAP = {
     "sur": 107, "fea": 40, "oth": 3, "dis": 2,
 }  # fmt: skip
 _WHOLE = {"session": 5, "dialogue": 151, "speaker": 10}
-#: As published for text models; 53 more are called `hap` there, without the annotators' agreement.
+#: The labels whose transcripts are published.
 _TEXT = {label: _IEMOCAP[label] for label in ("ang", "hap", "exc", "neu", "sad", "fru")}
 #: Busso et al. 2008; Burkhardt et al. 2005; Christop 2024; Poria et al. 2019; from their files.
 DISTRIBUTED = {
@@ -177,7 +177,6 @@ DISTRIBUTED = {
         columns=_WHOLE,
         parts={"Ses01": 1819, "Ses02": 1811, "Ses03": 2136, "Ses04": 2103, "Ses05": 2170},
     ),
-    "iemocap-text": Distribution(labels=_TEXT | {"hap": 595 + 53}, columns=_WHOLE),
     "iemocap-features": Distribution(labels=_TEXT | {"xxx": 53}, columns=_WHOLE),
     "emodb": Distribution(
         labels={

@@ -26,7 +26,7 @@ import yaml
 from replicate.corpora import iemocap_text
 from replicate.corpora.features import Features
 from replicate.corpora.iemocap_ids import EMOTIONS, parse
-from replicate.corpora.table import Corpus, utterance_table
+from replicate.corpora.table import Corpus, Reading
 from replicate.files import InputError
 from replicate.settings import SAMPLE_RATE
 
@@ -63,11 +63,14 @@ def read(root: Path) -> Corpus:
 
     `InputError` if one is missing or is not what it should be, or rows do not fit their ids.
     """
-    released = _released(_find(root, "levels.csv"))
-    table = utterance_table(list(_rows(_find(root, "iemocap.pkl"), released)))
+    released, path = _released(_find(root, "levels.csv")), _find(root, "iemocap.pkl")
+    found = Reading()
+    for row in _rows(path, released):
+        if found.add(row, path) and row["transcript"] is None:
+            found.damaged(path, "has no transcript", _REMEDY, str(row["utterance"]))
     title = "IEMOCAP transcripts and acoustic features (in place of raw audio)"
     features = _features(root, released)
-    return Corpus("iemocap-features", title, root, table, EMOTIONS, features=features)
+    return found.corpus("iemocap-features", title, root, EMOTIONS, features=features)
 
 
 def _find(root: Path, name: str) -> Path:

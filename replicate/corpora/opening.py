@@ -10,7 +10,6 @@ from replicate.corpora import (
     emodb,
     iemocap,
     iemocap_features,
-    iemocap_text,
     meld,
     nemo,
     own,
@@ -27,7 +26,6 @@ from replicate.files import InputError, build_once, cache_folder, sha256, switch
 READERS: dict[str, Callable[[Path], Corpus]] = {
     "iemocap": iemocap.read,
     "iemocap-features": iemocap_features.read,
-    "iemocap-text": iemocap_text.read,
     "emodb": emodb.read,
     "nemo": nemo.read,
     "meld": meld.read,

@@ -23,7 +23,7 @@ EMOTIONS = ("anger", "happiness", "neutrality", "sadness")
 CLASS_SIZES = (1103, 1636, 1708, 1084)
 
 #: IEMOCAP: its recordings; its words; words and acoustic features in place of raw audio.
-PAPER_CORPUS, PAPER_TRANSCRIPTS, PAPER_FEATURES = "iemocap", "iemocap-text", "iemocap-features"
+PAPER_CORPUS, PAPER_FEATURES = "iemocap", "iemocap-features"
 
 #: Half a unit of the last printed place of Tables 4 to 8.
 ROUNDING = 0.0005

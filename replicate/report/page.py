@@ -24,10 +24,6 @@ REAL_CORPORA = {
         "IEMOCAP (transcripts and acoustic features)",
         "the paper's corpus, acoustic features in place of raw audio",
     ),
-    "iemocap-text": (
-        "IEMOCAP (transcripts only)",
-        "the words of the paper's corpus, without its sound",
-    ),
     "emodb": ("EmoDB", "recordings of German actors, whose text is only a code of the sentence"),
     "nemo": ("nEMO", "recordings of Polish actors, who say the same sentences in every emotion"),
     "meld": ("MELD", "the words of a television series"),

@@ -57,9 +57,7 @@ _TYPES = {"run": "int64", "seed": "int64"} | dict.fromkeys(
 
 
 #: Corpus -> what the names of its grids begin with, the usual first.
-_GRIDS_OF = {
-    "meld": ["text-"], "iemocap-text": ["text-"], PAPER_FEATURES: ["fusions-", "text-"]
-}  # fmt: skip
+_GRIDS_OF = {"meld": ["text-"], PAPER_FEATURES: ["fusions-", "text-"]}
 
 
 @dataclass(frozen=True)

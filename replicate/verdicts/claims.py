@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from replicate.corpora.table import Corpus
-from replicate.paper import CLAIMS, PAPER_CORPUS, PAPER_FEATURES, PAPER_TRANSCRIPTS, Claim
+from replicate.paper import CLAIMS, PAPER_CORPUS, PAPER_FEATURES, Claim
 from replicate.runs.facts import Facts
 from replicate.runs.names import listing
 from replicate.runs.selection import Selection
@@ -32,7 +32,7 @@ IN_PRINT, OWN_CORPUS = "the paper's own tables", "the paper's corpus"
 OWN_FEATURES = "the paper's corpus, acoustic features in place of raw audio"
 OWN_LEVELS = "the paper's corpus, published levels of its dialogues' recordings"
 OWN_LABELS = "the paper's corpus, its published labels"
-TRANSCRIPTS, MECHANISM = "the transcripts of the paper's corpus", "mechanism check"
+MECHANISM = "mechanism check"
 
 #: Where there is no verdict: nothing to judge, or less than the criterion asks for.
 NO_VERDICT = ("not testable here", "not enough runs")
@@ -169,9 +169,7 @@ def _basis(criterion: Criterion, evidence: Evidence) -> str:
     if criterion.looks_at == "print":
         return IN_PRINT
     runs = evidence.runs
-    known = {
-        PAPER_CORPUS: OWN_CORPUS, PAPER_FEATURES: OWN_FEATURES, PAPER_TRANSCRIPTS: TRANSCRIPTS
-    }  # fmt: skip
+    known = {PAPER_CORPUS: OWN_CORPUS, PAPER_FEATURES: OWN_FEATURES}
     basis = MECHANISM if evidence.synthetic else known.get(runs.corpus, MECHANISM)
     if basis == OWN_FEATURES and isinstance(criterion, Loudness | Extremes):
         return OWN_LEVELS
@@ -179,7 +177,7 @@ def _basis(criterion: Criterion, evidence: Evidence) -> str:
         return OWN_LABELS
     folds = "stratified" if runs.folds in ("one", "own") else runs.folds
     fits = criterion.looks_at != "runs" or (runs.profile, folds, runs.epoch) == PAPER_PROTOCOL
-    return basis if fits or basis == TRANSCRIPTS else MECHANISM
+    return basis if fits else MECHANISM
 
 
 def _outcome(
