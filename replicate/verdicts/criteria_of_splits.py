@@ -103,7 +103,10 @@ class PredictionOfEach(Predicted):
     kind: Literal["prediction of each"]
     values: dict[str, str]
 
-    line = "each printed accuracy of one modality lies where one run on another split would"
+    line = (
+        "each printed accuracy of one modality, two of the four figures, lies where that of one "
+        "run on another split would"
+    )
     weakness = "ten splits leave a wide interval; the quoted fusions, uSA and mSA, are not judged"
 
     def models(self, reported: Reported) -> list[str]:
