@@ -49,6 +49,7 @@ class TestShared:
         ("iemocap-features", "one", "--grid fusions-one"),
         ("iemocap-features", "own", "--grid fusions"),
         ("iemocap-features", "scenario", "--grid text-scenarios"),
+        ("meld", "own", "--grid text"),
     ],
 )
 def test_a_notice_names_the_grid_of_these_folds(corpus, folds, ending):

@@ -22,7 +22,7 @@ EMOTIONS = ("anger", "happiness", "neutrality", "sadness")
 #: Utterances of each class in the paper's cohort; their shares are the prior of C.
 CLASS_SIZES = (1103, 1636, 1708, 1084)
 
-#: IEMOCAP: its recordings; its words; words and acoustic features in place of raw audio.
+#: IEMOCAP: its recordings; its words and acoustic features in place of raw audio.
 PAPER_CORPUS, PAPER_FEATURES = "iemocap", "iemocap-features"
 
 #: Half a unit of the last printed place of Tables 4 to 8.

@@ -13,7 +13,7 @@ from replicate.corpora.names import at_hand
 from replicate.corpora.table import Corpus, text_fingerprint
 from replicate.files import read_record, write_record
 from replicate.runs.code import PACKAGES, code_version, package_versions, processor
-from replicate.runs.store import Provenance
+from replicate.runs.versions import Seen
 from replicate.settings import RESULTS
 
 BENCHMARKS = RESULTS / "benchmarks"
@@ -42,9 +42,10 @@ class Facts(Made):
     synthetic: bool  # whether the corpus is the stand-in
     text_fingerprint: str  # SHA-256 of ids, labels and transcripts
 
-    def fits(self, made: Provenance) -> bool:
-        """Whether a run with this origin saw the version of the corpus that these are of."""
-        return self.text_fingerprint == made.text_fingerprint
+    @property
+    def seen(self) -> Seen:
+        """The version of the corpus that these are of."""
+        return Seen(self.text_fingerprint)
 
     def save(self, root: Path = RESULTS) -> Path:
         """Store them."""

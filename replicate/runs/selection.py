@@ -162,11 +162,10 @@ class Selection:
         kinds = _GRIDS_OF.get(self.corpus, [""])
         if held_out:
             named = [f"{kind}{self.folds}s" for kind in kinds]
-        elif self.folds == "own":
-            named = [kind.strip("-") or "splits" for kind in kinds]
         else:  # `tables`, on one split, has no need to be named
-            ending = "one" if self.folds == "one" else ""
-            named = [f"{kind}{ending}".strip("-") for kind in kinds]
+            own = "splits" if self.folds == "own" else ""
+            named = [f"{kind}one" for kind in kinds if self.folds == "one"]
+            named += [kind.strip("-") or own for kind in kinds]
         name = self.grid or next((each for each in named if each in GRIDS), "")
         grid = f" --grid {name}" if name else ""
         vectors = "" if grid or corpus == self.corpus else " --word2vec FILE"

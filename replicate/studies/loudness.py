@@ -22,7 +22,8 @@ from replicate.corpora.waveforms import Waveforms, levels, open_waveforms
 from replicate.paper import EMOTIONS
 from replicate.runs import facts, selection
 from replicate.runs.selection import Selection, under
-from replicate.runs.store import Provenance, Run
+from replicate.runs.store import Run
+from replicate.runs.versions import Seen
 from replicate.settings import QUIETEST, RECORDINGS, SAMPLE_RATE, UNTREATED, ModelConfig
 from replicate.stats.hypothesis_tests import (
     LEVEL,
@@ -63,9 +64,10 @@ class Loudness(facts.Facts):
     audio_fingerprint: str  # SHA-256 of ids and samples
     rows: list[tuple[str, str, str, float, float]]  # `COLUMNS` of each utterance
 
-    def fits(self, made: Provenance) -> bool:
-        """Also whether it heard the same recordings, if any."""
-        return super().fits(made) and made.audio_fingerprint in (None, self.audio_fingerprint)
+    @property
+    def seen(self) -> Seen:
+        """Also whose recordings these are."""
+        return Seen(self.text_fingerprint, self.audio_fingerprint)
 
     @property
     def table(self) -> pd.DataFrame:

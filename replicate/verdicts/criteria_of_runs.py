@@ -189,15 +189,20 @@ class Order(OfRuns):
         missing = self._too_few(len(ours))
         if len(ours) < 2:
             return Finding(shortfall=missing)
-        draws = np.random.default_rng(0).integers(len(ours), size=(TAU_RESAMPLES, len(ours)))
         tau = float(kendall_tau(printed, ours.mean(axis=0)))
-        interval = percentile_interval(kendall_tau(printed, ours[draws].mean(axis=1)))
+        interval = tau_interval(printed, ours)
         outcome: Outcome = "undecided"
         if interval.low > 0 or interval.high < 0:
             outcome = "met" if interval.low > 0 else "not met"
         ranking = pd.Series(ours.mean(axis=0), TABLE_4["label"]).sort_values()[::-1]
         order = ", ".join(f"{label} {value:.3f}" for label, value in ranking.items())
         return Finding(outcome, f"tau {bracketed(tau, interval, '+')}", interval, order, missing)
+
+
+def tau_interval(printed: np.ndarray, ours: np.ndarray) -> Interval:
+    """Of Kendall's tau of [n] with the mean over runs of [runs, n]; the bootstrap draws runs."""
+    draws = np.random.default_rng(0).integers(len(ours), size=(TAU_RESAMPLES, len(ours)))
+    return percentile_interval(kendall_tau(printed, ours[draws].mean(axis=1)))
 
 
 def kendall_tau(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ claims a difference, the mean over splits decides, by Nadeau and Bengio's test.
 
 import datetime
 from abc import abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -60,24 +59,25 @@ class Predicted(OfSplits):
     """Printed values lie where one run on another split would, at .05 over their number."""
 
     @abstractmethod
-    def ours(self, reported: Reported, evidence: Evidence) -> Mapping[str, pd.Series]:
-        """Name of a printed value -> our values, one a split."""
-
-    def one_more_run(self, reported: Reported, evidence: Evidence) -> dict[str, Interval]:
-        """Name of a printed value -> where that of one run on another split would lie."""
-        ours = self.ours(reported, evidence)
-        return {n: prediction_interval(values, LEVEL / len(ours)) for n, values in ours.items()}
+    def ours(self, reported: Reported, evidence: Evidence) -> pd.DataFrame:
+        """Our values: a row a split, a column a printed value."""
 
     def _compare(self, reported: Reported, evidence: Evidence) -> Finding:
         ours = self.ours(reported, evidence)
         parts: list[Outcome] = []
         described, interval = [], UNKNOWN
-        for name, interval in self.one_more_run(reported, evidence).items():
+        for name, interval in one_more_run(ours).items():
             parts.append("met" if interval.low <= reported[name] <= interval.high else "not met")
             mean = float(ours[name].mean())
             described.append(f"{name} {bracketed(mean, interval)} ({parts[-1]})")
-        alone = interval if len(ours) == 1 else UNKNOWN
+        alone = interval if len(ours.columns) == 1 else UNKNOWN
         return Finding(all_of(parts), "; ".join(described), alone)
+
+
+def one_more_run(ours: pd.DataFrame) -> dict[str, Interval]:
+    """Of values as of `Predicted.ours`, where those of one run on another split would lie."""
+    level = LEVEL / len(ours.columns)
+    return {str(n): prediction_interval(ours[n].dropna(), level) for n in ours}
 
 
 class Prediction(OfModel, Predicted):
@@ -92,9 +92,10 @@ class Prediction(OfModel, Predicted):
         "of about one half is also what untrained attention gives"
     )
 
-    def ours(self, reported: Reported, evidence: Evidence) -> Mapping[str, pd.Series]:
+    def ours(self, reported: Reported, evidence: Evidence) -> pd.DataFrame:
         """Those that are judged."""
-        return {v: evidence.by_seed(self.model, v.replace(" ", "_")) for v in self.values}
+        measures = {value: value.replace(" ", "_") for value in self.values}
+        return pd.DataFrame({v: evidence.by_seed(self.model, m) for v, m in measures.items()})
 
 
 class PredictionOfEach(Predicted):
@@ -113,9 +114,10 @@ class PredictionOfEach(Predicted):
         """Those named."""
         return list(self.values.values())
 
-    def ours(self, reported: Reported, evidence: Evidence) -> Mapping[str, pd.Series]:
+    def ours(self, reported: Reported, evidence: Evidence) -> pd.DataFrame:
         """Their accuracies."""
-        return {name: evidence.by_seed(m, "accuracy") for name, m in self.values.items()}
+        accuracies = {n: evidence.by_seed(model, "accuracy") for n, model in self.values.items()}
+        return pd.DataFrame(accuracies)
 
 
 class PredictionOfRates(OfModel, Predicted):
@@ -126,10 +128,9 @@ class PredictionOfRates(OfModel, Predicted):
     line = "every printed recall and precision lies where that of one run on another split would"
     weakness = "eight rates make eight wide intervals, in which those of other models lie, too"
 
-    def ours(self, reported: Reported, evidence: Evidence) -> Mapping[str, pd.Series]:
+    def ours(self, reported: Reported, evidence: Evidence) -> pd.DataFrame:
         """As Table 7 names them."""
-        rates = evidence.rates(self.model)
-        return {name: rates[name] for name in reported}
+        return evidence.rates(self.model)[list(reported)]
 
 
 class DifferenceOverSplits(OfSplits, OfPairs):

@@ -12,6 +12,7 @@ from replicate.paper import PAPER_FEATURES
 from replicate.runs.facts import Facts
 from replicate.runs.selection import Selection
 from replicate.runs.store import Provenance, Run
+from replicate.runs.versions import differing
 from replicate.stats.classification import confusion, precision, recall
 from replicate.stats.intervals import Interval
 from replicate.stats.summaries import by_run, means_over_seeds
@@ -138,7 +139,7 @@ def _fitting(
     stored: Stored | None, called: str, made: Provenance | None
 ) -> tuple[Stored | None, str]:
     """Stored facts, if of the version of the corpus that runs saw; else none, and why."""
-    if stored and made and not stored.fits(made):
+    if stored and made and differing(made, stored.seen):
         return None, f"stored {called} are of another version of the corpus"
     return stored, ""
 
