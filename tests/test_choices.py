@@ -23,7 +23,7 @@ from replicate.kernels.text import FusedTranscriptionEncoder
 from replicate.model import FUSIONS, AudioFrontEnd, EmotionModel, RawAudioEncoder, parameter_counts
 from replicate.model import TranscriptionEncoder as EagerText
 from replicate.paper import EMOTIONS
-from replicate.runs.experiments import CHOICES, ENCODER_CHOICES, GRIDS, PROFILES, chosen
+from replicate.runs.experiments import CHOICES, COMBINED, ENCODER_CHOICES, GRIDS, PROFILES, chosen
 from replicate.runs.grids import grid
 from replicate.runs.published import load_runs
 from replicate.runs.selection import Selection, load
@@ -58,7 +58,7 @@ def default() -> Tensor:
     return probabilities(trainer(subsampling_t=20))
 
 
-@pytest.mark.parametrize("choice", [name for name in CHOICES if name != "frozen-vectors"])
+@pytest.mark.parametrize("choice", sorted({*CHOICES, *COMBINED} - {"frozen-vectors"}))
 def test_another_reading_gives_other_predictions(choice: str, default: Tensor) -> None:
     model = {"no-score-relu": "att_s1", "concat-2-emb_size": "concat"}.get(choice, "att_d1")
     reference = (

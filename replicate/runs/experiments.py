@@ -81,6 +81,10 @@ CHOICES: dict[str, dict[str, Any]] = {
     "no-l2": {"training.weight_decay": 0.0},
 }
 
+#: Several of `CHOICES` at once, to see whether their effects add up -> the fields they change.
+TOGETHER = ("adamw", "hidden-tanh", "masked")
+COMBINED = {"-".join(TOGETHER): {k: v for name in TOGETHER for k, v in CHOICES[name].items()}}
+
 #: What a reviewer would ask of a model of acoustic features -> the fields it changes.
 FEATURE_CHOICES: dict[str, dict[str, Any]] = {
     "features-hidden": {"architecture.audio_input": "acoustic features, one hidden layer"},
@@ -98,9 +102,9 @@ ENCODER_CHOICES: dict[str, dict[str, Any]] = {
 
 
 def chosen(experiment: Experiment, choice: str) -> Experiment:
-    """An experiment with one choice made otherwise, of `CHOICES` or of what a reviewer asks."""
+    """An experiment with a choice made otherwise, of `CHOICES` or of what a reviewer asks."""
     changed = replace(experiment, choice=choice)
-    for place, value in (CHOICES | FEATURE_CHOICES | ENCODER_CHOICES)[choice].items():
+    for place, value in (CHOICES | COMBINED | FEATURE_CHOICES | ENCODER_CHOICES)[choice].items():
         part, name = place.split(".")
         changed = replace(changed, **{part: replace(getattr(changed, part), **{name: value})})
     return changed
@@ -189,6 +193,10 @@ GRIDS = {
     "text-choices": Grid(
         "the text model alone, the paper's open choices read otherwise",
         TEXT[:1], "own", choices=("", *TEXT_CHOICES),
+    ),
+    "text-combined": Grid(
+        "the text model alone, three open choices read otherwise at once",
+        TEXT[:1], "own", choices=("", *COMBINED),
     ),
     "audio-choices": Grid(
         "the audio model alone, each speaker held out once, open choices read otherwise",
