@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from replicate import options
-from replicate.runs.experiments import GRIDS, PROFILES, Experiment
+from replicate.runs.experiments import GRIDS, PROFILES, Experiment, serves
 from replicate.settings import FOLDS
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def run(
 ) -> None:  # fmt: skip
     """Train a grid of experiments; finished ones are kept, interrupted ones go on."""
     from replicate.corpora.protocol import cohort
-    from replicate.files import require_writable
+    from replicate.files import InputError, require_writable
     from replicate.runs import published, versions
     from replicate.runs.grids import grid
     from replicate.training import pretrained, schedule, worker
@@ -118,6 +118,8 @@ def run(
     versions.require(known, versions.at_hand(opened, sound), place)
     wanted = replace(PROFILES[profile], seeds=PROFILES[profile].seeds[:seeds])
     experiments = grid(which, name, wanted, cohort(opened), opened.audio_input)
+    if not experiments:
+        raise InputError(name, f"has no {GRIDS[which].folds}s", "choose another grid")
     experiments = _served(experiments, opened, word2vec)
     kept = experiments if keep_weights else experiments[-1:] if wanted.keeps else []
     workers = replace(workers, keep=frozenset(kept))
@@ -147,7 +149,10 @@ def _served(
     from replicate.files import InputError
 
     said = bool(opened.utterances["transcript"].notna().any())
-    served = experiments
+    served = [e for e in experiments if serves(e.choice, opened.audio_input)]
+    if left := len(experiments) - len(served):
+        sound, _, _ = opened.audio_input.partition(",")
+        click.echo(f"{left} experiments are left out: they say nothing of {sound}", err=True)
     for needed, there, free in (
         ("audio", opened.has_sound, "text"),
         ("transcripts", said, "audio"),

@@ -220,7 +220,7 @@ def build_once(folder: Path, build: Callable[[Path], None], whole: Callable[[Pat
                 shutil.rmtree(left)
             if not whole(folder):
                 if folder.exists():
-                    told = "is damaged, or of another version; it is built anew"
+                    told = "is not what it would be made of now, and is built anew"
                     print(printable(f"{folder} {told}"), file=sys.stderr)
                 prefix = f".building-{folder.name}."
                 with tempfile.TemporaryDirectory(prefix=prefix, dir=folder.parent) as beside:
@@ -266,7 +266,7 @@ def read_record(path: Path, kind: type[Record], remedy: str) -> Record | None:
     """Read a dataclass, None if there is no such file; `InputError` as `checked`."""
     try:
         return checked(path.read_bytes(), kind, path, remedy)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

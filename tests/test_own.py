@@ -43,6 +43,13 @@ def edited(folder, *changes, name="utterances.csv"):
     (folder / name).write_text(text)
 
 
+def recorded(folder, recordings):  # row of the table -> its recording; the others have none
+    table = pd.read_csv(folder / "utterances.csv", dtype=str).assign(recording="")
+    for row, recording in recordings.items():
+        table.loc[row, "recording"] = recording
+    table.to_csv(folder / "utterances.csv", index=False)
+
+
 def damaged(folder):
     return [p for p in check("own-mine", folder).problems if p.severity == "damaged"]
 
@@ -116,6 +123,24 @@ class TestReading:
         assert done.exit_code == 0 and "10 experiments are left out" in done.stderr, done.output
         refused = CliRunner().invoke(main, [*run, "--grid", "text"])
         assert refused.exit_code == 1 and "every experiment needs transcripts" in refused.stderr
+        scenarios = CliRunner().invoke(main, [*run, "--grid", "scenarios"])
+        assert scenarios.exit_code == 1 and "has no scenarios" in scenarios.stderr
+
+    def test_choices_of_other_sound_are_left_out(self, folder, tmp_path):
+        where = ["--corpus", "own-mine", "--data", str(folder), "--results", str(tmp_path / "r")]
+        run = ["run", *where, "--profile", "smoke", "--jobs", "1", "--grid", "encoders"]
+        done = CliRunner().invoke(main, run)
+        (runs,) = (tmp_path / "r/own-mine/smoke").glob("runs-*.parquet")
+        assert done.exit_code == 0 and "left out" in done.stderr, done.output
+        assert set(pd.read_parquet(runs)["choice"]) == {"", "no-l2"}
+
+    def test_times_of_some_utterances_are_no_baseline(self, folder, tmp_path):
+        table = pd.read_csv(folder / "utterances.csv")
+        table.loc[3, "end"] = np.nan
+        table.to_csv(folder / "utterances.csv", index=False)
+        where = ["--corpus", "own-mine", "--data", str(folder), "--results", str(tmp_path / "r")]
+        done = CliRunner().invoke(main, ["baselines", *where, "--seeds", "1"])
+        assert done.exit_code == 0 and "duration is left out" in done.stderr, done.output
 
 
 class TestFaults:
@@ -127,6 +152,8 @@ class TestFaults:
             ((",99.5,", ",99.5,,,"), 66, "no whole row, but"),
             (('"Oh, really?"', '"Oh, really?'), 66, "no whole row"),
             (("speaker", "talker"), 1, "lacks the columns speaker"),
+            (("mood", "speaker"), 1, "more than one column speaker"),
+            (("utterance,", "utterance;"), 1, "it has utterance;speaker"),
         ],
     )
     def test_of_the_table_itself(self, folder, change, line, said):
@@ -173,6 +200,8 @@ class TestFaults:
             ((",angry,", ",furious,"), "label furious is not in labels.yml"),
             ((",0.9,", ",early,"), "not a number"),
             ((",0.9,", ",-2,"), "ends at -2.0"),
+            ((",0.9,", ",inf,"), "ends at inf"),
+            (("u000,s0", "u000,s/0"), "speaker s/0 cannot name a folder"),
         ],
     )
     def test_of_a_row_name_its_line_and_leave_the_others(self, folder, change, said):
@@ -184,12 +213,41 @@ class TestFaults:
         left = open_corpus("own-mine", folder, skip_damaged=True).utterances
         assert len(left) == 64 and "u000" not in set(left["utterance"])
 
+    @pytest.mark.parametrize("said", ["", "...?!"])
+    def test_of_an_utterance_without_words_among_others(self, folder, said):
+        table = pd.read_csv(folder / "utterances.csv", dtype=str)
+        table.loc[[4, 64], "transcript"] = said  # the second is not in the cohort
+        table.to_csv(folder / "utterances.csv", index=False)
+        (found,) = damaged(folder)
+        assert found.place.endswith("utterances.csv:6") and "u004 has no word" in found.what
+        table.assign(transcript=said).to_csv(folder / "utterances.csv", index=False)
+        assert not damaged(folder) and check("own-mine", folder).usable
+
+    def test_of_recordings_of_several_utterances(self, folder):
+        (folder / "a.wav").touch()
+        recorded(folder, {4: "a.wav", 7: "./a.wav"})
+        (found,) = [p for p in damaged(folder) if "utterances.csv:" in p.place]
+        assert found.place.endswith("utterances.csv:9") and "recording of u004" in found.what
+
+    def test_of_a_recording_that_is_cut_short(self, folder):
+        wavfile.write(folder / "a.wav", 44_100, np.full((800, 2), 100, dtype=np.int16))
+        recorded(folder, {4: "a.wav"})
+        assert not [p for p in damaged(folder) if p.utterance == "u004"]
+        (folder / "a.wav").write_bytes((folder / "a.wav").read_bytes()[:-100])
+        (found,) = [p for p in damaged(folder) if p.utterance == "u004"]
+        assert "shorter than its head says" in found.what
+
+    @pytest.mark.parametrize("path", ["loop.wav", "a" * 300 + ".wav"])
+    def test_of_a_recording_that_cannot_be_followed(self, folder, path):
+        (folder / "loop.wav").symlink_to("loop.wav")
+        recorded(folder, {4: path})
+        (found,) = [p for p in damaged(folder) if p.utterance == "u004"]
+        assert "cannot be followed" in found.what
+
     @pytest.mark.parametrize("path", ["/etc/hostname", "../elsewhere.wav", "absent.wav"])
     def test_of_a_recording_s_path(self, folder, path):
-        table = pd.read_csv(folder / "utterances.csv", dtype=str).assign(recording="")
-        table.loc[4, "recording"] = path
-        table.to_csv(folder / "utterances.csv", index=False)
-        (found,) = [p for p in damaged(folder) if "utterances.csv:" in p.place]
+        recorded(folder, {4: path})
+        (found,) = [p for p in damaged(folder) if p.utterance == "u004"]  # told once
         assert found.place.endswith("utterances.csv:6") and path in found.what
 
     @pytest.mark.parametrize(
@@ -198,6 +256,9 @@ class TestFaults:
             ("angry: rage", "rage"),
             ("- anger", "no labels"),
             ("angry: [", "cannot be read"),
+            ("[" * 5000, "cannot be read"),
+            ("angry: anger\nhappy: happiness\nangry: none", ":3: angry occurs a second time"),
+            ("angry: [anger]", ":1: is no label"),
         ],
     )
     def test_of_the_labels(self, folder, labels, said):
@@ -205,11 +266,43 @@ class TestFaults:
         with pytest.raises(InputError, match=said):
             open_corpus("own-mine", folder)
 
+    def test_labels_are_text_whatever_they_look_like(self, folder):
+        looks = {"angry": "05", "happy": "no", "calm": "~", "sad": "2024-13-45"}
+        table = pd.read_csv(folder / "utterances.csv", dtype=str)
+        table.replace({"label": looks}).to_csv(folder / "utterances.csv", index=False)
+        edited(folder, *looks.items(), name="labels.yml")
+        assert len(cohort(open_corpus("own-mine", folder))) == 64
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            ("a,b\n1,2\n", "no column utterance"),
+            ("utterance,a\nu000,1,2\n", "more fields than there are names"),
+            (",utterance,a\n0,u000,1\n", "no name"),
+            ("utterance\nu000\n", "no feature"),
+            ("utterance,a\n,1\n", ":2: has features of no utterance"),
+        ],
+    )
+    def test_of_the_form_of_features(self, folder, content, said):
+        (folder / "features.npy").unlink()
+        (folder / "features.csv").write_text(content)
+        with pytest.raises(InputError, match=said):
+            open_corpus("own-mine", folder)
+
+    def test_blank_lines_in_features_do_not_matter(self, folder):
+        found = pd.DataFrame(np.load(folder / "features.npy"), columns=list("abcd"))
+        found.insert(0, "utterance", [f"u{k:03d}" for k in range(65)])
+        (folder / "features.npy").unlink()
+        (folder / "features.csv").write_text(found.to_csv(index=False) + "\n\n")
+        assert not damaged(folder)
+
     @pytest.mark.parametrize(
         ("values", "said"),
         [
             (lambda v: v[:-1], "64 rows for 65"),
             (lambda v: v[:, 0], "1 dimensions"),
+            (lambda v: v * 1j, "no array of real numbers"),
+            (lambda v: v[:, :0], "no feature"),
             (lambda v: np.where(v == v[7, 1], np.nan, v), "row 8: u007 has no finite .* feature 1"),
             (lambda v: v * [1, 0, 1, 1], "never vary: feature 1"),
         ],
@@ -231,6 +324,16 @@ class TestFaults:
         assert "u000" not in set(left.utterances["utterance"]) and len(left.features.values) == 64
         found.assign(utterance="u001").to_csv(folder / "features.csv", index=False)
         with pytest.raises(InputError, match="u001 has features twice"):
+            open_corpus("own-mine", folder)
+
+    def test_of_a_folder_that_is_none(self, folder):
+        for path in (folder / "absent", folder / "labels.yml"):
+            with pytest.raises(InputError, match="is no folder"):
+                open_corpus("own-mine", path)
+
+    def test_of_a_table_without_rows(self, folder):
+        (folder / "utterances.csv").write_text("utterance,speaker,session,dialogue,label\n")
+        with pytest.raises(InputError, match="holds no utterance"):
             open_corpus("own-mine", folder)
 
     @pytest.mark.parametrize("name", ["utterances.csv", "labels.yml"])

@@ -67,6 +67,8 @@ def _recordings(corpus: Corpus) -> tuple[pd.Series, list[Problem]]:
     seconds = pd.Series(np.nan, index=table["utterance"], name="seconds")
     if not corpus.has_audio:
         return seconds, []
+    told = {problem.utterance for problem in corpus.problems if problem.severity == "damaged"}
+    table = table[~table["utterance"].isin(told)]
     inside = dict(zip(table["utterance"], table["label"].isin(list(corpus.emotions)), strict=True))
     problems = []
     for utterance, found in examine(recordings_of(corpus, table)):

@@ -59,7 +59,7 @@ def _in_table(path: Path) -> Iterator[Given]:
     """The rows of a table; paths in it are relative to its own folder."""
     form = f"give a table in UTF-8: a first line with {FILE}, {TEXT} or both, a recording a line"
     columns, lines, odd = read_table(path, (), form)
-    if not {FILE, TEXT} & set(columns) or len(set(columns)) < len(columns):
+    if not {FILE, TEXT} & set(columns):
         raise InputError(f"{path}:1", f"has columns {', '.join(columns) or 'none'}", form)
     if odd:
         raise InputError(odd[0].place, "is not UTF-8", form)

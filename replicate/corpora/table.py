@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from replicate.corpora.features import Features
-from replicate.files import InputError
+from replicate.files import InputError, first_of
 from replicate.settings import AudioInput
 
 Severity = Literal["note", "missing", "damaged", "fatal"]
@@ -50,7 +50,8 @@ def gathered(problems: Iterable[Problem]) -> list[Problem]:
     found = []
     for first, *others in kinds.values():
         if (more := len(others) + 1 - FEW) > 0:
-            also = ", ".join(other.utterance or other.place for other in others[: FEW - 1])
+            told = (o.place if o.utterance == first.utterance else o.utterance for o in others)
+            also = ", ".join(name or "" for name in list(told)[: FEW - 1])
             what = f"{first.what} (also {also} and {more:,} more)"
             place = f"{len(others) + 1:,} alike, as {first.place}"
             found.append(dataclasses.replace(first, place=place, what=what))
@@ -112,14 +113,19 @@ def read_table(
     """The columns of a file of fields, its rows, each of which is a line, and what was odd.
 
     Between commas a field may be quoted. A quote that is out of place or not closed is that line's
-    fault, and swallows no rows. `InputError` if the file cannot be read or lacks a required column.
+    fault, and swallows no rows. `InputError` if the file cannot be read, lacks a required column or
+    has two of one name.
     """
     lines, problems = read_lines(path)
     if not lines:
         raise InputError(path, problems[0].what, remedy)
     columns = _fields(lines[0], separator)
+    if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
+        what = f"has more than one column {first_of(twice)}"
+        raise InputError(f"{path}:1", what, "give every column a name of its own")
     if missing := [name for name in required if name not in columns]:
-        raise InputError(f"{path}:1", f"lacks the columns {', '.join(missing)}", remedy)
+        what = f"lacks the columns {', '.join(missing)}; it has {first_of(columns) or 'none'}"
+        raise InputError(f"{path}:1", what, remedy)
     rows = [
         _line(f"{path}:{number}", columns, _fields(line, separator))
         for number, line in enumerate(lines[1:], start=2)

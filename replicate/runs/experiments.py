@@ -3,7 +3,15 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from replicate.settings import FUSION_NAMES, Embedding, Fold, ModelConfig, Sound, Training
+from replicate.settings import (
+    FUSION_NAMES,
+    AudioInput,
+    Embedding,
+    Fold,
+    ModelConfig,
+    Sound,
+    Training,
+)
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,21 @@ def chosen(experiment: Experiment, choice: str) -> Experiment:
         part, name = place.split(".")
         changed = replace(changed, **{part: replace(getattr(changed, part), **{name: value})})
     return changed
+
+
+#: Fields of the encoder of raw waveforms, and of acoustic features, that the other does not have.
+OF_WAVEFORMS = {"architecture.convolution", "architecture.residual", "architecture.normalisation",
+                "architecture.gru_output", "training.waveform"}  # fmt: skip
+OF_FEATURES = {"training.features"}
+
+
+def serves(choice: str, audio_input: AudioInput) -> bool:
+    """Whether a choice says something of a model of this kind of sound."""
+    changed = (CHOICES | COMBINED | FEATURE_CHOICES | ENCODER_CHOICES).get(choice, {})
+    features = audio_input.startswith("acoustic")
+    encoder = changed.get("architecture.audio_input", audio_input)
+    foreign = OF_WAVEFORMS if features else OF_FEATURES
+    return encoder.startswith("acoustic") == features and not foreign & changed.keys()
 
 
 @dataclass(frozen=True)

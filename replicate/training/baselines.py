@@ -55,7 +55,7 @@ def wanted(corpus: Corpus, kind: str, splits: int) -> list[Setting]:
         "audio": corpus.has_audio,
         "features": len(columns),
         "level": any(name.startswith(LEVEL) for name in columns),
-        "times": corpus.has_audio or corpus.utterances["end"].notna().any(),
+        "times": corpus.has_audio or table[["start", "end"]].notna().all(axis=None),
     }
     offered = {name for name, there in found.items() if there}
     return [

@@ -159,7 +159,7 @@ def open_model(run: str | Path, root: Path = RESULTS) -> Model:
         if len(kept) == 1:
             return Model(kept[0])
         if kept:
-            names = ", ".join(path.stem for path in kept)
+            names = first_of([path.stem for path in kept])
             raise InputError(place, f"has the weights of {len(kept)} runs", f"add one of {names}")
     parts = (root / run).parts
     known = [k for k, part in enumerate(parts) if part in PROFILES and k]
