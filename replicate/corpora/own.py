@@ -35,8 +35,11 @@ _FORM = "write it as the page on a corpus of your own says"
 #: In `labels.yml`, of a label that is not in the cohort.
 OUTSIDE = "none"
 
-#: What is held out names the folders of runs -> the longest such name, in bytes.
-HELD_OUT, LONGEST = ("speaker", "session", "scenario"), 100
+#: Columns whose values name the folders of runs that hold them out.
+HELD_OUT = ("speaker", "session", "scenario")
+
+#: Bytes of such a name: file systems take 255 for all of a folder's.
+LONGEST = 100
 
 #: From so many bytes on, the size in a WAV file's head means that it was not known.
 UNKNOWN_SIZE = 0x7FFF0000

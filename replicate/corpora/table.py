@@ -50,8 +50,10 @@ def gathered(problems: Iterable[Problem]) -> list[Problem]:
     found = []
     for first, *others in kinds.values():
         if (more := len(others) + 1 - FEW) > 0:
-            told = (o.place if o.utterance == first.utterance else o.utterance for o in others)
-            also = ", ".join(name or "" for name in list(told)[: FEW - 1])
+            also = ", ".join(
+                other.place if other.utterance in (None, first.utterance) else str(other.utterance)
+                for other in others[: FEW - 1]
+            )
             what = f"{first.what} (also {also} and {more:,} more)"
             place = f"{len(others) + 1:,} alike, as {first.place}"
             found.append(dataclasses.replace(first, place=place, what=what))

@@ -108,11 +108,14 @@ ENCODER_CHOICES: dict[str, dict[str, Any]] = {
     "tenth": {"training.share": 0.1},
 }
 
+#: All of them: what an experiment's `choice` may be.
+EVERY_CHOICE = CHOICES | COMBINED | FEATURE_CHOICES | ENCODER_CHOICES
+
 
 def chosen(experiment: Experiment, choice: str) -> Experiment:
-    """An experiment with a choice made otherwise, of `CHOICES` or of what a reviewer asks."""
+    """An experiment with a choice of `EVERY_CHOICE` made otherwise."""
     changed = replace(experiment, choice=choice)
-    for place, value in (CHOICES | COMBINED | FEATURE_CHOICES | ENCODER_CHOICES)[choice].items():
+    for place, value in EVERY_CHOICE[choice].items():
         part, name = place.split(".")
         changed = replace(changed, **{part: replace(getattr(changed, part), **{name: value})})
     return changed
@@ -126,7 +129,7 @@ OF_FEATURES = {"training.features"}
 
 def serves(choice: str, audio_input: AudioInput) -> bool:
     """Whether a choice says something of a model of this kind of sound."""
-    changed = (CHOICES | COMBINED | FEATURE_CHOICES | ENCODER_CHOICES).get(choice, {})
+    changed = EVERY_CHOICE.get(choice, {})
     features = audio_input.startswith("acoustic")
     encoder = changed.get("architecture.audio_input", audio_input)
     foreign = OF_WAVEFORMS if features else OF_FEATURES

@@ -43,6 +43,11 @@ def by_run(answers: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def by_fold(answers: pd.DataFrame) -> pd.Series:
+    """Accuracy on each fold, mean over its runs."""
+    return by_run(answers).groupby("fold")["accuracy"].mean()
+
+
 def means_over_seeds(answers: pd.DataFrame) -> pd.DataFrame:
     """One row for each corpus, protocol, model, embedding, choice and kind of folds, in order.
 
